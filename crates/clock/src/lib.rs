@@ -1,0 +1,1 @@
+//! Causality and time as values: vector clocks, dots, hybrid logical clocks.

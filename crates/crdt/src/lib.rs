@@ -1,0 +1,1 @@
+//! Values that merge: counters, registers, sets and maps with conflict-free semantics.

@@ -1,0 +1,2 @@
+//! The binary `isles`: sockets, threads, config and signals.
+fn main() {}

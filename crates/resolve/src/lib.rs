@@ -1,0 +1,1 @@
+//! Siblings in, one answer out: pure conflict-resolution strategies.

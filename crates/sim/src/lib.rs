@@ -1,0 +1,1 @@
+//! A deterministic world in one thread, from one seed.

@@ -1,0 +1,1 @@
+//! Bytes that survive: a segmented log and an ordered-bytes table.

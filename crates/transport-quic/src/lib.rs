@@ -1,0 +1,1 @@
+//! The transport port on QUIC with mutual TLS.

@@ -1,0 +1,1 @@
+//! Peer messages, their encoding, and the port they travel through.

@@ -1,0 +1,1 @@
+//! A UDP relay that behaves like a long link: delay, jitter, loss, bandwidth, cuts.
