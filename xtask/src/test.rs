@@ -1,0 +1,47 @@
+//! `cargo xtask test`: every test of the workspace.
+//!
+//! Documentation tests first, because nextest does not know them; then everything else, so that the run ends with
+//! nextest's own summary.
+
+use anyhow::Result;
+
+use crate::arguments::Arguments;
+use crate::process;
+use crate::workspace::Workspace;
+
+/// Programs that end-to-end tests talk to nodes with, and the Debian package that brings each.
+const CLIENTS: &[(&str, &str)] = &[("redis-cli", "redis-tools")];
+
+/// Builds and runs every test; arguments after `--` go to nextest.
+pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()> {
+    arguments.flag("--");
+    let passed_on = arguments.rest();
+    name_what_is_missing();
+    process::run(&mut workspace.cargo(&["test", "--quiet", "--workspace", "--doc"]))?;
+    if process::answers("cargo-nextest", &["nextest", "--version"]) {
+        let mut command = workspace.cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]);
+        return process::run(command.args(passed_on));
+    }
+    println!(
+        "note: cargo-nextest is not installed; falling back to `cargo test`.\n      \
+         To install it: cargo install --locked cargo-nextest   (or a prebuilt one from https://get.nexte.st)"
+    );
+    process::run(&mut workspace.cargo(&[
+        "test",
+        "--workspace",
+        "--lib",
+        "--bins",
+        "--tests",
+        "--no-fail-fast",
+    ]))
+}
+
+fn name_what_is_missing() {
+    for (program, package) in CLIENTS {
+        if !process::answers(program, &["--version"]) {
+            println!(
+                "note: {program} is not installed; tests that use it say so. To install it: apt-get install {package}"
+            );
+        }
+    }
+}
