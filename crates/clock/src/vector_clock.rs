@@ -1,0 +1,257 @@
+//! A prefix of every replica's writes.
+
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+use core::fmt;
+
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::SmallVec;
+
+use crate::{Context, Dot, ReplicaId};
+
+/// Clocks of up to this many replicas need no allocation.
+const INLINE_REPLICAS: usize = 4;
+/// Up to here comparing every entry is faster than bisecting.
+const SCAN_REPLICAS_MAX: usize = 16;
+
+/// How two clocks lie to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Causality {
+    /// Both cover the same writes.
+    Equal,
+    /// The first covers some of the writes of the second, and no others.
+    Before,
+    /// The first covers all the writes of the second, and more.
+    After,
+    /// Each covers writes that the other does not.
+    Concurrent,
+}
+
+impl Causality {
+    /// The partial order: `None` where the two are concurrent.
+    #[inline]
+    #[must_use]
+    pub const fn ordering(self) -> Option<Ordering> {
+        match self {
+            Self::Equal => Some(Ordering::Equal),
+            Self::Before => Some(Ordering::Less),
+            Self::After => Some(Ordering::Greater),
+            Self::Concurrent => None,
+        }
+    }
+}
+
+/// For each replica, the sequence through which its writes are covered.
+///
+/// Replicas of which nothing is covered are not listed, so equal sets of writes are equal clocks. Merging is the least
+/// upper bound: commutative, associative and idempotent. Clocks of four replicas or fewer live without allocation,
+/// and looking one up is a short scan.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct VectorClock {
+    // Invariant: sorted by replica, each at most once, no sequence is zero.
+    entries: SmallVec<[(ReplicaId, u64); INLINE_REPLICAS]>,
+}
+
+impl VectorClock {
+    /// The clock that covers nothing.
+    #[inline]
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            entries: SmallVec::new(),
+        }
+    }
+
+    /// The sequence through which writes of `replica` are covered; 0 where none is.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, replica: ReplicaId) -> u64 {
+        if self.entries.len() <= SCAN_REPLICAS_MAX {
+            self.entries
+                .iter()
+                .find(|entry| entry.0 == replica)
+                .map_or(0, |entry| entry.1)
+        } else {
+            self.position(replica)
+                .map_or(0, |index| self.entries[index].1)
+        }
+    }
+
+    /// Covers `dot` and everything its replica wrote before.
+    #[inline]
+    pub fn observe(&mut self, dot: Dot) {
+        // The common case by far is a replica that is listed already.
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.0 == dot.replica) {
+            entry.1 = entry.1.max(dot.sequence);
+        } else {
+            self.set(dot.replica, dot.sequence);
+        }
+    }
+
+    /// Covers writes of `replica` through exactly `sequence`, also where that is less than before; 0 removes it.
+    pub fn set(&mut self, replica: ReplicaId, sequence: u64) {
+        match (self.position(replica), sequence) {
+            (Ok(index), 0) => drop(self.entries.remove(index)),
+            (Ok(index), _) => self.entries[index].1 = sequence,
+            (Err(_), 0) => {}
+            (Err(index), _) => self.entries.insert(index, (replica, sequence)),
+        }
+    }
+
+    /// Forgets `replica`; returns what was covered of it.
+    pub fn remove(&mut self, replica: ReplicaId) -> Option<u64> {
+        self.position(replica)
+            .ok()
+            .map(|index| self.entries.remove(index).1)
+    }
+
+    /// Covers what either covers.
+    pub fn merge(&mut self, other: &Self) {
+        for (replica, sequence) in other.iter() {
+            self.observe(Dot::new(replica, sequence));
+        }
+    }
+
+    /// How this clock lies to `other`: `Before` when this one is the smaller.
+    #[must_use]
+    pub fn compare(&self, other: &Self) -> Causality {
+        match (self.dominates(other), other.dominates(self)) {
+            (true, true) => Causality::Equal,
+            (false, true) => Causality::Before,
+            (true, false) => Causality::After,
+            (false, false) => Causality::Concurrent,
+        }
+    }
+
+    /// Whether this clock covers everything that `other` covers.
+    #[inline]
+    #[must_use]
+    pub fn dominates(&self, other: &Self) -> bool {
+        other
+            .iter()
+            .all(|(replica, sequence)| self.get(replica) >= sequence)
+    }
+
+    /// What this clock covers and `other` does not, as ranges of sequences: (replica, after, through).
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> Vec<(ReplicaId, u64, u64)> {
+        self.iter()
+            .map(|(replica, through)| (replica, other.get(replica), through))
+            .filter(|(_, after, through)| after < through)
+            .collect()
+    }
+
+    /// Every replica of which something is covered, with the sequence through which it is, in the order of replicas.
+    #[inline]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (ReplicaId, u64)> + '_ {
+        self.entries.iter().copied()
+    }
+
+    /// The number of replicas of which something is covered.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing is covered.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn position(&self, replica: ReplicaId) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(&replica, |entry| entry.0)
+    }
+}
+
+impl Context for VectorClock {
+    #[inline]
+    fn covers(&self, dot: Dot) -> bool {
+        dot.sequence <= self.get(dot.replica)
+    }
+}
+
+impl PartialOrd for VectorClock {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        self.compare(other).ordering()
+    }
+}
+
+impl FromIterator<(ReplicaId, u64)> for VectorClock {
+    /// The greatest sequence counts where a replica comes more than once.
+    fn from_iter<I: IntoIterator<Item = (ReplicaId, u64)>>(entries: I) -> Self {
+        let mut clock = Self::new();
+        clock.extend(entries);
+        clock
+    }
+}
+
+impl Extend<(ReplicaId, u64)> for VectorClock {
+    fn extend<I: IntoIterator<Item = (ReplicaId, u64)>>(&mut self, entries: I) {
+        for (replica, sequence) in entries {
+            self.observe(Dot::new(replica, sequence));
+        }
+    }
+}
+
+impl fmt::Display for VectorClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        for (index, (replica, sequence)) in self.iter().enumerate() {
+            let separator = if index == 0 { "" } else { " " };
+            write!(f, "{separator}{}", Dot::new(replica, sequence))?;
+        }
+        f.write_str("}")
+    }
+}
+
+impl fmt::Debug for VectorClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for VectorClock {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for VectorClock {
+    /// Refuses what [`Serialize`] never writes: replicas out of order or twice, and sequence 0.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(EntriesVisitor)
+    }
+}
+
+struct EntriesVisitor;
+
+impl<'de> Visitor<'de> for EntriesVisitor {
+    type Value = VectorClock;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("pairs of a replica and a sequence above 0, in the order of replicas")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<VectorClock, A::Error> {
+        // The announced length is not trusted: memory grows with the pairs that are really there.
+        let mut entries = SmallVec::<[(ReplicaId, u64); INLINE_REPLICAS]>::new();
+        while let Some((replica, sequence)) = pairs.next_element::<(ReplicaId, u64)>()? {
+            if sequence == 0 {
+                return Err(de::Error::custom(
+                    "a vector clock lists a replica at sequence 0",
+                ));
+            }
+            if entries.last().is_some_and(|last| last.0 >= replica) {
+                return Err(de::Error::custom(
+                    "a vector clock lists replicas out of order",
+                ));
+            }
+            entries.push((replica, sequence));
+        }
+        Ok(VectorClock { entries })
+    }
+}
