@@ -1,0 +1,147 @@
+//! A register that keeps every value that no operation has observed.
+
+use isles_clock::{Context, Dot, Hlc, Stamp};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+/// One value of a [`Cell`] with the write that brought it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Version<V> {
+    /// The write.
+    pub dot: Dot,
+    /// When it was made; it may be later than the write itself, so that a write is later than what it replaced.
+    pub hlc: Hlc,
+    /// What was written.
+    pub value: V,
+}
+
+impl<V> Version<V> {
+    /// The place in the order that is the same everywhere.
+    #[inline]
+    pub const fn stamp(&self) -> Stamp {
+        Stamp::new(self.hlc, self.dot.replica)
+    }
+}
+
+/// Versions that a write removed; a single one needs no allocation.
+pub type Versions<V> = SmallVec<[Version<V>; 1]>;
+
+/// A multi-value register: every version that no operation has observed, in the order of their dots.
+///
+/// Keeping all of them is what lets removals by observation converge: a cell that kept only the latest would lose the
+/// others for good where a removal of the latest arrives, and keep them where it arrived first. A single version
+/// needs no allocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cell<V> {
+    // Invariant: sorted by dot, each at most once.
+    versions: Versions<V>,
+}
+
+impl<V> Cell<V> {
+    /// A cell without a value.
+    #[inline]
+    pub fn new() -> Self {
+        Self {
+            versions: SmallVec::new(),
+        }
+    }
+
+    /// Puts `version` in the place of everything that its writer had observed, and returns what it replaced. What
+    /// remains beside it is concurrent. A second version with the same dot replaces the first: a dot names one value.
+    pub fn write(&mut self, version: Version<V>, ctx: &impl Context) -> Versions<V> {
+        let replaced = self.take(|old| old.dot == version.dot || ctx.covers(old.dot));
+        let index = self.versions.partition_point(|old| old.dot < version.dot);
+        self.versions.insert(index, version);
+        replaced
+    }
+
+    /// Removes everything that `ctx` covers; says whether anything is left.
+    pub fn remove(&mut self, ctx: &impl Context) -> bool {
+        self.versions.retain(|version| !ctx.covers(version.dot));
+        !self.is_empty()
+    }
+
+    /// The version with the greatest stamp, the same everywhere.
+    #[inline]
+    pub fn latest(&self) -> Option<&Version<V>> {
+        match self.versions.as_slice() {
+            [only] => Some(only),
+            several => several
+                .iter()
+                .max_by_key(|version| (version.stamp(), version.dot)),
+        }
+    }
+
+    /// Every version, in the order of their dots.
+    #[inline]
+    pub fn versions(&self) -> &[Version<V>] {
+        &self.versions
+    }
+
+    /// Whether there is no value.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.versions.is_empty()
+    }
+
+    fn take(&mut self, mut which: impl FnMut(&Version<V>) -> bool) -> Versions<V> {
+        // Nearly every cell holds one version that the writer had seen.
+        if let [only] = self.versions.as_slice()
+            && which(only)
+        {
+            return core::mem::take(&mut self.versions);
+        }
+        let mut taken = Versions::new();
+        let mut index = 0;
+        while index < self.versions.len() {
+            if which(&self.versions[index]) {
+                taken.push(self.versions.remove(index));
+            } else {
+                index += 1;
+            }
+        }
+        taken
+    }
+}
+
+impl<V> Default for Cell<V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<V> From<Version<V>> for Cell<V> {
+    #[inline]
+    fn from(version: Version<V>) -> Self {
+        Self {
+            versions: smallvec::smallvec![version],
+        }
+    }
+}
+
+impl<V> FromIterator<Version<V>> for Cell<V> {
+    /// A cell with these versions, as read back from where they were stored. The last one counts where a dot comes
+    /// more than once.
+    fn from_iter<I: IntoIterator<Item = Version<V>>>(versions: I) -> Self {
+        let mut cell = Self::new();
+        for version in versions {
+            match cell
+                .versions
+                .binary_search_by_key(&version.dot, |old| old.dot)
+            {
+                Ok(index) => cell.versions[index] = version,
+                Err(index) => cell.versions.insert(index, version),
+            }
+        }
+        cell
+    }
+}
+
+impl<V> IntoIterator for Cell<V> {
+    type Item = Version<V>;
+    type IntoIter = smallvec::IntoIter<[Version<V>; 1]>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.versions.into_iter()
+    }
+}
