@@ -28,5 +28,6 @@ pub use message::{
     Role, StreamBase, StreamStart, Sums,
 };
 pub use port::{
-    AcceptError, Channel, ChannelError, ChannelStats, ConnectError, PeerIdentity, Transport,
+    AcceptError, Channel, ChannelError, ChannelStats, ConnectError, PeerIdentity, Refuser,
+    Transport,
 };

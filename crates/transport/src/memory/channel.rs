@@ -136,8 +136,8 @@ impl MemoryChannel {
 #[async_trait]
 impl Channel for MemoryChannel {
     async fn send(&self, class: TrafficClass, message: Message) -> Result<(), ChannelError> {
-        message.encode_for(class)?;
-        let bytes = message.encode();
+        let (head, body) = message.encode_for(class)?;
+        let bytes = Bytes::from([head, body].concat());
         let lane = &self.link.lanes[self.side][class.index()];
         let room = self.reserve(lane, bytes.len()).await?;
         lane.sent
