@@ -1,1 +1,33 @@
-//! Siblings in, one answer out: pure conflict-resolution strategies.
+//! Siblings in, one answer out: what a reader is told where writes were concurrent.
+//!
+//! A [`Resolver`] is a pure function of a set of [`Sibling`]s. It deliberately knows no replica, no clock, no order of
+//! arrival and no randomness, so the same siblings give the same answer everywhere, and nothing has to be agreed on.
+//!
+//! In reading order:
+//!
+//! * `resolver`: [`Sibling`], [`Resolver`], [`Resolution`], the port.
+//! * `strategy`: [`Strategy`], the resolvers that are built in.
+//! * `decimal`: exact comparison of numbers that are written as text.
+//! * [`laws`]: what every resolver must satisfy, as a check that names the counter-example.
+//!
+//! ```
+//! use isles_clock::{Dot, Hlc, ReplicaId};
+//! use isles_resolve::{Resolver, Sibling, Strategy};
+//!
+//! let sibling = |replica, ms, value| {
+//!     Sibling::new(Dot::new(ReplicaId::from_u128(replica), 1), Hlc::new(ms, 0), value)
+//! };
+//! let siblings = [sibling(1, 20, b"9"), sibling(2, 10, b"10")];
+//!
+//! assert_eq!(Strategy::Lww.resolve(&siblings).value(), Some(&b"9"[..]));
+//! assert_eq!(Strategy::Max.resolve(&siblings).value(), Some(&b"10"[..]));
+//! assert_eq!(Strategy::MultiValue.resolve(&siblings).value(), None); // the reader gets both
+//! ```
+
+mod decimal;
+pub mod laws;
+mod resolver;
+mod strategy;
+
+pub use crate::resolver::{Resolution, Resolver, Sibling};
+pub use crate::strategy::{Class, ParseStrategyError, Strategy};

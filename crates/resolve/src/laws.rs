@@ -1,0 +1,334 @@
+//! What every resolver must satisfy, as a check that names the counter-example.
+//!
+//! ```
+//! use isles_resolve::{Resolution, Resolver, Sibling, laws};
+//!
+//! struct FirstCome;
+//! impl Resolver for FirstCome {
+//!     fn resolve<'a>(&self, siblings: &[Sibling<'a>]) -> Resolution<'a> {
+//!         Resolution::winner_at(siblings, 0)
+//!     }
+//! }
+//!
+//! let violation = laws::check_samples(&FirstCome).unwrap_err();
+//! assert_eq!(violation.law, laws::Law::Permutation);
+//! ```
+
+use std::fmt;
+
+use isles_clock::{Dot, Hlc, ReplicaId};
+
+use crate::{Resolution, Resolver, Sibling};
+
+/// A law of [`Resolver`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Law {
+    /// The order of the siblings does not matter.
+    Permutation,
+    /// A sibling that comes twice counts once.
+    Duplication,
+    /// Resolving some first, and their answer with the rest, gives the same.
+    Grouping,
+    /// The winner that is named is the sibling whose value is the answer.
+    Winner,
+}
+
+/// A counter-example: two ways to ask that should have given one answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The law that does not hold.
+    pub law: Law,
+    /// The values of the siblings as they were first asked about.
+    pub siblings: Vec<Vec<u8>>,
+    /// The values of the siblings as they were asked about again.
+    pub again: Vec<Vec<u8>>,
+    /// The first answer; `None` is all of them.
+    pub expected: Option<Vec<u8>>,
+    /// The second answer.
+    pub found: Option<Vec<u8>>,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let law = match self.law {
+            Law::Permutation => "the order of the siblings changes the answer",
+            Law::Duplication => "a repeated sibling changes the answer",
+            Law::Grouping => "resolving some siblings first changes the answer",
+            Law::Winner => "the sibling named as winner is not the answer",
+        };
+        write!(
+            f,
+            "{law}: {} gives {}, but {} gives {}",
+            list(&self.siblings),
+            answer(self.expected.as_deref()),
+            list(&self.again),
+            answer(self.found.as_deref()),
+        )
+    }
+}
+
+impl std::error::Error for Violation {}
+
+fn list(values: &[Vec<u8>]) -> String {
+    let values: Vec<String> = values.iter().map(|value| answer(Some(value))).collect();
+    format!("[{}]", values.join(", "))
+}
+
+fn answer(value: Option<&[u8]>) -> String {
+    value.map_or_else(
+        || "all of them".to_owned(),
+        |value| format!("\"{}\"", value.escape_ascii()),
+    )
+}
+
+/// Above this many siblings not every permutation is tried, only the rotations, forwards and backwards.
+const PERMUTED_MAX: usize = 5;
+/// Above this many siblings not every way to split them in two is tried, only those that keep their order.
+const GROUPED_MAX: usize = 8;
+
+/// Checks every law on one set of siblings; they must have different dots.
+///
+/// The cost is a few hundred calls for up to eight siblings and grows with the square of their number beyond.
+///
+/// # Errors
+/// The first counter-example found.
+pub fn check(resolver: &dyn Resolver, siblings: &[Sibling<'_>]) -> Result<(), Violation> {
+    let mut siblings = siblings.to_vec();
+    siblings.sort_unstable_by_key(|sibling| sibling.dot);
+    if siblings.is_empty() {
+        return Ok(());
+    }
+    check_winner(resolver, &siblings)?;
+    check_permutations(resolver, &siblings)?;
+    check_duplicates(resolver, &siblings)?;
+    check_groups(resolver, &siblings)
+}
+
+/// Checks every law on every set of one to four values that people are likely to store, with stamps in several orders.
+///
+/// # Errors
+/// The first counter-example found.
+pub fn check_samples(resolver: &dyn Resolver) -> Result<(), Violation> {
+    for chosen in 1u32..1 << SAMPLES.len() {
+        if chosen.count_ones() > SAMPLED_MAX {
+            continue;
+        }
+        for order in StampOrder::ALL {
+            check(resolver, &sample(chosen, order))?;
+        }
+    }
+    Ok(())
+}
+
+/// Values for which resolvers are known to go wrong: two spellings of a number, numbers whose order as text is another
+/// one, neighbours that a float cannot tell apart, what is nearly a number, emptiness, and bytes that are no text.
+const SAMPLES: [&[u8]; 12] = [
+    b"9",
+    b"10",
+    b"1.0",
+    b"1",
+    b"-2",
+    b"9007199254740993",
+    b"9007199254740992",
+    b"5x",
+    b"red",
+    b"",
+    b"{\"a\":1}",
+    b"\xff\0",
+];
+const SAMPLED_MAX: u32 = 4;
+
+#[derive(Clone, Copy)]
+enum StampOrder {
+    AsDots,
+    AgainstDots,
+    AllEqual,
+}
+
+impl StampOrder {
+    const ALL: [Self; 3] = [Self::AsDots, Self::AgainstDots, Self::AllEqual];
+
+    fn hlc(self, index: u64) -> Hlc {
+        match self {
+            Self::AsDots => Hlc::new(100 + index, 0),
+            Self::AgainstDots => Hlc::new(100 - index, 0),
+            Self::AllEqual => Hlc::new(100, 0),
+        }
+    }
+}
+
+fn sample(chosen: u32, order: StampOrder) -> Vec<Sibling<'static>> {
+    (0u64..)
+        .zip(SAMPLES)
+        .filter(|(index, _)| chosen & (1 << index) != 0)
+        .map(|(index, value)| {
+            Sibling::new(
+                Dot::new(ReplicaId::from_u128(u128::from(index)), 1),
+                order.hlc(index),
+                value,
+            )
+        })
+        .collect()
+}
+
+fn check_winner(resolver: &dyn Resolver, siblings: &[Sibling<'_>]) -> Result<(), Violation> {
+    let resolution = resolver.resolve(siblings);
+    let Some(winner) = resolution.winner() else {
+        return Ok(());
+    };
+    let named = siblings.get(winner).map(|sibling| sibling.value);
+    if named == resolution.value() {
+        return Ok(());
+    }
+    Err(violation(
+        Law::Winner,
+        siblings,
+        siblings,
+        resolution.value(),
+        named,
+    ))
+}
+
+fn check_permutations(resolver: &dyn Resolver, siblings: &[Sibling<'_>]) -> Result<(), Violation> {
+    let mut again = siblings.to_vec();
+    if siblings.len() <= PERMUTED_MAX {
+        return permute(&mut again, 0, &mut |permuted| {
+            same(resolver, Law::Permutation, siblings, permuted)
+        });
+    }
+    for _ in 0..2 {
+        for _ in 0..again.len() {
+            again.rotate_left(1);
+            same(resolver, Law::Permutation, siblings, &again)?;
+        }
+        again.reverse();
+    }
+    Ok(())
+}
+
+/// Calls `visit` with every order of what lies from `start` on.
+fn permute<T, E>(
+    items: &mut [T],
+    start: usize,
+    visit: &mut impl FnMut(&[T]) -> Result<(), E>,
+) -> Result<(), E> {
+    if start == items.len() {
+        return visit(items);
+    }
+    for index in start..items.len() {
+        items.swap(start, index);
+        permute(items, start + 1, visit)?;
+        items.swap(start, index);
+    }
+    Ok(())
+}
+
+fn check_duplicates(resolver: &dyn Resolver, siblings: &[Sibling<'_>]) -> Result<(), Violation> {
+    for index in 0..siblings.len() {
+        let mut again = siblings.to_vec();
+        again.insert(index, siblings[index]);
+        same(resolver, Law::Duplication, siblings, &again)?;
+    }
+    Ok(())
+}
+
+fn check_groups(resolver: &dyn Resolver, siblings: &[Sibling<'_>]) -> Result<(), Violation> {
+    let count = siblings.len();
+    if count <= GROUPED_MAX {
+        (1u32..1 << count).try_for_each(|first| {
+            check_group(resolver, siblings, |index| first & (1 << index) != 0)
+        })
+    } else {
+        (1..count).try_for_each(|split| check_group(resolver, siblings, |index| index < split))
+    }
+}
+
+/// Resolves the siblings for which `first` holds, then the answer together with the rest.
+fn check_group(
+    resolver: &dyn Resolver,
+    siblings: &[Sibling<'_>],
+    first: impl Fn(usize) -> bool,
+) -> Result<(), Violation> {
+    let (group, rest): (Vec<_>, Vec<_>) = siblings
+        .iter()
+        .copied()
+        .enumerate()
+        .partition(|(index, _)| first(*index));
+    let group: Vec<_> = group.into_iter().map(|(_, sibling)| sibling).collect();
+    let Resolution::One { value, winner } = resolver.resolve(&group) else {
+        return Ok(());
+    };
+    let written_back = Sibling {
+        value: &value,
+        ..writer(&group, winner)
+    };
+    let mut again: Vec<_> = rest
+        .into_iter()
+        .map(|(_, sibling)| sibling)
+        .chain([written_back])
+        .collect();
+    again.sort_unstable_by_key(|sibling| sibling.dot);
+    same(resolver, Law::Grouping, siblings, &again)
+}
+
+/// Under whose name an answer goes on: the winner's, or the last writer's where it was made from several.
+fn writer<'a>(group: &[Sibling<'a>], winner: Option<usize>) -> Sibling<'a> {
+    let last = || {
+        group
+            .iter()
+            .copied()
+            .max_by_key(|sibling| (sibling.stamp, sibling.dot))
+    };
+    winner
+        .and_then(|index| group.get(index).copied())
+        .or_else(last)
+        .expect("invariant: a group holds at least one sibling")
+}
+
+fn same(
+    resolver: &dyn Resolver,
+    law: Law,
+    siblings: &[Sibling<'_>],
+    again: &[Sibling<'_>],
+) -> Result<(), Violation> {
+    let (expected, found) = (resolver.resolve(siblings), resolver.resolve(again));
+    let winner = |resolution: &Resolution<'_>, among: &[Sibling<'_>]| {
+        resolution
+            .winner()
+            .and_then(|index| among.get(index))
+            .map(|sibling| sibling.dot)
+    };
+    if expected.value() == found.value() && winner(&expected, siblings) == winner(&found, again) {
+        return Ok(());
+    }
+    Err(violation(
+        law,
+        siblings,
+        again,
+        expected.value(),
+        found.value(),
+    ))
+}
+
+fn violation(
+    law: Law,
+    siblings: &[Sibling<'_>],
+    again: &[Sibling<'_>],
+    expected: Option<&[u8]>,
+    found: Option<&[u8]>,
+) -> Violation {
+    let values = |siblings: &[Sibling<'_>]| {
+        siblings
+            .iter()
+            .map(|sibling| sibling.value.to_vec())
+            .collect()
+    };
+    let owned = |value: Option<&[u8]>| value.map(<[u8]>::to_vec);
+    Violation {
+        law,
+        siblings: values(siblings),
+        again: values(again),
+        expected: owned(expected),
+        found: owned(found),
+    }
+}

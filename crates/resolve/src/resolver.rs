@@ -1,0 +1,100 @@
+//! The port: siblings in, one answer out.
+
+use std::borrow::Cow;
+
+use isles_clock::{Dot, Hlc, Stamp};
+
+/// One of several values of a register that were written concurrently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Sibling<'a> {
+    /// The write.
+    pub dot: Dot,
+    /// Its place in the order that is the same everywhere.
+    pub stamp: Stamp,
+    /// What was written.
+    pub value: &'a [u8],
+}
+
+impl<'a> Sibling<'a> {
+    /// The value that the write `dot` brought at `hlc`.
+    #[inline]
+    #[must_use]
+    pub const fn new(dot: Dot, hlc: Hlc, value: &'a [u8]) -> Self {
+        Self {
+            dot,
+            stamp: Stamp::new(hlc, dot.replica),
+            value,
+        }
+    }
+}
+
+/// What a resolver makes of a set of siblings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Resolution<'a> {
+    /// One answer.
+    One {
+        /// The answer.
+        value: Cow<'a, [u8]>,
+        /// The place of the sibling that it is, or `None` where it was made from several.
+        winner: Option<usize>,
+    },
+    /// All of them: the reader decides.
+    Many,
+}
+
+impl<'a> Resolution<'a> {
+    /// The resolution that the sibling at `index` wins.
+    #[inline]
+    #[must_use]
+    pub fn winner_at(siblings: &[Sibling<'a>], index: usize) -> Self {
+        Self::One {
+            value: Cow::Borrowed(siblings[index].value),
+            winner: Some(index),
+        }
+    }
+
+    /// The answer, where there is one.
+    #[inline]
+    #[must_use]
+    pub fn value(&self) -> Option<&[u8]> {
+        match self {
+            Self::One { value, .. } => Some(value),
+            Self::Many => None,
+        }
+    }
+
+    /// The place of the sibling that won, where one of them did.
+    #[inline]
+    #[must_use]
+    pub fn winner(&self) -> Option<usize> {
+        match self {
+            Self::One { winner, .. } => *winner,
+            Self::Many => None,
+        }
+    }
+}
+
+/// A rule that turns siblings into one answer.
+///
+/// # Laws
+///
+/// The answer depends on the set of siblings only:
+///
+/// * *permutation*: it does not depend on their order;
+/// * *duplication*: a sibling that comes twice counts once;
+/// * *grouping*: resolving some of them first, and their answer with the rest, gives the same, so that it does not
+///   matter who writes an answer back, or when.
+///
+/// [`laws::check`](crate::laws::check) tries them. Two calls with equal siblings must give equal answers, on every
+/// machine and in every version.
+pub trait Resolver {
+    /// Resolves `siblings`, of which there is at least one, in the order of their dots.
+    fn resolve<'a>(&self, siblings: &[Sibling<'a>]) -> Resolution<'a>;
+}
+
+impl<R: Resolver + ?Sized> Resolver for &R {
+    fn resolve<'a>(&self, siblings: &[Sibling<'a>]) -> Resolution<'a> {
+        (**self).resolve(siblings)
+    }
+}

@@ -1,0 +1,147 @@
+//! Every strategy satisfies the laws, and the laws catch resolvers that do not.
+
+use std::borrow::Cow;
+
+use isles_clock::{Dot, Hlc, ReplicaId};
+use isles_resolve::laws::{self, Law};
+use isles_resolve::{Resolution, Resolver, Sibling, Strategy};
+use proptest::prelude::*;
+
+#[test]
+fn every_strategy_satisfies_the_laws_on_the_samples() {
+    for strategy in Strategy::ALL {
+        assert_eq!(laws::check_samples(&strategy), Ok(()), "{strategy}");
+    }
+}
+
+fn value() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        (-20i32..20).prop_map(|number| number.to_string().into_bytes()),
+        "-?[0-9]{0,3}(\\.[0-9]{0,2})?(e-?[0-9])?".prop_map(String::into_bytes),
+        prop::collection::vec(any::<u8>(), 0..4),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_strategy_satisfies_the_laws(writes in prop::collection::vec((1u64..5, value()), 1..7)) {
+        let siblings: Vec<_> = (1u128..)
+            .zip(&writes)
+            .map(|(id, (ms, value))| Sibling::new(Dot::new(ReplicaId::from_u128(id), 1), Hlc::new(*ms, 0), value))
+            .collect();
+        for strategy in Strategy::ALL {
+            prop_assert_eq!(laws::check(&strategy, &siblings), Ok(()), "{}", strategy);
+        }
+    }
+}
+
+/// A resolver made of a function from values to one value.
+struct Rule(fn(&[Sibling<'_>]) -> Vec<u8>);
+
+impl Resolver for Rule {
+    fn resolve<'a>(&self, siblings: &[Sibling<'a>]) -> Resolution<'a> {
+        Resolution::One {
+            value: Cow::Owned((self.0)(siblings)),
+            winner: None,
+        }
+    }
+}
+
+fn check_breaks(rule: fn(&[Sibling<'_>]) -> Vec<u8>, law: Law) {
+    assert_eq!(
+        laws::check_samples(&Rule(rule)).map_err(|violation| violation.law),
+        Err(law)
+    );
+}
+
+#[test]
+fn joining_in_order_breaks_permutation() {
+    check_breaks(
+        |siblings| {
+            siblings
+                .iter()
+                .flat_map(|sibling| sibling.value)
+                .copied()
+                .collect()
+        },
+        Law::Permutation,
+    );
+}
+
+#[test]
+fn counting_breaks_duplication() {
+    check_breaks(
+        |siblings| siblings.len().to_string().into_bytes(),
+        Law::Duplication,
+    );
+}
+
+#[test]
+fn averaging_distinct_values_breaks_grouping() {
+    check_breaks(
+        |siblings| {
+            let mut lengths: Vec<_> = siblings
+                .iter()
+                .map(|sibling| (sibling.dot, sibling.value.len()))
+                .collect();
+            lengths.sort_unstable();
+            lengths.dedup();
+            let mean = lengths.iter().map(|length| length.1).sum::<usize>() / lengths.len();
+            vec![b'x'; mean]
+        },
+        Law::Grouping,
+    );
+}
+
+/// Numbers where all are numbers, bytes otherwise: {9, 10} gives 10, and with 5x then 5x; all three at once give 9.
+#[test]
+fn choosing_the_comparison_by_the_whole_set_breaks_grouping() {
+    check_breaks(
+        |siblings| {
+            let values: Vec<_> = siblings.iter().map(|sibling| sibling.value).collect();
+            let number = |value: &[u8]| core::str::from_utf8(value).ok()?.parse::<i64>().ok();
+            if let Some(numbers) = values
+                .iter()
+                .map(|value| number(value))
+                .collect::<Option<Vec<_>>>()
+            {
+                return numbers
+                    .into_iter()
+                    .max()
+                    .unwrap_or_default()
+                    .to_string()
+                    .into_bytes();
+            }
+            values.into_iter().max().unwrap_or_default().to_vec()
+        },
+        Law::Grouping,
+    );
+}
+
+#[test]
+fn naming_the_wrong_winner_is_found() {
+    struct Liar;
+    impl Resolver for Liar {
+        fn resolve<'a>(&self, siblings: &[Sibling<'a>]) -> Resolution<'a> {
+            Resolution::One {
+                value: Cow::Borrowed(b"mine"),
+                winner: (siblings.len() > 1).then_some(0),
+            }
+        }
+    }
+    assert_eq!(
+        laws::check_samples(&Liar).map_err(|violation| violation.law),
+        Err(Law::Winner)
+    );
+}
+
+#[test]
+fn a_violation_reads_as_a_counter_example() {
+    let rule = Rule(|siblings| siblings.len().to_string().into_bytes());
+    let sibling = |id, value| Sibling::new(Dot::new(ReplicaId::from_u128(id), 1), Hlc::ZERO, value);
+    let violation = laws::check(&rule, &[sibling(1, b"a"), sibling(2, b"b")]).unwrap_err();
+    assert_eq!(
+        violation.to_string(),
+        r#"a repeated sibling changes the answer: ["a", "b"] gives "2", but ["a", "a", "b"] gives "3""#,
+    );
+}
