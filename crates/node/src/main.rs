@@ -1,2 +1,57 @@
-//! The binary `isles`: sockets, threads, config and signals.
-fn main() {}
+//! The binary `isles`: sockets, threads, config and signals. This file is the table of its commands.
+#![expect(clippy::print_stdout, reason = "a command-line tool talks to its user")]
+
+mod cli;
+mod config;
+mod demo;
+mod start;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::cli::{Cli, Command, ConfigCommand};
+use crate::config::Config;
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", cli::explain(&error));
+            cli::exit_code(&error)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Start(options) => {
+            start::run(Config::load(options.config.as_deref(), &options.overrides)?)
+        }
+        Command::Demo(options) => demo::run(options),
+        Command::Config {
+            command: ConfigCommand::Example,
+        } => {
+            print!("{}", config::example());
+            Ok(())
+        }
+        Command::Config {
+            command: ConfigCommand::Check { file },
+        } => {
+            let config = Config::load(Some(&file), &config::Overrides::default())?;
+            println!(
+                "{} is good: node {} of region {} in cluster {}",
+                file.display(),
+                config.node,
+                config.region,
+                config.cluster
+            );
+            Ok(())
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "isles", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Certs { .. } | Command::Status(_) => anyhow::bail!("not here yet"),
+    }
+}
