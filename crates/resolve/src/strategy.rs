@@ -96,7 +96,7 @@ fn many<'a>(siblings: &[Sibling<'a>]) -> Resolution<'a> {
     }
 }
 
-/// The first sibling in a total order; any order of the dots decides the rest of the laws.
+/// The first sibling in `compare`, which must be a total order: then all the laws hold.
 fn least<'a>(
     siblings: &[Sibling<'a>],
     compare: impl Fn(&Sibling<'_>, &Sibling<'_>) -> Ordering,
@@ -167,7 +167,7 @@ impl FromStr for Strategy {
 
 #[cfg(test)]
 mod tests {
-    use isles_clock::{Hlc, ReplicaId};
+    use isles_clock::{Dot, Hlc, ReplicaId};
 
     use super::*;
 

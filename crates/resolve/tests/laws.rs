@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use isles_clock::{Dot, Hlc, ReplicaId};
 use isles_resolve::laws::{self, Law};
 use isles_resolve::{Resolution, Resolver, Sibling, Strategy};
-use proptest::prelude::*;
+use proptest::prelude::{any, prop, prop_assert_eq, prop_oneof, proptest};
+use proptest::strategy::Strategy as Generate;
 
 #[test]
 fn every_strategy_satisfies_the_laws_on_the_samples() {
@@ -14,7 +15,7 @@ fn every_strategy_satisfies_the_laws_on_the_samples() {
     }
 }
 
-fn value() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
+fn value() -> impl Generate<Value = Vec<u8>> {
     prop_oneof![
         (-20i32..20).prop_map(|number| number.to_string().into_bytes()),
         "-?[0-9]{0,3}(\\.[0-9]{0,2})?(e-?[0-9])?".prop_map(String::into_bytes),
@@ -55,17 +56,8 @@ fn check_breaks(rule: fn(&[Sibling<'_>]) -> Vec<u8>, law: Law) {
 }
 
 #[test]
-fn joining_in_order_breaks_permutation() {
-    check_breaks(
-        |siblings| {
-            siblings
-                .iter()
-                .flat_map(|sibling| sibling.value)
-                .copied()
-                .collect()
-        },
-        Law::Permutation,
-    );
+fn taking_the_first_breaks_permutation() {
+    check_breaks(|siblings| siblings[0].value.to_vec(), Law::Permutation);
 }
 
 #[test]
