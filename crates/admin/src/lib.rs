@@ -1,1 +1,15 @@
-//! The HTTP side of a node: metrics, health, status.
+//! The HTTP side of a node: what operators, load balancers and Prometheus ask.
+//!
+//! It answers four paths: `/metrics` in Prometheus's text format, `/healthz` (the process answers), `/readyz` (the node may be given
+//! traffic; 503 and the reason until then) and `/status` as JSON. It is handed what it serves as a [`Probe`] and knows nothing of
+//! replicas, logs or peers; it has no TLS and no passwords, and is meant to listen on a private address.
+//!
+//! In reading order: [`status`] is what a node says about itself, [`server`] binds and answers; the connections in between are few
+//! and do not stay idle for long.
+
+mod connection;
+pub mod server;
+pub mod status;
+
+pub use server::{Admin, BindError, Probe};
+pub use status::{ClockEntry, LogStatus, NodeStatus, PeerStatus};

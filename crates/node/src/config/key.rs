@@ -105,7 +105,7 @@ pub(crate) const KEYS: &[Key] = &[
         name: "redis.listen",
         kind: Kind::Address,
         default: Value("127.0.0.1:6379"),
-        about: "Where Redis clients connect. There are no passwords yet: open it to networks you trust.",
+        about: "Where Redis clients connect. There are no passwords yet: open it only to networks you trust.",
         example: "127.0.0.1:6379",
     },
     Key {
@@ -154,21 +154,21 @@ pub(crate) const KEYS: &[Key] = &[
         kind: Kind::Path,
         default: Absent("no peers"),
         about: "Certificate of the cluster's authority, from `isles certs init`.",
-        example: "certs/ca.pem",
+        example: "certs/eu-1/ca.pem",
     },
     Key {
         name: "tls.cert",
         kind: Kind::Path,
         default: Absent("no peers"),
         about: "Certificate of this node, from `isles certs node`.",
-        example: "certs/eu-1.pem",
+        example: "certs/eu-1/node.pem",
     },
     Key {
         name: "tls.key",
         kind: Kind::Path,
         default: Absent("no peers"),
         about: "Private key of this node; nobody else should be able to read it.",
-        example: "certs/eu-1.key",
+        example: "certs/eu-1/node.key",
     },
     Key {
         name: "clock.max_skew_ms",

@@ -57,7 +57,7 @@ fn the_example_works_with_every_line_switched_on() {
         .collect();
     let config = parse(&full).unwrap();
     assert_eq!(config.peer.len(), 1);
-    assert_eq!(config.tls.unwrap().ca, Path::new("/etc/isles/certs/ca.pem"));
+    assert_eq!(config.tls.unwrap().ca, Path::new("/etc/isles/certs/eu-1/ca.pem"));
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn peers_need_certificates() {
     );
     check_error(
         "[tls]\nca = \"a\"\ncert = \"b\"\n",
-        "isles.toml:6: tls.key is missing beside this; for example tls.key = \"certs/eu-1.key\"",
+        "isles.toml:6: tls.key is missing beside this; for example tls.key = \"certs/eu-1/node.key\"",
     );
 }
 

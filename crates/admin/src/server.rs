@@ -1,0 +1,177 @@
+//! Binding the port and answering the four paths.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use crate::connection::LimitedListener;
+use crate::status::NodeStatus;
+
+/// What Prometheus expects of its text format.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const INDEX: &str = "isles\n\n/metrics  Prometheus text\n/healthz  does the process answer\n/readyz   may it be given traffic\n/status   everything, as JSON\n";
+
+/// What a node can be asked. Each method may block for a moment (a lock, a large rendering): they are called off the
+/// threads that serve sockets.
+pub trait Probe: Send + Sync + 'static {
+    /// Every metric, in Prometheus's text format.
+    fn metrics(&self) -> String;
+    /// What the node says about itself.
+    fn status(&self) -> NodeStatus;
+    /// Whether the node may be given traffic.
+    ///
+    /// # Errors
+    /// Why not, in words for an operator.
+    fn ready(&self) -> Result<(), String>;
+}
+
+/// Why the port could not be had, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// Somebody else has it.
+    #[error(
+        "cannot serve admin requests at {address}: another program uses this port; stop it (`ss -ltnp 'sport = :{port}'` names it) or change admin.listen",
+        port = address.port()
+    )]
+    InUse {
+        /// The address asked for.
+        address: SocketAddr,
+    },
+    /// The machine has no such address.
+    #[error(
+        "cannot serve admin requests at {address}: this machine has no such address; change admin.listen"
+    )]
+    NoSuchAddress {
+        /// The address asked for.
+        address: SocketAddr,
+    },
+    /// The operating system does not allow it.
+    #[error(
+        "cannot serve admin requests at {address}: not allowed; ports below 1024 need privileges, change admin.listen"
+    )]
+    NotAllowed {
+        /// The address asked for.
+        address: SocketAddr,
+    },
+    /// Anything else.
+    #[error("cannot serve admin requests at {address}: {error}")]
+    Other {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the operating system said.
+        error: io::Error,
+    },
+}
+
+impl BindError {
+    fn new(address: SocketAddr, error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse { address },
+            io::ErrorKind::AddrNotAvailable => Self::NoSuchAddress { address },
+            io::ErrorKind::PermissionDenied => Self::NotAllowed { address },
+            _ => Self::Other { address, error },
+        }
+    }
+}
+
+/// The server, bound and not yet answering. Binding first lets a node find a taken port before it opens its data.
+pub struct Admin {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Admin {
+    /// Takes the port; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// If the port cannot be had; the error names it and says what to do.
+    pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        let failed = |error| BindError::new(address, error);
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it listens.
+    pub fn local_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `stop` completes and the requests under way are done.
+    ///
+    /// # Errors
+    /// If the operating system takes the socket away.
+    pub async fn serve(
+        self,
+        probe: Arc<dyn Probe>,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        tracing::debug!(address = %self.address, "admin server answers");
+        axum::serve(LimitedListener::new(self.listener), router(probe))
+            .with_graceful_shutdown(stop)
+            .await
+    }
+}
+
+fn router(probe: Arc<dyn Probe>) -> Router {
+    Router::new()
+        .route("/", get(|| async { INDEX }))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/status", get(status))
+        .fallback(|| async { (StatusCode::NOT_FOUND, format!("no such path\n\n{INDEX}")) })
+        .with_state(probe)
+}
+
+async fn metrics(State(probe): State<Arc<dyn Probe>>) -> Response {
+    match ask(probe, |probe| probe.metrics()).await {
+        Ok(text) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
+        Err(failed) => failed,
+    }
+}
+
+async fn ready(State(probe): State<Arc<dyn Probe>>) -> Response {
+    match ask(probe, |probe| probe.ready()).await {
+        Ok(Ok(())) => "ready\n".into_response(),
+        Ok(Err(reason)) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not ready: {reason}\n"),
+        )
+            .into_response(),
+        Err(failed) => failed,
+    }
+}
+
+async fn status(State(probe): State<Arc<dyn Probe>>) -> Response {
+    match ask(probe, |probe| probe.status()).await {
+        Ok(status) => axum::Json(status).into_response(),
+        Err(failed) => failed,
+    }
+}
+
+/// Asks on a thread that may block; a probe that panics costs its own request only.
+async fn ask<T: Send + 'static>(
+    probe: Arc<dyn Probe>,
+    question: impl FnOnce(&dyn Probe) -> T + Send + 'static,
+) -> Result<T, Response> {
+    let answer = tokio::task::spawn_blocking(move || question(&*probe)).await;
+    answer.map_err(|error| {
+        tracing::error!(%error, "an admin request failed");
+        (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the node could not answer; its log says why\n",
+        )
+            .into_response()
+    })
+}
