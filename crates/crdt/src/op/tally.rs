@@ -50,11 +50,16 @@ impl Contribution {
         }
     }
 
-    /// Resets move forward only: of two concurrent ones the later increment counts.
+    /// Resets move forward only: of two concurrent ones the later increment counts. One that names more than is here
+    /// covers what is here: its writer had reset an increment of the same entry, which was never sent.
     fn reset(&mut self, sequence: u64, total: i128) {
+        let (sequence, total) = if sequence < self.sequence {
+            (sequence, total)
+        } else {
+            (self.sequence, self.total)
+        };
         if sequence > self.reset_sequence {
-            self.reset_sequence = sequence;
-            self.reset_total = total;
+            (self.reset_sequence, self.reset_total) = (sequence, total);
         }
     }
 }
@@ -77,6 +82,19 @@ pub struct Increment {
     pub total: i128,
     /// Whether the total starts anew, from zero just before this increment.
     pub restart: bool,
+}
+
+impl Increment {
+    /// What the operation must carry when `later` follows in the same entry, with no reset between them. Taking the
+    /// later one alone would lose a restart.
+    #[inline]
+    #[must_use]
+    pub const fn then(self, later: Self) -> Self {
+        Self {
+            total: later.total,
+            restart: self.restart || later.restart,
+        }
+    }
 }
 
 /// A counter: one [`Contribution`] per replica, in the order of replicas.

@@ -122,8 +122,11 @@ fn check_laws<S: Subject>(states: &[S]) {
 
 fn check_encoding<S: Subject>(replicas: &[S]) {
     for state in replicas {
-        let bytes = postcard::to_allocvec(state).unwrap();
-        assert_eq!(&postcard::from_bytes::<S>(&bytes).unwrap(), state);
+        let bytes = postcard::to_allocvec(state).expect("a state has an encoding");
+        assert_eq!(
+            &postcard::from_bytes::<S>(&bytes).expect("an encoding is a state"),
+            state
+        );
     }
 }
 
