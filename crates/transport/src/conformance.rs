@@ -119,7 +119,7 @@ async fn a_full_lane_delays_no_other(nodes: Connected) {
     /// More than any window that a peer may grant: a lane that takes this much has no back-pressure.
     const FLOOD_BYTES_MAX: u64 = 512 << 20;
     /// Round trips without any bulk progress, after which the lanes count as full.
-    const QUIET_ROUND_TRIPS: u32 = 64;
+    const QUIET_ROUND_TRIPS: u32 = 2000;
     let sent_bytes = AtomicU64::new(0);
     let frame = patterned(256 << 10);
     let flood = async |class: TrafficClass| {
