@@ -1,1 +1,28 @@
-//! Bytes that survive: a segmented log and an ordered-bytes table.
+//! Bytes that survive: a segmented [`Log`] and an ordered-bytes [`Table`].
+//!
+//! The log is the database; the table is what a restart reads first, so that it need not replay the whole log.
+//! Both are synchronous and own no thread: the caller decides when to write, when to sync and on which thread.
+//!
+//! What this crate deliberately is not: it never knows what a record or a row means, has no policy for syncing,
+//! retention or checkpoints, and holds no cache of decoded values.
+//!
+//! In reading order:
+//! - [`storage`]: the seam to the disk, with a real implementation and a hostile one for simulation;
+//! - [`log`]: records in numbered order, in segment files, with strict recovery;
+//! - [`table`]: the ordered-bytes port, on fjall or in memory;
+//! - [`lock`]: one process per data directory;
+//! - [`conformance`]: what every implementation of the ports must pass.
+
+pub mod conformance;
+pub mod lock;
+pub mod log;
+pub mod storage;
+pub mod table;
+
+pub use lock::{DirLock, LockError};
+pub use log::{
+    Cut, Log, LogConfig, LogError, LogReader, LogSyncer, OpenError, ReadError, Record, RecordKind,
+    RecordNumber, Recovered, Scan, SegmentInfo,
+};
+pub use storage::{File, FileStorage, MemoryStorage, Storage};
+pub use table::{Batch, FjallConfig, FjallTable, MemoryTable, Table, TableError, TableSnapshot};
