@@ -1,1 +1,39 @@
-//! What a write means and what peers are told: the sans-IO heart of Isles.
+//! What a write means and what peers are told: the heart of Isles, without IO.
+//!
+//! A [`Replica`] is a plain state machine. Commands run on a [`Txn`] and become ops ([`op`]) in frames ([`frame`]);
+//! frames of peers wait in [`delivery`] until everything before them is applied; every op, whoever wrote it, changes its
+//! row in one place, `apply`, where concurrent writes are detected exactly and recorded ([`conflict`]). A [`session`]
+//! decides what one peer is told, and [`image`] what the table keeps.
+//!
+//! This crate never sees tokio, sockets, files, the clock of the machine, or randomness: time comes in as arguments,
+//! bytes go out as values, and the same code runs in a node, in the simulator, and when a log is replayed.
+
+pub mod conflict;
+pub mod delivery;
+pub mod frame;
+// pub mod history;
+pub mod image;
+pub mod op;
+// pub mod session;
+
+mod apply;
+mod keyspace;
+mod paged;
+mod position;
+mod replica;
+mod row;
+mod rows;
+mod sum;
+mod txn;
+
+pub use self::conflict::{ConflictKind, ConflictRecord, Contender, Journal, JournalLimits};
+pub use self::frame::{Frame, FrameError};
+pub use self::position::Position;
+pub use self::replica::{
+    APPLY_ENTRIES, ReplayError, Replica, ReplicaConfig, Restored, Unlogged, UnloggedContent,
+};
+pub use self::rows::{BUCKETS, RESERVED_PREFIX};
+pub use self::txn::{
+    ContextError, EntryTooLarge, Expiry, IncrementError, Scope, SiblingVersion, Siblings, Txn,
+    ValueType, WrongType,
+};

@@ -1,0 +1,545 @@
+//! What an op does to a row: the one place where content changes.
+//!
+//! Local and remote entries, replay and a transaction's second thoughts all come through [`apply`], so that what a
+//! replica holds depends on the ops that it applied, and on nothing else.
+
+use isles_clock::{Context, Dot, Hlc, Stamp};
+use isles_crdt::op::{Cell, Tally, Version};
+
+use crate::conflict::{Clash, ConflictKind, Contender};
+use crate::op::{Base, FieldPut, KeyOp, Kind, MapPart, Part, SetPart};
+use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, Row};
+use crate::sum;
+
+/// Who wrote an op, when, and what it had observed.
+pub(crate) struct Author<'c, C> {
+    pub(crate) dot: Dot,
+    pub(crate) hlc: Hlc,
+    pub(crate) context: &'c C,
+}
+
+impl<C> Author<'_, C> {
+    fn stamp(&self, raised: Option<Hlc>) -> Stamp {
+        Stamp {
+            hlc: raised.unwrap_or(self.hlc),
+            replica: self.dot.replica,
+        }
+    }
+}
+
+/// What applying ops has shown.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Conflicts, for the journal.
+    pub(crate) clashes: Vec<Clash>,
+    /// Concurrent updates met and merged without a loser.
+    pub(crate) merged: bool,
+}
+
+/// Applies one op to its row and keeps the row's sum.
+///
+/// Clashes are reported where the op meets a current dot that is not in its context; a local op has observed all there
+/// is and never clashes.
+pub(crate) fn apply<C: Context>(
+    row: &mut Row,
+    op: &KeyOp<'_>,
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    let live_before = live_values(row);
+    match op.base {
+        Base::Keep => {}
+        Base::Clear | Base::Create => {
+            clear(row, op, author);
+            if !op
+                .parts
+                .iter()
+                .any(|part| matches!(part, Part::Deadline { .. }))
+            {
+                set_deadline(
+                    row,
+                    Deadline {
+                        at_ms: Deadline::NEVER_MS,
+                        stamp: author.stamp(None),
+                    },
+                );
+            }
+        }
+    }
+    if op.base != Base::Create && !op.resets.is_empty() {
+        change_tally(row, |tally| tally.reset(&op.resets));
+    }
+    for part in &op.parts {
+        apply_part(row, part, author, outcome);
+    }
+    row.sweep();
+    let live_after = live_values(row);
+    if live_before == 1 && live_after > 1 {
+        report_type_clash(row, op, author, outcome);
+    }
+}
+
+/// Number of values of different types that readers could see; an integer register and its counter are one.
+fn live_values(row: &Row) -> usize {
+    match row.components.as_slice() {
+        [] => 0,
+        [only] => usize::from(only.is_live()),
+        several => {
+            let string =
+                |kind| matches!(kind, Kind::RegisterLww | Kind::RegisterMv | Kind::Counter);
+            let live = || {
+                several
+                    .iter()
+                    .filter(|component| component.is_live())
+                    .map(Component::kind)
+            };
+            usize::from(live().any(string)) + live().filter(|kind| !string(*kind)).count()
+        }
+    }
+}
+
+/// Removes what the author has observed. The `lww` register is not touched: its tombstone, having a stamp, is a part.
+fn clear<C: Context>(row: &mut Row, op: &KeyOp<'_>, author: &Author<'_, C>) {
+    let (hash, context, create) = (row.hash, author.context, op.base == Base::Create);
+    for component in &mut row.components {
+        let before = sum_of(hash, component);
+        match component {
+            Component::Lww(_) => continue,
+            Component::Mv(cell) => {
+                cell.remove(context);
+            }
+            Component::Set(set) => set.retain(|_, presence| {
+                presence.remove(context);
+                !presence.is_empty()
+            }),
+            Component::Map(map) => clear_map(map, op, author, create),
+            Component::Counter(tally) if create => tally.cover(context, &op.resets),
+            Component::Counter(_) => {}
+        }
+        row.sum = row
+            .sum
+            .wrapping_sub(before)
+            .wrapping_add(sum_of(hash, component));
+    }
+}
+
+fn clear_map<C: Context>(map: &mut FieldMap, op: &KeyOp<'_>, author: &Author<'_, C>, create: bool) {
+    let listed = |name: &[u8]| {
+        op.parts.iter().find_map(|part| match part {
+            Part::Map(part) => part.remove.iter().find(|removal| removal.field.0 == name),
+            _ => None,
+        })
+    };
+    let mut live = 0;
+    map.fields.retain(|name, field| {
+        field.cell.remove(author.context);
+        if let Some(tally) = field.tally.as_mut().filter(|_| create) {
+            tally.cover(
+                author.context,
+                listed(name).map_or(&[][..], |removal| &removal.resets),
+            );
+        }
+        live += usize::from(field.is_live());
+        !field.is_residue_free()
+    });
+    map.live = live;
+}
+
+fn sum_of(hash: u64, component: &Component) -> u128 {
+    match component {
+        Component::Lww(cell) => sum::of_lww(hash, cell),
+        Component::Mv(cell) => sum::of_cell(hash, Kind::RegisterMv, 0, cell),
+        Component::Counter(tally) => sum::of_tally(hash, Kind::Counter, 0, tally),
+        Component::Set(set) => set.iter().fold(0, |total: u128, (member, presence)| {
+            total.wrapping_add(sum::of_member(hash, member, presence))
+        }),
+        Component::Map(map) => map.fields.iter().fold(0, |total: u128, (name, field)| {
+            total.wrapping_add(sum::of_field(hash, name, field))
+        }),
+    }
+}
+
+fn apply_part<C: Context>(
+    row: &mut Row,
+    part: &Part<'_>,
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    match part {
+        Part::RegisterLww { stamp, value } => {
+            write_lww(row, *stamp, value.map(|value| value.0), author, outcome)
+        }
+        Part::RegisterMv { value } => write_mv(row, value.0, author, outcome),
+        Part::Counter(increment) => {
+            change_tally(row, |tally| {
+                outcome.merged |= tally.uncovered().any(|other| {
+                    other.replica != author.dot.replica
+                        && !author.context.covers(Dot {
+                            replica: other.replica,
+                            sequence: other.sequence,
+                        })
+                });
+                tally.apply(author.dot, *increment);
+            });
+        }
+        Part::SetAw(part) => change_set(row, part, author, outcome),
+        Part::Map(part) => change_map(row, part, author, outcome),
+        Part::Deadline { stamp, at_ms } => {
+            let at_ms = at_ms.unwrap_or(Deadline::NEVER_MS);
+            set_deadline(
+                row,
+                Deadline {
+                    at_ms,
+                    stamp: author.stamp(*stamp),
+                },
+            );
+        }
+        Part::SetRw(_)
+        | Part::SortedSet(_)
+        | Part::List(_)
+        | Part::Stream(_)
+        | Part::FlagEw(_)
+        | Part::FlagDw(_)
+        | Part::HyperLogLog(_) => {
+            unreachable!("frames are checked for unknown parts before any is applied")
+        }
+    }
+}
+
+/// Whether this version knows what a part means; a frame with another is refused whole.
+pub(crate) fn is_known(part: &Part<'_>) -> bool {
+    matches!(
+        part,
+        Part::RegisterLww { .. }
+            | Part::RegisterMv { .. }
+            | Part::Counter(_)
+            | Part::SetAw(_)
+            | Part::Map(_)
+            | Part::Deadline { .. }
+    )
+}
+
+/// The greater stamp wins, whether or not the older one was observed; the deadline's place in the sum moves with it.
+fn set_deadline(row: &mut Row, new: Deadline) {
+    if new.stamp <= row.deadline.stamp {
+        return;
+    }
+    let part = |deadline: Deadline| match deadline.is_set() {
+        true => sum::of_deadline(row.hash, deadline.at_ms, deadline.stamp),
+        false => 0,
+    };
+    row.sum = row
+        .sum
+        .wrapping_sub(part(row.deadline))
+        .wrapping_add(part(new));
+    row.deadline = new;
+}
+
+fn write_lww<C: Context>(
+    row: &mut Row,
+    raised: Option<Hlc>,
+    value: Option<&[u8]>,
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    let stamp = author.stamp(raised);
+    let Some(Component::Lww(cell)) = row.components.first_mut() else {
+        let cell = LwwCell {
+            dot: author.dot,
+            hlc: stamp.hlc,
+            value: value.map(Box::from),
+        };
+        row.sum = row.sum.wrapping_add(sum::of_lww(row.hash, &cell));
+        row.components.insert(0, Component::Lww(cell));
+        return;
+    };
+    let wins = stamp > cell.stamp();
+    if !author.context.covers(cell.dot) && (cell.value.is_some() || value.is_some()) {
+        let kind = match cell.value.is_some() && value.is_some() {
+            true => ConflictKind::WriteWrite,
+            false => ConflictKind::WriteDelete,
+        };
+        let old = Contender::new(cell.dot, cell.hlc, cell.value.as_deref());
+        let new = Contender::new(author.dot, stamp.hlc, value);
+        let contenders = if wins { [new, old] } else { [old, new] };
+        outcome.clashes.push(Clash {
+            component: Kind::RegisterLww,
+            field: None,
+            kind,
+            kept: false,
+            contenders,
+        });
+    }
+    if wins {
+        row.sum = row.sum.wrapping_sub(sum::of_lww(row.hash, cell));
+        (cell.dot, cell.hlc) = (author.dot, stamp.hlc);
+        match (&mut cell.value, value) {
+            (Some(old), Some(new)) if old.len() == new.len() => old.copy_from_slice(new),
+            (old, new) => *old = new.map(Box::from),
+        }
+        row.sum = row.sum.wrapping_add(sum::of_lww(row.hash, cell));
+    }
+}
+
+fn write_mv<C: Context>(
+    row: &mut Row,
+    value: &[u8],
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    let hash = row.hash;
+    let Some(Component::Mv(cell)) = row.component_mut(Kind::RegisterMv) else {
+        return;
+    };
+    let before = sum::of_cell(hash, Kind::RegisterMv, 0, cell);
+    let clashes = write_cell(cell, value, author);
+    let after = sum::of_cell(hash, Kind::RegisterMv, 0, cell);
+    row.sum = row.sum.wrapping_sub(before).wrapping_add(after);
+    outcome
+        .clashes
+        .extend(clashes.into_iter().map(|contenders| Clash {
+            component: Kind::RegisterMv,
+            field: None,
+            kind: ConflictKind::WriteWrite,
+            kept: true,
+            contenders,
+        }));
+}
+
+/// Writes a multi-value cell; the pairs that it reports have the greater stamp first.
+fn write_cell<C: Context>(
+    cell: &mut Cell<Box<[u8]>>,
+    value: &[u8],
+    author: &Author<'_, C>,
+) -> Vec<[Contender; 2]> {
+    cell.write(
+        Version {
+            dot: author.dot,
+            hlc: author.hlc,
+            value: value.into(),
+        },
+        author.context,
+    );
+    let [_, _, ..] = cell.versions() else {
+        return Vec::new();
+    };
+    let stamp = author.stamp(None);
+    let others = cell
+        .versions()
+        .iter()
+        .filter(|version| version.dot != author.dot);
+    others
+        .map(|other| {
+            let old = Contender::new(other.dot, other.hlc, Some(&other.value));
+            let new = Contender::new(author.dot, author.hlc, Some(value));
+            if stamp > other.stamp() {
+                [new, old]
+            } else {
+                [old, new]
+            }
+        })
+        .collect()
+}
+
+fn change_tally(row: &mut Row, change: impl FnOnce(&mut Tally)) {
+    let hash = row.hash;
+    let Some(Component::Counter(tally)) = row.component_mut(Kind::Counter) else {
+        return;
+    };
+    let before = sum::of_tally(hash, Kind::Counter, 0, tally);
+    change(tally);
+    let after = sum::of_tally(hash, Kind::Counter, 0, tally);
+    row.sum = row.sum.wrapping_sub(before).wrapping_add(after);
+}
+
+fn change_set<C: Context>(
+    row: &mut Row,
+    part: &SetPart<'_>,
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    let hash = row.hash;
+    let Some(Component::Set(set)) = row.component_mut(Kind::SetAw) else {
+        return;
+    };
+    let mut delta = 0u128;
+    for member in &part.remove {
+        set.update(member.0, |slot| {
+            let Some(presence) = slot else { return };
+            delta = delta.wrapping_sub(sum::of_member(hash, member.0, presence));
+            presence.remove(author.context);
+            delta = delta.wrapping_add(sum::of_member(hash, member.0, presence));
+            outcome.merged |= !presence.is_empty();
+            if presence.is_empty() {
+                *slot = None;
+            }
+        });
+    }
+    for member in &part.add {
+        set.update(member.0, |slot| {
+            let presence = slot.get_or_insert_default();
+            delta = delta.wrapping_sub(sum::of_member(hash, member.0, presence));
+            outcome.merged |= presence.add(author.dot, author.context);
+            delta = delta.wrapping_add(sum::of_member(hash, member.0, presence));
+        });
+    }
+    row.sum = row.sum.wrapping_add(delta);
+}
+
+fn change_map<C: Context>(
+    row: &mut Row,
+    part: &MapPart<'_>,
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    let hash = row.hash;
+    let Some(Component::Map(map)) = row.component_mut(Kind::Map) else {
+        return;
+    };
+    let mut delta = 0u128;
+    for removal in &part.remove {
+        change_field(map, hash, removal.field.0, &mut delta, |field| {
+            field.cell.remove(author.context);
+            if let Some(tally) = &mut field.tally {
+                tally.reset(&removal.resets);
+            }
+            outcome.merged |= field.is_live();
+        });
+    }
+    for put in &part.put {
+        change_field(map, hash, put.field.0, &mut delta, |field| {
+            put_field(field, put, author, outcome)
+        });
+    }
+    for add in &part.add {
+        change_field(map, hash, add.field.0, &mut delta, |field| {
+            field
+                .tally
+                .get_or_insert_default()
+                .apply(author.dot, add.tally);
+        });
+    }
+    row.sum = row.sum.wrapping_add(delta);
+}
+
+fn put_field<C: Context>(
+    field: &mut Field,
+    put: &FieldPut<'_>,
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    let clashes = write_cell(&mut field.cell, put.value.0, author);
+    if let Some(tally) = &mut field.tally {
+        tally.reset(&put.resets);
+    }
+    outcome
+        .clashes
+        .extend(clashes.into_iter().map(|contenders| Clash {
+            component: Kind::Map,
+            field: Some(put.field.0.into()),
+            kind: ConflictKind::WriteWrite,
+            kept: false,
+            contenders,
+        }));
+}
+
+fn change_field(
+    map: &mut FieldMap,
+    hash: u64,
+    name: &[u8],
+    delta: &mut u128,
+    change: impl FnOnce(&mut Field),
+) {
+    let live = &mut map.live;
+    map.fields.update(name, |slot| {
+        let field = slot.get_or_insert_default();
+        *delta = delta.wrapping_sub(sum::of_field(hash, name, field));
+        *live -= usize::from(field.is_live());
+        change(field);
+        *live += usize::from(field.is_live());
+        *delta = delta.wrapping_add(sum::of_field(hash, name, field));
+        if field.is_residue_free() {
+            *slot = None;
+        }
+    });
+}
+
+/// Two types live under one key: the visible one wins by precedence, and what the author wrote is one of the two.
+fn report_type_clash<C: Context>(
+    row: &Row,
+    op: &KeyOp<'_>,
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    let Some(written) = op.parts.iter().filter_map(Part::kind).next() else {
+        return;
+    };
+    let live = || {
+        row.components
+            .iter()
+            .filter(|component| component.is_live())
+    };
+    let Some(other) = live().find(|component| component.kind() != written) else {
+        return;
+    };
+    let Some(visible) = row.visible().map(Component::kind) else {
+        return;
+    };
+    let contender =
+        |dot: Dot, hlc: Hlc, kind: Kind| Contender::new(dot, hlc, Some(kind.name().as_bytes()));
+    let new = contender(author.dot, author.hlc, written);
+    let (dot, hlc) = newest_dot(other);
+    let old = contender(dot, hlc, other.kind());
+    let contenders = if visible == written {
+        [new, old]
+    } else {
+        [old, new]
+    };
+    let component = if visible == written {
+        other.kind()
+    } else {
+        written
+    };
+    outcome.clashes.push(Clash {
+        component,
+        field: None,
+        kind: ConflictKind::Type,
+        kept: true,
+        contenders,
+    });
+}
+
+/// A dot that stands for a component in a conflict record; the greatest, so that every region names the same one.
+fn newest_dot(component: &Component) -> (Dot, Hlc) {
+    let nobody = Dot {
+        replica: isles_clock::ReplicaId::from_u128(0),
+        sequence: 0,
+    };
+    match component {
+        Component::Lww(cell) => (cell.dot, cell.hlc),
+        Component::Mv(cell) => cell
+            .latest()
+            .map_or((nobody, Hlc::ZERO), |version| (version.dot, version.hlc)),
+        Component::Set(set) => {
+            let dots = set
+                .iter()
+                .flat_map(|(_, presence)| presence.dots().iter().copied());
+            (dots.max().unwrap_or(nobody), Hlc::ZERO)
+        }
+        Component::Map(map) => {
+            let cells = map
+                .fields
+                .iter()
+                .flat_map(|(_, field)| field.cell.versions());
+            let newest = cells.map(|version| (version.dot, version.hlc)).max();
+            newest.unwrap_or((nobody, Hlc::ZERO))
+        }
+        Component::Counter(tally) => {
+            let dots = tally.uncovered().map(|c| Dot {
+                replica: c.replica,
+                sequence: c.sequence,
+            });
+            (dots.max().unwrap_or(nobody), Hlc::ZERO)
+        }
+    }
+}

@@ -1,0 +1,645 @@
+//! Rows as the table keeps them, and the checkpoint that writes them.
+//!
+//! An image is taken under the lock by cloning references, encoded outside it, and written once the log is durable
+//! through the row's position. The small components of a key lie in its header row; of a large set or map only the
+//! changed pages are written. The layout is drawn in `docs/format.md`.
+
+use std::sync::Arc;
+
+use isles_clock::{Dot, Hlc, ReplicaId, Stamp};
+use isles_crdt::op::{Cell, Contribution, Presence, Tally, Version};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use crate::conflict::ConflictRecord;
+use crate::op::Kind;
+use crate::paged::{Page, PagedMap};
+use crate::position::Position;
+use crate::replica::{Replica, Restored};
+use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, Row, Stored};
+use crate::rows::hash_of;
+use crate::sum;
+
+/// The version of the row layout that this crate writes, and the newest that it reads.
+pub const ROW_VERSION: u8 = 1;
+
+/// First bytes of table keys.
+const META: &[u8] = b"m";
+const ROW: u8 = b'r';
+const PAGE: u8 = b'p';
+const CONFLICT: u8 = b'j';
+
+/// A change of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TableChange {
+    /// Write a row.
+    Put(Vec<u8>, Vec<u8>),
+    /// Remove a row.
+    Delete(Vec<u8>),
+}
+
+/// Images of some rows, and the conflicts that go with them: written in one batch.
+#[derive(Debug, Default)]
+pub struct Images {
+    rows: Vec<RowImage>,
+    conflicts: Vec<ConflictRecord>,
+    forgotten: Vec<u128>,
+    position: Position,
+}
+
+#[derive(Debug)]
+struct RowImage {
+    key: Box<[u8]>,
+    header: Option<Vec<u8>>,
+    pages: Vec<PageImage>,
+    dropped: Vec<(Kind, std::ops::Range<u32>)>,
+}
+
+#[derive(Debug)]
+struct PageImage {
+    kind: Kind,
+    number: u32,
+    content: PageContent,
+}
+
+#[derive(Debug)]
+enum PageContent {
+    Set(Arc<Page<Presence>>),
+    Map(Arc<Page<Field>>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredRow<'a> {
+    position: u64,
+    deadline_ms: Option<u64>,
+    deadline_hlc: Hlc,
+    deadline_replica: ReplicaId,
+    sum: u128,
+    /// Greatest op dot per origin; nothing uses it yet.
+    touched: Vec<(ReplicaId, u64)>,
+    #[serde(borrow)]
+    components: Vec<StoredComponent<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum StoredComponent<'a> {
+    Lww {
+        dot: Dot,
+        hlc: Hlc,
+        #[serde(borrow)]
+        value: Option<&'a [u8]>,
+    },
+    Mv(#[serde(borrow)] Vec<(Dot, Hlc, &'a [u8])>),
+    Map {
+        pages: u32,
+        #[serde(borrow)]
+        only: Vec<StoredField<'a>>,
+    },
+    Set {
+        pages: u32,
+        #[serde(borrow)]
+        only: Vec<StoredMember<'a>>,
+    },
+    Counter(Vec<Contribution>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredMember<'a> {
+    member: &'a [u8],
+    dots: SmallVec<[Dot; 1]>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredField<'a> {
+    name: &'a [u8],
+    #[serde(borrow)]
+    versions: Vec<(Dot, Hlc, &'a [u8])>,
+    contributions: Vec<Contribution>,
+}
+
+/// What the table says of the checkpoint that it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Whose table it is.
+    pub replica: ReplicaId,
+    /// The number of the log's record that holds frame `frame`; the log is replayed after it.
+    pub record: u64,
+    /// All frames up to this number are included.
+    pub frame: u64,
+    /// What had been applied then.
+    pub applied: isles_clock::VectorClock,
+    /// The greatest stamp seen then.
+    pub hlc: Hlc,
+    /// The links of each replica's last frame then.
+    pub chains: Vec<isles_transport::ChainLink>,
+    /// Number of the checkpoint.
+    pub checkpoint: u64,
+}
+
+impl Meta {
+    /// Where [`Meta`] lies in the table.
+    pub fn key() -> &'static [u8] {
+        META
+    }
+
+    /// The bytes to store.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![ROW_VERSION];
+        bytes.extend(
+            postcard::to_allocvec(self).expect("a checkpoint holds nothing that cannot be encoded"),
+        );
+        bytes
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    /// Names what is wrong.
+    pub fn decode(bytes: &[u8]) -> Result<Meta, ImageError> {
+        Ok(postcard::from_bytes(versioned(bytes, META)?)?)
+    }
+
+    /// What a replica needs of it.
+    pub fn restored(&self) -> Restored {
+        Restored {
+            frame: self.frame,
+            applied: self.applied.clone(),
+            hlc: self.hlc,
+            chains: self.chains.clone(),
+        }
+    }
+}
+
+/// Why a table row cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImageError {
+    /// Written by a newer program.
+    #[error(
+        "table row {key} has format version {found}, this program reads up to {ROW_VERSION}: upgrade it"
+    )]
+    Version {
+        /// The row's key in the table.
+        key: String,
+        /// The version found.
+        found: u8,
+    },
+    /// The bytes are not what they should be.
+    #[error("table row does not decode: {0}")]
+    Content(String),
+    /// A row's content does not add up to its sum.
+    #[error("table row of key \"{key}\" is damaged: its content does not match its sum")]
+    Sum {
+        /// The key.
+        key: String,
+    },
+}
+
+impl From<postcard::Error> for ImageError {
+    fn from(error: postcard::Error) -> Self {
+        ImageError::Content(error.to_string())
+    }
+}
+
+impl Replica {
+    /// Starts a checkpoint: where it will stand, and how many rows it has to write at least.
+    pub fn begin_checkpoint(&self) -> (Restored, usize) {
+        (self.restored(), self.rows.dirty_len())
+    }
+
+    /// Number of rows that changed since their last image.
+    pub fn dirty_rows(&self) -> usize {
+        self.rows.dirty_len()
+    }
+
+    /// Images of up to `limit` changed rows. Rows of which nothing is left are forgotten here and in the table.
+    pub fn take_images(&mut self, limit: usize) -> Images {
+        let mut images = Images::default();
+        for id in self.rows.take_dirty(limit) {
+            let row = self.rows.image_mut(id);
+            if row.is_gone() && row.position.frame() > self.durable_frame() {
+                self.rows.mark_dirty(id);
+                continue;
+            }
+            let row = self.rows.image_mut(id);
+            images.position = images.position.max(row.position);
+            images.rows.push(image_of(row));
+            if row.is_gone() {
+                self.rows.remove(id);
+            }
+        }
+        (images.conflicts, images.forgotten) = self.journal.take_changes();
+        images
+    }
+
+    /// Puts rows back whose images could not be written.
+    pub fn return_images(&mut self, images: &Images) {
+        for image in &images.rows {
+            if let Some(id) = self.rows.find(&image.key, hash_of(&image.key)) {
+                self.rows.mark_dirty(id);
+            }
+        }
+    }
+
+    /// Loads the rows of a table into an empty replica. `scan` calls back for every row whose key starts with a prefix,
+    /// in order of keys.
+    ///
+    /// # Errors
+    /// The first row that cannot be read, or whose content does not add up to its sum.
+    pub fn load_table(&mut self, scan: &mut ScanTable<'_>, wall_ms: u64) -> Result<(), ImageError> {
+        let mut failed = None;
+        let mut paged = Vec::new();
+        scan(&[ROW], &mut |key, value| {
+            let loaded = decode_row(&key[1..], value).and_then(|(row, is_paged)| {
+                if is_paged {
+                    paged.push(row);
+                    return Ok(());
+                }
+                self.load_row(row, wall_ms)
+            });
+            failed = failed.take().or(loaded.err());
+        });
+        for mut row in paged {
+            load_pages(&mut row, scan)?;
+            self.load_row(row, wall_ms)?;
+        }
+        scan(
+            &[CONFLICT],
+            &mut |_, value| match ConflictRecord::decode(value) {
+                Ok(record) => self.journal.restore(record),
+                Err(error) => failed = failed.take().or(Some(ImageError::Content(error))),
+            },
+        );
+        self.journal.sort();
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn load_row(&mut self, row: Row, wall_ms: u64) -> Result<(), ImageError> {
+        if sum::of_row(&row) != row.sum {
+            return Err(ImageError::Sum {
+                key: row.key.escape_ascii().to_string(),
+            });
+        }
+        let value = row.lww().and_then(|cell| cell.value.clone());
+        self.keyspaces.note(&row.key, value.as_deref());
+        self.rows.load(row, wall_ms);
+        Ok(())
+    }
+}
+
+/// Calls back with key and value of every table row whose key starts with a prefix.
+pub type ScanTable<'s> = dyn FnMut(&[u8], &mut dyn FnMut(&[u8], &[u8])) + 's;
+
+impl Images {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.conflicts.is_empty() && self.forgotten.is_empty()
+    }
+
+    /// The log must be durable through this place before the images are written.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Encodes everything as changes of the table.
+    pub fn encode(&self, each: &mut dyn FnMut(TableChange)) {
+        for record in &self.conflicts {
+            each(TableChange::Put(conflict_key(record.id), record.encode()));
+        }
+        for id in &self.forgotten {
+            each(TableChange::Delete(conflict_key(*id)));
+        }
+        for row in &self.rows {
+            row.encode(each);
+        }
+    }
+}
+
+impl RowImage {
+    fn encode(&self, each: &mut dyn FnMut(TableChange)) {
+        let key = [&[ROW], &*self.key].concat();
+        match &self.header {
+            Some(header) => each(TableChange::Put(key, header.clone())),
+            None => each(TableChange::Delete(key)),
+        }
+        for (kind, numbers) in &self.dropped {
+            for number in numbers.clone() {
+                each(TableChange::Delete(page_key(&self.key, *kind, number)));
+            }
+        }
+        for page in &self.pages {
+            each(TableChange::Put(
+                page_key(&self.key, page.kind, page.number),
+                page.content.encode(),
+            ));
+        }
+    }
+}
+
+impl PageContent {
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            PageContent::Set(page) => to_bytes(&stored_members(page)),
+            PageContent::Map(page) => to_bytes(&stored_fields(page)),
+        }
+    }
+}
+
+fn to_bytes(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes = vec![ROW_VERSION];
+    bytes.extend(postcard::to_allocvec(value).expect("a row holds nothing that cannot be encoded"));
+    bytes
+}
+
+fn conflict_key(id: u128) -> Vec<u8> {
+    [&[CONFLICT][..], &id.to_be_bytes()].concat()
+}
+
+fn pages_prefix(key: &[u8], kind: Kind) -> Vec<u8> {
+    [
+        &[PAGE][..],
+        &(key.len() as u32).to_be_bytes(),
+        key,
+        &[kind as u8],
+    ]
+    .concat()
+}
+
+fn page_key(key: &[u8], kind: Kind, number: u32) -> Vec<u8> {
+    [&pages_prefix(key, kind)[..], &number.to_be_bytes()].concat()
+}
+
+fn versioned<'a>(bytes: &'a [u8], key: &[u8]) -> Result<&'a [u8], ImageError> {
+    match bytes.split_first() {
+        Some((&ROW_VERSION, rest)) => Ok(rest),
+        Some((&found, _)) => Err(ImageError::Version {
+            key: key.escape_ascii().to_string(),
+            found,
+        }),
+        None => Err(ImageError::Content("it is empty".to_owned())),
+    }
+}
+
+/// Takes the image of a row: small components are encoded, of large ones the changed pages are referenced.
+fn image_of(row: &mut Row) -> RowImage {
+    let mut pages = Vec::new();
+    let mut stored: SmallVec<[Stored; 1]> = SmallVec::new();
+    for component in &mut row.components {
+        let kind = component.kind();
+        let taken = match component {
+            Component::Set(set) => paged_image(set, kind, PageContent::Set, &row.stored),
+            Component::Map(map) => {
+                paged_image(&mut map.fields, kind, PageContent::Map, &row.stored)
+            }
+            _ => continue,
+        };
+        if let Some((count, changed)) = taken {
+            stored.push(Stored { kind, pages: count });
+            pages.extend(changed);
+        }
+    }
+    let dropped = row.stored.iter().filter_map(|old| {
+        let kept = stored
+            .iter()
+            .find(|new| new.kind == old.kind)
+            .map_or(0, |new| new.pages);
+        (kept < old.pages).then_some((old.kind, kept..old.pages))
+    });
+    let dropped = dropped.collect();
+    row.stored = stored;
+    let header = (!row.is_gone()).then(|| to_bytes(&stored_row(row)));
+    RowImage {
+        key: row.key.clone(),
+        header,
+        pages,
+        dropped,
+    }
+}
+
+/// The pages of a collection that the table lacks; none if it is small enough to lie in the header row.
+fn paged_image<V: Clone>(
+    map: &mut PagedMap<V>,
+    kind: Kind,
+    content: impl Fn(Arc<Page<V>>) -> PageContent,
+    stored: &[Stored],
+) -> Option<(u32, Vec<PageImage>)> {
+    let dirty = map.take_dirty();
+    if map.pages_len() == 1 {
+        return None;
+    }
+    let count = map.pages_len() as u32;
+    let known = stored.iter().any(|stored| stored.kind == kind);
+    let pages = match known {
+        true => dirty,
+        false => map.all_pages(),
+    };
+    let image = |(number, page)| PageImage {
+        kind,
+        number,
+        content: content(page),
+    };
+    Some((count, pages.into_iter().map(image).collect()))
+}
+
+fn stored_row(row: &Row) -> StoredRow<'_> {
+    StoredRow {
+        position: row.position.as_u64(),
+        deadline_ms: row.deadline.is_set().then_some(row.deadline.at_ms),
+        deadline_hlc: row.deadline.stamp.hlc,
+        deadline_replica: row.deadline.stamp.replica,
+        sum: row.sum,
+        touched: Vec::new(),
+        components: row.components.iter().map(stored_component).collect(),
+    }
+}
+
+fn stored_component(component: &Component) -> StoredComponent<'_> {
+    match component {
+        Component::Lww(cell) => StoredComponent::Lww {
+            dot: cell.dot,
+            hlc: cell.hlc,
+            value: cell.value.as_deref(),
+        },
+        Component::Mv(cell) => StoredComponent::Mv(stored_versions(cell)),
+        Component::Counter(tally) => StoredComponent::Counter(tally.contributions().to_vec()),
+        Component::Set(set) => {
+            let only = set.only_page().map_or(Vec::new(), stored_members);
+            StoredComponent::Set {
+                pages: set.pages_len() as u32,
+                only,
+            }
+        }
+        Component::Map(map) => {
+            let only = map.fields.only_page().map_or(Vec::new(), stored_fields);
+            StoredComponent::Map {
+                pages: map.fields.pages_len() as u32,
+                only,
+            }
+        }
+    }
+}
+
+fn stored_versions(cell: &Cell<Box<[u8]>>) -> Vec<(Dot, Hlc, &[u8])> {
+    cell.versions()
+        .iter()
+        .map(|version| (version.dot, version.hlc, &*version.value))
+        .collect()
+}
+
+fn stored_members(page: &Page<Presence>) -> Vec<StoredMember<'_>> {
+    let items = page.items().iter();
+    items
+        .map(|item| StoredMember {
+            member: &item.key,
+            dots: item.value.dots().into(),
+        })
+        .collect()
+}
+
+fn stored_fields(page: &Page<Field>) -> Vec<StoredField<'_>> {
+    let contributions = |field: &Field| {
+        field
+            .tally
+            .as_ref()
+            .map_or(Vec::new(), |t| t.contributions().to_vec())
+    };
+    page.items()
+        .iter()
+        .map(|item| StoredField {
+            name: &item.key,
+            versions: stored_versions(&item.value.cell),
+            contributions: contributions(&item.value),
+        })
+        .collect()
+}
+
+fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
+    let stored: StoredRow<'_> = postcard::from_bytes(versioned(bytes, key)?)?;
+    let mut row = Row::new(key, hash_of(key));
+    row.position = Position::from_u64(stored.position);
+    row.deadline = Deadline {
+        at_ms: stored.deadline_ms.unwrap_or(Deadline::NEVER_MS),
+        stamp: Stamp {
+            hlc: stored.deadline_hlc,
+            replica: stored.deadline_replica,
+        },
+    };
+    row.sum = stored.sum;
+    let mut is_paged = false;
+    for component in stored.components {
+        let component = match component {
+            StoredComponent::Lww { dot, hlc, value } => Component::Lww(LwwCell {
+                dot,
+                hlc,
+                value: value.map(Box::from),
+            }),
+            StoredComponent::Mv(versions) => Component::Mv(Box::new(loaded_cell(versions))),
+            StoredComponent::Counter(contributions) => {
+                Component::Counter(Box::new(contributions.into_iter().collect::<Tally>()))
+            }
+            StoredComponent::Set { pages, only } => {
+                note_pages(&mut row, Kind::SetAw, pages, &mut is_paged);
+                Component::Set(Box::new(PagedMap::from_pages(vec![loaded_members(only)])))
+            }
+            StoredComponent::Map { pages, only } => {
+                note_pages(&mut row, Kind::Map, pages, &mut is_paged);
+                Component::Map(Box::new(loaded_map(vec![loaded_fields(only)])))
+            }
+        };
+        row.components.push(component);
+    }
+    Ok((row, is_paged))
+}
+
+fn note_pages(row: &mut Row, kind: Kind, pages: u32, is_paged: &mut bool) {
+    if pages > 1 {
+        row.stored.push(Stored { kind, pages });
+        *is_paged = true;
+    }
+}
+
+fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError> {
+    let key = row.key.clone();
+    for stored in row.stored.clone() {
+        let mut failed = None;
+        let mut members = Vec::new();
+        let mut fields = Vec::new();
+        scan(&pages_prefix(&key, stored.kind), &mut |table_key, value| {
+            let loaded = versioned(value, table_key).and_then(|bytes| {
+                match stored.kind {
+                    Kind::SetAw => members.push(loaded_members(postcard::from_bytes(bytes)?)),
+                    _ => fields.push(loaded_fields(postcard::from_bytes(bytes)?)),
+                }
+                Ok(())
+            });
+            failed = failed.take().or(loaded.err());
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let found = members.len().max(fields.len());
+        if found != stored.pages as usize {
+            let name = key.escape_ascii();
+            return Err(ImageError::Content(format!(
+                "key \"{name}\" has {found} of {} pages",
+                stored.pages
+            )));
+        }
+        let sound = match row.component_mut(stored.kind) {
+            Some(Component::Set(set)) => {
+                **set = PagedMap::from_pages(members);
+                set.is_sound()
+            }
+            Some(Component::Map(map)) => {
+                **map = loaded_map(fields);
+                map.fields.is_sound()
+            }
+            _ => false,
+        };
+        if !sound {
+            return Err(ImageError::Sum {
+                key: key.escape_ascii().to_string(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn loaded_cell(versions: Vec<(Dot, Hlc, &[u8])>) -> Cell<Box<[u8]>> {
+    versions
+        .into_iter()
+        .map(|(dot, hlc, value)| Version {
+            dot,
+            hlc,
+            value: value.into(),
+        })
+        .collect()
+}
+
+fn loaded_members(members: Vec<StoredMember<'_>>) -> Vec<(Box<[u8]>, Presence)> {
+    members
+        .into_iter()
+        .map(|stored| (stored.member.into(), stored.dots.into_iter().collect()))
+        .collect()
+}
+
+fn loaded_fields(fields: Vec<StoredField<'_>>) -> Vec<(Box<[u8]>, Field)> {
+    let field = |stored: StoredField<'_>| {
+        let tally: Option<Box<Tally>> = (!stored.contributions.is_empty())
+            .then(|| Box::new(stored.contributions.into_iter().collect()));
+        (
+            stored.name.into(),
+            Field {
+                cell: loaded_cell(stored.versions),
+                tally,
+            },
+        )
+    };
+    fields.into_iter().map(field).collect()
+}
+
+fn loaded_map(pages: Vec<Vec<(Box<[u8]>, Field)>>) -> FieldMap {
+    let fields = PagedMap::from_pages(pages);
+    let live = fields.iter().filter(|(_, field)| field.is_live()).count();
+    FieldMap { fields, live }
+}

@@ -1,0 +1,323 @@
+//! What one entry does to one key, as it is logged and sent.
+//!
+//! An op is a *net effect*: at most one [`KeyOp`] per key in an entry, in it at most one [`Part`] per component, and in
+//! that each element at most once; removals come before additions and nothing observes its own entry's dot. Hence
+//! applying an op is a function of the op and of the row it meets, and of nothing else: a writer applies its own ops
+//! through the same code as everybody else.
+//!
+//! The bytes are drawn in `docs/format.md`. Tags are frozen: a new kind takes a new tag, and an old reader refuses it by
+//! number.
+
+use isles_clock::{Hlc, ReplicaId, VectorClock};
+use isles_crdt::op::{Increment, Reset};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use smallvec::SmallVec;
+
+/// The component kinds of a key, class and wins-rule included, in the order of precedence: of several components that
+/// were created concurrently the first one here is the visible one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Kind {
+    /// One value; the greatest stamp wins.
+    RegisterLww = 1,
+    /// Every value that no write has observed.
+    RegisterMv = 2,
+    /// Fields with values or counters; a concurrent update beats a removal.
+    Map = 3,
+    /// Members; a concurrent addition beats a removal.
+    SetAw = 4,
+    /// Members; a concurrent removal beats an addition.
+    SetRw = 5,
+    /// Reserved: members with scores.
+    SortedSet = 6,
+    /// Reserved: a sequence of elements.
+    List = 7,
+    /// Reserved: an append-only sequence with ids.
+    Stream = 8,
+    /// A sum of per-replica contributions.
+    Counter = 9,
+    /// Reserved: enable wins.
+    FlagEw = 10,
+    /// Reserved: disable wins.
+    FlagDw = 11,
+    /// Reserved: sketches.
+    HyperLogLog = 12,
+}
+
+impl Kind {
+    /// Every kind, in order of precedence.
+    pub const ALL: [Kind; 12] = [
+        Kind::RegisterLww,
+        Kind::RegisterMv,
+        Kind::Map,
+        Kind::SetAw,
+        Kind::SetRw,
+        Kind::SortedSet,
+        Kind::List,
+        Kind::Stream,
+        Kind::Counter,
+        Kind::FlagEw,
+        Kind::FlagDw,
+        Kind::HyperLogLog,
+    ];
+
+    /// The kind with this stored tag.
+    pub fn from_tag(tag: u8) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| *kind as u8 == tag)
+    }
+
+    /// The name that conflicts, documents and errors use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::RegisterLww => "register-lww",
+            Kind::RegisterMv => "register-mv",
+            Kind::Map => "map",
+            Kind::SetAw => "set-aw",
+            Kind::SetRw => "set-rw",
+            Kind::SortedSet => "sorted-set",
+            Kind::List => "list",
+            Kind::Stream => "stream",
+            Kind::Counter => "counter",
+            Kind::FlagEw => "flag-ew",
+            Kind::FlagDw => "flag-dw",
+            Kind::HyperLogLog => "hyperloglog",
+        }
+    }
+}
+
+/// Borrowed bytes, length-prefixed on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Blob<'a>(pub &'a [u8]);
+
+impl std::fmt::Debug for Blob<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "\"{}\"", self.0.escape_ascii())
+    }
+}
+
+impl Serialize for Blob<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Blob<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Borrowed;
+        impl<'de> de::Visitor<'de> for Borrowed {
+            type Value = Blob<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("borrowed bytes")
+            }
+            fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<Blob<'de>, E> {
+                Ok(Blob(bytes))
+            }
+        }
+        deserializer.deserialize_bytes(Borrowed)
+    }
+}
+
+/// One atomic write: what a command, or a whole MULTI/EXEC, did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry<'a> {
+    /// Stamp minus the frame's base stamp.
+    pub stamp_delta: u64,
+    /// Rare extras; an entry without any spends one byte on them.
+    #[serde(borrow)]
+    pub attributes: Vec<Attribute<'a>>,
+    /// The ops, one per key, in the order of their first mention.
+    pub ops: Vec<KeyOp<'a>>,
+}
+
+/// What a few entries carry beyond their ops. The tags exist from the first format on; those that nothing uses yet are
+/// decoded, kept and ignored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Attribute<'a> {
+    /// A client's operation id and the reply that it was given.
+    Operation {
+        /// Client and number, as the client sent them.
+        #[serde(borrow)]
+        id: Blob<'a>,
+        /// The reply, or empty where it was too long to keep.
+        reply: Blob<'a>,
+    },
+    /// The dot of the entry that this one issues again under a new replica id.
+    Reissues {
+        /// The writer of the original.
+        replica: ReplicaId,
+        /// Its sequence.
+        sequence: u64,
+    },
+    /// What the client had observed, where that is less than what its node had.
+    Context(VectorClock),
+    /// The leadership epoch under which a home keyspace was written.
+    Epoch(u64),
+    /// A conflict that this entry resolves.
+    Resolves(u128),
+    /// Room for later versions.
+    Spare {
+        /// Which.
+        tag: u32,
+        /// Its bytes.
+        bytes: Blob<'a>,
+    },
+}
+
+/// One entry's net effect on one key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeyOp<'a> {
+    /// The key.
+    #[serde(borrow)]
+    pub key: Blob<'a>,
+    /// What happens to what was there.
+    pub base: Base,
+    /// Contributions of the top-level counter that this op takes away.
+    pub resets: SmallVec<[Reset; 1]>,
+    /// What is removed from and added to the components.
+    pub parts: SmallVec<[Part<'a>; 1]>,
+}
+
+/// What an op does to the content that its writer had observed, before its parts are applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Base {
+    /// Leave it.
+    Keep,
+    /// Remove all of it and set the deadline to none: DEL, and every overwrite.
+    Clear,
+    /// The writer found nothing, or something expired: as [`Base::Clear`], and counter contributions that it did not
+    /// list become covered.
+    Create,
+}
+
+impl<'a> KeyOp<'a> {
+    /// An op that changes nothing yet.
+    pub fn new(key: &'a [u8]) -> Self {
+        KeyOp {
+            key: Blob(key),
+            base: Base::Keep,
+            resets: SmallVec::new(),
+            parts: SmallVec::new(),
+        }
+    }
+}
+
+/// An op's effect on one component.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Part<'a> {
+    /// A write of the `lww` register; no value is a tombstone.
+    RegisterLww {
+        /// The op's own stamp, where it had to be raised above that of what it replaces.
+        stamp: Option<Hlc>,
+        /// The value.
+        #[serde(borrow)]
+        value: Option<Blob<'a>>,
+    },
+    /// A write of the multi-value register: it replaces what it observed.
+    RegisterMv {
+        /// The value.
+        value: Blob<'a>,
+    },
+    /// Changes of the fields of a map.
+    Map(MapPart<'a>),
+    /// Changes of the members of an add-wins set.
+    SetAw(SetPart<'a>),
+    /// Changes of the members of a remove-wins set.
+    SetRw(SetPart<'a>),
+    /// Reserved.
+    SortedSet(Blob<'a>),
+    /// Reserved.
+    List(Blob<'a>),
+    /// Reserved.
+    Stream(Blob<'a>),
+    /// An increment of the counter.
+    Counter(Increment),
+    /// Reserved.
+    FlagEw(Blob<'a>),
+    /// Reserved.
+    FlagDw(Blob<'a>),
+    /// Reserved.
+    HyperLogLog(Blob<'a>),
+    /// A change of the deadline.
+    Deadline {
+        /// The op's own stamp, where it had to be raised above that of what it replaces.
+        stamp: Option<Hlc>,
+        /// Milliseconds since 1970; none means that the key stays.
+        at_ms: Option<u64>,
+    },
+}
+
+impl Part<'_> {
+    /// The component kind that this part changes; none for the deadline.
+    pub fn kind(&self) -> Option<Kind> {
+        Some(match self {
+            Part::RegisterLww { .. } => Kind::RegisterLww,
+            Part::RegisterMv { .. } => Kind::RegisterMv,
+            Part::Map(_) => Kind::Map,
+            Part::SetAw(_) => Kind::SetAw,
+            Part::SetRw(_) => Kind::SetRw,
+            Part::SortedSet(_) => Kind::SortedSet,
+            Part::List(_) => Kind::List,
+            Part::Stream(_) => Kind::Stream,
+            Part::Counter(_) => Kind::Counter,
+            Part::FlagEw(_) => Kind::FlagEw,
+            Part::FlagDw(_) => Kind::FlagDw,
+            Part::HyperLogLog(_) => Kind::HyperLogLog,
+            Part::Deadline { .. } => return None,
+        })
+    }
+}
+
+/// Removals, then additions, of set members.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SetPart<'a> {
+    /// Members whose observed additions go.
+    #[serde(borrow)]
+    pub remove: SmallVec<[Blob<'a>; 1]>,
+    /// Members that are added.
+    pub add: SmallVec<[Blob<'a>; 1]>,
+}
+
+/// Removals, then writes and increments, of map fields.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MapPart<'a> {
+    /// Fields whose observed content goes, with the counter contributions that go with it.
+    #[serde(borrow)]
+    pub remove: SmallVec<[FieldRemoval<'a>; 1]>,
+    /// Fields that get a value; a value replaces what was observed of the field, its counter included.
+    pub put: SmallVec<[FieldPut<'a>; 1]>,
+    /// Fields that are incremented.
+    pub add: SmallVec<[FieldTally<'a>; 1]>,
+}
+
+/// A map field that is removed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FieldRemoval<'a> {
+    /// The field.
+    #[serde(borrow)]
+    pub field: Blob<'a>,
+    /// The counter contributions that go.
+    pub resets: SmallVec<[Reset; 1]>,
+}
+
+/// A map field that is written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FieldPut<'a> {
+    /// The field.
+    #[serde(borrow)]
+    pub field: Blob<'a>,
+    /// The value.
+    pub value: Blob<'a>,
+    /// The counter contributions that the value replaces.
+    pub resets: SmallVec<[Reset; 1]>,
+}
+
+/// A map field that is incremented.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FieldTally<'a> {
+    /// The field.
+    #[serde(borrow)]
+    pub field: Blob<'a>,
+    /// The writer's running total.
+    pub tally: Increment,
+}

@@ -1,0 +1,677 @@
+//! The state machine: what is applied, what waits to be logged, and how both come about.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use isles_clock::{Context, Dot, Hlc, HybridClock, ReplicaId, VectorClock};
+use isles_transport::ChainLink;
+
+use crate::apply::{Author, Outcome, apply};
+use crate::conflict::{Clash, ConflictRecord, Journal, JournalLimits};
+use crate::delivery::{Delivery, DeliveryLimits, Lane, Offer};
+use crate::frame::{FRAME_BYTES, FRAME_ENTRIES_MAX, Frame, FrameError, FrameHeader, OpenFrame};
+use crate::keyspace::Keyspaces;
+use crate::op::{Attribute, Entry, KeyOp};
+use crate::position::Position;
+use crate::rows::{RESERVED_PREFIX, RowId, Rows, hash_of};
+
+/// Entries applied in one hold of the lock, about 100 µs' worth.
+pub const APPLY_ENTRIES: usize = 256;
+/// Bodies of sealed frames that are kept for reuse.
+const SPARE_BODIES: usize = 4;
+
+/// How a replica is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplicaConfig {
+    /// How far the hybrid clock follows a remote stamp ahead of wall time, in milliseconds.
+    pub max_skew_ms: u64,
+    /// How many conflicts the journal keeps.
+    pub journal: JournalLimits,
+}
+
+impl Default for ReplicaConfig {
+    fn default() -> Self {
+        ReplicaConfig {
+            max_skew_ms: 1_000,
+            journal: JournalLimits::default(),
+        }
+    }
+}
+
+/// A frame that is applied and has yet to be logged, in log order.
+#[derive(Debug)]
+pub struct Unlogged {
+    /// Its number in log order, from one.
+    pub number: u64,
+    /// What is to be logged.
+    pub content: UnloggedContent,
+}
+
+/// An own frame, yet to be sealed, or somebody else's.
+#[derive(Debug)]
+pub enum UnloggedContent {
+    /// Own entries; the log's writer seals them with the chain of the previous own frame.
+    Own(OpenFrame),
+    /// A frame of another replica, logged verbatim.
+    Remote(Frame),
+}
+
+/// What a replica must tell before it can be rebuilt: see [`Replica::restore`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// All frames up to this number are included in the rows.
+    pub frame: u64,
+    /// What had been applied then.
+    pub applied: VectorClock,
+    /// The greatest stamp seen then.
+    pub hlc: Hlc,
+    /// The links of the last frame of each replica then.
+    pub chains: Vec<ChainLink>,
+}
+
+/// One replica's state: a plain state machine without IO, threads or clocks of its own.
+///
+/// # Calling contract
+/// - *Write*: [`txn`](Self::txn), commands on it, [`Txn::commit`](crate::Txn::commit) → a position; the answer may
+///   leave once the log is durable through it.
+/// - *Log*: [`take_unlogged`](Self::take_unlogged) in the log's thread; outside the lock seal own frames, append all in
+///   order, write, sync; then [`note_durable`](Self::note_durable) with the frames as they were logged.
+/// - *Receive*: [`offer`](Self::offer) frames of peers, then [`apply_ready`](Self::apply_ready) until it returns zero:
+///   right after `take_unlogged`, and at once when [`is_open`](Self::is_open) is false.
+/// - *Checkpoint*: [`begin_checkpoint`](Self::begin_checkpoint), [`take_images`](Self::take_images) until empty, each
+///   batch written once the log is durable through its position.
+#[derive(Debug)]
+pub struct Replica {
+    id: ReplicaId,
+    config: ReplicaConfig,
+    clock: HybridClock,
+    applied: VectorClock,
+    pub(crate) rows: Rows,
+    open: Option<OpenFrame>,
+    next_frame: u64,
+    unlogged: Vec<Unlogged>,
+    unlogged_bytes: usize,
+    in_flight: VecDeque<InFlight>,
+    durable: VectorClock,
+    durable_frame: u64,
+    promise: Hlc,
+    delivery: Delivery,
+    /// The links of each replica's last durable frame.
+    chains: BTreeMap<ReplicaId, ChainLink>,
+    pub(crate) journal: Journal,
+    pub(crate) keyspaces: Keyspaces,
+    spare_bodies: Vec<Vec<u8>>,
+    newest: HashMap<ReplicaId, Hlc>,
+    remote_ops: u64,
+}
+
+/// A frame that was handed to the log.
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    number: u64,
+    last: Dot,
+    bytes: usize,
+    hlc: Hlc,
+}
+
+/// What the author of a remote entry had applied: its frame's deps, and its own earlier entries.
+struct FrameContext<'f> {
+    deps: &'f VectorClock,
+    dot: Dot,
+}
+
+impl Context for FrameContext<'_> {
+    #[inline]
+    fn covers(&self, dot: Dot) -> bool {
+        match dot.replica == self.dot.replica {
+            true => dot.sequence < self.dot.sequence,
+            false => self.deps.covers(dot),
+        }
+    }
+}
+
+impl Replica {
+    /// An empty replica.
+    pub fn new(id: ReplicaId, config: ReplicaConfig) -> Self {
+        Replica {
+            id,
+            config,
+            clock: HybridClock::new(Hlc::ZERO, config.max_skew_ms),
+            applied: VectorClock::new(),
+            rows: Rows::new(),
+            open: None,
+            next_frame: 1,
+            unlogged: Vec::new(),
+            unlogged_bytes: 0,
+            in_flight: VecDeque::new(),
+            durable: VectorClock::new(),
+            durable_frame: 0,
+            promise: Hlc::ZERO,
+            delivery: Delivery::new(id, DeliveryLimits::default()),
+            chains: BTreeMap::new(),
+            journal: Journal::new(config.journal),
+            keyspaces: Keyspaces::default(),
+            spare_bodies: Vec::new(),
+            newest: HashMap::new(),
+            remote_ops: 0,
+        }
+    }
+
+    /// Sets an empty replica to where a checkpoint was; rows are loaded and frames replayed after it.
+    pub fn restore(&mut self, restored: &Restored) {
+        self.applied = restored.applied.clone();
+        self.durable = restored.applied.clone();
+        self.durable_frame = restored.frame;
+        self.next_frame = restored.frame + 1;
+        self.clock = HybridClock::new(restored.hlc, self.config.max_skew_ms);
+        for link in &restored.chains {
+            self.delivery.restore(*link);
+            self.chains.insert(link.replica, *link);
+        }
+    }
+
+    /// The link of each replica's last durable frame.
+    pub fn chains(&self) -> impl Iterator<Item = ChainLink> {
+        self.chains.values().copied()
+    }
+
+    fn note_link(&mut self, frame: &Frame) {
+        let link = ChainLink {
+            replica: frame.replica(),
+            sequence: frame.last(),
+            chain: frame.chain(),
+        };
+        self.chains.insert(link.replica, link);
+    }
+
+    /// Applies a frame of the log at start-up; rows whose images already include an entry skip it.
+    ///
+    /// # Errors
+    /// The frame does not decode, or does not continue what is applied: the log does not belong to the table.
+    pub fn replay(&mut self, frame: &Frame, wall_ms: u64) -> Result<(), ReplayError> {
+        let expected = self.applied.get(frame.replica()) + 1;
+        if frame.first() != expected {
+            return Err(ReplayError::Gap {
+                replica: frame.replica(),
+                expected,
+                found: frame.first(),
+            });
+        }
+        check_content(frame)?;
+        self.apply_frame(frame, wall_ms)?;
+        self.delivery.note_chain(frame);
+        self.note_link(frame);
+        self.durable.observe(frame.last_dot());
+        self.durable_frame = self.next_frame;
+        self.next_frame += 1;
+        if frame.replica() == self.id {
+            self.promise = self.clock.latest();
+        }
+        Ok(())
+    }
+
+    /// This replica's identity.
+    pub fn id(&self) -> ReplicaId {
+        self.id
+    }
+
+    /// Everything applied, own entries included.
+    pub fn applied(&self) -> &VectorClock {
+        &self.applied
+    }
+
+    /// Everything applied and durable in the log here.
+    pub fn durable(&self) -> &VectorClock {
+        &self.durable
+    }
+
+    /// The number of the last durable frame.
+    pub fn durable_frame(&self) -> u64 {
+        self.durable_frame
+    }
+
+    /// The place of the newest applied entry.
+    pub fn position(&self) -> Position {
+        match &self.open {
+            Some(open) => Position::of_entry(self.next_frame, open.header.count.saturating_sub(1)),
+            None => Position::end_of(self.next_frame - 1),
+        }
+    }
+
+    /// No own entry with a smaller stamp than this will appear any more.
+    ///
+    /// It is the stamp of the newest own entry that is durable, and so holds across every restart.
+    pub fn promise(&self) -> Hlc {
+        self.promise
+    }
+
+    /// The greatest stamp seen.
+    pub fn latest(&self) -> Hlc {
+        self.clock.latest()
+    }
+
+    /// The stamp of the newest entry of `replica` applied here since start.
+    pub fn newest_of(&self, replica: ReplicaId) -> Option<Hlc> {
+        self.newest.get(&replica).copied()
+    }
+
+    /// Sum of the hashes of all content: replicas with equal applied clocks have equal sums.
+    pub fn digest(&self) -> u128 {
+        self.rows.sum()
+    }
+
+    /// The sum of one bucket, and the clock of what changed it last.
+    pub fn bucket_sum(&self, bucket: u16) -> (u128, VectorClock) {
+        self.rows.bucket_sum(usize::from(bucket))
+    }
+
+    /// The keys of one bucket with what each adds to its sum, for finding where replicas differ.
+    pub fn bucket_keys(&self, bucket: u16) -> impl Iterator<Item = (&[u8], u128)> {
+        self.rows
+            .bucket(usize::from(bucket))
+            .map(|(_, row)| (&*row.key, row.sum))
+    }
+
+    /// The newest conflicts.
+    pub fn conflicts(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Ops of other replicas applied since start.
+    pub fn remote_ops(&self) -> u64 {
+        self.remote_ops
+    }
+
+    /// Number of keys that readers see.
+    pub fn visible_keys(&self) -> usize {
+        self.rows.visible()
+    }
+
+    /// Number of keys that will expire.
+    pub fn expiring_keys(&self) -> usize {
+        self.rows.expiring()
+    }
+
+    /// Number of rows, tombstones and hidden keys included.
+    pub fn rows_len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// When the next key expires, in milliseconds since 1970.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.rows.next_deadline()
+    }
+
+    /// A number that changes whenever what readers see of a key may have changed.
+    pub fn version(&mut self, key: &[u8], wall_ms: u64) -> u64 {
+        let now_ms = self.clock.latest().wall_ms().max(wall_ms);
+        let Some(id) = self.rows.find(key, hash_of(key)) else {
+            return 0;
+        };
+        let row = self.rows.get(id);
+        row.position.as_u64() << 1 | u64::from(row.is_visible(now_ms))
+    }
+
+    /// Bytes of entries that are applied here and not yet durable.
+    pub fn undurable_bytes(&self) -> usize {
+        let open = self.open.as_ref().map_or(0, |open| open.body.len());
+        open + self.unlogged_bytes
+            + self
+                .in_flight
+                .iter()
+                .map(|flight| flight.bytes)
+                .sum::<usize>()
+    }
+
+    /// Whether own entries wait in the open frame.
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Whether there is something for the log.
+    pub fn has_unlogged(&self) -> bool {
+        self.open.is_some() || !self.unlogged.is_empty()
+    }
+
+    /// Closes the open frame and hands over everything that is to be logged, in order.
+    pub fn take_unlogged(&mut self) -> Vec<Unlogged> {
+        self.close_open();
+        self.unlogged_bytes = 0;
+        let taken = std::mem::take(&mut self.unlogged);
+        for unlogged in &taken {
+            let (last, bytes, hlc) = match &unlogged.content {
+                UnloggedContent::Own(open) => {
+                    (last_of(&open.header), open.body.len(), self.clock.latest())
+                }
+                UnloggedContent::Remote(frame) => {
+                    (frame.last_dot(), frame.bytes().len(), Hlc::ZERO)
+                }
+            };
+            self.in_flight.push_back(InFlight {
+                number: unlogged.number,
+                last,
+                bytes,
+                hlc,
+            });
+        }
+        taken
+    }
+
+    /// Takes note that all frames up to `number` are durable: `frames` are those since the last call, as logged.
+    pub fn note_durable<'f>(&mut self, number: u64, frames: impl IntoIterator<Item = &'f Frame>) {
+        for frame in frames {
+            self.note_link(frame);
+            if frame.replica() == self.id {
+                self.delivery.note_chain(frame);
+            }
+        }
+        while let Some(flight) = self
+            .in_flight
+            .front()
+            .copied()
+            .filter(|flight| flight.number <= number)
+        {
+            self.in_flight.pop_front();
+            self.durable.observe(flight.last);
+            self.promise = self.promise.max(flight.hlc);
+        }
+        self.durable_frame = self.durable_frame.max(number);
+    }
+
+    /// Gives back the buffer of a sealed frame.
+    pub fn recycle(&mut self, mut body: Vec<u8>) {
+        if self.spare_bodies.len() < SPARE_BODIES && body.capacity() <= 4 * FRAME_BYTES {
+            body.clear();
+            self.spare_bodies.push(body);
+        }
+    }
+
+    /// Takes a frame of another replica; it waits until everything before it is applied.
+    ///
+    /// # Errors
+    /// The frame does not decode or holds what this version does not know: nothing of it is used.
+    pub fn offer(&mut self, frame: Frame, lane: Lane) -> Result<Offer, FrameError> {
+        if frame.first() > self.applied.get(frame.replica()) {
+            check_content(&frame)?;
+        }
+        Ok(self.delivery.offer(frame, lane, &self.applied))
+    }
+
+    /// What waits for other frames.
+    pub fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
+    /// The same, for sessions to discard and to ask.
+    pub fn delivery_mut(&mut self) -> &mut Delivery {
+        &mut self.delivery
+    }
+
+    /// Applies waiting frames whose time has come, if no own entry is open; returns how many.
+    ///
+    /// Stops after about [`APPLY_ENTRIES`] entries, so that the lock is not held long: call it again until it is zero.
+    pub fn apply_ready(&mut self, wall_ms: u64) -> usize {
+        let (mut frames, mut entries) = (0, 0);
+        while self.open.is_none() && entries < APPLY_ENTRIES {
+            let Some(frame) = self.delivery.next_ready(&self.applied) else {
+                break;
+            };
+            entries += frame.header().count as usize;
+            frames += 1;
+            self.apply_frame(&frame, wall_ms)
+                .expect("a frame's content is checked when it is offered");
+            self.delivery.note_chain(&frame);
+            self.unlogged_bytes += frame.bytes().len();
+            self.unlogged.push(Unlogged {
+                number: self.next_frame,
+                content: UnloggedContent::Remote(frame),
+            });
+            self.next_frame += 1;
+        }
+        frames
+    }
+
+    fn apply_frame(&mut self, frame: &Frame, wall_ms: u64) -> Result<(), FrameError> {
+        debug_assert!(
+            self.open.is_none(),
+            "a remote frame never joins an open one"
+        );
+        for (index, entry) in frame.entries().enumerate() {
+            let entry = entry?;
+            let dot = Dot {
+                replica: frame.replica(),
+                sequence: frame.first() + index as u64,
+            };
+            let hlc = Hlc::from_u64(
+                frame
+                    .header()
+                    .base
+                    .as_u64()
+                    .saturating_add(entry.stamp_delta),
+            );
+            self.clock.observe(hlc, wall_ms);
+            let now_ms = self.clock.latest().wall_ms().max(wall_ms);
+            let position = Position::of_entry(self.next_frame, index as u32);
+            self.apply_entry(&entry, dot, hlc, &frame.header().deps, position, now_ms);
+            self.applied.observe(dot);
+            self.newest.insert(dot.replica, hlc);
+        }
+        Ok(())
+    }
+
+    fn apply_entry(
+        &mut self,
+        entry: &Entry<'_>,
+        dot: Dot,
+        hlc: Hlc,
+        deps: &VectorClock,
+        position: Position,
+        now_ms: u64,
+    ) {
+        let explicit = entry
+            .attributes
+            .iter()
+            .find_map(|attribute| match attribute {
+                Attribute::Context(context) => Some(context),
+                _ => None,
+            });
+        self.remote_ops += entry.ops.len() as u64;
+        for op in &entry.ops {
+            match explicit {
+                Some(context) => self.apply_op(op, &Author { dot, hlc, context }, position, now_ms),
+                None => {
+                    let context = &FrameContext { deps, dot };
+                    self.apply_op(op, &Author { dot, hlc, context }, position, now_ms);
+                }
+            }
+        }
+    }
+
+    fn apply_op<C: Context>(
+        &mut self,
+        op: &KeyOp<'_>,
+        author: &Author<'_, C>,
+        position: Position,
+        now_ms: u64,
+    ) {
+        let hash = hash_of(op.key.0);
+        let id = self.rows.find_or_insert(op.key.0, hash);
+        if self.rows.get(id).position >= position {
+            return;
+        }
+        self.change_row(id, op, author, position, now_ms);
+    }
+
+    /// Applies an op to its row and everything that follows from it.
+    pub(crate) fn change_row<C: Context>(
+        &mut self,
+        id: RowId,
+        op: &KeyOp<'_>,
+        author: &Author<'_, C>,
+        position: Position,
+        now_ms: u64,
+    ) {
+        let mut outcome = Outcome::default();
+        let hash = self.rows.change(id, now_ms, |row| {
+            apply(row, op, author, &mut outcome);
+            row.position = position;
+            row.hash
+        });
+        self.rows
+            .note_change(hash, author.dot.replica, author.dot.sequence);
+        if outcome.merged {
+            self.journal.note_merged();
+        }
+        for clash in outcome.clashes {
+            self.record(op.key.0, clash, now_ms);
+        }
+        if op.key.0.starts_with(RESERVED_PREFIX) {
+            let value = self
+                .rows
+                .get(id)
+                .lww()
+                .and_then(|cell| cell.value.as_deref());
+            self.keyspaces.note(op.key.0, value);
+        }
+    }
+
+    fn record(&mut self, key: &[u8], clash: Clash, now_ms: u64) {
+        let (prefix, strategy) = self.keyspaces.of(key);
+        let [winner, loser] = clash.contenders;
+        let record = ConflictRecord {
+            id: ConflictRecord::id(key, clash.component, clash.field.as_deref(), loser.dot),
+            key: key.to_vec(),
+            keyspace: prefix.to_vec(),
+            component: clash.component,
+            field: clash.field.map(Vec::from),
+            kind: clash.kind,
+            strategy,
+            kept: clash.kept,
+            winner,
+            loser,
+            detected_ms: now_ms,
+        };
+        self.journal.push(record);
+    }
+
+    /// The stamp for a command that begins now.
+    pub(crate) fn stamp(&mut self, wall_ms: u64) -> Hlc {
+        let hlc = self.clock.now(wall_ms);
+        self.rows.hide_expired(hlc.wall_ms());
+        hlc
+    }
+
+    /// The dot that the next own entry gets.
+    pub(crate) fn next_dot(&self) -> Dot {
+        Dot {
+            replica: self.id,
+            sequence: self.applied.get(self.id) + 1,
+        }
+    }
+
+    /// The place that the next own entry gets.
+    pub(crate) fn next_position(&self) -> Position {
+        Position::of_entry(
+            self.next_frame,
+            self.open.as_ref().map_or(0, |open| open.header.count),
+        )
+    }
+
+    /// Appends an own entry, already applied, to the open frame: `encode` writes it after its stamp.
+    pub(crate) fn log_entry(&mut self, hlc: Hlc, encode: impl FnOnce(&mut Vec<u8>, u64)) {
+        let dot = self.next_dot();
+        let open = self.open.get_or_insert_with(|| {
+            let mut deps = self.applied.clone();
+            deps.remove(dot.replica);
+            let header = FrameHeader {
+                replica: dot.replica,
+                first: dot.sequence,
+                count: 0,
+                base: hlc,
+                deps,
+                extensions: Vec::new(),
+            };
+            OpenFrame {
+                header,
+                body: self.spare_bodies.pop().unwrap_or_default(),
+            }
+        });
+        encode(&mut open.body, hlc.as_u64() - open.header.base.as_u64());
+        open.header.count += 1;
+        let full = open.body.len() >= FRAME_BYTES || open.header.count == FRAME_ENTRIES_MAX;
+        self.applied.observe(dot);
+        if full {
+            self.close_open();
+        }
+    }
+
+    fn close_open(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        self.unlogged_bytes += open.body.len();
+        self.unlogged.push(Unlogged {
+            number: self.next_frame,
+            content: UnloggedContent::Own(open),
+        });
+        self.next_frame += 1;
+    }
+
+    /// Where a checkpoint that starts now will stand: at the last durable frame.
+    pub(crate) fn restored(&self) -> Restored {
+        Restored {
+            frame: self.durable_frame,
+            applied: self.durable.clone(),
+            hlc: self.clock.latest(),
+            chains: self.chains().collect(),
+        }
+    }
+}
+
+fn last_of(header: &FrameHeader) -> Dot {
+    Dot {
+        replica: header.replica,
+        sequence: header.first + u64::from(header.count) - 1,
+    }
+}
+
+/// Decodes every entry and refuses what this version does not know, so that a frame is applied whole or not at all.
+fn check_content(frame: &Frame) -> Result<(), FrameError> {
+    for entry in frame.entries() {
+        let entry = entry?;
+        let unknown = entry
+            .ops
+            .iter()
+            .flat_map(|op| &op.parts)
+            .find(|part| !crate::apply::is_known(part));
+        if let Some(kind) = unknown.and_then(crate::op::Part::kind) {
+            return Err(FrameError::Content {
+                replica: frame.replica(),
+                first: frame.first(),
+                what: format!(
+                    "it writes a {}, which this version does not know: upgrade this node",
+                    kind.name()
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Why the log cannot be replayed onto the table.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// A frame does not follow what is applied.
+    #[error(
+        "log goes on with {replica}:{found} where {replica}:{expected} is due: the table is not of this log"
+    )]
+    Gap {
+        /// Whose frame.
+        replica: ReplicaId,
+        /// The sequence that was due.
+        expected: u64,
+        /// The sequence found.
+        found: u64,
+    },
+    /// A frame does not decode.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}

@@ -1,0 +1,272 @@
+//! What a replica holds of one key.
+
+use isles_clock::{Dot, Hlc, ReplicaId, Stamp};
+use isles_crdt::op::{Cell, Presence, Tally};
+use smallvec::SmallVec;
+
+use crate::op::Kind;
+use crate::paged::PagedMap;
+use crate::position::Position;
+
+/// A register of class `lww`: one value, or the tombstone of one.
+#[derive(Clone, Debug)]
+pub(crate) struct LwwCell {
+    pub(crate) dot: Dot,
+    pub(crate) hlc: Hlc,
+    pub(crate) value: Option<Box<[u8]>>,
+}
+
+impl LwwCell {
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp {
+            hlc: self.hlc,
+            replica: self.dot.replica,
+        }
+    }
+}
+
+/// A map field: a value, a counter, or an integer value and what was added to it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Field {
+    pub(crate) cell: Cell<Box<[u8]>>,
+    pub(crate) tally: Option<Box<Tally>>,
+}
+
+impl Field {
+    /// Whether the field is there for readers; what is left otherwise is residue.
+    pub(crate) fn is_live(&self) -> bool {
+        !self.cell.is_empty()
+            || self
+                .tally
+                .as_ref()
+                .is_some_and(|tally| !tally.all_covered())
+    }
+
+    pub(crate) fn is_residue_free(&self) -> bool {
+        self.cell.is_empty() && self.tally.as_ref().is_none_or(|tally| tally.is_empty())
+    }
+}
+
+/// The fields of a map, residue included, and how many of them readers see.
+#[derive(Clone, Debug)]
+pub(crate) struct FieldMap {
+    pub(crate) fields: PagedMap<Field>,
+    pub(crate) live: usize,
+}
+
+/// One component of a key.
+#[derive(Clone, Debug)]
+pub(crate) enum Component {
+    Lww(LwwCell),
+    Mv(Box<Cell<Box<[u8]>>>),
+    Map(Box<FieldMap>),
+    Set(Box<PagedMap<Presence>>),
+    Counter(Box<Tally>),
+}
+
+impl Component {
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Component::Lww(_) => Kind::RegisterLww,
+            Component::Mv(_) => Kind::RegisterMv,
+            Component::Map(_) => Kind::Map,
+            Component::Set(_) => Kind::SetAw,
+            Component::Counter(_) => Kind::Counter,
+        }
+    }
+
+    /// Whether readers see it.
+    pub(crate) fn is_live(&self) -> bool {
+        match self {
+            Component::Lww(cell) => cell.value.is_some(),
+            Component::Mv(cell) => !cell.is_empty(),
+            Component::Map(map) => map.live > 0,
+            Component::Set(set) => set.len() > 0,
+            Component::Counter(tally) => !tally.all_covered(),
+        }
+    }
+
+    /// Whether nothing is left of it, residue included.
+    pub(crate) fn is_gone(&self) -> bool {
+        match self {
+            Component::Lww(_) => false,
+            Component::Mv(cell) => cell.is_empty(),
+            Component::Map(map) => map.fields.len() == 0,
+            Component::Set(set) => set.len() == 0,
+            Component::Counter(tally) => tally.is_empty(),
+        }
+    }
+
+    pub(crate) fn new(kind: Kind) -> Option<Component> {
+        Some(match kind {
+            Kind::RegisterMv => Component::Mv(Box::default()),
+            Kind::Map => Component::Map(Box::new(FieldMap {
+                fields: PagedMap::new(),
+                live: 0,
+            })),
+            Kind::SetAw => Component::Set(Box::new(PagedMap::new())),
+            Kind::Counter => Component::Counter(Box::default()),
+            _ => return None,
+        })
+    }
+}
+
+/// When a key goes, and who said so when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deadline {
+    /// Milliseconds since 1970; [`Deadline::NEVER_MS`] for a key that stays.
+    pub(crate) at_ms: u64,
+    pub(crate) stamp: Stamp,
+}
+
+impl Deadline {
+    pub(crate) const NEVER_MS: u64 = u64::MAX;
+
+    /// What a key has that nobody gave or took a deadline.
+    pub(crate) fn unset() -> Deadline {
+        Deadline {
+            at_ms: Deadline::NEVER_MS,
+            stamp: Stamp {
+                hlc: Hlc::ZERO,
+                replica: ReplicaId::from_u128(0),
+            },
+        }
+    }
+
+    pub(crate) fn is_set(self) -> bool {
+        self.at_ms != Deadline::NEVER_MS
+    }
+}
+
+/// How many pages of a component the table holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) kind: Kind,
+    pub(crate) pages: u32,
+}
+
+/// What a replica holds of one key.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) key: Box<[u8]>,
+    pub(crate) hash: u64,
+    /// The newest entry that touched the row: an image of it includes everything up to here.
+    pub(crate) position: Position,
+    pub(crate) deadline: Deadline,
+    /// What the row adds to the sum of its bucket.
+    pub(crate) sum: u128,
+    /// Sorted by kind, at most one of each; nearly always exactly one.
+    pub(crate) components: SmallVec<[Component; 1]>,
+    /// Pages that the table holds of this key, for rewriting and removing them.
+    pub(crate) stored: SmallVec<[Stored; 1]>,
+    /// The checkpoint will take an image of it.
+    pub(crate) dirty: bool,
+    /// It counts among the visible keys.
+    pub(crate) counted: bool,
+}
+
+impl Row {
+    pub(crate) fn new(key: &[u8], hash: u64) -> Self {
+        Row {
+            key: key.into(),
+            hash,
+            position: Position::ZERO,
+            deadline: Deadline::unset(),
+            sum: 0,
+            components: SmallVec::new(),
+            stored: SmallVec::new(),
+            dirty: false,
+            counted: false,
+        }
+    }
+
+    /// Whether it has content, expired or not.
+    pub(crate) fn is_live(&self) -> bool {
+        self.components.iter().any(Component::is_live)
+    }
+
+    /// Whether nothing is left of it, residue included.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.components.is_empty() && self.deadline == Deadline::unset()
+    }
+
+    /// Whether its deadline has passed for a command or an entry with this clock.
+    pub(crate) fn is_hidden(&self, now_ms: u64) -> bool {
+        self.deadline.at_ms <= now_ms
+    }
+
+    /// Whether readers with this clock see it.
+    pub(crate) fn is_visible(&self, now_ms: u64) -> bool {
+        !self.is_hidden(now_ms) && self.is_live()
+    }
+
+    /// The component that readers see.
+    pub(crate) fn visible(&self) -> Option<&Component> {
+        self.components.iter().find(|component| component.is_live())
+    }
+
+    pub(crate) fn lww(&self) -> Option<&LwwCell> {
+        match self.components.first() {
+            Some(Component::Lww(cell)) => Some(cell),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn mv(&self) -> Option<&Cell<Box<[u8]>>> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::Mv(cell) => Some(&**cell),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn map(&self) -> Option<&FieldMap> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::Map(map) => Some(&**map),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn set(&self) -> Option<&PagedMap<Presence>> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::Set(set) => Some(&**set),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn tally(&self) -> Option<&Tally> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::Counter(tally) => Some(&**tally),
+                _ => None,
+            })
+    }
+
+    /// The component of this kind, made empty if it is not there.
+    pub(crate) fn component_mut(&mut self, kind: Kind) -> Option<&mut Component> {
+        let place = self
+            .components
+            .iter()
+            .position(|component| component.kind() >= kind);
+        let place = place.unwrap_or(self.components.len());
+        if self
+            .components
+            .get(place)
+            .is_none_or(|component| component.kind() != kind)
+        {
+            self.components.insert(place, Component::new(kind)?);
+        }
+        self.components.get_mut(place)
+    }
+
+    /// Drops components of which nothing is left.
+    pub(crate) fn sweep(&mut self) {
+        self.components.retain(|component| !component.is_gone());
+    }
+}

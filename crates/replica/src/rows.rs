@@ -1,0 +1,354 @@
+//! All rows of a replica, by key, by bucket and by deadline.
+
+use std::collections::BTreeSet;
+
+use hashbrown::HashTable;
+use isles_clock::{ReplicaId, VectorClock};
+use smallvec::SmallVec;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::row::{Deadline, Row};
+
+/// Number of buckets of the key hash, the same on every node of a cluster.
+pub const BUCKETS: usize = 1 << 16;
+
+/// Keys that start with this are Isles' own: they replicate as all others do, but commands that list keys skip them.
+pub const RESERVED_PREFIX: &[u8] = b"\0isles:";
+
+/// Rows per slab: growing never moves a row.
+const SLAB_ROWS: usize = 1 << 10;
+const NO_ROW: u32 = u32::MAX;
+
+/// The number of a row; stable while the row is there.
+pub(crate) type RowId = u32;
+
+/// Rows whose key hashes start with the same bits, and the sum of their content.
+#[derive(Clone, Debug)]
+struct Bucket {
+    sum: u128,
+    first: u32,
+    /// Per origin, the greatest sequence that changed the bucket.
+    changed: SmallVec<[(ReplicaId, u64); 1]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    tag: u32,
+    row: RowId,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    row: Row,
+    next: u32,
+    previous: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Rows {
+    table: HashTable<Place>,
+    slabs: Vec<Vec<Option<Slot>>>,
+    free: Vec<RowId>,
+    allocated: u32,
+    buckets: Vec<Bucket>,
+    /// One bit per bucket that has rows.
+    occupied: Vec<u64>,
+    sum: u128,
+    visible: usize,
+    deadlines: BTreeSet<(u64, RowId)>,
+    dirty: Vec<RowId>,
+}
+
+/// The hash that places a key: its high bits choose the bucket.
+pub(crate) fn hash_of(key: &[u8]) -> u64 {
+    xxh3_64(key)
+}
+
+fn bucket_of(hash: u64) -> usize {
+    (hash >> 48) as usize
+}
+
+fn tag_of(hash: u64) -> u32 {
+    (hash >> 16) as u32
+}
+
+impl Rows {
+    pub(crate) fn new() -> Self {
+        let bucket = Bucket {
+            sum: 0,
+            first: NO_ROW,
+            changed: SmallVec::new(),
+        };
+        Rows {
+            table: HashTable::new(),
+            slabs: Vec::new(),
+            free: Vec::new(),
+            allocated: 0,
+            buckets: vec![bucket; BUCKETS],
+            occupied: vec![0; BUCKETS / 64],
+            sum: 0,
+            visible: 0,
+            deadlines: BTreeSet::new(),
+            dirty: Vec::new(),
+        }
+    }
+
+    /// The row of a key, if there is one.
+    pub(crate) fn find(&self, key: &[u8], hash: u64) -> Option<RowId> {
+        let tag = tag_of(hash);
+        self.table
+            .find(hash, |place| {
+                place.tag == tag && *self.get(place.row).key == *key
+            })
+            .map(|place| place.row)
+    }
+
+    /// The row of a key, made empty if there is none.
+    pub(crate) fn find_or_insert(&mut self, key: &[u8], hash: u64) -> RowId {
+        if let Some(id) = self.find(key, hash) {
+            return id;
+        }
+        self.insert(Row::new(key, hash))
+    }
+
+    fn insert(&mut self, row: Row) -> RowId {
+        let hash = row.hash;
+        let id = self.free.pop().unwrap_or_else(|| {
+            if self.allocated as usize == self.slabs.len() * SLAB_ROWS {
+                self.slabs.push(Vec::with_capacity(SLAB_ROWS));
+            }
+            self.allocated += 1;
+            self.allocated - 1
+        });
+        let bucket = bucket_of(hash);
+        let next = std::mem::replace(&mut self.buckets[bucket].first, id);
+        if next != NO_ROW {
+            self.slot_mut(next).previous = id;
+        }
+        self.occupied[bucket / 64] |= 1 << (bucket % 64);
+        let slot = Some(Slot {
+            row,
+            next,
+            previous: NO_ROW,
+        });
+        let slab = &mut self.slabs[id as usize / SLAB_ROWS];
+        match slab.get_mut(id as usize % SLAB_ROWS) {
+            Some(place) => *place = slot,
+            None => slab.push(slot),
+        }
+        let slabs = &self.slabs;
+        self.table.insert_unique(
+            hash,
+            Place {
+                tag: tag_of(hash),
+                row: id,
+            },
+            |place| slot_in(slabs, place.row).row.hash,
+        );
+        id
+    }
+
+    /// Forgets a row of which nothing is left.
+    pub(crate) fn remove(&mut self, id: RowId) {
+        let hash = self.get(id).hash;
+        debug_assert!(
+            self.get(id).is_gone(),
+            "only rows without content or residue are removed"
+        );
+        if let Ok(entry) = self.table.find_entry(hash, |place| place.row == id) {
+            entry.remove();
+        }
+        let slot = self.slabs[id as usize / SLAB_ROWS][id as usize % SLAB_ROWS].take();
+        let Slot { next, previous, .. } =
+            slot.expect("a row's number is valid until the row is removed");
+        if next != NO_ROW {
+            self.slot_mut(next).previous = previous;
+        }
+        match previous {
+            NO_ROW => self.set_first(bucket_of(hash), next),
+            previous => self.slot_mut(previous).next = next,
+        }
+        self.free.push(id);
+    }
+
+    fn set_first(&mut self, bucket: usize, first: u32) {
+        self.buckets[bucket].first = first;
+        if first == NO_ROW {
+            self.occupied[bucket / 64] &= !(1 << (bucket % 64));
+        }
+    }
+
+    /// The first bucket from `bucket` on that has rows.
+    pub(crate) fn next_occupied(&self, bucket: usize) -> Option<usize> {
+        let first = self.occupied.get(bucket / 64)? & (u64::MAX << (bucket % 64));
+        if first != 0 {
+            return Some(bucket / 64 * 64 + first.trailing_zeros() as usize);
+        }
+        let word = (bucket / 64 + 1..self.occupied.len()).find(|word| self.occupied[*word] != 0)?;
+        Some(word * 64 + self.occupied[word].trailing_zeros() as usize)
+    }
+
+    pub(crate) fn get(&self, id: RowId) -> &Row {
+        &slot_in(&self.slabs, id).row
+    }
+
+    fn slot_mut(&mut self, id: RowId) -> &mut Slot {
+        self.slabs[id as usize / SLAB_ROWS][id as usize % SLAB_ROWS]
+            .as_mut()
+            .expect("a row's number is valid until the row is removed")
+    }
+
+    /// Changes a row and everything that is derived from it: sums, the index of deadlines, the number of visible keys,
+    /// the list of rows for the checkpoint.
+    pub(crate) fn change<R>(
+        &mut self,
+        id: RowId,
+        now_ms: u64,
+        change: impl FnOnce(&mut Row) -> R,
+    ) -> R {
+        let row = &mut self.slot_mut(id).row;
+        let (sum, deadline, counted) = (row.sum, row.deadline, row.counted);
+        let result = change(row);
+        let newly_dirty = !std::mem::replace(&mut row.dirty, true);
+        let (hash, new_sum, new_deadline, live) = (row.hash, row.sum, row.deadline, row.is_live());
+        let reserved = row.key.starts_with(RESERVED_PREFIX);
+        row.counted = live && !reserved && !row.is_hidden(now_ms);
+        let new_counted = row.counted;
+        if newly_dirty {
+            self.dirty.push(id);
+        }
+        let delta = new_sum.wrapping_sub(sum);
+        let bucket = &mut self.buckets[bucket_of(hash)];
+        bucket.sum = bucket.sum.wrapping_add(delta);
+        self.sum = self.sum.wrapping_add(delta);
+        self.visible = self.visible + usize::from(new_counted) - usize::from(counted);
+        if deadline.is_set() || new_deadline.is_set() {
+            self.index_deadline(id, deadline, new_deadline, new_counted);
+        }
+        result
+    }
+
+    fn index_deadline(&mut self, id: RowId, old: Deadline, new: Deadline, counted: bool) {
+        self.deadlines.remove(&(old.at_ms, id));
+        if counted && new.is_set() {
+            self.deadlines.insert((new.at_ms, id));
+        }
+    }
+
+    /// Notes that an entry of `replica` touched the bucket of a key.
+    pub(crate) fn note_change(&mut self, hash: u64, replica: ReplicaId, sequence: u64) {
+        let changed = &mut self.buckets[bucket_of(hash)].changed;
+        match changed.iter_mut().find(|(origin, _)| *origin == replica) {
+            Some((_, last)) => *last = sequence,
+            None => changed.push((replica, sequence)),
+        }
+    }
+
+    /// Takes rows whose deadline has passed out of the number of visible keys.
+    pub(crate) fn hide_expired(&mut self, now_ms: u64) {
+        while let Some((at_ms, id)) = self
+            .deadlines
+            .first()
+            .copied()
+            .filter(|(at_ms, _)| *at_ms <= now_ms)
+        {
+            self.deadlines.remove(&(at_ms, id));
+            let row = &mut self.slot_mut(id).row;
+            self.visible -= usize::from(std::mem::replace(&mut row.counted, false));
+        }
+    }
+
+    /// The next deadline that will pass, in milliseconds since 1970.
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        self.deadlines.first().map(|(at_ms, _)| *at_ms)
+    }
+
+    /// Number of keys with a deadline that has not passed.
+    pub(crate) fn expiring(&self) -> usize {
+        self.deadlines.len()
+    }
+
+    pub(crate) fn visible(&self) -> usize {
+        self.visible
+    }
+
+    /// Number of rows, residue and hidden keys included.
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(crate) fn sum(&self) -> u128 {
+        self.sum
+    }
+
+    pub(crate) fn bucket_sum(&self, bucket: usize) -> (u128, VectorClock) {
+        let bucket = &self.buckets[bucket];
+        (bucket.sum, bucket.changed.iter().copied().collect())
+    }
+
+    /// The rows of one bucket.
+    pub(crate) fn bucket(&self, bucket: usize) -> impl Iterator<Item = (RowId, &Row)> {
+        let mut next = self.buckets[bucket].first;
+        std::iter::from_fn(move || {
+            let id = next;
+            if id == NO_ROW {
+                return None;
+            }
+            let slot = slot_in(&self.slabs, id);
+            next = slot.next;
+            Some((id, &slot.row))
+        })
+    }
+
+    /// Every row, bucket by bucket.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RowId, &Row)> {
+        let after = |bucket: &usize| self.next_occupied(bucket + 1);
+        std::iter::successors(self.next_occupied(0), after).flat_map(|bucket| self.bucket(bucket))
+    }
+
+    /// Up to `limit` rows that changed since they were last taken; their marks are cleared.
+    pub(crate) fn take_dirty(&mut self, limit: usize) -> Vec<RowId> {
+        let rest = self.dirty.split_off(limit.min(self.dirty.len()));
+        let taken = std::mem::replace(&mut self.dirty, rest);
+        for id in &taken {
+            self.slot_mut(*id).row.dirty = false;
+        }
+        taken
+    }
+
+    /// Puts a row back that could not be written yet.
+    pub(crate) fn mark_dirty(&mut self, id: RowId) {
+        if !std::mem::replace(&mut self.slot_mut(id).row.dirty, true) {
+            self.dirty.push(id);
+        }
+    }
+
+    pub(crate) fn dirty_len(&self) -> usize {
+        self.dirty.len()
+    }
+
+    /// What the checkpoint needs of a row, which may change what only the checkpoint knows of it.
+    pub(crate) fn image_mut(&mut self, id: RowId) -> &mut Row {
+        &mut self.slot_mut(id).row
+    }
+
+    /// Puts a stored row in at start-up.
+    pub(crate) fn load(&mut self, row: Row, now_ms: u64) {
+        let id = self.find_or_insert(&row.key, row.hash);
+        self.change(id, now_ms, |place| *place = row);
+        let row = &mut self.slot_mut(id).row;
+        row.dirty = false;
+        debug_assert_eq!(
+            self.dirty.last(),
+            Some(&id),
+            "loading happens before anything else is dirty"
+        );
+        self.dirty.pop();
+    }
+}
+
+fn slot_in(slabs: &[Vec<Option<Slot>>], id: RowId) -> &Slot {
+    slabs[id as usize / SLAB_ROWS][id as usize % SLAB_ROWS]
+        .as_ref()
+        .expect("a row's number is valid until the row is removed")
+}

@@ -1,0 +1,120 @@
+//! Sums of content: equal clocks must give equal sums.
+//!
+//! A sum adds up hashes, so that a change costs what changed; it wraps in 128 bits. It covers what readers could see,
+//! expired or not: live dots and values and uncovered contributions, never residue, which replicas drop at different
+//! times.
+
+use isles_clock::{Dot, Stamp};
+use isles_crdt::op::{Cell, Contribution, Presence, Tally};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use crate::op::Kind;
+use crate::row::{Component, Field, LwwCell, Row};
+
+const ITEM_BYTES: usize = 8 + 1 + 8 + 16 + 8 + 16;
+/// Stands where a component's kind stands, for the deadline.
+const DEADLINE_TAG: u8 = u8::MAX;
+
+/// Hash of one dotted value of one element.
+fn item(key_hash: u64, tag: u8, element: u64, dot: Dot, value: u128) -> u128 {
+    let mut bytes = [0; ITEM_BYTES];
+    bytes[0..8].copy_from_slice(&key_hash.to_le_bytes());
+    bytes[8] = tag;
+    bytes[9..17].copy_from_slice(&element.to_le_bytes());
+    bytes[17..33].copy_from_slice(dot.replica.as_bytes());
+    bytes[33..41].copy_from_slice(&dot.sequence.to_le_bytes());
+    bytes[41..57].copy_from_slice(&value.to_le_bytes());
+    xxh3_128(&bytes)
+}
+
+pub(crate) fn of_lww(key_hash: u64, cell: &LwwCell) -> u128 {
+    let Some(value) = &cell.value else { return 0 };
+    item(
+        key_hash,
+        Kind::RegisterLww as u8,
+        0,
+        cell.dot,
+        xxh3_128(value),
+    )
+}
+
+pub(crate) fn of_cell(key_hash: u64, kind: Kind, element: u64, cell: &Cell<Box<[u8]>>) -> u128 {
+    cell.versions().iter().fold(0, |sum: u128, version| {
+        sum.wrapping_add(item(
+            key_hash,
+            kind as u8,
+            element,
+            version.dot,
+            xxh3_128(&version.value),
+        ))
+    })
+}
+
+pub(crate) fn of_tally(key_hash: u64, kind: Kind, element: u64, tally: &Tally) -> u128 {
+    tally
+        .uncovered()
+        .fold(0, |sum: u128, contribution: &Contribution| {
+            let dot = Dot {
+                replica: contribution.replica,
+                sequence: contribution.sequence,
+            };
+            sum.wrapping_add(item(
+                key_hash,
+                kind as u8,
+                element,
+                dot,
+                contribution.value() as u128,
+            ))
+        })
+}
+
+/// The element that stands for a member or field in [`of_member`] and [`of_field`].
+pub(crate) fn element(name: &[u8]) -> u64 {
+    xxh3_64(name) | 1
+}
+
+pub(crate) fn of_member(key_hash: u64, member: &[u8], presence: &Presence) -> u128 {
+    let element = element(member);
+    presence.dots().iter().fold(0, |sum: u128, dot| {
+        sum.wrapping_add(item(key_hash, Kind::SetAw as u8, element, *dot, 0))
+    })
+}
+
+pub(crate) fn of_field(key_hash: u64, name: &[u8], field: &Field) -> u128 {
+    let element = element(name);
+    let tally = field
+        .tally
+        .as_ref()
+        .map_or(0, |tally| of_tally(key_hash, Kind::Map, element, tally));
+    of_cell(key_hash, Kind::Map, element, &field.cell).wrapping_add(tally)
+}
+
+pub(crate) fn of_deadline(key_hash: u64, at_ms: u64, stamp: Stamp) -> u128 {
+    let dot = Dot {
+        replica: stamp.replica,
+        sequence: stamp.hlc.as_u64(),
+    };
+    item(key_hash, DEADLINE_TAG, 0, dot, u128::from(at_ms))
+}
+
+/// The sum of a whole row, computed afresh; what [`Row::sum`] must equal at all times.
+pub(crate) fn of_row(row: &Row) -> u128 {
+    let hash = row.hash;
+    let content = row.components.iter().fold(0u128, |sum, component| {
+        sum.wrapping_add(match component {
+            Component::Lww(cell) => of_lww(hash, cell),
+            Component::Mv(cell) => of_cell(hash, Kind::RegisterMv, 0, cell),
+            Component::Counter(tally) => of_tally(hash, Kind::Counter, 0, tally),
+            Component::Set(set) => set.iter().fold(0, |sum, (member, presence)| {
+                sum.wrapping_add(of_member(hash, member, presence))
+            }),
+            Component::Map(map) => map.fields.iter().fold(0, |sum, (name, field)| {
+                sum.wrapping_add(of_field(hash, name, field))
+            }),
+        })
+    });
+    match row.deadline.is_set() {
+        true => content.wrapping_add(of_deadline(hash, row.deadline.at_ms, row.deadline.stamp)),
+        false => content,
+    }
+}

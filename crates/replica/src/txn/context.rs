@@ -1,0 +1,141 @@
+//! Siblings, writes with a client's context, and keyspaces.
+
+use isles_clock::{Dot, Stamp, VectorClock};
+use isles_resolve::Strategy;
+
+use super::{Expiry, Txn, ValueType, type_of};
+use crate::keyspace::Keyspaces;
+use crate::op::{Base, Blob, KeyOp, Kind, Part};
+
+/// All concurrent values of a register, and the context that a write which replaces them names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Siblings {
+    /// The kind of the register.
+    pub kind: Kind,
+    /// What a client that read this has observed of the key.
+    pub context: VectorClock,
+    /// The values, by dot.
+    pub versions: Vec<SiblingVersion>,
+}
+
+/// One of several concurrent values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiblingVersion {
+    /// The value.
+    pub value: Vec<u8>,
+    /// The entry that wrote it.
+    pub dot: Dot,
+    /// When it was written, by its writer's hybrid clock.
+    pub stamp: Stamp,
+}
+
+/// Why a write with a context is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContextError {
+    /// The key holds another type.
+    #[error("key holds a value of another type")]
+    WrongType,
+    /// The context names entries that have not arrived here.
+    #[error(
+        "context names writes that have not arrived in this region yet: retry, or read again here"
+    )]
+    Ahead,
+    /// Other writes are in the same transaction.
+    #[error("a write with a context cannot be part of a transaction that writes anything else")]
+    InTransaction,
+}
+
+impl Txn<'_> {
+    /// The concurrent values of a register; none if the key is absent or holds something else.
+    pub fn siblings(&mut self, key: &[u8]) -> Option<Siblings> {
+        let row = self.visible(key)?;
+        let (kind, versions) = if let Some(cell) = row.mv().filter(|cell| !cell.is_empty()) {
+            let versions = cell.versions().iter();
+            let versions = versions.map(|v| SiblingVersion {
+                value: v.value.to_vec(),
+                dot: v.dot,
+                stamp: v.stamp(),
+            });
+            (Kind::RegisterMv, versions.collect())
+        } else {
+            let cell = row.lww()?;
+            let value = cell.value.as_ref()?.to_vec();
+            (
+                Kind::RegisterLww,
+                vec![SiblingVersion {
+                    value,
+                    dot: cell.dot,
+                    stamp: cell.stamp(),
+                }],
+            )
+        };
+        let mut context = VectorClock::new();
+        versions
+            .iter()
+            .for_each(|version: &SiblingVersion| context.observe(version.dot));
+        Some(Siblings {
+            kind,
+            context,
+            versions,
+        })
+    }
+
+    /// Writes a string that replaces what `context` covers and leaves the rest as siblings.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub fn set_string_in_context(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        context: &VectorClock,
+    ) -> Result<(), ContextError> {
+        if !self.touched.is_empty() || self.written {
+            return Err(ContextError::InTransaction);
+        }
+        if !self.replica.applied().dominates(context) {
+            return Err(ContextError::Ahead);
+        }
+        let visible = self.visible(key).map(type_of);
+        if visible.is_some_and(|value_type| value_type != Some(ValueType::String)) {
+            return Err(ContextError::WrongType);
+        }
+        let mut op = KeyOp::new(key);
+        if visible.is_none() {
+            op.base = Base::Create;
+        }
+        op.parts.push(match self.register_kind(key) {
+            Kind::RegisterMv => Part::RegisterMv { value: Blob(value) },
+            _ => Part::RegisterLww {
+                stamp: self.raised_lww(self.before(key)),
+                value: Some(Blob(value)),
+            },
+        });
+        self.context = Some(context.clone());
+        self.write(&op);
+        Ok(())
+    }
+
+    /// Defines the strategy of all keys with a prefix, in every region.
+    pub fn keyspace_set(&mut self, prefix: &[u8], strategy: Strategy) {
+        let key = Keyspaces::definition_key(prefix);
+        self.set_string(&key, strategy.to_string().as_bytes(), Expiry::Keep);
+    }
+
+    /// The defined keyspaces, longest prefix first.
+    pub fn keyspaces(&self) -> Vec<(Vec<u8>, Strategy)> {
+        self.replica
+            .keyspaces
+            .list()
+            .iter()
+            .map(|(prefix, strategy)| (prefix.to_vec(), *strategy))
+            .collect()
+    }
+
+    /// The prefix and the strategy that hold for a key.
+    pub fn keyspace_of(&self, key: &[u8]) -> (Vec<u8>, Strategy) {
+        let (prefix, strategy) = self.replica.keyspaces.of(key);
+        (prefix.to_vec(), strategy)
+    }
+}

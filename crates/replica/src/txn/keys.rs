@@ -1,0 +1,243 @@
+//! Keys: what is there, until when, and what goes.
+
+use isles_clock::Everything;
+
+use super::{Expiry, Txn, ValueType, put, put_entry_head, type_of};
+use crate::apply::Author;
+use crate::op::{KeyOp, Part};
+use crate::row::{Component, Row};
+use crate::rows::{BUCKETS, RESERVED_PREFIX, RowId};
+
+/// Keys that one entry of a FLUSHALL deletes.
+const CLEAR_KEYS: usize = 1024;
+
+impl Txn<'_> {
+    /// The type of a key, if readers see it.
+    pub fn value_type(&mut self, key: &[u8]) -> Option<ValueType> {
+        self.visible(key).and_then(type_of)
+    }
+
+    /// Deletes a key; whether it was there for readers.
+    pub fn delete(&mut self, key: &[u8]) -> bool {
+        if self.visible(key).is_none() {
+            return false;
+        }
+        let counters = self.counters(key);
+        let op = self.overwrite(key, &counters);
+        self.write(&op);
+        true
+    }
+
+    /// The deadline of a key in milliseconds since 1970: none for an absent key, `Some(None)` for one that stays.
+    pub fn deadline_ms(&mut self, key: &[u8]) -> Option<Option<u64>> {
+        let deadline = self.visible(key)?.deadline;
+        Some(deadline.is_set().then_some(deadline.at_ms))
+    }
+
+    /// Sets a deadline or takes it away; false for an absent key.
+    pub fn set_deadline(&mut self, key: &[u8], at_ms: Option<u64>) -> bool {
+        if self.visible(key).is_none() {
+            return false;
+        }
+        let mut op = KeyOp::new(key);
+        op.parts.push(Part::Deadline {
+            stamp: self.raised_deadline(self.before(key)),
+            at_ms,
+        });
+        self.write(&op);
+        true
+    }
+
+    /// Visits keys that readers see, bucket by bucket, until at least `count` were visited; returns the cursor to go on
+    /// from, zero at the end. Buckets never move: a key that is there from the first call to the last is visited.
+    pub fn scan(
+        &mut self,
+        cursor: u64,
+        count: usize,
+        each: &mut dyn FnMut(&[u8], ValueType),
+    ) -> u64 {
+        self.barrier = self.barrier.max(self.replica.position());
+        let now_ms = self.now_ms();
+        let rows = &self.replica.rows;
+        let (mut bucket, mut visited) = (cursor.min(BUCKETS as u64) as usize, 0);
+        while let Some(occupied) = rows.next_occupied(bucket) {
+            for (_, row) in rows.bucket(occupied) {
+                visited += 1;
+                if let Some(value_type) = listed(row, now_ms) {
+                    each(&row.key, value_type);
+                }
+            }
+            bucket = occupied + 1;
+            if visited >= count {
+                break;
+            }
+        }
+        rows.next_occupied(bucket).map_or(0, |next| next as u64)
+    }
+
+    /// A key that readers see, chosen by `random`.
+    pub fn random_key(&mut self, random: u64) -> Option<Vec<u8>> {
+        self.barrier = self.barrier.max(self.replica.position());
+        let now_ms = self.now_ms();
+        let rows = &self.replica.rows;
+        let start = random as usize % BUCKETS;
+        let from = |start| {
+            std::iter::successors(rows.next_occupied(start), |bucket| {
+                rows.next_occupied(bucket + 1)
+            })
+        };
+        from(start).chain(from(0)).find_map(|bucket| {
+            let keys: Vec<_> = rows
+                .bucket(bucket)
+                .filter(|(_, row)| listed(row, now_ms).is_some())
+                .collect();
+            let (_, row) = keys.get((random >> 32) as usize % keys.len().max(1))?;
+            Some(row.key.to_vec())
+        })
+    }
+
+    /// Number of keys that readers see.
+    pub fn len(&self) -> usize {
+        self.replica.rows.visible()
+    }
+
+    /// Whether readers see no key.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes what `from` holds, its deadline included, over `to`; false if `from` is absent.
+    pub fn copy(&mut self, from: &[u8], to: &[u8]) -> bool {
+        let Some(at_ms) = self.deadline_ms(from) else {
+            return false;
+        };
+        let expiry = at_ms.map_or(Expiry::Clear, Expiry::At);
+        match self.value_type(from) {
+            Some(ValueType::String) => {
+                let value = self
+                    .string(from)
+                    .ok()
+                    .flatten()
+                    .map(|value| value.into_owned())
+                    .unwrap_or_default();
+                self.set_string(to, &value, expiry);
+            }
+            Some(ValueType::Set) => {
+                let mut members = Vec::new();
+                let set = self.visible(from).and_then(Row::set);
+                members.extend(
+                    set.into_iter()
+                        .flat_map(|set| set.iter())
+                        .map(|(member, _)| member.to_vec()),
+                );
+                let members: Vec<&[u8]> = members.iter().map(Vec::as_slice).collect();
+                self.replace_set(to, &members, expiry);
+            }
+            Some(ValueType::Hash) => {
+                let mut pairs = Vec::new();
+                let each = &mut |field: &[u8], value: &[u8]| {
+                    pairs.push((field.to_vec(), value.to_vec()));
+                    std::ops::ControlFlow::Continue(())
+                };
+                self.hash_each(from, each)
+                    .expect("the type was just looked at");
+                let pairs: Vec<(&[u8], &[u8])> = pairs
+                    .iter()
+                    .map(|(field, value)| (&field[..], &value[..]))
+                    .collect();
+                self.replace_hash(to, &pairs, expiry);
+            }
+            None => return false,
+        }
+        true
+    }
+
+    /// Deletes every key that is here, expired ones and Isles' own excepted. What other replicas write meanwhile stays.
+    ///
+    /// It takes as many entries as are needed; under [`Scope::Many`](super::Scope::Many) what was written before is
+    /// logged first.
+    ///
+    /// # Errors
+    /// What was written before is too large for one entry.
+    pub fn clear(&mut self) -> Result<(), super::EntryTooLarge> {
+        if !self.touched.is_empty() {
+            self.log_touched()?;
+        }
+        let now_ms = self.now_ms();
+        let rows = self.replica.rows.iter();
+        let listed: Vec<RowId> = rows
+            .filter(|(_, row)| listed(row, now_ms).is_some())
+            .map(|(id, _)| id)
+            .collect();
+        for ids in listed.chunks(CLEAR_KEYS) {
+            if self.written {
+                self.hlc = self.replica.stamp(now_ms);
+            }
+            self.delete_rows(ids);
+            self.written = true;
+        }
+        Ok(())
+    }
+
+    /// Deletes some rows, each once, as one entry.
+    fn delete_rows(&mut self, ids: &[RowId]) {
+        let mut ops = Vec::new();
+        for id in ids {
+            let key = self.replica.rows.get(*id).key.clone();
+            let counters = self.counters(&key);
+            let op = self.overwrite(&key, &counters);
+            put(&mut ops, &op);
+            let (dot, position) = (self.replica.next_dot(), self.replica.next_position());
+            let author = Author {
+                dot,
+                hlc: self.hlc,
+                context: &Everything,
+            };
+            self.replica
+                .change_row(*id, &op, &author, position, self.hlc.wall_ms());
+            self.barrier = self.barrier.max(position);
+        }
+        self.replica.log_entry(self.hlc, |out, stamp_delta| {
+            put_entry_head(out, stamp_delta, None, ids.len());
+            out.extend_from_slice(&ops);
+        });
+    }
+
+    /// About how many bytes of memory a key takes.
+    pub fn memory_usage(&mut self, key: &[u8]) -> Option<usize> {
+        let row = self.visible(key)?;
+        let components = row.components.iter().map(|component| match component {
+            Component::Lww(cell) => cell.value.as_ref().map_or(0, |value| value.len()),
+            Component::Mv(cell) => cell
+                .versions()
+                .iter()
+                .map(|version| version.value.len() + 48)
+                .sum(),
+            Component::Counter(tally) => tally.contributions().len() * 96,
+            Component::Set(set) => set.iter().map(|(member, _)| member.len() + 64).sum(),
+            Component::Map(map) => map
+                .fields
+                .iter()
+                .map(|(name, field)| {
+                    name.len()
+                        + 96
+                        + field
+                            .cell
+                            .versions()
+                            .iter()
+                            .map(|version| version.value.len())
+                            .sum::<usize>()
+                })
+                .sum(),
+        });
+        Some(size_of::<Row>() + row.key.len() + components.sum::<usize>())
+    }
+}
+
+/// The type of a row that commands list: visible, and not one of Isles' own.
+fn listed(row: &Row, now_ms: u64) -> Option<ValueType> {
+    match row.is_visible(now_ms) && !row.key.starts_with(RESERVED_PREFIX) {
+        true => type_of(row),
+        false => None,
+    }
+}

@@ -1,0 +1,97 @@
+//! The net effect of two ops of one entry on one key.
+
+use smallvec::SmallVec;
+
+use crate::op::{Base, Blob, FieldTally, KeyOp, MapPart, Part, SetPart};
+
+/// What `earlier` and then `later` do together, if nothing observes its own entry's dot.
+///
+/// Both were made in the same entry: their removals and resets speak of the row as it was before the entry.
+pub(super) fn merge<'a>(earlier: KeyOp<'a>, later: KeyOp<'a>, was_visible: bool) -> KeyOp<'a> {
+    let mut merged = KeyOp {
+        key: earlier.key,
+        base: earlier.base,
+        resets: earlier.resets,
+        parts: later.parts,
+    };
+    for reset in later.resets {
+        if merged
+            .resets
+            .iter()
+            .all(|known| known.replica != reset.replica)
+        {
+            merged.resets.push(reset);
+        }
+    }
+    if later.base != Base::Keep {
+        // Everything before the entry goes, and what the entry itself had added is not there yet.
+        merged.base = if was_visible {
+            Base::Clear
+        } else {
+            Base::Create
+        };
+        return merged;
+    }
+    for part in earlier.parts {
+        merge_part(&mut merged.parts, part);
+    }
+    merged
+}
+
+/// Puts an earlier part under the later ones.
+fn merge_part<'a>(parts: &mut SmallVec<[Part<'a>; 1]>, earlier: Part<'a>) {
+    let same = |part: &&mut Part<'a>| part.kind() == earlier.kind();
+    let Some(later) = parts.iter_mut().find(same) else {
+        parts.push(earlier);
+        return;
+    };
+    match (later, earlier) {
+        (Part::Counter(later), Part::Counter(earlier)) => later.restart |= earlier.restart,
+        (Part::SetAw(later), Part::SetAw(earlier)) => merge_set(later, earlier),
+        (Part::Map(later), Part::Map(earlier)) => merge_map(later, earlier),
+        // A register or a deadline: the later write is what remains.
+        _ => {}
+    }
+}
+
+fn merge_set<'a>(later: &mut SetPart<'a>, earlier: SetPart<'a>) {
+    let add = earlier
+        .add
+        .into_iter()
+        .filter(|member| !later.remove.contains(member));
+    let add: Vec<Blob<'a>> = add.filter(|member| !later.add.contains(member)).collect();
+    let remove: Vec<_> = earlier
+        .remove
+        .into_iter()
+        .filter(|member| !later.remove.contains(member))
+        .collect();
+    later.add.extend(add);
+    later.remove.extend(remove);
+}
+
+fn merge_map<'a>(later: &mut MapPart<'a>, earlier: MapPart<'a>) {
+    let removed = |later: &MapPart<'a>, field| later.remove.iter().any(|each| each.field == field);
+    let written = |later: &MapPart<'a>, field| later.put.iter().any(|each| each.field == field);
+    for put in earlier.put {
+        if !removed(later, put.field) && !written(later, put.field) {
+            later.put.push(put);
+        }
+    }
+    for add in earlier.add {
+        let gone = removed(later, add.field) || written(later, add.field);
+        match later.add.iter_mut().find(|each| each.field == add.field) {
+            Some(each) if !gone => each.tally.restart |= add.tally.restart,
+            Some(_) => {}
+            None if gone => {}
+            None => later.add.push(FieldTally {
+                field: add.field,
+                tally: add.tally,
+            }),
+        }
+    }
+    for removal in earlier.remove {
+        if !removed(later, removal.field) {
+            later.remove.push(removal);
+        }
+    }
+}

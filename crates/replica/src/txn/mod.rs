@@ -1,0 +1,418 @@
+//! What commands do: reads and writes of one atomic entry.
+
+mod context;
+mod hashes;
+mod keys;
+mod merge;
+mod sets;
+mod strings;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use isles_clock::{Everything, Hlc, VectorClock};
+use isles_crdt::op::{Reset, Tally};
+use smallvec::SmallVec;
+
+pub use self::context::{ContextError, SiblingVersion, Siblings};
+pub use self::strings::{Expiry, IncrementError};
+use crate::apply::Author;
+use crate::frame::ENTRY_BYTES_MAX;
+use crate::op::{Attribute, Base, Blob, FieldRemoval, KeyOp, MapPart, Part};
+use crate::position::Position;
+use crate::replica::Replica;
+use crate::row::{Component, Row};
+use crate::rows::{RowId, hash_of};
+
+/// How often an entry may write one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Each key is written at most once: commands of one key. Costs nothing extra. Writing a key again begins a second
+    /// entry.
+    Once,
+    /// Keys may be written any number of times: commands of several keys, and MULTI/EXEC. Keeps the rows as they were,
+    /// so that the entry's net effect can be formed.
+    Many,
+}
+
+/// What Redis's TYPE answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ValueType {
+    /// A register, a counter, or both.
+    String,
+    /// A map.
+    Hash,
+    /// A set.
+    Set,
+}
+
+/// The key holds a value of another type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("key holds a value of another type")]
+pub struct WrongType;
+
+/// The entry is larger than [`ENTRY_BYTES_MAX`]; nothing of it was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "write of {bytes} bytes exceeds the limit of {ENTRY_BYTES_MAX} bytes for one entry: split it"
+)]
+pub struct EntryTooLarge {
+    /// Its size.
+    pub bytes: usize,
+}
+
+/// One command, or one MULTI/EXEC: what it reads is consistent, what it writes is one entry.
+///
+/// Writes take effect at once, for this transaction and everyone after it; [`commit`](Txn::commit) logs them. A
+/// transaction that wrote must be committed: the rows have changed already.
+#[derive(Debug)]
+pub struct Txn<'r> {
+    replica: &'r mut Replica,
+    hlc: Hlc,
+    scope: Scope,
+    barrier: Position,
+    /// Under [`Scope::Many`]: the rows written, as they were and with their ops.
+    touched: Vec<Touched>,
+    index: HashMap<RowId, usize>,
+    /// Under [`Scope::Once`]: an entry was logged; the next write begins another.
+    written: bool,
+    context: Option<VectorClock>,
+    too_large: Option<EntryTooLarge>,
+}
+
+/// A map field that counts, and the contributions that its removal takes away.
+type FieldCounter = (Vec<u8>, SmallVec<[Reset; 1]>);
+
+#[derive(Debug)]
+struct Touched {
+    id: RowId,
+    before: Row,
+    op: Vec<u8>,
+}
+
+impl Replica {
+    /// Starts a command. Its stamp is taken now, and judges what is expired.
+    pub fn txn(&mut self, wall_ms: u64, scope: Scope) -> Txn<'_> {
+        let hlc = self.stamp(wall_ms);
+        Txn {
+            replica: self,
+            hlc,
+            scope,
+            barrier: Position::ZERO,
+            touched: Vec::new(),
+            index: HashMap::new(),
+            written: false,
+            context: None,
+            too_large: None,
+        }
+    }
+}
+
+impl Txn<'_> {
+    /// The clock that expiry is judged by, in milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        self.hlc.wall_ms()
+    }
+
+    /// Logs what was written, as one entry, and returns the place in the log that every answer given so far depends on:
+    /// the answers may leave once the log is durable through it.
+    ///
+    /// # Errors
+    /// The entry is too large; it was undone.
+    pub fn commit(mut self) -> Result<Position, EntryTooLarge> {
+        if let Some(error) = self.too_large {
+            return Err(error);
+        }
+        if !self.touched.is_empty() {
+            self.log_touched()?;
+        }
+        Ok(self.barrier)
+    }
+
+    fn log_touched(&mut self) -> Result<(), EntryTooLarge> {
+        let bytes = self.touched.iter().map(|touched| touched.op.len()).sum();
+        if bytes > ENTRY_BYTES_MAX {
+            for touched in std::mem::take(&mut self.touched).into_iter().rev() {
+                self.replica
+                    .rows
+                    .change(touched.id, self.hlc.wall_ms(), |row| *row = touched.before);
+            }
+            return Err(EntryTooLarge { bytes });
+        }
+        let (touched, context) = (&self.touched, self.context.take());
+        self.replica.log_entry(self.hlc, |out, stamp_delta| {
+            put_entry_head(out, stamp_delta, context, touched.len());
+            touched
+                .iter()
+                .for_each(|touched| out.extend_from_slice(&touched.op));
+        });
+        self.touched.clear();
+        self.index.clear();
+        Ok(())
+    }
+
+    /// The row of a key, if it is there at all. Notes that the answer depends on it.
+    fn row_id(&mut self, key: &[u8]) -> Option<RowId> {
+        let id = self.replica.rows.find(key, hash_of(key))?;
+        self.barrier = self.barrier.max(self.replica.rows.get(id).position);
+        Some(id)
+    }
+
+    /// The row of a key, if readers see it.
+    fn visible(&mut self, key: &[u8]) -> Option<&Row> {
+        let now_ms = self.now_ms();
+        let id = self.row_id(key)?;
+        Some(self.replica.rows.get(id)).filter(|row| row.is_visible(now_ms))
+    }
+
+    /// The row of a key if readers see it and it is of this type.
+    fn typed(&mut self, key: &[u8], wanted: ValueType) -> Result<Option<&Row>, WrongType> {
+        match self.visible(key) {
+            None => Ok(None),
+            Some(row) if type_of(row) == Some(wanted) => Ok(Some(row)),
+            Some(_) => Err(WrongType),
+        }
+    }
+
+    /// The row as it was before this entry: what the entry's ops have observed.
+    fn before(&self, key: &[u8]) -> Option<&Row> {
+        let id = self.replica.rows.find(key, hash_of(key))?;
+        let touched = self.index.get(&id).map(|index| &self.touched[*index]);
+        Some(touched.map_or_else(|| self.replica.rows.get(id), |touched| &touched.before))
+    }
+
+    /// An op on a key that keeps what is there, or, if nothing is there for readers, creates it.
+    fn op<'k>(&self, key: &'k [u8], counters: &'k [FieldCounter]) -> KeyOp<'k> {
+        match self
+            .current(key)
+            .is_some_and(|row| row.is_visible(self.now_ms()))
+        {
+            true => KeyOp::new(key),
+            false => self.overwrite(key, counters),
+        }
+    }
+
+    /// The row as this entry has left it so far.
+    fn current(&self, key: &[u8]) -> Option<&Row> {
+        self.replica
+            .rows
+            .find(key, hash_of(key))
+            .map(|id| self.replica.rows.get(id))
+    }
+
+    /// The fields of a map that count, with the contributions that a removal of the whole map takes away: an overwrite
+    /// must list them.
+    fn counters(&self, key: &[u8]) -> Vec<FieldCounter> {
+        let Some(map) = self.before(key).and_then(Row::map) else {
+            return Vec::new();
+        };
+        let counters = map.fields.iter().filter_map(|(name, field)| {
+            let resets = field.tally.as_ref()?.resets();
+            (!resets.is_empty()).then(|| (name.to_vec(), resets))
+        });
+        counters.collect()
+    }
+
+    /// An op on a key that removes all that is there.
+    fn overwrite<'k>(&self, key: &'k [u8], counters: &'k [FieldCounter]) -> KeyOp<'k> {
+        let mut op = KeyOp::new(key);
+        let before = self.before(key);
+        let visible = before.is_some_and(|row| row.is_visible(self.now_ms()));
+        op.base = if visible { Base::Clear } else { Base::Create };
+        let Some(row) = before else { return op };
+        op.resets = row.tally().map_or_else(SmallVec::new, Tally::resets);
+        if row.lww().is_some_and(|cell| cell.value.is_some()) {
+            op.parts.push(Part::RegisterLww {
+                stamp: self.raised_lww(Some(row)),
+                value: None,
+            });
+        }
+        if !counters.is_empty() {
+            let removal = |(field, resets): &'k FieldCounter| FieldRemoval {
+                field: Blob(field),
+                resets: resets.clone(),
+            };
+            op.parts.push(Part::Map(MapPart {
+                remove: counters.iter().map(removal).collect(),
+                ..MapPart::default()
+            }));
+        }
+        if row.deadline.stamp.hlc >= self.hlc {
+            op.parts.push(Part::Deadline {
+                stamp: Some(row.deadline.stamp.hlc.next()),
+                at_ms: None,
+            });
+        }
+        op
+    }
+
+    /// The stamp of a write of the `lww` register, where the entry's own would not beat what it replaces.
+    fn raised_lww(&self, before: Option<&Row>) -> Option<Hlc> {
+        let replaced = before?.lww()?.hlc;
+        (replaced >= self.hlc).then(|| replaced.next())
+    }
+
+    /// The same for the deadline.
+    fn raised_deadline(&self, before: Option<&Row>) -> Option<Hlc> {
+        let replaced = before?.deadline.stamp.hlc;
+        (replaced >= self.hlc).then(|| replaced.next())
+    }
+
+    /// Applies and logs an op.
+    fn write(&mut self, op: &KeyOp<'_>) {
+        match self.scope {
+            Scope::Once if self.context.is_none() => self.write_once(op),
+            _ => self.write_many(op),
+        }
+    }
+
+    fn write_once(&mut self, op: &KeyOp<'_>) {
+        let bytes = bytes_of(op);
+        if bytes > ENTRY_BYTES_MAX {
+            self.too_large = Some(EntryTooLarge { bytes });
+            return;
+        }
+        if self.written {
+            self.hlc = self.replica.stamp(self.hlc.wall_ms());
+        }
+        let id = self
+            .replica
+            .rows
+            .find_or_insert(op.key.0, hash_of(op.key.0));
+        self.apply(id, op);
+        self.written = true;
+        self.replica.log_entry(self.hlc, |out, stamp_delta| {
+            put_entry_head(out, stamp_delta, None, 1);
+            put(out, op);
+        });
+    }
+
+    fn write_many(&mut self, op: &KeyOp<'_>) {
+        let id = self
+            .replica
+            .rows
+            .find_or_insert(op.key.0, hash_of(op.key.0));
+        let Some(index) = self.index.get(&id).copied() else {
+            let before = self.replica.rows.get(id).clone();
+            self.apply(id, op);
+            let mut bytes = Vec::new();
+            put(&mut bytes, op);
+            self.index.insert(id, self.touched.len());
+            self.touched.push(Touched {
+                id,
+                before,
+                op: bytes,
+            });
+            return;
+        };
+        let earlier = std::mem::take(&mut self.touched[index].op);
+        let mut later = Vec::new();
+        put(&mut later, op);
+        let decode =
+            |bytes| postcard::from_bytes(bytes).expect("an op that was just encoded decodes");
+        let before = self.touched[index].before.clone();
+        let merged = merge::merge(
+            decode(&earlier),
+            decode(&later),
+            before.is_visible(self.now_ms()),
+        );
+        self.replica.rows.change(id, self.hlc.wall_ms(), |row| {
+            let dirty = row.dirty;
+            *row = before;
+            row.dirty = dirty;
+        });
+        self.apply(id, &merged);
+        put(&mut self.touched[index].op, &merged);
+    }
+
+    fn apply(&mut self, id: RowId, op: &KeyOp<'_>) {
+        let (dot, position, now_ms) = (
+            self.replica.next_dot(),
+            self.replica.next_position(),
+            self.now_ms(),
+        );
+        match &self.context {
+            Some(context) => {
+                let author = Author {
+                    dot,
+                    hlc: self.hlc,
+                    context,
+                };
+                self.replica.change_row(id, op, &author, position, now_ms);
+            }
+            None => {
+                let author = Author {
+                    dot,
+                    hlc: self.hlc,
+                    context: &Everything,
+                };
+                self.replica.change_row(id, op, &author, position, now_ms);
+            }
+        }
+        self.barrier = self.barrier.max(position);
+    }
+}
+
+/// Puts a part into an op in the place of one of its kind.
+fn set_part<'k>(op: &mut KeyOp<'k>, part: Part<'k>) {
+    match op
+        .parts
+        .iter_mut()
+        .find(|known| known.kind() == part.kind())
+    {
+        Some(known) => *known = part,
+        None => op.parts.push(part),
+    }
+}
+
+/// The type that readers see.
+fn type_of(row: &Row) -> Option<ValueType> {
+    Some(match row.visible()? {
+        Component::Lww(_) | Component::Mv(_) | Component::Counter(_) => ValueType::String,
+        Component::Map(_) => ValueType::Hash,
+        Component::Set(_) => ValueType::Set,
+    })
+}
+
+fn put(out: &mut Vec<u8>, op: &KeyOp<'_>) {
+    let buffer = std::mem::take(out);
+    *out = postcard::to_extend(op, buffer).expect("an op holds nothing that cannot be encoded");
+}
+
+fn put_entry_head(out: &mut Vec<u8>, stamp_delta: u64, context: Option<VectorClock>, ops: usize) {
+    let attributes: Vec<Attribute<'_>> = context.into_iter().map(Attribute::Context).collect();
+    let buffer = std::mem::take(out);
+    let head = (stamp_delta, attributes, ops as u64);
+    *out = postcard::to_extend(&head, buffer)
+        .expect("an entry's head holds nothing that cannot be encoded");
+}
+
+/// About how many bytes an op takes; never less than its keys and values.
+fn bytes_of(op: &KeyOp<'_>) -> usize {
+    let blobs = |blobs: &[Blob<'_>]| blobs.iter().map(|blob| blob.0.len() + 5).sum::<usize>();
+    let parts = op.parts.iter().map(|part| match part {
+        Part::RegisterLww { value, .. } => value.map_or(0, |value| value.0.len()),
+        Part::RegisterMv { value } => value.0.len(),
+        Part::SetAw(part) | Part::SetRw(part) => blobs(&part.remove) + blobs(&part.add),
+        Part::Map(part) => {
+            part.remove
+                .iter()
+                .map(|each| each.field.0.len() + 32 * each.resets.len() + 8)
+                .sum::<usize>()
+                + part
+                    .put
+                    .iter()
+                    .map(|each| each.field.0.len() + each.value.0.len() + 16)
+                    .sum::<usize>()
+                + part
+                    .add
+                    .iter()
+                    .map(|each| each.field.0.len() + 32)
+                    .sum::<usize>()
+        }
+        _ => 64,
+    });
+    op.key.0.len() + 64 + parts.sum::<usize>() + 32 * op.resets.len()
+}

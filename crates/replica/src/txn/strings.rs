@@ -1,0 +1,247 @@
+//! Strings: registers, counters, and integers that are both.
+
+use std::borrow::Cow;
+
+use isles_crdt::op::{Cell, Increment, Tally};
+use isles_resolve::{Class, Resolution, Resolver, Sibling, Strategy};
+
+use super::{Txn, ValueType, WrongType, set_part};
+use crate::op::{Blob, KeyOp, Kind, Part};
+use crate::row::Row;
+
+/// What a write does to the deadline of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// Leave it.
+    Keep,
+    /// Take it away.
+    Clear,
+    /// Set it, in milliseconds since 1970.
+    At(u64),
+}
+
+/// Why a value cannot be incremented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IncrementError {
+    /// The key holds another type.
+    #[error("key holds a value of another type")]
+    WrongType,
+    /// The value is not a canonical 64-bit integer.
+    #[error("value is not an integer or out of range")]
+    NotAnInteger,
+    /// The result would not fit 64 bits.
+    #[error("increment or decrement would overflow")]
+    Overflow,
+}
+
+impl From<WrongType> for IncrementError {
+    fn from(_: WrongType) -> Self {
+        IncrementError::WrongType
+    }
+}
+
+impl Txn<'_> {
+    /// The value of a string; for siblings, what the keyspace's strategy answers, or else the one with the greatest
+    /// stamp.
+    ///
+    /// # Errors
+    /// The key holds another type.
+    pub fn string(&mut self, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, WrongType> {
+        if self.typed(key, ValueType::String)?.is_none() {
+            return Ok(None);
+        }
+        let strategy = self.replica.keyspaces.of(key).1;
+        Ok(self.current(key).map(|row| string_of(row, strategy)))
+    }
+
+    /// The length of a string in bytes, zero for an absent key.
+    ///
+    /// # Errors
+    /// The key holds another type.
+    pub fn string_len(&mut self, key: &[u8]) -> Result<usize, WrongType> {
+        Ok(self.string(key)?.map_or(0, |value| value.len()))
+    }
+
+    /// Writes a string over whatever is there.
+    pub fn set_string(&mut self, key: &[u8], value: &[u8], expiry: Expiry) {
+        let counters = self.counters(key);
+        let kind = self.register_kind(key);
+        let mut op = self.string_op(key, kind, &counters);
+        let before = self.before(key);
+        let part = match kind {
+            Kind::RegisterMv => Part::RegisterMv { value: Blob(value) },
+            _ => Part::RegisterLww {
+                stamp: self.raised_lww(before),
+                value: Some(Blob(value)),
+            },
+        };
+        set_part(&mut op, part);
+        let current = self
+            .current(key)
+            .filter(|row| row.is_visible(self.now_ms()));
+        let had_deadline = current
+            .map(|row| row.deadline)
+            .filter(|deadline| deadline.is_set());
+        let cleared = op.base != crate::op::Base::Keep;
+        let at_ms = match (expiry, had_deadline) {
+            (Expiry::At(at_ms), _) => Some(Some(at_ms)),
+            (Expiry::Keep, Some(deadline)) if cleared => Some(Some(deadline.at_ms)),
+            (Expiry::Clear, Some(_)) if !cleared => Some(None),
+            _ => None,
+        };
+        if let Some(at_ms) = at_ms {
+            set_part(
+                &mut op,
+                Part::Deadline {
+                    stamp: self.raised_deadline(before),
+                    at_ms,
+                },
+            );
+        }
+        self.write(&op);
+    }
+
+    /// Adds to a counter, or to a string that holds an integer, and returns the sum.
+    ///
+    /// # Errors
+    /// The value is no integer, or the sum would not fit 64 bits; nothing was written.
+    pub fn increment(&mut self, key: &[u8], by: i64) -> Result<i64, IncrementError> {
+        let strategy = self.replica.keyspaces.of(key).1;
+        let row = self.typed(key, ValueType::String)?;
+        let value = row
+            .map_or(Some(0), |row| integer_of(row, strategy))
+            .ok_or(IncrementError::NotAnInteger)?;
+        let sum = value.checked_add(by).ok_or(IncrementError::Overflow)?;
+        let counters = self.counters(key);
+        let mut op = self.op(key, &counters);
+        let increment = self.next_increment(key, &op, by);
+        set_part(&mut op, Part::Counter(increment));
+        self.write(&op);
+        Ok(sum)
+    }
+
+    fn next_increment(&self, key: &[u8], op: &KeyOp<'_>, by: i64) -> Increment {
+        let tally = self.current(key).and_then(Row::tally);
+        match tally.filter(|_| op.base == crate::op::Base::Keep) {
+            Some(tally) => tally.next(self.replica.id(), i128::from(by)),
+            None => Increment {
+                total: i128::from(by),
+                restart: true,
+            },
+        }
+    }
+
+    /// An op that a register write goes into: it clears the key only if something else than the register is there.
+    fn string_op<'k>(
+        &self,
+        key: &'k [u8],
+        kind: Kind,
+        counters: &'k [super::FieldCounter],
+    ) -> KeyOp<'k> {
+        let visible = self
+            .current(key)
+            .filter(|row| row.is_visible(self.now_ms()));
+        let only_register =
+            visible.is_some_and(|row| row.components.iter().all(|c| c.kind() == kind));
+        match only_register {
+            true => KeyOp::new(key),
+            false => self.overwrite(key, counters),
+        }
+    }
+
+    /// The kind of register that a write of this key goes to: the one that it has, else the one that its keyspace says.
+    pub(super) fn register_kind(&self, key: &[u8]) -> Kind {
+        let visible = self
+            .current(key)
+            .filter(|row| row.is_visible(self.now_ms()));
+        let kind = visible
+            .and_then(|row| row.components.iter().find(|c| c.is_live()))
+            .map(|c| c.kind());
+        match kind {
+            Some(kind @ (Kind::RegisterLww | Kind::RegisterMv)) => kind,
+            _ => match self.replica.keyspaces.of(key).1.class() {
+                Class::MultiValue => Kind::RegisterMv,
+                _ => Kind::RegisterLww,
+            },
+        }
+    }
+}
+
+/// The bytes that readers see of a string.
+pub(super) fn string_of(row: &Row, strategy: Strategy) -> Cow<'_, [u8]> {
+    let register = register_of(row, strategy);
+    let Some(tally) = row.tally().filter(|tally| !tally.all_covered()) else {
+        return Cow::Borrowed(register.unwrap_or_default());
+    };
+    match sum_of(register, tally) {
+        Some(sum) => Cow::Owned(sum.to_string().into_bytes()),
+        None => Cow::Borrowed(register.unwrap_or_default()),
+    }
+}
+
+fn integer_of(row: &Row, strategy: Strategy) -> Option<i64> {
+    let register = register_of(row, strategy);
+    match row.tally() {
+        Some(tally) => sum_of(register, tally),
+        None => parse_integer(register?),
+    }
+}
+
+/// Register plus counter, saturated to 64 bits; none if the register holds something else than an integer.
+pub(super) fn sum_of(register: Option<&[u8]>, tally: &Tally) -> Option<i64> {
+    let register = register.map_or(Some(0), parse_integer)?;
+    let sum = i128::from(register).saturating_add(tally.value());
+    Some(sum.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
+}
+
+fn register_of(row: &Row, strategy: Strategy) -> Option<&[u8]> {
+    if let Some(value) = row.lww().and_then(|cell| cell.value.as_deref()) {
+        return Some(value);
+    }
+    row.mv().and_then(|cell| answer_of(cell, strategy))
+}
+
+/// What a strategy answers for the versions of a multi-value cell.
+pub(super) fn answer_of(cell: &Cell<Box<[u8]>>, strategy: Strategy) -> Option<&[u8]> {
+    let versions = cell.versions();
+    if let [only] = versions {
+        return Some(&only.value);
+    }
+    let sibling = |version: &'_ isles_crdt::op::Version<Box<[u8]>>| (version.dot, version.stamp());
+    let siblings: Vec<Sibling<'_>> = versions
+        .iter()
+        .map(|version| {
+            let (dot, stamp) = sibling(version);
+            Sibling {
+                dot,
+                stamp,
+                value: &version.value,
+            }
+        })
+        .collect();
+    if siblings.is_empty() {
+        return None;
+    }
+    match strategy.resolve(&siblings) {
+        Resolution::One {
+            value: Cow::Borrowed(value),
+            ..
+        } => Some(value),
+        _ => cell.latest().map(|version| &*version.value),
+    }
+}
+
+/// Reads a canonical 64-bit decimal integer, as Redis's `string2ll`: no sign but minus, no leading zeros, no blanks.
+pub(super) fn parse_integer(bytes: &[u8]) -> Option<i64> {
+    let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
+    let canonical = match digits {
+        [b'0'] => bytes.len() == 1,
+        [b'1'..=b'9', ..] => digits.len() <= 19,
+        _ => false,
+    };
+    if !canonical {
+        return None;
+    }
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
