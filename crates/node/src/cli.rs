@@ -113,13 +113,10 @@ pub(crate) enum CertsCommand {
         /// Folder to write to, made if it is missing
         #[arg(long, value_name = "DIR", default_value = "certs")]
         dir: PathBuf,
-        /// How long the authority's certificate is good, in days
-        #[arg(long, value_name = "DAYS", default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36_500))]
-        days: u32,
     },
-    /// Make the certificate and key of one node, signed by the authority in the folder
+    /// Make the certificate and key of one node, in a folder with its name, signed by the cluster's authority
     Node {
-        /// Folder with ca.pem and ca.key; the node's files go there too
+        /// Folder with ca.pem and ca.key; the node's files go to a folder with its name inside it
         #[arg(long, value_name = "DIR", default_value = "certs")]
         dir: PathBuf,
         /// Name of the node, as in the configuration

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use self::check::name as check_name;
 pub(crate) use self::error::ConfigError;
 use self::error::Problem;
 pub(crate) use self::example::example;

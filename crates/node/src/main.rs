@@ -1,10 +1,12 @@
 //! The binary `isles`: sockets, threads, config and signals. This file is the table of its commands.
 #![expect(clippy::print_stdout, reason = "a command-line tool talks to its user")]
 
+mod certs;
 mod cli;
 mod config;
 mod demo;
 mod start;
+mod status;
 
 use std::process::ExitCode;
 
@@ -52,6 +54,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             clap_complete::generate(shell, &mut Cli::command(), "isles", &mut std::io::stdout());
             Ok(())
         }
-        Command::Certs { .. } | Command::Status(_) => anyhow::bail!("not here yet"),
+        Command::Certs { command } => certs::run(command),
+        Command::Status(options) => status::run(&options),
     }
 }

@@ -342,7 +342,8 @@ fn in_range(number: Option<u64>, what: &str, min: u64, max: u64) -> Result<(), S
     }
 }
 
-fn name(text: &str) -> Result<(), &'static str> {
+/// Whether `text` can name a cluster, node or region; the error completes the sentence "it is …".
+pub(crate) fn name(text: &str) -> Result<(), &'static str> {
     let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if text.is_empty() {
         return Err("empty");

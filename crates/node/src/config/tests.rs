@@ -57,7 +57,10 @@ fn the_example_works_with_every_line_switched_on() {
         .collect();
     let config = parse(&full).unwrap();
     assert_eq!(config.peer.len(), 1);
-    assert_eq!(config.tls.unwrap().ca, Path::new("/etc/isles/certs/eu-1/ca.pem"));
+    assert_eq!(
+        config.tls.unwrap().ca,
+        Path::new("/etc/isles/certs/eu-1/ca.pem")
+    );
 }
 
 #[test]
