@@ -122,10 +122,8 @@ struct StoredField<'a> {
 pub struct Meta {
     /// Whose table it is.
     pub replica: ReplicaId,
-    /// The number of the log's record that holds frame `frame`; the log is replayed after it.
+    /// Everything up to the log's record with this number is included; the log is replayed after it.
     pub record: u64,
-    /// All frames up to this number are included.
-    pub frame: u64,
     /// What had been applied then.
     pub applied: isles_clock::VectorClock,
     /// The greatest stamp seen then.
@@ -162,7 +160,7 @@ impl Meta {
     /// What a replica needs of it.
     pub fn restored(&self) -> Restored {
         Restored {
-            frame: self.frame,
+            record: self.record,
             applied: self.applied.clone(),
             hlc: self.hlc,
             chains: self.chains.clone(),
@@ -217,7 +215,7 @@ impl Replica {
         let mut images = Images::default();
         for id in self.rows.take_dirty(limit) {
             let row = self.rows.image_mut(id);
-            if row.is_gone() && row.position.frame() > self.durable_frame() {
+            if row.is_gone() && row.position.frame() > self.durable_record() {
                 self.rows.mark_dirty(id);
                 continue;
             }

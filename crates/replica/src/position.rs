@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A place in this replica's log: the number of a frame in log order, and of an entry in it.
+/// A place in this replica's log: the number of a record, and of an entry in the frame that it holds.
 ///
 /// Log order is apply order, so positions order everything that a replica has applied, its own entries and others'.
 /// They mean nothing to another replica.
@@ -12,7 +12,7 @@ pub struct Position(u64);
 const ENTRY_BITS: u32 = 16;
 
 impl Position {
-    /// Before the first frame.
+    /// Before the first record.
     pub const ZERO: Position = Position(0);
 
     /// The place of entry `entry` (from zero) of the frame with this number (from one).
@@ -29,7 +29,7 @@ impl Position {
         Position((frame << ENTRY_BITS) | ((1 << ENTRY_BITS) - 1))
     }
 
-    /// The number of the frame.
+    /// The number of the record that holds the frame.
     pub fn frame(self) -> u64 {
         self.0 >> ENTRY_BITS
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use isles_clock::{Context, Dot, Hlc, HybridClock, ReplicaId, VectorClock};
 use isles_transport::ChainLink;
+use serde::{Deserialize, Serialize};
 
 use crate::apply::{Author, Outcome, apply};
 use crate::conflict::{Clash, ConflictRecord, Journal, JournalLimits};
@@ -37,10 +38,10 @@ impl Default for ReplicaConfig {
     }
 }
 
-/// A frame that is applied and has yet to be logged, in log order.
+/// What has yet to be logged, in log order.
 #[derive(Debug)]
 pub struct Unlogged {
-    /// Its number in log order, from one.
+    /// The number of its record in the log, from one.
     pub number: u64,
     /// What is to be logged.
     pub content: UnloggedContent,
@@ -53,13 +54,54 @@ pub enum UnloggedContent {
     Own(OpenFrame),
     /// A frame of another replica, logged verbatim.
     Remote(Frame),
+    /// A record that is no frame and is never sent.
+    Note(Note),
+}
+
+/// A record of the log that is no frame: what the node tells itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Note {
+    /// A process began to write this log.
+    Start {
+        /// The boot of the machine that it ran in.
+        boot: String,
+        /// Random, of this start alone.
+        nonce: u64,
+        /// Who writes.
+        replica: ReplicaId,
+    },
+    /// The table holds everything through a record.
+    Checkpoint {
+        /// The number of the checkpoint, as in the table's [`Meta`](crate::image::Meta).
+        checkpoint: u64,
+        /// The number of the record.
+        record: u64,
+    },
+    /// The process ended in order: nothing follows what is here.
+    Stop,
+}
+
+impl Note {
+    /// The bytes to log.
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_allocvec(self).expect("a note holds nothing that cannot be encoded")
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    /// Says why the bytes are not a note that this version knows.
+    pub fn decode(bytes: &[u8]) -> Result<Note, String> {
+        postcard::from_bytes(bytes).map_err(|error| error.to_string())
+    }
 }
 
 /// What a replica must tell before it can be rebuilt: see [`Replica::restore`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
-    /// All frames up to this number are included in the rows.
-    pub frame: u64,
+    /// Everything up to the record with this number is included in the rows.
+    pub record: u64,
     /// What had been applied then.
     pub applied: VectorClock,
     /// The greatest stamp seen then.
@@ -87,12 +129,12 @@ pub struct Replica {
     applied: VectorClock,
     pub(crate) rows: Rows,
     open: Option<OpenFrame>,
-    next_frame: u64,
+    next_record: u64,
     unlogged: Vec<Unlogged>,
     unlogged_bytes: usize,
     in_flight: VecDeque<InFlight>,
     durable: VectorClock,
-    durable_frame: u64,
+    durable_record: u64,
     promise: Hlc,
     delivery: Delivery,
     /// The links of each replica's last durable frame.
@@ -139,12 +181,12 @@ impl Replica {
             applied: VectorClock::new(),
             rows: Rows::new(),
             open: None,
-            next_frame: 1,
+            next_record: 1,
             unlogged: Vec::new(),
             unlogged_bytes: 0,
             in_flight: VecDeque::new(),
             durable: VectorClock::new(),
-            durable_frame: 0,
+            durable_record: 0,
             promise: Hlc::ZERO,
             delivery: Delivery::new(id, DeliveryLimits::default()),
             chains: BTreeMap::new(),
@@ -160,8 +202,8 @@ impl Replica {
     pub fn restore(&mut self, restored: &Restored) {
         self.applied = restored.applied.clone();
         self.durable = restored.applied.clone();
-        self.durable_frame = restored.frame;
-        self.next_frame = restored.frame + 1;
+        self.durable_record = restored.record;
+        self.next_record = restored.record + 1;
         self.clock = HybridClock::new(restored.hlc, self.config.max_skew_ms);
         for link in &restored.chains {
             self.delivery.restore(*link);
@@ -183,11 +225,18 @@ impl Replica {
         self.chains.insert(link.replica, link);
     }
 
-    /// Applies a frame of the log at start-up; rows whose images already include an entry skip it.
+    /// Passes over a record of the log that is no frame, at start-up.
+    pub fn replay_note(&mut self, number: u64) {
+        self.durable_record = number;
+        self.next_record = number + 1;
+    }
+
+    /// Applies a frame of the log at start-up, the record with this number; rows whose images already include an entry
+    /// skip it.
     ///
     /// # Errors
     /// The frame does not decode, or does not continue what is applied: the log does not belong to the table.
-    pub fn replay(&mut self, frame: &Frame, wall_ms: u64) -> Result<(), ReplayError> {
+    pub fn replay(&mut self, number: u64, frame: &Frame, wall_ms: u64) -> Result<(), ReplayError> {
         let expected = self.applied.get(frame.replica()) + 1;
         if frame.first() != expected {
             return Err(ReplayError::Gap {
@@ -197,12 +246,13 @@ impl Replica {
             });
         }
         check_content(frame)?;
+        self.next_record = number;
         self.apply_frame(frame, wall_ms)?;
         self.delivery.note_chain(frame);
         self.note_link(frame);
         self.durable.observe(frame.last_dot());
-        self.durable_frame = self.next_frame;
-        self.next_frame += 1;
+        self.durable_record = number;
+        self.next_record = number + 1;
         if frame.replica() == self.id {
             self.promise = self.clock.latest();
         }
@@ -224,16 +274,16 @@ impl Replica {
         &self.durable
     }
 
-    /// The number of the last durable frame.
-    pub fn durable_frame(&self) -> u64 {
-        self.durable_frame
+    /// The number of the last durable record.
+    pub fn durable_record(&self) -> u64 {
+        self.durable_record
     }
 
     /// The place of the newest applied entry.
     pub fn position(&self) -> Position {
         match &self.open {
-            Some(open) => Position::of_entry(self.next_frame, open.header.count.saturating_sub(1)),
-            None => Position::end_of(self.next_frame - 1),
+            Some(open) => Position::of_entry(self.next_record, open.header.count.saturating_sub(1)),
+            None => Position::end_of(self.next_record - 1),
         }
     }
 
@@ -374,7 +424,7 @@ impl Replica {
             self.durable.observe(flight.last);
             self.promise = self.promise.max(flight.hlc);
         }
-        self.durable_frame = self.durable_frame.max(number);
+        self.durable_record = self.durable_record.max(number);
     }
 
     /// Gives back the buffer of a sealed frame.
@@ -422,10 +472,10 @@ impl Replica {
             self.delivery.note_chain(&frame);
             self.unlogged_bytes += frame.bytes().len();
             self.unlogged.push(Unlogged {
-                number: self.next_frame,
+                number: self.next_record,
                 content: UnloggedContent::Remote(frame),
             });
-            self.next_frame += 1;
+            self.next_record += 1;
         }
         frames
     }
@@ -450,7 +500,7 @@ impl Replica {
             );
             self.clock.observe(hlc, wall_ms);
             let now_ms = self.clock.latest().wall_ms().max(wall_ms);
-            let position = Position::of_entry(self.next_frame, index as u32);
+            let position = Position::of_entry(self.next_record, index as u32);
             self.apply_entry(&entry, dot, hlc, &frame.header().deps, position, now_ms);
             self.applied.observe(dot);
             self.newest.insert(dot.replica, hlc);
@@ -571,7 +621,7 @@ impl Replica {
     /// The place that the next own entry gets.
     pub(crate) fn next_position(&self) -> Position {
         Position::of_entry(
-            self.next_frame,
+            self.next_record,
             self.open.as_ref().map_or(0, |open| open.header.count),
         )
     }
@@ -608,16 +658,28 @@ impl Replica {
         let Some(open) = self.open.take() else { return };
         self.unlogged_bytes += open.body.len();
         self.unlogged.push(Unlogged {
-            number: self.next_frame,
+            number: self.next_record,
             content: UnloggedContent::Own(open),
         });
-        self.next_frame += 1;
+        self.next_record += 1;
+    }
+
+    /// Puts a record that is no frame into the log, after everything applied so far; returns its number.
+    pub fn log_note(&mut self, note: Note) -> u64 {
+        self.close_open();
+        let number = self.next_record;
+        self.unlogged.push(Unlogged {
+            number,
+            content: UnloggedContent::Note(note),
+        });
+        self.next_record += 1;
+        number
     }
 
     /// Where a checkpoint that starts now will stand: at the last durable frame.
     pub(crate) fn restored(&self) -> Restored {
         Restored {
-            frame: self.durable_frame,
+            record: self.durable_record,
             applied: self.durable.clone(),
             hlc: self.clock.latest(),
             chains: self.chains().collect(),
