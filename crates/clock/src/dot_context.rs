@@ -45,7 +45,7 @@ impl DotContext {
         if self.covers(dot) {
             return;
         }
-        if dot.sequence == self.clock.get(dot.replica) + 1 {
+        if dot.sequence - 1 == self.clock.get(dot.replica) {
             self.clock.observe(dot);
             self.absorb(dot.replica);
         } else {
@@ -62,12 +62,18 @@ impl DotContext {
 
     /// A dot of `replica` that is greater than all of its dots in the set, which now holds it. Only `replica` itself
     /// may ask, or a dot would be used twice.
+    ///
+    /// # Panics
+    /// When the set holds the last sequence there is.
     pub fn next(&mut self, replica: ReplicaId) -> Dot {
         let greatest = self
             .of(replica)
             .next_back()
             .map_or(self.clock.get(replica), |dot| dot.sequence);
-        let dot = Dot::new(replica, greatest + 1);
+        let sequence = greatest
+            .checked_add(1)
+            .expect("invariant: nobody writes 2^64 times");
+        let dot = Dot::new(replica, sequence);
         self.insert(dot);
         dot
     }
@@ -99,10 +105,10 @@ impl DotContext {
 
     /// Moves dots of `replica` that now continue its prefix into the clock.
     fn absorb(&mut self, replica: ReplicaId) {
-        let mut next = Dot::new(replica, self.clock.get(replica) + 1);
+        let mut next = Dot::new(replica, self.clock.get(replica).saturating_add(1));
         while self.cloud.remove(&next) {
             self.clock.observe(next);
-            next.sequence += 1;
+            next.sequence = next.sequence.saturating_add(1);
         }
     }
 
@@ -110,11 +116,11 @@ impl DotContext {
     fn compact(&mut self) {
         let clock = &mut self.clock;
         self.cloud.retain(|&dot| {
-            let through = clock.get(dot.replica);
-            if dot.sequence == through + 1 {
+            let continued = clock.get(dot.replica).saturating_add(1);
+            if dot.sequence == continued {
                 clock.observe(dot);
             }
-            dot.sequence > through + 1
+            dot.sequence > continued
         });
     }
 }

@@ -47,3 +47,7 @@ pub use crate::hlc::{Hlc, Stamp};
 pub use crate::hybrid_clock::{HybridClock, Skew, TimeSource};
 pub use crate::replica_id::{ParseReplicaIdError, ReplicaId};
 pub use crate::vector_clock::{Causality, VectorClock};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

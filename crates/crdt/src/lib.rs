@@ -58,3 +58,7 @@ pub use crate::lww_register::LwwRegister;
 pub use crate::merge::Merge;
 pub use crate::mv_register::MvRegister;
 pub use crate::pn_counter::PnCounter;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -31,3 +31,7 @@ mod strategy;
 
 pub use crate::resolver::{Resolution, Resolver, Sibling};
 pub use crate::strategy::{Class, ParseStrategyError, Strategy};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;
