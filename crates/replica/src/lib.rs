@@ -30,7 +30,7 @@ pub use self::conflict::{ConflictKind, ConflictRecord, Contender, Journal, Journ
 pub use self::frame::{Frame, FrameError};
 pub use self::position::Position;
 pub use self::replica::{
-    APPLY_ENTRIES, ReplayError, Replica, ReplicaConfig, Restored, Unlogged, UnloggedContent,
+    APPLY_ENTRIES, Note, ReplayError, Replica, ReplicaConfig, Restored, Unlogged, UnloggedContent,
 };
 pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::txn::{

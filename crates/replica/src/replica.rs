@@ -45,6 +45,8 @@ pub struct Unlogged {
     pub number: u64,
     /// What is to be logged.
     pub content: UnloggedContent,
+    /// Stamp of the last own entry in it.
+    last: Hlc,
 }
 
 /// An own frame, yet to be sealed, or somebody else's.
@@ -129,6 +131,7 @@ pub struct Replica {
     applied: VectorClock,
     pub(crate) rows: Rows,
     open: Option<OpenFrame>,
+    open_last: Hlc,
     next_record: u64,
     unlogged: Vec<Unlogged>,
     unlogged_bytes: usize,
@@ -181,6 +184,7 @@ impl Replica {
             applied: VectorClock::new(),
             rows: Rows::new(),
             open: None,
+            open_last: Hlc::ZERO,
             next_record: 1,
             unlogged: Vec::new(),
             unlogged_bytes: 0,
@@ -390,11 +394,12 @@ impl Replica {
         for unlogged in &taken {
             let (last, bytes, hlc) = match &unlogged.content {
                 UnloggedContent::Own(open) => {
-                    (last_of(&open.header), open.body.len(), self.clock.latest())
+                    (last_of(&open.header), open.body.len(), unlogged.last)
                 }
                 UnloggedContent::Remote(frame) => {
-                    (frame.last_dot(), frame.bytes().len(), Hlc::ZERO)
+                    (frame.last_dot(), frame.bytes().len(), unlogged.last)
                 }
+                UnloggedContent::Note(_) => continue,
             };
             self.in_flight.push_back(InFlight {
                 number: unlogged.number,
@@ -474,6 +479,7 @@ impl Replica {
             self.unlogged.push(Unlogged {
                 number: self.next_record,
                 content: UnloggedContent::Remote(frame),
+                last: Hlc::ZERO,
             });
             self.next_record += 1;
         }
@@ -647,6 +653,7 @@ impl Replica {
         });
         encode(&mut open.body, hlc.as_u64() - open.header.base.as_u64());
         open.header.count += 1;
+        self.open_last = hlc;
         let full = open.body.len() >= FRAME_BYTES || open.header.count == FRAME_ENTRIES_MAX;
         self.applied.observe(dot);
         if full {
@@ -660,6 +667,7 @@ impl Replica {
         self.unlogged.push(Unlogged {
             number: self.next_record,
             content: UnloggedContent::Own(open),
+            last: self.open_last,
         });
         self.next_record += 1;
     }
@@ -671,6 +679,7 @@ impl Replica {
         self.unlogged.push(Unlogged {
             number,
             content: UnloggedContent::Note(note),
+            last: Hlc::ZERO,
         });
         self.next_record += 1;
         number
