@@ -359,14 +359,16 @@ fn settle_tail(segment: &Segment, tail: &Tail, segment_bytes: u64) -> io::Result
         file.set_len(capacity)?;
     }
     // After a failed sync the system may hold these bytes in memory only and call them clean. Writing them again is
-    // what makes the next sync write them; before that, no one may rely on them.
+    // what makes the next sync write them; before that, no one may rely on them. The zeros that end the log are part
+    // of it: without them a later open would take the bytes behind for a torn tail.
     let mut offset = tail
         .walk
         .index
         .before(tail.walk.synced + 1)
         .map_or(segment.header_bytes, |(_, offset)| offset);
-    while offset < end {
-        let mut bytes = vec![0; RESYNC_BYTES.min(end - offset) as usize];
+    let until = capacity.min(end + RECORD_HEADER_BYTES as u64);
+    while offset < until {
+        let mut bytes = vec![0; RESYNC_BYTES.min(until - offset) as usize];
         file.read_at(&mut bytes, offset)?;
         file.write_at(&bytes, offset)?;
         offset += bytes.len() as u64;
