@@ -19,6 +19,9 @@ const RUSTLS_PREFIX: &str = "other error: ";
 /// QUIC's code for "no connections taken now" (RFC 9000, section 20.1).
 const CONNECTION_REFUSED: u64 = 0x2;
 
+/// QUIC's code for "closed before the handshake was done, for a reason that is not QUIC's".
+const APPLICATION_ERROR: u64 = 0xC;
+
 /// How an attempt to connect ended.
 pub(crate) enum Failure {
     /// One side turned the other away.
@@ -44,14 +47,13 @@ pub(crate) fn handshake_failure(error: &ConnectionError) -> Failure {
             by: Refuser::ThisNode,
             reason: own_words(&error.reason),
         },
-        ConnectionError::ConnectionClosed(close)
-            if u64::from(close.error_code) == CONNECTION_REFUSED =>
-        {
-            unreachable("the peer takes no connections now")
-        }
-        ConnectionError::ConnectionClosed(close) => Failure::Refused {
-            by: Refuser::Peer,
-            reason: own_words(&String::from_utf8_lossy(&close.reason)),
+        ConnectionError::ConnectionClosed(close) => match u64::from(close.error_code) {
+            CONNECTION_REFUSED => unreachable("the peer takes no connections now"),
+            APPLICATION_ERROR => unreachable("the peer gave up"),
+            _ => Failure::Refused {
+                by: Refuser::Peer,
+                reason: own_words(&String::from_utf8_lossy(&close.reason)),
+            },
         },
         ConnectionError::ApplicationClosed(close) if close.error_code == BUSY => {
             unreachable(&String::from_utf8_lossy(&close.reason))
