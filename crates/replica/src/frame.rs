@@ -251,6 +251,24 @@ impl Frame {
         })
     }
 
+    /// Decodes every entry and refuses what this version does not know, so that a frame is applied whole or not at all.
+    ///
+    /// # Errors
+    /// Names the frame and what is wrong with it.
+    pub fn verify(&self) -> Result<(), FrameError> {
+        for entry in self.entries() {
+            let entry = entry?;
+            let mut parts = entry.ops.iter().flat_map(|op| &op.parts);
+            let unknown = parts.find(|part| !crate::apply::is_known(part));
+            if let Some(kind) = unknown.and_then(crate::op::Part::kind) {
+                let name = kind.name();
+                let what = format!("it writes a {name}, which this version does not know: upgrade this node");
+                return Err(self.content_error(what));
+            }
+        }
+        Ok(())
+    }
+
     fn content_error(&self, what: String) -> FrameError {
         FrameError::Content {
             replica: self.header.replica,

@@ -249,7 +249,7 @@ impl Replica {
                 found: frame.first(),
             });
         }
-        check_content(frame)?;
+        frame.verify()?;
         self.next_record = number;
         self.apply_frame(frame, wall_ms)?;
         self.delivery.note_chain(frame);
@@ -446,7 +446,7 @@ impl Replica {
     /// The frame does not decode or holds what this version does not know: nothing of it is used.
     pub fn offer(&mut self, frame: Frame, lane: Lane) -> Result<Offer, FrameError> {
         if frame.first() > self.applied.get(frame.replica()) {
-            check_content(&frame)?;
+            frame.verify()?;
         }
         Ok(self.delivery.offer(frame, lane, &self.applied))
     }
@@ -701,29 +701,6 @@ fn last_of(header: &FrameHeader) -> Dot {
         replica: header.replica,
         sequence: header.first + u64::from(header.count) - 1,
     }
-}
-
-/// Decodes every entry and refuses what this version does not know, so that a frame is applied whole or not at all.
-fn check_content(frame: &Frame) -> Result<(), FrameError> {
-    for entry in frame.entries() {
-        let entry = entry?;
-        let unknown = entry
-            .ops
-            .iter()
-            .flat_map(|op| &op.parts)
-            .find(|part| !crate::apply::is_known(part));
-        if let Some(kind) = unknown.and_then(crate::op::Part::kind) {
-            return Err(FrameError::Content {
-                replica: frame.replica(),
-                first: frame.first(),
-                what: format!(
-                    "it writes a {}, which this version does not know: upgrade this node",
-                    kind.name()
-                ),
-            });
-        }
-    }
-    Ok(())
 }
 
 /// Why the log cannot be replayed onto the table.
