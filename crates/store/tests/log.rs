@@ -1,5 +1,7 @@
 //! What the log promises while nothing breaks: numbers, order, segments, reading beside writing, trimming.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic too")]
+
 use std::sync::Arc;
 
 use isles_store::{Log, LogConfig, MemoryStorage, ReadError, RecordKind, RecordNumber, Storage};

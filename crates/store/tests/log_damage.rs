@@ -1,6 +1,8 @@
 //! Bytes that rot are never read as something else: a damaged log opens with a prefix that holds all that it can
 //! vouch for, or says where it is damaged.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic too")]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! The log on real files, from an empty directory through a torn tail, a trim and a restart.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic too")]
+
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;

@@ -1,6 +1,8 @@
 //! The log against a vector: whatever is appended, written, synced, trimmed, crashed and refused, in any order, every
 //! synced record is there, without a gap, and nothing that was lost comes back.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic too")]
+
 mod support;
 
 use isles_store::{Log, LogError, MemoryStorage, RecordNumber, Recovered};

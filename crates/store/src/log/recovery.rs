@@ -8,14 +8,15 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
+use super::config::LogConfig;
 use super::error::{Fault, OpenError};
 use super::record::{
     Head, Place, RECORD_BYTES_MAX, RECORD_HEADER_BYTES, RecordKind, RecordNumber, u64_at,
 };
 use super::segment::{Index, Segment, open_segment, segment_name, segment_number};
 use super::shared::Entry;
+use super::spares::Spares;
 use super::window::{Found, Window};
-use super::{LogConfig, SPARE_PREFIX};
 use crate::storage::{File, Storage};
 
 const CUT_PREFIX: &str = "cut-";
@@ -55,7 +56,7 @@ pub(super) struct Resumed {
     pub(super) last: u64,
     /// How long the last segment file is.
     pub(super) capacity: u64,
-    pub(super) spares: Vec<String>,
+    pub(super) spares: Spares,
     pub(super) cut: Option<Cut>,
     pub(super) cut_markers: Vec<String>,
 }
@@ -102,6 +103,10 @@ pub(super) fn recover(storage: &dyn Storage, config: &LogConfig) -> Result<Resum
         resumed.cut = parse_marker(storage, &marker);
         resumed.cut_markers.push(marker);
     }
+    // An earlier process may have failed to do so, and its names may be in memory only.
+    storage
+        .sync_dir()
+        .map_err(|source| OpenError::io(&storage.place(""), "sync", source))?;
     let io = |source| OpenError::io(&storage.place(&last.name), "repair", source);
     resumed.capacity = settle_tail(&last, &tail, config.segment_bytes).map_err(io)?;
     resumed.last = tail.walk.next - 1;
@@ -116,7 +121,7 @@ pub(super) fn recover(storage: &dyn Storage, config: &LogConfig) -> Result<Resum
 #[derive(Default)]
 struct Directory {
     segments: Vec<u64>,
-    spares: Vec<String>,
+    spares: Spares,
     cut_markers: Vec<String>,
     cut: Option<Cut>,
 }
@@ -131,8 +136,8 @@ impl Directory {
         for name in names {
             if let Some(number) = segment_number(&name) {
                 dir.segments.push(number);
-            } else if name.starts_with(SPARE_PREFIX) {
-                dir.spares.push(name);
+            } else if dir.spares.claim(&name) {
+                continue;
             } else if let Some(cut) = parse_marker(storage, &name) {
                 dir.cut = Some(cut);
                 dir.cut_markers.push(name);

@@ -82,7 +82,27 @@ pub(crate) fn segment_number(name: &str) -> Option<u64> {
         .then(|| digits.parse().ok())?
 }
 
-pub(crate) fn encode_header(number: u64, first: u64, identity: &[u8], note: &[u8]) -> Vec<u8> {
+/// A segment that is to begin.
+pub(crate) struct Beginning {
+    pub(crate) number: u64,
+    pub(crate) first: u64,
+    pub(crate) header: Vec<u8>,
+    pub(crate) note: Vec<u8>,
+}
+
+impl Beginning {
+    pub(crate) fn new(number: u64, first: u64, identity: &[u8], note: &[u8]) -> Self {
+        let header = encode_header(number, first, identity, note);
+        Beginning {
+            number,
+            first,
+            header,
+            note: note.to_vec(),
+        }
+    }
+}
+
+fn encode_header(number: u64, first: u64, identity: &[u8], note: &[u8]) -> Vec<u8> {
     let size = FIXED_BYTES + identity.len() + 4 + note.len();
     let mut bytes = Vec::with_capacity(size);
     bytes.extend_from_slice(&MAGIC);
@@ -134,7 +154,8 @@ pub(crate) fn open_segment(
             number: u64_at(&bytes, 24),
         }));
     }
-    let (found, rest) = split_counted(&bytes[FIXED_BYTES..], usize::from(u16_at(&bytes, 40)))
+    let (found, rest) = bytes[FIXED_BYTES..]
+        .split_at_checked(usize::from(u16_at(&bytes, 40)))
         .ok_or_else(|| damaged(Fault::Header))?;
     if found != identity {
         return Err(OpenError::other_identity(place, found, identity));
@@ -173,10 +194,6 @@ fn header_check(bytes: &[u8]) -> u64 {
     hash.update(&bytes[..CHECK.start]);
     hash.update(&bytes[CHECK.end..]);
     hash.digest()
-}
-
-fn split_counted(bytes: &[u8], count: usize) -> Option<(&[u8], &[u8])> {
-    bytes.split_at_checked(count)
 }
 
 fn length_u32(length: usize) -> u32 {

@@ -14,6 +14,17 @@ pub(super) struct Entry {
     pub(super) index: Index,
 }
 
+impl Entry {
+    /// A segment that has no record yet.
+    pub(super) fn begun(segment: Segment) -> Self {
+        let index = Index::new(segment.header_bytes);
+        Entry {
+            segment: Arc::new(segment),
+            index,
+        }
+    }
+}
+
 pub(super) struct State {
     /// Oldest first; the last one is being written. Invariant: never empty.
     pub(super) segments: VecDeque<Entry>,
@@ -39,12 +50,6 @@ impl State {
             .expect("invariant: a log has a segment")
             .segment
             .first
-    }
-
-    pub(super) fn current(&mut self) -> &mut Entry {
-        self.segments
-            .back_mut()
-            .expect("invariant: a log has a segment")
     }
 
     /// The segment that holds a record, or will when it is written.
@@ -84,6 +89,31 @@ impl Shared {
 
     pub(super) fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The segment that is being written.
+    pub(super) fn current(&self) -> Arc<Segment> {
+        Arc::clone(
+            &self
+                .state()
+                .segments
+                .back()
+                .expect("invariant: a log has a segment")
+                .segment,
+        )
+    }
+
+    /// Lets readers see records that have just been written to the current segment.
+    pub(super) fn written(&self, first: u64, sizes: &[u64]) {
+        let mut state = self.state_mut();
+        let current = state
+            .segments
+            .back_mut()
+            .expect("invariant: a log has a segment");
+        for (number, size) in (first..).zip(sizes) {
+            current.index.push(number, *size);
+        }
+        state.written = first + sizes.len() as u64 - 1;
     }
 
     pub(super) fn check_poison(&self) -> Result<(), LogError> {
