@@ -11,10 +11,10 @@
 pub mod conflict;
 pub mod delivery;
 pub mod frame;
-// pub mod history;
+pub mod history;
 pub mod image;
 pub mod op;
-// pub mod session;
+pub mod session;
 
 mod apply;
 mod keyspace;

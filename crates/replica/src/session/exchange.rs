@@ -1,0 +1,281 @@
+//! What the sessions of one replica share: who is connected, what everybody holds, and who is asked for what is missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use isles_clock::{ReplicaId, VectorClock};
+use isles_transport::{Ack, Hello};
+use smallvec::SmallVec;
+
+use super::acks::Acks;
+use super::pull::{Gap, Wants};
+use super::{Direction, Now, Timing};
+
+/// What the sessions of one replica share. It lives beside the replica, behind the same lock.
+#[derive(Debug, Default)]
+pub struct Exchange {
+    acks: Acks,
+    wants: Wants,
+    live: BTreeMap<ReplicaId, Live>,
+    log_floor: Vec<(ReplicaId, u64)>,
+}
+
+/// The session with one peer.
+#[derive(Debug)]
+struct Live {
+    session: u64,
+    nonce: u64,
+    direction: Direction,
+    since_ms: u64,
+    region: String,
+    durable: VectorClock,
+    floor: Vec<(ReplicaId, u64)>,
+    /// The replicas for whose sake a pull is open; empty when it is to be stopped.
+    pulling: Option<BTreeSet<ReplicaId>>,
+    probe: Option<Probe>,
+}
+
+#[derive(Debug)]
+struct Probe {
+    nonce: u64,
+    asker: u64,
+    until_ms: u64,
+    sent: bool,
+    answered: bool,
+}
+
+/// A session that wants to be the one with its peer.
+pub(super) struct Applicant<'a> {
+    pub(super) session: u64,
+    pub(super) direction: Direction,
+    pub(super) own: ReplicaId,
+    pub(super) hello: &'a Hello,
+}
+
+/// Whether it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It is the only one.
+    Alone,
+    /// It is, and this older session must end.
+    Replacing(u64),
+    /// Another process with this identity is connected: this older session must ask whether it still runs.
+    Doubted { older: u64, until_ms: u64 },
+    /// Another process with this identity still runs.
+    Clone,
+    /// Both ends dialled each other at the same time, and the other connection is kept.
+    Redundant,
+}
+
+impl Exchange {
+    /// How far everybody has come.
+    pub fn acks(&self) -> &Acks {
+        &self.acks
+    }
+
+    /// How far everybody has come, for questions about what counts.
+    pub fn acks_mut(&mut self) -> &mut Acks {
+        &mut self.acks
+    }
+
+    /// The peers that are connected, with their sessions.
+    pub fn peers(&self) -> impl Iterator<Item = (ReplicaId, u64)> {
+        self.live.iter().map(|(peer, live)| (*peer, live.session))
+    }
+
+    /// Per replica, the first sequence that the log still holds; those that are not listed are held from their first.
+    pub fn log_floor(&self) -> &[(ReplicaId, u64)] {
+        &self.log_floor
+    }
+
+    /// The log has been trimmed.
+    pub fn set_log_floor(&mut self, floor: Vec<(ReplicaId, u64)>) {
+        self.log_floor = floor;
+    }
+
+    pub(super) fn admit(
+        &mut self,
+        now: Now,
+        applicant: &Applicant<'_>,
+        timing: &Timing,
+    ) -> Admission {
+        let Some(older) = self.live.get_mut(&applicant.hello.replica) else {
+            self.register(now, applicant);
+            return Admission::Alone;
+        };
+        let session = older.session;
+        if session == applicant.session {
+            return Admission::Alone;
+        }
+        if older.nonce == applicant.hello.nonce {
+            if older.keeps_its_place(now, applicant, timing) {
+                return Admission::Redundant;
+            }
+        } else {
+            match older
+                .probe
+                .take_if(|probe| probe.answered || now.ms >= probe.until_ms)
+            {
+                Some(probe) if probe.answered => return Admission::Clone,
+                Some(_) => {}
+                None => {
+                    return Admission::Doubted {
+                        older: session,
+                        until_ms: older.ask(now, applicant, timing),
+                    };
+                }
+            }
+        }
+        self.register(now, applicant);
+        Admission::Replacing(session)
+    }
+
+    pub(super) fn is_current(&self, peer: ReplicaId, session: u64) -> bool {
+        self.live
+            .get(&peer)
+            .is_some_and(|live| live.session == session)
+    }
+
+    pub(super) fn leave(&mut self, peer: ReplicaId, session: u64) {
+        if self.is_current(peer, session) {
+            self.live.remove(&peer);
+        }
+    }
+
+    /// The number to ask the peer with, if somebody doubts that it still runs and it has not been asked.
+    pub(super) fn take_probe(&mut self, peer: ReplicaId) -> Option<u64> {
+        let probe = self.live.get_mut(&peer)?.probe.as_mut()?;
+        (!std::mem::replace(&mut probe.sent, true)).then_some(probe.nonce)
+    }
+
+    /// The peer has answered; returns the session that waited for it.
+    pub(super) fn probe_answered(&mut self, peer: ReplicaId, nonce: u64) -> Option<u64> {
+        let probe = self
+            .live
+            .get_mut(&peer)?
+            .probe
+            .as_mut()
+            .filter(|probe| probe.nonce == nonce)?;
+        probe.answered = true;
+        Some(probe.asker)
+    }
+
+    /// Takes an ack that `peer` sent, about itself or about another.
+    pub(super) fn heard(&mut self, peer: ReplicaId, ack: Ack, applied: &VectorClock) {
+        self.wants.see(&ack.durable);
+        if let Some(live) = self.live.get_mut(&peer).filter(|_| ack.about == peer) {
+            live.durable.merge(&ack.durable);
+        }
+        self.acks.record(ack, applied);
+    }
+
+    pub(super) fn wants(&self) -> &Wants {
+        &self.wants
+    }
+
+    pub(super) fn wants_mut(&mut self) -> &mut Wants {
+        &mut self.wants
+    }
+
+    /// The best peer to ask for what is missing of one replica. Its writer sends it unasked, so it is asked itself only
+    /// if it has left a hole.
+    pub(super) fn source(&self, gap: &Gap, own_region: &str) -> Option<ReplicaId> {
+        let has_it = |peer: ReplicaId, live: &Live| {
+            live.durable.get(gap.replica) > gap.reach
+                && live.floor_of(gap.replica) <= gap.reach + 1
+                && (peer != gap.replica || gap.hole)
+        };
+        let rank = |peer: ReplicaId, live: &Live| {
+            (
+                self.wants.asked(gap.replica, peer),
+                live.region != own_region,
+                live.pulling.is_none(),
+                peer,
+            )
+        };
+        let candidates = self.live.iter().filter(|(peer, live)| has_it(**peer, live));
+        candidates
+            .map(|(peer, live)| rank(*peer, live))
+            .min()
+            .map(|best| best.3)
+    }
+
+    pub(super) fn begin_pull(&mut self, now: Now, peer: ReplicaId, replicas: &[ReplicaId]) {
+        let Some(live) = self.live.get_mut(&peer) else {
+            return;
+        };
+        live.pulling.get_or_insert_default().extend(replicas);
+        replicas
+            .iter()
+            .for_each(|replica| self.wants.note_asked(now, *replica, peer));
+    }
+
+    /// A frame of `replica` was new and came by the pull from `peer`: the pull is worth keeping.
+    pub(super) fn arrived_by_pull(&mut self, peer: ReplicaId, replica: ReplicaId) {
+        let live = self.live.get_mut(&peer).filter(|_| peer != replica);
+        if let Some(pulling) = live.and_then(|live| live.pulling.as_mut()) {
+            pulling.insert(replica);
+        }
+    }
+
+    /// A frame of `replica` came unasked: nobody needs to be asked for those any more. Returns the sessions that now
+    /// have a pull to stop.
+    pub(super) fn arrived_directly(&mut self, replica: ReplicaId) -> SmallVec<[u64; 2]> {
+        let stops = |live: &mut Live| {
+            let pulling = live.pulling.as_mut()?;
+            (pulling.remove(&replica) && pulling.is_empty()).then_some(live.session)
+        };
+        self.live.values_mut().filter_map(stops).collect()
+    }
+
+    /// Whether the pull from `peer` is to be stopped; it is closed by this.
+    pub(super) fn take_stop(&mut self, peer: ReplicaId) -> bool {
+        let live = self.live.get_mut(&peer);
+        live.is_some_and(|live| live.pulling.take_if(|pulling| pulling.is_empty()).is_some())
+    }
+
+    fn register(&mut self, now: Now, applicant: &Applicant<'_>) {
+        let hello = applicant.hello;
+        self.wants.see(&hello.durable);
+        let live = Live {
+            session: applicant.session,
+            nonce: hello.nonce,
+            direction: applicant.direction,
+            since_ms: now.ms,
+            region: hello.region.clone(),
+            durable: hello.durable.clone(),
+            floor: hello.floor.clone(),
+            pulling: None,
+            probe: None,
+        };
+        self.live.insert(hello.replica, live);
+    }
+}
+
+impl Live {
+    /// Two connections of the same two processes. The newer one is kept, for the older may be half open; but where both
+    /// ends dialled at once, each would close what the other keeps, so both keep what the smaller replica dialled.
+    fn keeps_its_place(&self, now: Now, applicant: &Applicant<'_>, timing: &Timing) -> bool {
+        let at_once = self.direction != applicant.direction
+            && now.ms < self.since_ms + timing.simultaneous_ms;
+        let we_are_smaller = applicant.own < applicant.hello.replica;
+        at_once && (self.direction == Direction::Dialed) == we_are_smaller
+    }
+
+    fn ask(&mut self, now: Now, applicant: &Applicant<'_>, timing: &Timing) -> u64 {
+        let probe = self.probe.get_or_insert_with(|| Probe {
+            nonce: applicant.hello.nonce,
+            asker: applicant.session,
+            until_ms: now.ms + timing.probe_ms,
+            sent: false,
+            answered: false,
+        });
+        probe.until_ms
+    }
+
+    fn floor_of(&self, replica: ReplicaId) -> u64 {
+        self.floor
+            .iter()
+            .find(|floor| floor.0 == replica)
+            .map_or(0, |floor| floor.1)
+    }
+}

@@ -1,0 +1,577 @@
+//! One conversation with one peer, without any IO.
+//!
+//! What it deliberately does not do: read a clock, open or await anything, keep frames that wait to be sent (a feed is
+//! a cursor over the log), or apply frames (it hands them to [`Delivery`](crate::delivery::Delivery)).
+//!
+//! In reading order: [`config`](SessionConfig) and [`host`](Host), what a session is given; `hello`, whether two nodes
+//! fit together; `feed`, frames out; `acks`, how far everybody has come; `pull`, asking for what does not arrive;
+//! `audit`, comparing content; `exchange`, what all sessions of a replica share; `error`, how it ends.
+
+mod acks;
+mod audit;
+mod config;
+mod error;
+mod exchange;
+mod feed;
+mod hello;
+mod host;
+mod pull;
+
+use isles_clock::ReplicaId;
+use isles_transport::{Ack, Hello, Message, Pull, Reject, TrafficClass};
+
+use crate::delivery::{Lane, LaneKind, Offer};
+use crate::frame::Frame;
+
+pub use acks::{ACKED_MAX, Acks, Stability};
+pub use audit::{AuditCounts, BucketContent};
+pub use config::{Direction, Now, SessionConfig, Timing};
+pub use error::{Retry, SessionError};
+pub use exchange::Exchange;
+pub use feed::{Batch, BatchLimits, FeedRequest, Origins, Place};
+pub use hello::{PROTOCOL_MAX, PROTOCOL_MIN};
+pub use host::{Effect, Effects, Host, Received, ReplicaHost};
+
+use exchange::{Admission, Applicant};
+use feed::Feed;
+
+/// One conversation with one peer.
+///
+/// # The calling contract
+///
+/// A session never acts by itself. Its driver owns the channel and the clock, and calls it under the replica's lock
+/// (feeds excepted: they need no replica). There are four kinds of method.
+///
+/// *Something happened.* [`handle`](Self::handle) takes a message; [`advance`](Self::advance) says that time has passed
+/// or that the replica has moved (frames were applied or became durable). Both return [`Effects`] or the error that
+/// ends the session. Decode messages with [`Received::decode`] before taking the lock.
+///
+/// *What now?* After each of these, poll in this order: [`poll_transmit`](Self::poll_transmit) until it has nothing
+/// more, sending each message in the control lane, in order; then [`poll_timeout`](Self::poll_timeout), which says when
+/// to call `advance` at the latest. Also after an error: the last message tells the peer why. Then close the channel
+/// with the error as the reason, and call [`close`](Self::close).
+///
+/// *May I read?* Each lane is read by itself, and only while [`may_read`](Self::may_read) says so: ask before each
+/// message, wait while it says no, and ask again after frames were applied and after every effect of this session. Not
+/// reading is what holds a fast peer back.
+///
+/// *Frames out.* For each of the two lanes that carry frames, one task loops: [`feed_request`](Self::feed_request) says
+/// where to read, [`History::read`](crate::history::History::read) answers, or the log on disk where that is behind;
+/// [`feed`](Self::feed) takes the batch and returns the messages to send in this lane, all of them and in order, before
+/// the next request. The lane's own back-pressure is the window. Where there is nothing to read, wait until more is
+/// durable, or for [`Effect::Established`] or [`Effect::Feed`].
+///
+/// ```text
+/// let mut session = Session::new(config, now);
+/// loop {
+///     while let Some(message) = session.poll_transmit(now, replica) { channel.send(Control, message) }
+///     select! {
+///         message = receive(Control) if session.may_read(Control, replica) => session.handle(now, decode(message), replica),
+///         message = receive(Frames)  if session.may_read(Frames, replica)  => session.handle(now, decode(message), replica),
+///         message = receive(Pull)    if session.may_read(Pull, replica)    => session.handle(now, decode(message), replica),
+///         _ = replica_moved()                                              => session.advance(now, replica),
+///         _ = until(session.poll_timeout())                                => session.advance(now, replica),
+///     } -> effects, or the error that ends the loop
+/// }
+/// // beside it, for each lane of Frames and Pull:
+/// loop {
+///     let Some(request) = session.feed_request(lane) else { wait for Established or Feed };
+///     match history.read(&request, limits) {
+///         Found(batch) => for message in session.feed(&request, batch) { channel.send(lane, message) },
+///         Behind       => the same with a batch that `request.collect` makes from the log on disk,
+///         AtEnd        => wait until more is durable, or for Feed,
+///     }
+/// }
+/// ```
+///
+/// A session that lost its connection is not revived: a new one says hello again, and both sides go on from there.
+#[derive(Debug)]
+pub struct Session {
+    config: SessionConfig,
+    state: State,
+    greeted: bool,
+    hello: Option<Hello>,
+    direct: Option<Feed>,
+    answer: Option<Feed>,
+    answers_begun: u64,
+    acks: acks::AckSender,
+    asker: pull::Asker,
+    audit: audit::Audit,
+    probe_to_answer: Option<u64>,
+    reject: Option<Reject>,
+    counts: SessionCounts,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Waits for the peer's hello.
+    Greeting { until_ms: u64 },
+    /// Waits for another process with the peer's identity to answer, or not.
+    Doubted { until_ms: u64 },
+    /// All is well.
+    Established { peer: ReplicaId },
+    /// It is over.
+    Ended,
+}
+
+/// What a session has received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionCounts {
+    /// Frames that were new.
+    pub accepted: u64,
+    /// Frames that were here already.
+    pub duplicates: u64,
+    /// Frames of answers that a newer question made void.
+    pub void: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+}
+
+impl Session {
+    /// A session on a new connection.
+    pub fn new(config: SessionConfig, now: Now) -> Session {
+        Session {
+            state: State::Greeting {
+                until_ms: now.ms + config.timing.hello_ms,
+            },
+            greeted: false,
+            hello: None,
+            direct: None,
+            answer: None,
+            answers_begun: 0,
+            acks: acks::AckSender::new(now),
+            asker: pull::Asker::new(now),
+            audit: audit::Audit::new(now, &config.timing, config.nonce),
+            probe_to_answer: None,
+            reject: None,
+            counts: SessionCounts::default(),
+            config,
+        }
+    }
+
+    /// Takes a message from the peer.
+    ///
+    /// # Errors
+    /// The session is over, and this is why.
+    pub fn handle<H: Host>(
+        &mut self,
+        now: Now,
+        received: Received,
+        host: &mut H,
+    ) -> Result<Effects, SessionError> {
+        let result = self.dispatch(now, received, host);
+        self.conclude(result, host)
+    }
+
+    /// Time has passed, or the replica has moved.
+    ///
+    /// # Errors
+    /// The session is over, and this is why.
+    pub fn advance<H: Host>(&mut self, now: Now, host: &mut H) -> Result<Effects, SessionError> {
+        let result = self.look_around(now, host);
+        self.conclude(result, host)
+    }
+
+    /// The next message to send in the control lane.
+    pub fn poll_transmit<H: Host>(&mut self, now: Now, host: &mut H) -> Option<Message> {
+        if let Some(reject) = self.reject.take() {
+            return Some(Message::Reject(reject));
+        }
+        if self.state != State::Ended && !std::mem::replace(&mut self.greeted, true) {
+            return Some(Message::Hello(hello::compose(&self.config, host)));
+        }
+        let State::Established { peer } = self.state else {
+            return None;
+        };
+        if let Some(nonce) = self.probe_to_answer.take() {
+            return Some(Message::ProbeReply { nonce });
+        }
+        if let Some(nonce) = host.exchange_mut().take_probe(peer) {
+            return Some(Message::Probe { nonce });
+        }
+        let timing = self.config.timing;
+        self.asker
+            .poll(peer, host)
+            .or_else(|| self.acks.poll(now, peer, &timing, host))
+            .or_else(|| self.audit.poll(now, &timing, peer, host))
+    }
+
+    /// When [`advance`](Self::advance) must be called at the latest, on the clock of [`Now::ms`].
+    pub fn poll_timeout(&self) -> Option<u64> {
+        match self.state {
+            State::Greeting { until_ms } | State::Doubted { until_ms } => Some(until_ms),
+            State::Established { .. } => Some(
+                self.acks
+                    .due_ms()
+                    .min(self.asker.due_ms())
+                    .min(self.audit.due_ms()),
+            ),
+            State::Ended => None,
+        }
+    }
+
+    /// Whether the next message of this lane may be read from the channel.
+    pub fn may_read<H: Host>(&self, class: TrafficClass, host: &H) -> bool {
+        let room = |peer, kind| host.delivery().has_room(Lane { peer, kind });
+        match (self.state, class) {
+            (State::Greeting { .. } | State::Established { .. }, TrafficClass::Control) => true,
+            (State::Established { peer }, TrafficClass::Frames) => room(peer, LaneKind::Direct),
+            (State::Established { peer }, TrafficClass::Pull) => {
+                !self.asker.is_answered() || room(peer, LaneKind::Pulled)
+            }
+            _ => false,
+        }
+    }
+
+    /// What to read next for a lane that carries frames; none while nothing is to be sent there.
+    pub fn feed_request(&self, class: TrafficClass) -> Option<FeedRequest> {
+        self.lane_feed(class).map(Feed::request)
+    }
+
+    /// Takes what was read for `request` and returns what to send of it, in this order and in the same lane.
+    pub fn feed(&mut self, request: &FeedRequest, batch: Batch) -> Vec<Message> {
+        let feeds = [&mut self.direct, &mut self.answer];
+        let feed = feeds
+            .into_iter()
+            .flatten()
+            .find(|feed| feed.generation() == request.generation);
+        feed.map_or_else(Vec::new, |feed| feed.advance(request, batch))
+    }
+
+    /// The log no longer holds what `request` asks for. A pull is then left unanswered: others will be asked.
+    ///
+    /// # Errors
+    /// The peer can no longer be served at all.
+    pub fn feed_unavailable<H: Host>(
+        &mut self,
+        request: &FeedRequest,
+        host: &mut H,
+    ) -> Result<(), SessionError> {
+        if self
+            .answer
+            .take_if(|feed| feed.generation() == request.generation)
+            .is_some()
+        {
+            return Ok(());
+        }
+        let (replica, has) = (
+            host.id(),
+            self.hello
+                .as_ref()
+                .map_or(0, |hello| hello.applied.get(host.id())),
+        );
+        let floor = host
+            .exchange()
+            .log_floor()
+            .iter()
+            .find(|floor| floor.0 == replica)
+            .map_or(0, |floor| floor.1);
+        let error = SessionError::TooOld {
+            node: self.peer_name(),
+            replica,
+            next: has + 1,
+            floor,
+        };
+        self.conclude(Err(error), host).map(drop)
+    }
+
+    /// The number through which the log was read for a lane: `History::backlog` counts from here.
+    pub fn feed_cursor(&self, class: TrafficClass) -> Option<u64> {
+        self.lane_feed(class)?.cursor()
+    }
+
+    /// The connection is gone. Call it once, whatever ended the session.
+    pub fn close<H: Host>(&mut self, host: &mut H) {
+        if let Some(hello) = &self.hello {
+            host.exchange_mut()
+                .leave(hello.replica, self.config.session);
+        }
+        self.state = State::Ended;
+        (self.direct, self.answer) = (None, None);
+    }
+
+    /// What the peer said of itself, once it has.
+    pub fn peer(&self) -> Option<&Hello> {
+        self.hello.as_ref()
+    }
+
+    /// Whether the peer is known and accepted.
+    pub fn is_established(&self) -> bool {
+        matches!(self.state, State::Established { .. })
+    }
+
+    /// What has been received.
+    pub fn counts(&self) -> SessionCounts {
+        self.counts
+    }
+
+    /// What the audit has found.
+    pub fn audit(&self) -> &AuditCounts {
+        self.audit.counts()
+    }
+
+    fn dispatch<H: Host>(
+        &mut self,
+        now: Now,
+        received: Received,
+        host: &mut H,
+    ) -> Result<Effects, SessionError> {
+        match (self.state, received) {
+            (State::Ended, _) | (_, Received::Skipped) => Ok(Effects::new()),
+            (_, Received::Bad(error)) => Err(error),
+            (_, Received::Control(Message::Reject(Reject { code, reason }))) => {
+                Err(SessionError::Rejected { code, reason })
+            }
+            (State::Greeting { .. }, Received::Control(Message::Hello(hello))) => {
+                self.on_hello(now, hello, host)
+            }
+            (State::Greeting { .. }, _) => Err(self.violation("spoke before it said hello")),
+            (State::Doubted { .. }, _) => Err(SessionError::Overrun),
+            (State::Established { peer }, received) => {
+                self.check_current(peer, host)?;
+                match received {
+                    Received::Control(message) => self.on_control(now, peer, message, host),
+                    Received::Frame(lane, frame) => {
+                        self.on_frame(now, Lane { peer, kind: lane }, frame, host)
+                    }
+                    Received::AnswerBegins => {
+                        self.asker.answer_begins();
+                        Ok(Effects::new())
+                    }
+                    Received::Skipped | Received::Bad(_) => Ok(Effects::new()),
+                }
+            }
+        }
+    }
+
+    fn look_around<H: Host>(&mut self, now: Now, host: &mut H) -> Result<Effects, SessionError> {
+        match self.state {
+            State::Greeting { until_ms } if now.ms >= until_ms => Err(SessionError::Silent {
+                waited_ms: self.config.timing.hello_ms,
+            }),
+            State::Doubted { .. } => self.apply_for_place(now, host),
+            State::Established { peer } => {
+                self.check_current(peer, host)?;
+                if let Some(fork) = host.delivery_mut().take_fork(peer) {
+                    return Err(SessionError::fork(&self.peer_name(), fork));
+                }
+                self.asker
+                    .review(now, peer, &self.config.region, &self.config.timing, host);
+                Ok(Effects::new())
+            }
+            State::Greeting { .. } | State::Ended => Ok(Effects::new()),
+        }
+    }
+
+    fn on_hello<H: Host>(
+        &mut self,
+        now: Now,
+        hello: Hello,
+        host: &mut H,
+    ) -> Result<Effects, SessionError> {
+        hello::judge(&self.config, &hello, host)?;
+        self.hello = Some(hello);
+        self.apply_for_place(now, host)
+    }
+
+    fn apply_for_place<H: Host>(
+        &mut self,
+        now: Now,
+        host: &mut H,
+    ) -> Result<Effects, SessionError> {
+        let (config, own) = (&self.config, host.id());
+        let hello = self
+            .hello
+            .as_ref()
+            .expect("invariant: a place is applied for after hello");
+        let applicant = Applicant {
+            session: config.session,
+            direction: config.direction,
+            own,
+            hello,
+        };
+        let mut effects = Effects::new();
+        match host.exchange_mut().admit(now, &applicant, &config.timing) {
+            Admission::Alone => {}
+            Admission::Replacing(session) => effects.push(Effect::Replace { session }),
+            Admission::Doubted { older, until_ms } => {
+                self.state = State::Doubted { until_ms };
+                effects.push(Effect::Wake { session: older });
+                return Ok(effects);
+            }
+            Admission::Clone => {
+                return Err(SessionError::Clone {
+                    replica: hello.replica,
+                });
+            }
+            Admission::Redundant => return Err(SessionError::Redundant),
+        }
+        let peer = hello.replica;
+        // The peer sends again all that it was not told to be applied here, so what waits from it would be in the way.
+        host.delivery_mut().discard(Lane {
+            peer,
+            kind: LaneKind::Direct,
+        });
+        host.delivery_mut().discard(Lane {
+            peer,
+            kind: LaneKind::Pulled,
+        });
+        self.direct = Some(Feed::direct(
+            config.direct_origins(own, hello),
+            hello.applied.clone(),
+        ));
+        self.state = State::Established { peer };
+        effects.push(Effect::Established);
+        Ok(effects)
+    }
+
+    fn on_control<H: Host>(
+        &mut self,
+        now: Now,
+        peer: ReplicaId,
+        message: Message,
+        host: &mut H,
+    ) -> Result<Effects, SessionError> {
+        let mut effects = Effects::new();
+        match message {
+            Message::Ack(ack) => self.on_ack(now, peer, ack, host)?,
+            Message::Pull(Pull { have }) => {
+                let direct = self
+                    .direct
+                    .as_ref()
+                    .expect("invariant: an established session has a direct feed");
+                self.answers_begun += 1;
+                self.answer = Some(Feed::answer(have, direct, self.answers_begun));
+                effects.push(Effect::Feed);
+            }
+            Message::PullStop => {
+                self.answer = None;
+                effects.push(Effect::Feed);
+            }
+            Message::Probe { nonce } => self.probe_to_answer = Some(nonce),
+            Message::ProbeReply { nonce } => {
+                let waiting = host.exchange_mut().probe_answered(peer, nonce);
+                effects.extend(waiting.map(|session| Effect::Wake { session }));
+            }
+            Message::Sums(sums) => self.audit.compare(&sums, host, &mut effects),
+            Message::Hello(_) => return Err(self.violation("said hello twice")),
+            // Newer peers may say more than this program knows.
+            _ => {}
+        }
+        Ok(effects)
+    }
+
+    fn on_ack<H: Host>(
+        &mut self,
+        now: Now,
+        peer: ReplicaId,
+        ack: Ack,
+        host: &mut H,
+    ) -> Result<(), SessionError> {
+        let (own, known) = (
+            host.id(),
+            ack.durable.get(host.id()).max(ack.applied.get(host.id())),
+        );
+        let remembered = host.applied().get(own);
+        if known > remembered {
+            let amnesia = crate::delivery::Amnesia { known, remembered };
+            return Err(SessionError::amnesia(own, &self.peer_name(), amnesia));
+        }
+        self.acks.heard(&ack);
+        if ack.about == own {
+            return Ok(());
+        }
+        if ack.about == peer {
+            self.direct
+                .iter_mut()
+                .chain(&mut self.answer)
+                .for_each(|feed| feed.note(&ack.applied));
+        }
+        let applied = host.applied().clone();
+        host.exchange_mut().heard(peer, ack, &applied);
+        self.asker
+            .review(now, peer, &self.config.region, &self.config.timing, host);
+        Ok(())
+    }
+
+    fn on_frame<H: Host>(
+        &mut self,
+        now: Now,
+        lane: Lane,
+        frame: Frame,
+        host: &mut H,
+    ) -> Result<Effects, SessionError> {
+        let (origin, bytes, mut effects) =
+            (frame.replica(), frame.bytes().len() as u64, Effects::new());
+        self.counts.bytes += bytes;
+        if lane.kind == LaneKind::Pulled && !self.asker.is_answered() {
+            self.counts.void += 1;
+            return Ok(effects);
+        }
+        match host.offer(frame, lane)? {
+            Offer::Accepted => {
+                self.counts.accepted += 1;
+                host.exchange_mut().wants_mut().note_progress(now, origin);
+                if lane.kind == LaneKind::Pulled {
+                    host.exchange_mut().arrived_by_pull(lane.peer, origin);
+                }
+                // What it depends on may be missing, which no event will tell.
+                self.asker.look_by(now.ms + self.config.timing.ack_every_ms);
+                effects.push(Effect::Ready);
+            }
+            Offer::Duplicate => self.counts.duplicates += 1,
+            Offer::Full => return Err(SessionError::Overrun),
+            Offer::Fork(fork) => return Err(SessionError::fork(&self.peer_name(), fork)),
+            Offer::Amnesia(amnesia) => {
+                return Err(SessionError::amnesia(host.id(), &self.peer_name(), amnesia));
+            }
+        }
+        if lane.kind == LaneKind::Direct {
+            let stopping = host.exchange_mut().arrived_directly(origin);
+            effects.extend(stopping.into_iter().map(|session| Effect::Wake { session }));
+        }
+        Ok(effects)
+    }
+
+    fn check_current<H: Host>(&self, peer: ReplicaId, host: &H) -> Result<(), SessionError> {
+        let current = host.exchange().is_current(peer, self.config.session);
+        if current {
+            Ok(())
+        } else {
+            Err(SessionError::Replaced)
+        }
+    }
+
+    fn conclude<H: Host>(
+        &mut self,
+        result: Result<Effects, SessionError>,
+        host: &mut H,
+    ) -> Result<Effects, SessionError> {
+        if let Err(error) = &result {
+            self.reject = error.reject();
+            self.close(host);
+        }
+        result
+    }
+
+    fn lane_feed(&self, class: TrafficClass) -> Option<&Feed> {
+        match class {
+            TrafficClass::Frames => self.direct.as_ref(),
+            TrafficClass::Pull => self.answer.as_ref(),
+            TrafficClass::Control | TrafficClass::Snapshot => None,
+        }
+    }
+
+    fn peer_name(&self) -> String {
+        self.hello
+            .as_ref()
+            .map_or_else(|| "the peer".to_owned(), |hello| hello.node.clone())
+    }
+
+    fn violation(&self, what: &str) -> SessionError {
+        SessionError::violation(&self.peer_name(), what)
+    }
+}
+
+#[cfg(test)]
+mod tests;
