@@ -2,8 +2,12 @@
 #![expect(clippy::print_stdout, reason = "a command-line tool talks to its user")]
 
 mod arguments;
+mod bench;
 mod ci;
 mod process;
+mod redis_suite;
+mod report;
+mod servers;
 mod sim;
 mod test;
 mod tidy;
@@ -46,6 +50,18 @@ const TASKS: &[Task] = &[
         arguments: "[--seeds A..B] [...]",
         about: "run the deterministic simulator, optimised",
         run: sim::run,
+    },
+    Task {
+        name: "bench",
+        arguments: "[NAME...] [--rounds 3] [--percent 100] [--dry-run]",
+        about: "measure and write docs/benchmarks.md; without a name, everything",
+        run: bench::run,
+    },
+    Task {
+        name: "redis-suite",
+        arguments: "[--file unit/type/hash]... [--port PORT | --baseline | --with-peer] [--timeout-seconds 600] [--write]",
+        about: "run Redis's own test suite against a node",
+        run: redis_suite::run,
     },
 ];
 

@@ -1,0 +1,93 @@
+//! `cargo xtask bench`: what things cost, written to docs/benchmarks.md with the machine, the date and the commands.
+//!
+//! One file per benchmark; this one is the table. A benchmark measures in interleaved rounds and hands back a body for its
+//! section of the page.
+
+mod redis;
+mod rounds;
+
+use anyhow::{Context, Result, bail};
+
+use crate::arguments::Arguments;
+use crate::report;
+use crate::workspace::Workspace;
+
+const PAGE: &str = "docs/benchmarks.md";
+/// Fewer rounds than this make no median.
+const ROUNDS_MIN: usize = 3;
+
+/// One benchmark: its name is also that of its section of the page.
+struct Benchmark {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&Workspace, &Settings) -> Result<Report>,
+}
+
+/// What every benchmark is told.
+pub(crate) struct Settings {
+    /// How often each measurement is repeated, the candidates in turn.
+    pub(crate) rounds: usize,
+    /// Share of the usual work per measurement, in percent: to see whether it runs at all.
+    pub(crate) percent: usize,
+}
+
+/// What a benchmark found.
+pub(crate) struct Report {
+    /// The commands that were measured, as one would type them.
+    pub(crate) commands: Vec<String>,
+    /// Markdown.
+    pub(crate) body: String,
+}
+
+const BENCHMARKS: &[Benchmark] = &[Benchmark {
+    name: "redis",
+    about: "one node against redis-server, same durability, same client",
+    run: redis::run,
+}];
+
+/// Runs the named benchmarks, or all.
+pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()> {
+    let rounds = arguments.option("--rounds")?.unwrap_or(ROUNDS_MIN);
+    let percent = arguments.option("--percent")?.unwrap_or(100);
+    let dry_run = arguments.flag("--dry-run");
+    if rounds < ROUNDS_MIN && !dry_run {
+        bail!("--rounds {rounds} is too few for a median; at least {ROUNDS_MIN}, or --dry-run");
+    }
+    let names = arguments.words()?;
+    let known = || {
+        BENCHMARKS
+            .iter()
+            .map(|benchmark| format!("{}: {}", benchmark.name, benchmark.about))
+            .collect::<Vec<_>>()
+    };
+    let find = |name: &String| {
+        let found = BENCHMARKS.iter().find(|benchmark| benchmark.name == name);
+        found.with_context(|| {
+            format!(
+                "there is no benchmark '{name}'; there is\n  {}",
+                known().join("\n  ")
+            )
+        })
+    };
+    let selected: Vec<&Benchmark> = if names.is_empty() {
+        BENCHMARKS.iter().collect()
+    } else {
+        names.iter().map(find).collect::<Result<_>>()?
+    };
+    let settings = Settings { rounds, percent };
+    for benchmark in selected {
+        println!("bench {}: {}", benchmark.name, benchmark.about);
+        let report = (benchmark.run)(workspace, &settings)?;
+        println!("\n{}", report.body);
+        if !dry_run && percent == 100 {
+            report::write_section(
+                workspace,
+                PAGE,
+                benchmark.name,
+                &report.commands,
+                &report.body,
+            )?;
+        }
+    }
+    Ok(())
+}
