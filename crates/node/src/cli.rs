@@ -71,10 +71,10 @@ pub(crate) struct DemoOptions {
     /// How many regions; the first are named eu, us, ap
     #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=9))]
     pub(crate) regions: u8,
-    /// Links between regions: A-B=DELAY[/JITTER][/LOSS%][/MBIT], with commas between, such as eu-us=80ms/5ms/0.1%/100mbit;
-    /// DELAY is one way, in ms
+    /// Links between regions, with commas between: A-B=ROUND-TRIP[/JITTER][/LOSS%][/MBIT], such as
+    /// eu-us=80ms/5ms/0.1%/100mbit,eu-ap=180ms [default: no delay]
     #[arg(long, value_name = "SPEC")]
-    pub(crate) wan: Option<String>,
+    pub(crate) wan: Option<isles_wan::WanSpec>,
     /// Keep certificates and data in this folder and use them again; without it, in a temporary folder that goes at the end
     #[arg(long, value_name = "DIR")]
     pub(crate) keep: Option<PathBuf>,
