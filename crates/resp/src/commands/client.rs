@@ -1,0 +1,260 @@
+//! CLIENT: who is connected, and how this connection behaves.
+
+use std::sync::Arc;
+
+use super::config::help;
+use super::connection::check_name;
+use crate::call::{Call, integer, is};
+use crate::clients::Client;
+use crate::error::{Failure, Outcome, preview};
+use crate::session::{Answers, Next};
+
+const HELP: &[&str] = &[
+    "GETNAME",
+    "GETREDIR",
+    "ID",
+    "INFO",
+    "KILL <ip:port>",
+    "KILL <option> <value> [<option> <value> [...]]",
+    "LIST [TYPE <type>] [ID <id> [<id> ...]]",
+    "NO-EVICT (ON|OFF)",
+    "NO-TOUCH (ON|OFF)",
+    "REPLY (ON|OFF|SKIP)",
+    "SETINFO <LIB-NAME|LIB-VER> <value>",
+    "SETNAME <name>",
+    "UNBLOCK <id> [TIMEOUT|ERROR]",
+];
+
+pub(super) fn client(call: &mut Call<'_, '_>) -> Outcome {
+    let (subcommand, rest) = (call.args[1], &call.args[2..]);
+    let own = Arc::clone(&call.session.client);
+    let known = |word| is(subcommand, word);
+    match *rest {
+        [] if known("ID") => call.reply.integer(signed(own.id)),
+        [] if known("INFO") => call.reply.verbatim(&(own.line(call.surroundings.wall_ms) + "\n")),
+        [] if known("GETNAME") => {
+            let name = own.details().name.clone();
+            call.reply.bulk_or_null(Some(name.as_slice()).filter(|name| !name.is_empty()));
+        }
+        [] if known("GETREDIR") => call.reply.integer(-1),
+        [] if known("HELP") => help(call, "CLIENT", HELP),
+        _ if known("LIST") => list(call, rest)?,
+        [_, ..] if known("KILL") => kill(call, rest)?,
+        [name] if known("SETNAME") => {
+            check_name(name, "Client names")?;
+            name.clone_into(&mut own.details().name);
+            call.reply.ok();
+        }
+        [attribute, value] if known("SETINFO") => set_info(call, attribute, value)?,
+        [mode] if known("REPLY") => set_answers(call, mode)?,
+        [switch] if known("NO-EVICT") => {
+            own.details().no_evict = on_or_off(switch)?;
+            call.reply.ok();
+        }
+        [switch] if known("NO-TOUCH") => {
+            own.details().no_touch = on_or_off(switch)?;
+            call.reply.ok();
+        }
+        [id] if known("UNBLOCK") => unblock(call, id)?,
+        [id, reason] if known("UNBLOCK") => {
+            if !is(reason, "TIMEOUT") && !is(reason, "ERROR") {
+                return Err(Failure::other("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
+            }
+            unblock(call, id)?;
+        }
+        _ => return Err(misused(subcommand)),
+    }
+    Ok(())
+}
+
+/// A subcommand that exists got the wrong number of arguments, or there is none of this name.
+fn misused(subcommand: &[u8]) -> Failure {
+    let name = preview(subcommand);
+    let exists = |line: &&str| line.split(' ').next().is_some_and(|word| word.eq_ignore_ascii_case(&name));
+    if HELP.iter().any(exists) {
+        Failure::arity(&format!("client|{name}"))
+    } else {
+        Failure::subcommand(subcommand, "CLIENT")
+    }
+}
+
+fn signed(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
+}
+
+fn on_or_off(word: &[u8]) -> Result<bool, Failure> {
+    if is(word, "ON") {
+        Ok(true)
+    } else if is(word, "OFF") {
+        Ok(false)
+    } else {
+        Err(Failure::Syntax)
+    }
+}
+
+fn set_answers(call: &mut Call<'_, '_>, mode: &[u8]) -> Outcome {
+    call.session.answers = if is(mode, "ON") {
+        call.reply.ok();
+        Answers::All
+    } else if is(mode, "OFF") {
+        Answers::None
+    } else if is(mode, "SKIP") {
+        // While nothing is answered at all there is nothing to skip.
+        match call.session.answers {
+            Answers::None => Answers::None,
+            _ => Answers::SkipThis,
+        }
+    } else {
+        return Err(Failure::Syntax);
+    };
+    Ok(())
+}
+
+fn set_info(call: &mut Call<'_, '_>, attribute: &[u8], value: &[u8]) -> Outcome {
+    let mut details = call.session.client.details();
+    let (slot, what) = if is(attribute, "LIB-NAME") {
+        (&mut details.library_name, "lib-name")
+    } else if is(attribute, "LIB-VER") {
+        (&mut details.library_version, "lib-ver")
+    } else {
+        return Err(Failure::other(format!("ERR Unrecognized option '{}'", preview(attribute))));
+    };
+    check_name(value, what)?;
+    value.clone_into(slot);
+    call.reply.ok();
+    Ok(())
+}
+
+/// No command blocks a client yet, so there is none to unblock.
+fn unblock(call: &mut Call<'_, '_>, id: &[u8]) -> Outcome {
+    integer(id)?;
+    call.reply.integer(0);
+    Ok(())
+}
+
+fn list(call: &mut Call<'_, '_>, options: &[&[u8]]) -> Outcome {
+    let clients = &call.surroundings.server.clients;
+    let shown = match *options {
+        [] => clients.all(),
+        [word, kind] if is(word, "TYPE") => {
+            if is_normal(kind)? {
+                clients.all()
+            } else {
+                Vec::new()
+            }
+        }
+        [word, _, ..] if is(word, "ID") => {
+            let ids: Result<Vec<u64>, Failure> = options[1..].iter().map(|id| client_id(id)).collect();
+            ids?.into_iter().filter_map(|id| clients.get(id)).collect()
+        }
+        _ => return Err(Failure::Syntax),
+    };
+    let mut lines = String::new();
+    for client in shown {
+        lines.push_str(&client.line(call.surroundings.wall_ms));
+        lines.push('\n');
+    }
+    call.reply.verbatim(&lines);
+    Ok(())
+}
+
+/// Redis has other types of clients; here all are normal ones.
+fn is_normal(kind: &[u8]) -> Result<bool, Failure> {
+    if is(kind, "NORMAL") {
+        return Ok(true);
+    }
+    if ["MASTER", "REPLICA", "SLAVE", "PUBSUB"].iter().any(|known| is(kind, known)) {
+        return Ok(false);
+    }
+    Err(Failure::other(format!("ERR Unknown client type '{}'", preview(kind))))
+}
+
+fn client_id(text: &[u8]) -> Result<u64, Failure> {
+    let id = integer(text).ok().and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0);
+    id.ok_or_else(|| Failure::other("ERR Invalid client ID"))
+}
+
+/// Which connections CLIENT KILL closes.
+#[derive(Default)]
+struct Targets {
+    id: Option<u64>,
+    address: Option<String>,
+    local: Option<String>,
+    user: Option<Vec<u8>>,
+    nobody: bool,
+    own_too: bool,
+}
+
+impl Targets {
+    fn parse(options: &[&[u8]]) -> Result<Targets, Failure> {
+        let mut targets = Targets::default();
+        for option in options.chunks(2) {
+            let [word, value] = *option else { return Err(Failure::Syntax) };
+            if is(word, "ID") {
+                let id = integer(value).ok().and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0);
+                let id = id.ok_or_else(|| Failure::other("ERR client-id should be greater than 0"))?;
+                targets.id = Some(id);
+            } else if is(word, "ADDR") {
+                targets.address = Some(preview(value));
+            } else if is(word, "LADDR") {
+                targets.local = Some(preview(value));
+            } else if is(word, "USER") {
+                targets.user = Some(value.to_vec());
+            } else if is(word, "TYPE") {
+                targets.nobody |= !is_normal(value)?;
+            } else if is(word, "SKIPME") {
+                targets.own_too = if is(value, "YES") {
+                    false
+                } else if is(value, "NO") {
+                    true
+                } else {
+                    return Err(Failure::Syntax);
+                };
+            } else {
+                return Err(Failure::Syntax);
+            }
+        }
+        Ok(targets)
+    }
+
+    fn include(&self, client: &Client) -> bool {
+        !self.nobody
+            && self.id.is_none_or(|id| client.id == id)
+            && self.address.as_ref().is_none_or(|address| client.address == *address)
+            && self.local.as_ref().is_none_or(|local| client.local == *local)
+            && self.user.as_ref().is_none_or(|user| user == b"default")
+    }
+}
+
+fn kill(call: &mut Call<'_, '_>, options: &[&[u8]]) -> Outcome {
+    if let [address] = *options {
+        let targets = Targets { address: Some(preview(address)), own_too: true, ..Targets::default() };
+        if kill_all(call, &targets) == 0 {
+            return Err(Failure::other("ERR No such client"));
+        }
+        call.reply.ok();
+        return Ok(());
+    }
+    let targets = Targets::parse(options)?;
+    let killed = kill_all(call, &targets);
+    call.reply.count(killed);
+    Ok(())
+}
+
+fn kill_all(call: &mut Call<'_, '_>, targets: &Targets) -> usize {
+    let own = call.session.client.id;
+    let mut killed = 0;
+    for client in call.surroundings.server.clients.all() {
+        if !targets.include(&client) || (client.id == own && !targets.own_too) {
+            continue;
+        }
+        killed += 1;
+        if client.id == own {
+            // It still gets the answer.
+            call.session.next = Next::Close;
+        } else {
+            client.kill();
+        }
+    }
+    killed
+}

@@ -1,0 +1,87 @@
+//! CONFIG, and the form that HELP answers have.
+
+use std::collections::BTreeMap;
+
+use crate::call::{Call, is};
+use crate::engine::ConfigError;
+use crate::error::{Failure, Outcome};
+use crate::glob::{self, Case};
+use crate::settings::Set;
+
+pub(super) fn config(call: &mut Call<'_, '_>) -> Outcome {
+    let (subcommand, rest) = (call.args[1], &call.args[2..]);
+    match rest {
+        [_, ..] if is(subcommand, "GET") => get(call, rest),
+        [_, _, ..] if is(subcommand, "SET") && rest.len() % 2 == 0 => set(call, rest)?,
+        [] if is(subcommand, "RESETSTAT") => {
+            call.surroundings.server.reset_totals();
+            call.reply.ok();
+        }
+        [] if is(subcommand, "REWRITE") => {
+            return Err(Failure::other("ERR The server is running without a config file"));
+        }
+        [] if is(subcommand, "HELP") => {
+            let lines = ["GET <pattern> [<pattern> ...]", "SET <name> <value> [<name> <value> ...]", "RESETSTAT"];
+            help(call, "CONFIG", &lines);
+        }
+        _ if ["GET", "SET", "RESETSTAT", "REWRITE"].iter().any(|known| is(subcommand, known)) => {
+            return Err(Failure::arity(&format!("config|{}", String::from_utf8_lossy(subcommand))));
+        }
+        _ => return Err(Failure::subcommand(subcommand, "CONFIG")),
+    }
+    Ok(())
+}
+
+fn get(call: &mut Call<'_, '_>, patterns: &[&[u8]]) {
+    let wanted = |name: &str| patterns.iter().any(|pattern| glob::matches(pattern, name.as_bytes(), Case::Ignored));
+    // What the node says of itself is truer than a default.
+    let mut settings: BTreeMap<String, String> = call.surroundings.server.settings.all();
+    settings.extend(call.surroundings.host.config());
+    settings.retain(|name, _| wanted(name));
+    call.reply.map(settings.len());
+    for (name, value) in settings {
+        call.reply.text(name);
+        call.reply.text(value);
+    }
+}
+
+/// Sets all or nothing: what can be refused is checked before anything is set.
+fn set(call: &mut Call<'_, '_>, pairs: &[&[u8]]) -> Outcome {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let pairs: Vec<(String, String)> =
+        pairs.chunks_exact(2).map(|pair| (text(pair[0]).to_ascii_lowercase(), text(pair[1]))).collect();
+    let settings = &call.surroundings.server.settings;
+    let mut remembered = Vec::new();
+    for (name, value) in &pairs {
+        match settings.check(name, value) {
+            Set::Remembered => remembered.push((name, value)),
+            Set::Fixed => return Err(refused(name, "can't set immutable config")),
+            Set::TooLong => return Err(refused(name, "argument is too long")),
+            Set::Unknown => set_on_node(call, name, value)?,
+        }
+    }
+    remembered.into_iter().for_each(|(name, value)| settings.set(name, value));
+    call.reply.ok();
+    Ok(())
+}
+
+fn set_on_node(call: &Call<'_, '_>, name: &str, value: &str) -> Outcome {
+    call.surroundings.host.set_config(name, value).map_err(|error| match error {
+        ConfigError::Unknown(name) => {
+            Failure::other(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'"))
+        }
+        ConfigError::Refused(reason) => refused(name, &reason),
+    })
+}
+
+fn refused(name: &str, reason: &str) -> Failure {
+    Failure::other(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}"))
+}
+
+/// The list of a command's subcommands.
+pub(super) fn help(call: &mut Call<'_, '_>, command: &str, lines: &[&str]) {
+    call.reply.array(lines.len() + 2);
+    call.reply.simple(&format!("{command} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+    lines.iter().for_each(|line| call.reply.simple(line));
+    call.reply.simple("HELP");
+}

@@ -1,0 +1,115 @@
+//! KEYS and the four SCANs.
+
+use isles_replica::ValueType;
+
+use super::keys::type_name;
+use crate::call::{Call, integer, is};
+use crate::error::{Failure, Outcome};
+use crate::glob::{self, Case};
+use crate::number::{Digits, parse_u64};
+
+/// Elements that one call looks at unless told otherwise.
+const COUNT_DEFAULT: usize = 10;
+/// Elements that one call looks at, whatever it was told: it must not hold the lock for longer.
+const COUNT_MAX: usize = 100_000;
+
+#[derive(Clone, Copy)]
+struct Options<'c> {
+    cursor: u64,
+    count: usize,
+    pattern: Option<&'c [u8]>,
+    type_name: Option<&'c [u8]>,
+}
+
+impl<'c> Options<'c> {
+    fn parse(cursor: &[u8], words: &[&'c [u8]], with_type: bool) -> Result<Options<'c>, Failure> {
+        let cursor = parse_u64(cursor).ok_or(Failure::Cursor)?;
+        let mut options = Options { cursor, count: COUNT_DEFAULT, pattern: None, type_name: None };
+        for option in words.chunks(2) {
+            match *option {
+                [word, count] if is(word, "COUNT") => {
+                    let count = integer(count)?;
+                    if count < 1 {
+                        return Err(Failure::Syntax);
+                    }
+                    options.count = usize::try_from(count).unwrap_or(COUNT_MAX).min(COUNT_MAX);
+                }
+                [word, pattern] if is(word, "MATCH") => options.pattern = Some(pattern),
+                [word, name] if with_type && is(word, "TYPE") => options.type_name = Some(name),
+                _ => return Err(Failure::Syntax),
+            }
+        }
+        Ok(options)
+    }
+
+    fn matches(&self, name: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| glob::matches(pattern, name, Case::Sensitive))
+    }
+
+    fn has_type(&self, value_type: ValueType) -> bool {
+        self.type_name.is_none_or(|name| is(name, type_name(value_type)))
+    }
+}
+
+pub(super) fn scan(call: &mut Call<'_, '_>) -> Outcome {
+    let options = Options::parse(call.args[1], &call.args[2..], true)?;
+    let mut keys: Vec<Box<[u8]>> = Vec::new();
+    let next = call.txn.scan(options.cursor, options.count, &mut |key, value_type| {
+        if options.matches(key) && options.has_type(value_type) {
+            keys.push(key.into());
+        }
+    });
+    answer(call, next, &keys);
+    Ok(())
+}
+
+pub(super) fn sscan(call: &mut Call<'_, '_>) -> Outcome {
+    let options = Options::parse(call.args[2], &call.args[3..], false)?;
+    let mut members: Vec<Box<[u8]>> = Vec::new();
+    let next = call.txn.set_scan(call.args[1], options.cursor, options.count, &mut |member| {
+        if options.matches(member) {
+            members.push(member.into());
+        }
+    })?;
+    answer(call, next, &members);
+    Ok(())
+}
+
+pub(super) fn hscan(call: &mut Call<'_, '_>) -> Outcome {
+    let options = Options::parse(call.args[2], &call.args[3..], false)?;
+    let mut pairs: Vec<Box<[u8]>> = Vec::new();
+    let next = call.txn.hash_scan(call.args[1], options.cursor, options.count, &mut |field, value| {
+        if options.matches(field) {
+            pairs.extend([field.into(), value.into()]);
+        }
+    })?;
+    answer(call, next, &pairs);
+    Ok(())
+}
+
+fn answer(call: &mut Call<'_, '_>, next: u64, elements: &[Box<[u8]>]) {
+    call.reply.array(2);
+    call.reply.bulk(Digits::of_unsigned(next).as_bytes());
+    call.reply.array(elements.len());
+    elements.iter().for_each(|element| call.reply.bulk(element));
+}
+
+pub(super) fn keys(call: &mut Call<'_, '_>) -> Outcome {
+    let pattern = call.args[1];
+    let mark = call.reply.mark();
+    let (mut cursor, mut count) = (0, 0);
+    loop {
+        let reply = &mut *call.reply;
+        cursor = call.txn.scan(cursor, COUNT_MAX, &mut |key, _| {
+            if glob::matches(pattern, key, Case::Sensitive) {
+                reply.bulk(key);
+                count += 1;
+            }
+        });
+        if cursor == 0 {
+            break;
+        }
+    }
+    call.reply.array_at(mark, count);
+    Ok(())
+}

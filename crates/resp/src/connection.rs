@@ -1,0 +1,243 @@
+//! One connection: read, run everything that has arrived, wait until it is durable, write once.
+//!
+//! There is no task and no channel per command. The answers of a read buffer go into one output buffer, and the
+//! greatest log position that any of them depends on is its barrier: the buffer is written when the log is durable
+//! through it.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::BufMut;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::call::Surroundings;
+use crate::clients::Client;
+use crate::engine::{Engine, EngineStopped};
+use crate::error::Failure;
+use crate::execute::{self, Plan, Stop, Work};
+use crate::parser::{Batch, Parser, ParserLimits, ProtocolError};
+use crate::reply::Reply;
+use crate::server::Server;
+use crate::session::Session;
+
+/// The first read buffer; most requests are small and most connections idle.
+const READ_BYTES_MIN: usize = 4 << 10;
+/// What one read takes at most, unless an argument under way is larger.
+const READ_BYTES_MAX: usize = 64 << 10;
+/// A connection that always has input lets others run after so many rounds.
+const ROUNDS_MAX: u32 = 16;
+
+/// Why a connection ended.
+#[derive(Debug, Error)]
+pub(crate) enum Closed {
+    #[error("the client disconnected")]
+    ByClient,
+    #[error("the client was killed")]
+    Killed,
+    #[error("the client sent nothing for too long")]
+    Idle,
+    #[error("the client does not take its answers")]
+    Stalled,
+    #[error("an answer is larger than the limit")]
+    ReplyTooLarge,
+    #[error("the client asked for it")]
+    OnRequest,
+    #[error("{0}")]
+    Protocol(#[from] ProtocolError),
+    #[error("{0}")]
+    Stopped(#[from] EngineStopped),
+    #[error("{0}")]
+    Socket(#[from] io::Error),
+}
+
+/// Serves one client until it goes or must go.
+pub(crate) async fn drive<E: Engine>(
+    stream: &TcpStream,
+    engine: &E,
+    server: &Server,
+    client: Arc<Client>,
+) -> Result<(), Closed> {
+    let limits = ParserLimits { request_bytes_max: server.options.max_request_bytes };
+    let mut connection = Connection {
+        stream,
+        engine,
+        server,
+        session: Session::new(client),
+        reply: Reply::default(),
+        buffer: Vec::new(),
+        parser: Parser::new(limits),
+        batch: Batch::new(),
+        plan: Plan::default(),
+        rounds: 0,
+    };
+    loop {
+        connection.read().await?;
+        let fault = loop {
+            let parsed = connection.parser.parse(&mut connection.buffer, &mut connection.batch);
+            let found_some = !connection.batch.is_empty();
+            connection.run().await?;
+            connection.cut();
+            match parsed {
+                Err(fault) => break Some(fault),
+                Ok(()) if found_some && !connection.buffer.is_empty() => {}
+                Ok(()) => break None,
+            }
+        };
+        if let Some(fault) = fault {
+            connection.reply.error(&Failure::other(format!("ERR {fault}")));
+            connection.send().await?;
+            return Err(fault.into());
+        }
+    }
+}
+
+struct Connection<'c, E> {
+    stream: &'c TcpStream,
+    engine: &'c E,
+    server: &'c Server,
+    session: Session,
+    reply: Reply,
+    buffer: Vec<u8>,
+    parser: Parser,
+    batch: Batch,
+    plan: Plan,
+    rounds: u32,
+}
+
+impl<E: Engine> Connection<'_, E> {
+    /// Appends what has arrived to the buffer; waits if that is nothing.
+    async fn read(&mut self) -> Result<(), Closed> {
+        self.rounds += 1;
+        if self.rounds > ROUNDS_MAX {
+            self.rounds = 0;
+            tokio::task::yield_now().await;
+        }
+        let room = self.make_room();
+        loop {
+            match self.stream.try_read_buf(&mut (&mut self.buffer).limit(room)) {
+                Ok(0) if self.session.client.is_killed() => return Err(Closed::Killed),
+                Ok(0) => return Err(Closed::ByClient),
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn readable(&mut self) -> Result<(), Closed> {
+        self.rounds = 0;
+        match self.server.options.idle {
+            None => self.stream.readable().await?,
+            Some(idle) => timeout(idle, self.stream.readable()).await.map_err(|_| Closed::Idle)??,
+        }
+        Ok(())
+    }
+
+    /// Bytes that the next read may take. The buffer grows with what has arrived, never with what was merely announced.
+    fn make_room(&mut self) -> usize {
+        let missing = self.parser.missing_bytes(self.buffer.len());
+        let wanted = missing.min(self.buffer.len()).max(READ_BYTES_MIN);
+        if self.buffer.capacity() - self.buffer.len() < wanted {
+            self.buffer.reserve(wanted);
+        }
+        (self.buffer.capacity() - self.buffer.len()).min(READ_BYTES_MAX.max(missing))
+    }
+
+    /// Drops the executed commands from the buffer.
+    fn cut(&mut self) {
+        let full = self.buffer.len() == self.buffer.capacity();
+        let cut = self.parser.advance(&mut self.batch);
+        if cut == self.buffer.len() {
+            self.buffer.clear();
+        } else {
+            self.buffer.drain(..cut);
+        }
+        if self.buffer.is_empty() {
+            self.buffer.shrink_to(READ_BYTES_MAX);
+            if full && self.buffer.capacity() < READ_BYTES_MAX {
+                self.buffer.reserve(self.buffer.capacity() * 2);
+            }
+        }
+    }
+
+    /// Runs the commands of the batch and sends their answers.
+    async fn run(&mut self) -> Result<(), Closed> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        self.plan.prepare(&self.batch, &self.buffer);
+        let mut at = 0;
+        loop {
+            if self.plan.writes() && !self.engine.has_room() {
+                self.engine.wait_room().await;
+            }
+            let stop = self.hold(&mut at);
+            match stop {
+                Stop::Release => tokio::task::yield_now().await,
+                Stop::Done => return self.finish().await,
+                Stop::Send => self.finish().await?,
+                Stop::Sleep(pause) => {
+                    self.finish().await?;
+                    tokio::time::sleep(pause).await;
+                    if at == self.batch.len() {
+                        return Ok(());
+                    }
+                }
+                Stop::Close => {
+                    self.finish().await?;
+                    return Err(Closed::OnRequest);
+                }
+                Stop::Abort => return Err(Closed::ReplyTooLarge),
+            }
+        }
+    }
+
+    /// Runs commands under the replica's lock.
+    fn hold(&mut self, at: &mut usize) -> Stop {
+        let Connection { engine, server, session, reply, buffer, batch, plan, .. } = self;
+        let (durable, loading) = (engine.durable(), engine.is_loading());
+        let mut work = Work { buffer, batch, plan, at: *at };
+        let stop = engine.hold(|replica, wall_ms| {
+            session.client.note_activity(wall_ms, plan.last());
+            let surroundings = Surroundings { server, host: *engine, wall_ms, durable, loading };
+            execute::run(&mut work, replica, session, reply, surroundings)
+        });
+        *at = work.at;
+        stop
+    }
+
+    async fn finish(&mut self) -> Result<(), Closed> {
+        let count = self.server.meters.count(&mut self.session.counts);
+        self.server.commands_total.fetch_add(count, Ordering::Relaxed);
+        self.send().await
+    }
+
+    /// Sends the answers once everything that they depend on is durable.
+    async fn send(&mut self) -> Result<(), Closed> {
+        if self.session.barrier > self.engine.durable() {
+            self.engine.wait_durable(self.session.barrier).await?;
+        }
+        let mut sent = 0;
+        while sent < self.reply.len() {
+            match self.stream.try_write(&self.reply.as_bytes()[sent..]) {
+                Ok(bytes) => sent += bytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    within(self.server.options.write_stall, self.stream.writable()).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.reply.clear();
+        Ok(())
+    }
+}
+
+async fn within(limit: Duration, writable: impl Future<Output = io::Result<()>>) -> Result<(), Closed> {
+    timeout(limit, writable).await.map_err(|_| Closed::Stalled)??;
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! The port through which connections reach the database: a node implements it with a mutex and a log thread, a test
+//! with a plain replica.
+
+use std::future::Future;
+use std::time::Duration;
+
+use isles_replica::{Position, Replica};
+use thiserror::Error;
+
+/// The replica behind its lock, and how far its log is durable.
+pub trait Engine: Host {
+    /// Runs the closure under the replica's lock, with the wall clock in milliseconds since 1970.
+    fn hold<R>(&self, act: impl FnOnce(&mut Replica, u64) -> R) -> R;
+
+    /// The log position through which everything is durable. Must be cheap: it is read once per read buffer.
+    fn durable(&self) -> Position;
+
+    /// Waits until everything through the position is durable.
+    fn wait_durable(&self, position: Position) -> impl Future<Output = Result<(), EngineStopped>> + Send;
+
+    /// Whether the log keeps up with the writers. Must be cheap.
+    fn has_room(&self) -> bool;
+
+    /// Waits until the log has caught up with the writers.
+    fn wait_room(&self) -> impl Future<Output = ()> + Send;
+
+    /// Whether commands on keys are refused because data is still being loaded.
+    fn is_loading(&self) -> bool {
+        false
+    }
+}
+
+/// The log takes no more writes, so what was answered since cannot become durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the log has stopped; restart the node")]
+pub struct EngineStopped;
+
+/// What commands ask about the process that they run in.
+///
+/// These are called while the replica is held, so they must neither block nor call [`Engine::hold`].
+pub trait Host: Send + Sync + 'static {
+    /// For INFO and ISLES.STATUS.
+    fn info(&self) -> NodeInfo;
+
+    /// Settings of the node that CONFIG GET shows, by their Redis names.
+    fn config(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    /// Changes a setting of the node.
+    ///
+    /// # Errors
+    /// Says whether the node does not know it or refuses the value.
+    fn set_config(&self, name: &str, value: &str) -> Result<(), ConfigError> {
+        let _ = value;
+        Err(ConfigError::Unknown(name.to_owned()))
+    }
+}
+
+/// Why CONFIG SET failed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The node has no such setting.
+    #[error("unknown setting {0}")]
+    Unknown(String),
+    /// The setting cannot take this value, or not while the node runs.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// A node as INFO and ISLES.STATUS show it.
+#[derive(Clone, Debug, Default)]
+pub struct NodeInfo {
+    /// The node's name.
+    pub node: String,
+    /// Its region.
+    pub region: String,
+    /// The cluster that it belongs to.
+    pub cluster: String,
+    /// `leader` or `follower`.
+    pub role: String,
+    /// The version of the program.
+    pub version: String,
+    /// The port that Redis clients connect to.
+    pub port: u16,
+    /// The data directory.
+    pub directory: String,
+    /// The log's policy: `always`, `interval` or `never`.
+    pub durability: String,
+    /// Time since start.
+    pub uptime: Duration,
+    /// Memory of the process in bytes, or zero if unknown.
+    pub memory_bytes: u64,
+    /// Bytes in the log.
+    pub log_bytes: u64,
+    /// The other nodes.
+    pub peers: Vec<PeerInfo>,
+}
+
+/// A peer as INFO and ISLES.STATUS show it.
+#[derive(Clone, Debug, Default)]
+pub struct PeerInfo {
+    /// The peer's name.
+    pub node: String,
+    /// Its region.
+    pub region: String,
+    /// Where it is reached.
+    pub address: String,
+    /// Whether there is a session.
+    pub connected: bool,
+    /// Now minus the stamp of the newest entry applied from it.
+    pub lag: Option<Duration>,
+    /// Bytes that wait to be sent to it.
+    pub backlog_bytes: u64,
+    /// The round trip.
+    pub round_trip: Option<Duration>,
+}

@@ -1,0 +1,305 @@
+//! Runs the commands of a read buffer on the replica.
+//!
+//! Everything here happens under the replica's lock and is synchronous. It ends early when the lock has been held for
+//! long enough, when the answers should be sent first, or when a command asks for a pause; the connection then goes on
+//! with the rest.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use isles_replica::{Position, Replica, Scope, Txn};
+use smallvec::SmallVec;
+
+use crate::call::{Call, Inspection, Surroundings};
+use crate::error::{Failure, Outcome, preview};
+use crate::meters::TIMED_EVERY;
+use crate::parser::Batch;
+use crate::reply::Reply;
+use crate::session::{Answers, Next, Session};
+use crate::spec::{Family, Flags, Flow, Run, Spec};
+use crate::table::{self, CommandId};
+use crate::transaction;
+
+/// The lock is released after this long, between commands.
+const HOLD_MAX: Duration = Duration::from_micros(100);
+/// So many short commands run before the clock is looked at.
+const COMMANDS_PER_LOOK: u32 = 16;
+/// Longer requests count as long commands.
+const SHORT_ARGUMENTS_MAX: usize = 64;
+/// Answers are sent when there are so many bytes of them, before more are made.
+const REPLY_BYTES_BEFORE_SEND: usize = 256 << 10;
+
+/// The arguments of a command; most have at most a handful.
+pub(crate) type Arguments<'b> = SmallVec<[&'b [u8]; 8]>;
+
+/// The commands of a read buffer, found in the table before the lock is taken.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    commands: Vec<Option<CommandId>>,
+    writes: bool,
+}
+
+impl Plan {
+    pub(crate) fn prepare(&mut self, batch: &Batch, buffer: &[u8]) {
+        self.commands.clear();
+        self.writes = false;
+        for index in 0..batch.len() {
+            let command = table::find(batch.name(index, buffer));
+            self.writes |= command.is_some_and(|command| command.spec().flags.has(Flags::WRITE));
+            self.commands.push(command);
+        }
+    }
+
+    /// Whether any command may write; EXEC does.
+    pub(crate) fn writes(&self) -> bool {
+        self.writes
+    }
+
+    pub(crate) fn last(&self) -> Option<CommandId> {
+        self.commands.last().copied().flatten()
+    }
+}
+
+/// A read buffer under execution.
+pub(crate) struct Work<'b> {
+    pub(crate) buffer: &'b [u8],
+    pub(crate) batch: &'b Batch,
+    pub(crate) plan: &'b Plan,
+    /// The next command to run.
+    pub(crate) at: usize,
+}
+
+/// Why execution stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// All commands have run.
+    Done,
+    /// Others want the lock.
+    Release,
+    /// There are enough answers to send.
+    Send,
+    Sleep(Duration),
+    Close,
+    /// An answer is too large to be sent.
+    Abort,
+}
+
+pub(crate) fn run(
+    work: &mut Work<'_>,
+    replica: &mut Replica,
+    session: &mut Session,
+    reply: &mut Reply,
+    surroundings: Surroundings<'_>,
+) -> Stop {
+    let mut args = Arguments::new();
+    let mut hold = Hold::default();
+    while work.at < work.batch.len() {
+        let command = work.plan.commands[work.at];
+        args.clear();
+        args.extend(work.batch.arguments(work.at, work.buffer));
+        work.at += 1;
+        let long = command.is_some_and(|command| command.spec().flags.has(Flags::LONG));
+        hold.before(long || args.len() > SHORT_ARGUMENTS_MAX);
+        timed(replica, session, reply, surroundings, command, &args);
+        match session.next {
+            Next::Continue => {}
+            Next::Sleep(pause) => {
+                session.next = Next::Continue;
+                return Stop::Sleep(pause);
+            }
+            Next::Close => return Stop::Close,
+            Next::Abort => return Stop::Abort,
+        }
+        if reply.len() > surroundings.server.options.max_reply_bytes {
+            return Stop::Abort;
+        }
+        if work.at == work.batch.len() {
+            break;
+        }
+        if reply.len() >= REPLY_BYTES_BEFORE_SEND {
+            return Stop::Send;
+        }
+        if hold.is_over() {
+            return Stop::Release;
+        }
+    }
+    Stop::Done
+}
+
+/// How long the lock has been held; looks at the clock as rarely as it can.
+#[derive(Default)]
+struct Hold {
+    started: Option<Instant>,
+    since_look: u32,
+}
+
+impl Hold {
+    fn before(&mut self, long: bool) {
+        if long {
+            self.started.get_or_insert_with(Instant::now);
+            self.since_look = COMMANDS_PER_LOOK;
+        }
+        self.since_look += 1;
+    }
+
+    fn is_over(&mut self) -> bool {
+        if self.since_look < COMMANDS_PER_LOOK {
+            return false;
+        }
+        self.since_look = 0;
+        let now = Instant::now();
+        now - *self.started.get_or_insert(now) >= HOLD_MAX
+    }
+}
+
+/// Runs a command and times one in so many.
+#[inline]
+fn timed(
+    replica: &mut Replica,
+    session: &mut Session,
+    reply: &mut Reply,
+    surroundings: Surroundings<'_>,
+    command: Option<CommandId>,
+    args: &[&[u8]],
+) {
+    session.until_timed -= 1;
+    if session.until_timed > 0 {
+        return dispatch(replica, session, reply, surroundings, command, args);
+    }
+    session.until_timed = TIMED_EVERY;
+    let started = Instant::now();
+    dispatch(replica, session, reply, surroundings, command, args);
+    let family = command.map_or(Family::Unknown, |command| command.spec().family);
+    surroundings.server.meters.time(family, started.elapsed().as_secs_f64());
+}
+
+/// Runs one command and leaves its answer in the reply.
+pub(crate) fn dispatch(
+    replica: &mut Replica,
+    session: &mut Session,
+    reply: &mut Reply,
+    surroundings: Surroundings<'_>,
+    command: Option<CommandId>,
+    args: &[&[u8]],
+) {
+    let start = reply.len();
+    let outcome = match command {
+        None => Err(unknown(args)),
+        Some(command) => {
+            let spec = command.spec();
+            session.counts[spec.family as usize] += 1;
+            check(spec, args, session, surroundings).and_then(|()| match spec.run {
+                Run::Data(_) if session.queue.is_some() => transaction::queue(command, args, session, reply, surroundings),
+                Run::Data(run) => single(run, scope(spec, args), replica, session, reply, surroundings, args),
+                Run::Inspect(run) => {
+                    // What it shows is computed from everything applied so far.
+                    session.depend_on(replica.position());
+                    run(&mut Inspection { replica, args, reply, surroundings })
+                }
+                Run::Flow(flow) => transaction::flow(flow, replica, session, reply, surroundings, args),
+            })
+        }
+    };
+    if let Err(failure) = outcome {
+        let executing = matches!(command.map(|command| command.spec().run), Some(Run::Flow(_)));
+        if command.is_none() {
+            session.counts[Family::Unknown as usize] += 1;
+        }
+        if !executing {
+            session.spoil();
+        }
+        reply.truncate(start);
+        reply.error(&failure);
+    }
+    if session.answers != Answers::All {
+        hide(session, reply, start);
+    }
+}
+
+/// What holds for any command, whether it runs now or is queued.
+fn check(spec: &Spec, args: &[&[u8]], session: &Session, surroundings: Surroundings<'_>) -> Outcome {
+    if !spec.accepts(args.len()) {
+        return Err(Failure::arity(spec.name));
+    }
+    if session.queue.is_some() && spec.flags.has(Flags::NO_MULTI) {
+        return Err(Failure::other("ERR Command not allowed inside a transaction"));
+    }
+    if surroundings.loading && !spec.flags.has(Flags::LOADING) {
+        return Err(Failure::other("LOADING Redis is loading the dataset in memory"));
+    }
+    // Summing is cheap for the few arguments that most commands have, and a single large one is not summed twice.
+    if spec.flags.has(Flags::WRITE) {
+        let bytes: usize = args.iter().map(|argument| argument.len()).sum();
+        if bytes > surroundings.server.options.max_entry_bytes {
+            return Err(too_large(surroundings));
+        }
+    }
+    Ok(())
+}
+
+/// Most commands write one key once, which needs no note of how it was before.
+fn scope(spec: &Spec, args: &[&[u8]]) -> Scope {
+    if spec.flags.has(Flags::MANY) && args.len() > 2 { Scope::Many } else { Scope::Once }
+}
+
+fn single(
+    run: fn(&mut Call<'_, '_>) -> Outcome,
+    scope: Scope,
+    replica: &mut Replica,
+    session: &mut Session,
+    reply: &mut Reply,
+    surroundings: Surroundings<'_>,
+    args: &[&[u8]],
+) -> Outcome {
+    let mut txn = replica.txn(surroundings.wall_ms, scope);
+    let outcome = run(&mut Call { txn: &mut txn, args, reply, session, surroundings });
+    let position = commit(txn, surroundings)?;
+    session.depend_on(position);
+    outcome
+}
+
+/// Commits also where the command refused: its refusal may depend on what it read.
+pub(crate) fn commit(txn: Txn<'_>, surroundings: Surroundings<'_>) -> Result<Position, Failure> {
+    txn.commit().map_err(|_| too_large(surroundings))
+}
+
+pub(crate) fn too_large(surroundings: Surroundings<'_>) -> Failure {
+    Failure::other(format!(
+        "ERR one write is larger than the limit of {} bytes (entry.max_bytes)",
+        surroundings.server.options.max_entry_bytes
+    ))
+}
+
+/// Bytes of arguments that the error for an unknown command repeats.
+const UNKNOWN_ARGUMENT_BYTES: usize = 128;
+
+fn unknown(args: &[&[u8]]) -> Failure {
+    let mut shown = String::new();
+    let _ = args[1..].iter().try_for_each(|argument| {
+        let room = UNKNOWN_ARGUMENT_BYTES.saturating_sub(shown.len());
+        if room == 0 {
+            return ControlFlow::Break(());
+        }
+        shown.push('\'');
+        shown.push_str(&preview(&argument[..argument.len().min(room)]));
+        shown.push_str("' ");
+        ControlFlow::Continue(())
+    });
+    Failure::other(format!("ERR unknown command '{}', with args beginning with: {shown}", preview(args[0])))
+}
+
+#[cold]
+fn hide(session: &mut Session, reply: &mut Reply, start: usize) {
+    session.answers = match session.answers {
+        Answers::SkipThis => Answers::SkipNext,
+        Answers::SkipNext => {
+            reply.truncate(start);
+            Answers::All
+        }
+        Answers::None => {
+            reply.truncate(start);
+            Answers::None
+        }
+        Answers::All => Answers::All,
+    };
+}

@@ -1,0 +1,190 @@
+//! What all connections of one listener share, and the loop that accepts them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
+
+use crate::clients::Clients;
+use crate::connection;
+use crate::engine::Engine;
+use crate::meters::Meters;
+use crate::parser::BULK_BYTES_DEFAULT;
+use crate::settings::Settings;
+
+/// How connections are served.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// Connections at once; further ones get an error and are closed.
+    pub max_clients: usize,
+    /// Bytes of one request, and of one argument in it.
+    pub max_request_bytes: usize,
+    /// Bytes of one write with all its arguments, and of what MULTI queues; the log refuses larger entries.
+    pub max_entry_bytes: usize,
+    /// Bytes of one answer; a connection that asks for more is closed.
+    pub max_reply_bytes: usize,
+    /// A client that takes nothing of its answers for so long is disconnected.
+    pub write_stall: Duration,
+    /// A client that sends nothing for so long is disconnected; none means never.
+    pub idle: Option<Duration>,
+    /// Whether SELECT 1 to 15 is accepted, all of them meaning the one database.
+    pub select_any: bool,
+    /// How long connections may finish their answers when the server stops.
+    pub drain: Duration,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        ServeOptions {
+            max_clients: 10_000,
+            max_request_bytes: BULK_BYTES_DEFAULT,
+            max_entry_bytes: 64 << 20,
+            max_reply_bytes: 1 << 30,
+            write_stall: Duration::from_secs(60),
+            idle: None,
+            select_any: false,
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What all connections of one listener share.
+pub(crate) struct Server {
+    pub(crate) options: ServeOptions,
+    pub(crate) clients: Clients,
+    pub(crate) settings: Settings,
+    pub(crate) meters: Meters,
+    pub(crate) connections_total: AtomicU64,
+    pub(crate) rejected_total: AtomicU64,
+    pub(crate) commands_total: AtomicU64,
+}
+
+impl Server {
+    pub(crate) fn new(options: ServeOptions) -> Server {
+        Server {
+            settings: Settings::new(&options),
+            options,
+            clients: Clients::default(),
+            meters: Meters::new(),
+            connections_total: AtomicU64::new(0),
+            rejected_total: AtomicU64::new(0),
+            commands_total: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn reset_totals(&self) {
+        for total in [&self.connections_total, &self.rejected_total, &self.commands_total] {
+            total.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Accepting fails when file handles run out; trying again at once would burn a core.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Serves Redis clients until `shutdown` becomes true or its sender goes, then lets them finish their answers.
+///
+/// # Errors
+/// When the listener is unusable from the start. Later failures to accept are logged and retried.
+pub async fn serve<E: Engine>(
+    listener: TcpListener,
+    engine: Arc<E>,
+    options: ServeOptions,
+    mut shutdown: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let address = listener.local_addr()?;
+    let server = Arc::new(Server::new(options));
+    let mut connections = JoinSet::new();
+    info!(%address, "serving the Redis protocol");
+    loop {
+        tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => admit(stream, peer, &engine, &server, &mut connections),
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            }
+        }
+    }
+    drop(listener);
+    drain(&server, connections).await;
+    Ok(())
+}
+
+fn admit<E: Engine>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    engine: &Arc<E>,
+    server: &Arc<Server>,
+    connections: &mut JoinSet<()>,
+) {
+    if server.clients.len() >= server.options.max_clients {
+        server.rejected_total.fetch_add(1, Ordering::Relaxed);
+        debug!(%peer, "refused a connection above the limit");
+        // The socket is new, so its buffer takes the line at once, or the client is gone already.
+        let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
+        return;
+    }
+    server.connections_total.fetch_add(1, Ordering::Relaxed);
+    if let Err(error) = prepare(&stream) {
+        debug!(%peer, %error, "a connection ended before it began");
+        return;
+    }
+    let local = stream.local_addr().map_or_else(|_| String::new(), |address| address.to_string());
+    let stream = Arc::new(stream);
+    let client = server.clients.add(peer.to_string(), local, Some(Arc::clone(&stream)), wall_ms());
+    let (engine, server) = (Arc::clone(engine), Arc::clone(server));
+    connections.spawn(async move {
+        let id = client.id;
+        // The guard also runs when the task is dropped or panics.
+        let _leave = Leave { server: &server, id };
+        if let Err(reason) = connection::drive(&stream, &*engine, &server, client).await {
+            debug!(%peer, %reason, "closed a connection");
+        }
+    });
+}
+
+struct Leave<'s> {
+    server: &'s Server,
+    id: u64,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.server.clients.remove(self.id);
+    }
+}
+
+/// After this much silence the system asks whether the client still exists.
+const KEEP_ALIVE: Duration = Duration::from_secs(300);
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keep_alive = socket2::TcpKeepalive::new().with_time(KEEP_ALIVE);
+    socket2::SockRef::from(stream).set_tcp_keepalive(&keep_alive)
+}
+
+async fn drain(server: &Server, mut connections: JoinSet<()>) {
+    server.clients.all().iter().for_each(|client| client.stop_reading());
+    let all_left = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(server.options.drain, all_left).await.is_err() {
+        warn!(clients = server.clients.len(), "closed connections that did not finish in time");
+    }
+    connections.shutdown().await;
+}
+
+/// The system's wall clock in milliseconds since 1970.
+pub(crate) fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

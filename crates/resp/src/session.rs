@@ -1,0 +1,160 @@
+//! The state of one connection between commands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use isles_replica::Position;
+
+use crate::clients::Client;
+use crate::meters::{Counts, TIMED_EVERY};
+use crate::parser::{Batch, Span};
+use crate::random::Random;
+use crate::spec::Family;
+use crate::table::CommandId;
+
+/// Commands in one MULTI.
+pub(crate) const QUEUE_COMMANDS_MAX: usize = 1 << 20;
+/// Bytes of all keys that a connection watches.
+pub(crate) const WATCHED_BYTES_MAX: usize = 16 << 20;
+
+/// One connection as its commands see it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) client: Arc<Client>,
+    /// The greatest log position that an answer in the output buffer depends on.
+    pub(crate) barrier: Position,
+    pub(crate) queue: Option<Queue>,
+    pub(crate) watched: Watched,
+    pub(crate) answers: Answers,
+    /// What the connection does after the command.
+    pub(crate) next: Next,
+    pub(crate) random: Random,
+    pub(crate) counts: Counts,
+    /// Commands until the next one that is timed.
+    pub(crate) until_timed: u32,
+}
+
+/// Which answers are sent, as CLIENT REPLY says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answers {
+    All,
+    /// Not this one, but the next.
+    SkipThis,
+    SkipNext,
+    None,
+}
+
+/// What the connection does after a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Continue,
+    Sleep(Duration),
+    /// After its answers have been sent.
+    Close,
+    /// Without sending anything further: an answer is too large.
+    Abort,
+}
+
+impl Session {
+    pub(crate) fn new(client: Arc<Client>) -> Session {
+        Session {
+            client,
+            barrier: Position::ZERO,
+            queue: None,
+            watched: Watched::default(),
+            answers: Answers::All,
+            next: Next::Continue,
+            random: Random::from_system(),
+            counts: [0; Family::COUNT],
+            until_timed: TIMED_EVERY,
+        }
+    }
+
+    pub(crate) fn depend_on(&mut self, position: Position) {
+        self.barrier = self.barrier.max(position);
+    }
+
+    /// Leaves MULTI, if in it.
+    pub(crate) fn discard(&mut self) -> Option<Queue> {
+        self.watched.clear();
+        if self.queue.is_some() {
+            self.client.details().queued = None;
+        }
+        self.queue.take()
+    }
+
+    /// An error while commands are queued makes EXEC refuse them all.
+    pub(crate) fn spoil(&mut self) {
+        if let Some(queue) = &mut self.queue {
+            *queue = Queue { spoiled: true, ..Queue::default() };
+        }
+    }
+}
+
+/// The commands between MULTI and EXEC, copied out of the read buffer.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) batch: Batch,
+    pub(crate) commands: Vec<CommandId>,
+    pub(crate) spoiled: bool,
+}
+
+/// A queue has no room for another command.
+#[derive(Debug)]
+pub(crate) struct QueueFull;
+
+impl Queue {
+    pub(crate) fn push(&mut self, command: CommandId, args: &[&[u8]], bytes_max: usize) -> Result<(), QueueFull> {
+        let bytes: usize = args.iter().map(|argument| argument.len()).sum();
+        if self.bytes.len() + bytes > bytes_max || self.commands.len() == QUEUE_COMMANDS_MAX {
+            return Err(QueueFull);
+        }
+        let bytes = &mut self.bytes;
+        self.batch.push(args.iter().map(|argument| {
+            let start = bytes.len();
+            bytes.extend_from_slice(argument);
+            Span::new(start, bytes.len())
+        }));
+        self.commands.push(command);
+        Ok(())
+    }
+}
+
+/// Keys under WATCH with the version at which they were seen.
+#[derive(Debug, Default)]
+pub(crate) struct Watched {
+    keys: Vec<(Box<[u8]>, u64)>,
+    bytes: usize,
+}
+
+impl Watched {
+    /// Remembers a key; false if there is no room.
+    pub(crate) fn add(&mut self, key: &[u8], version: u64) -> bool {
+        if self.keys.iter().any(|(known, _)| **known == *key) {
+            return true;
+        }
+        if self.bytes + key.len() + WATCHED_OVERHEAD > WATCHED_BYTES_MAX {
+            return false;
+        }
+        self.bytes += key.len() + WATCHED_OVERHEAD;
+        self.keys.push((key.into(), version));
+        true
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
+        self.keys.iter().map(|(key, version)| (&**key, *version))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.keys.clear();
+        self.bytes = 0;
+    }
+}
+
+/// What a watched key costs besides its bytes.
+const WATCHED_OVERHEAD: usize = 24;

@@ -1,0 +1,127 @@
+//! Redis settings that clients and tools read or set although nothing here depends on them.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use crate::server::ServeOptions;
+
+/// Names and defaults as in Redis 7.0. They are remembered when set, so that tools read back what they wrote.
+const TOLERATED: &[(&str, &str)] = &[
+    ("active-expire-effort", "1"),
+    ("activedefrag", "no"),
+    ("activerehashing", "yes"),
+    ("appendfsync", "everysec"),
+    ("appendonly", "yes"),
+    ("auto-aof-rewrite-min-size", "67108864"),
+    ("auto-aof-rewrite-percentage", "100"),
+    ("busy-reply-threshold", "5000"),
+    ("client-output-buffer-limit", "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60"),
+    ("client-query-buffer-limit", "1073741824"),
+    ("cluster-enabled", "no"),
+    ("hash-max-listpack-entries", "512"),
+    ("hash-max-listpack-value", "64"),
+    ("hash-max-ziplist-entries", "512"),
+    ("hash-max-ziplist-value", "64"),
+    ("hz", "10"),
+    ("io-threads", "1"),
+    ("latency-monitor-threshold", "0"),
+    ("latency-tracking", "yes"),
+    ("lazyfree-lazy-expire", "no"),
+    ("lazyfree-lazy-server-del", "no"),
+    ("lazyfree-lazy-user-del", "no"),
+    ("lazyfree-lazy-user-flush", "no"),
+    ("list-compress-depth", "0"),
+    ("list-max-listpack-size", "-2"),
+    ("list-max-ziplist-size", "-2"),
+    ("loglevel", "notice"),
+    ("lua-time-limit", "5000"),
+    ("maxmemory", "0"),
+    ("maxmemory-clients", "0"),
+    ("maxmemory-policy", "noeviction"),
+    ("maxmemory-samples", "5"),
+    ("notify-keyspace-events", ""),
+    ("rdb-key-save-delay", "0"),
+    ("rdbchecksum", "yes"),
+    ("rdbcompression", "yes"),
+    ("repl-diskless-sync", "yes"),
+    ("repl-diskless-sync-delay", "5"),
+    ("repl-timeout", "60"),
+    ("sanitize-dump-payload", "no"),
+    ("save", ""),
+    ("set-max-intset-entries", "512"),
+    ("slowlog-log-slower-than", "10000"),
+    ("slowlog-max-len", "128"),
+    ("stop-writes-on-bgsave-error", "yes"),
+    ("stream-node-max-bytes", "4096"),
+    ("stream-node-max-entries", "100"),
+    ("tcp-keepalive", "300"),
+    ("zset-max-listpack-entries", "128"),
+    ("zset-max-listpack-value", "64"),
+    ("zset-max-ziplist-entries", "128"),
+    ("zset-max-ziplist-value", "64"),
+];
+
+/// Bytes of a value that is merely remembered.
+const VALUE_BYTES_MAX: usize = 64 << 10;
+
+/// The remembered settings, and those that follow from the options of this listener.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    fixed: BTreeMap<&'static str, String>,
+    tolerated: Mutex<BTreeMap<&'static str, String>>,
+}
+
+/// What became of an attempt to set something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Set {
+    Remembered,
+    /// It follows from the options and cannot change while the node runs.
+    Fixed,
+    TooLong,
+    Unknown,
+}
+
+impl Settings {
+    pub(crate) fn new(options: &ServeOptions) -> Settings {
+        let databases = if options.select_any { 16 } else { 1 };
+        let fixed = [
+            ("databases", databases.to_string()),
+            ("maxclients", options.max_clients.to_string()),
+            ("proto-max-bulk-len", options.max_request_bytes.to_string()),
+            // Remembering a password that nobody asks for would look like protection.
+            ("requirepass", String::new()),
+            ("timeout", options.idle.map_or(0, |idle| idle.as_secs()).to_string()),
+        ];
+        let tolerated = TOLERATED.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        Settings { fixed: fixed.into_iter().collect(), tolerated: Mutex::new(tolerated) }
+    }
+
+    /// Every setting by name.
+    pub(crate) fn all(&self) -> BTreeMap<String, String> {
+        let owned = |(name, value): (&&'static str, &String)| ((*name).to_owned(), value.clone());
+        self.fixed.iter().map(owned).chain(self.lock().iter().map(owned)).collect()
+    }
+
+    pub(crate) fn check(&self, name: &str, value: &str) -> Set {
+        if self.fixed.get(name).is_some_and(|fixed| fixed != value) {
+            Set::Fixed
+        } else if value.len() > VALUE_BYTES_MAX {
+            Set::TooLong
+        } else if self.fixed.contains_key(name) || TOLERATED.iter().any(|(known, _)| *known == name) {
+            Set::Remembered
+        } else {
+            Set::Unknown
+        }
+    }
+
+    /// Remembers a value that [`check`](Self::check) has passed.
+    pub(crate) fn set(&self, name: &str, value: &str) {
+        if let Some(known) = self.lock().get_mut(name) {
+            value.clone_into(known);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
+        self.tolerated.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,223 @@
+//! What the table knows of a command: its name, its shape and the function that runs it.
+
+use crate::call::{Call, Inspection};
+use crate::error::Outcome;
+
+/// The families that commands are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    Strings,
+    Keys,
+    Sets,
+    Hashes,
+    Transactions,
+    Connection,
+    Server,
+    Isles,
+    /// What no command is.
+    Unknown,
+}
+
+impl Family {
+    pub(crate) const COUNT: usize = Family::Unknown as usize + 1;
+
+    pub(crate) const ALL: [Family; Family::COUNT] = [
+        Family::Strings,
+        Family::Keys,
+        Family::Sets,
+        Family::Hashes,
+        Family::Transactions,
+        Family::Connection,
+        Family::Server,
+        Family::Isles,
+        Family::Unknown,
+    ];
+
+    /// The label in metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Family::Strings => "strings",
+            Family::Keys => "keys",
+            Family::Sets => "sets",
+            Family::Hashes => "hashes",
+            Family::Transactions => "transactions",
+            Family::Connection => "connection",
+            Family::Server => "server",
+            Family::Isles => "isles",
+            Family::Unknown => "unknown",
+        }
+    }
+
+    /// The group in COMMAND DOCS.
+    pub(crate) fn group(self) -> &'static str {
+        match self {
+            Family::Strings => "string",
+            Family::Keys => "generic",
+            Family::Sets => "set",
+            Family::Hashes => "hash",
+            other => other.name(),
+        }
+    }
+}
+
+/// Properties of a command; all but the last are Redis's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flags(u16);
+
+impl Flags {
+    pub(crate) const NONE: Flags = Flags(0);
+    pub(crate) const WRITE: Flags = Flags(1);
+    pub(crate) const READ: Flags = Flags(1 << 1);
+    pub(crate) const FAST: Flags = Flags(1 << 2);
+    pub(crate) const ADMIN: Flags = Flags(1 << 3);
+    /// Runs while data is being loaded.
+    pub(crate) const LOADING: Flags = Flags(1 << 4);
+    pub(crate) const NO_MULTI: Flags = Flags(1 << 5);
+    /// Its keys are not at fixed places.
+    pub(crate) const MOVABLE_KEYS: Flags = Flags(1 << 6);
+    /// May take long, so the clock is read around it.
+    pub(crate) const LONG: Flags = Flags(1 << 7);
+    /// With more than one argument it writes several keys, or one of them twice, which must be one entry.
+    pub(crate) const MANY: Flags = Flags(1 << 8);
+
+    const NAMES: [(Flags, &'static str); 7] = [
+        (Flags::WRITE, "write"),
+        (Flags::READ, "readonly"),
+        (Flags::FAST, "fast"),
+        (Flags::ADMIN, "admin"),
+        (Flags::LOADING, "loading"),
+        (Flags::NO_MULTI, "no_multi"),
+        (Flags::MOVABLE_KEYS, "movablekeys"),
+    ];
+
+    pub(crate) fn has(self, flag: Flags) -> bool {
+        self.0 & flag.0 != 0
+    }
+
+    /// Redis's names of the properties that Redis knows.
+    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
+        Flags::NAMES.into_iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, name)| name)
+    }
+}
+
+/// Where the keys are among the arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keys {
+    None,
+    /// From `first` to `last` (counted from the end if negative), every `step`-th.
+    Range { first: usize, last: isize, step: usize },
+    /// As many as the argument at this place says, after it.
+    Counted { at: usize },
+}
+
+/// The function behind a command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Run {
+    /// Runs on a transaction, its own or that of MULTI.
+    Data(fn(&mut Call<'_, '_>) -> Outcome),
+    /// Looks at the replica as a whole, never inside MULTI.
+    Inspect(fn(&mut Inspection<'_>) -> Outcome),
+    /// Changes how the connection goes on.
+    Flow(Flow),
+}
+
+/// Commands that are never queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    Multi,
+    Exec,
+    Discard,
+    Watch,
+    Reset,
+    Quit,
+}
+
+/// A command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spec {
+    /// In lower case.
+    pub(crate) name: &'static str,
+    /// The number of arguments with the name; if negative, at least so many.
+    pub(crate) arity: i32,
+    pub(crate) flags: Flags,
+    pub(crate) keys: Keys,
+    pub(crate) family: Family,
+    pub(crate) summary: &'static str,
+    pub(crate) run: Run,
+}
+
+impl Spec {
+    pub(crate) const fn new(family: Family, name: &'static str, arity: i32, run: Run, summary: &'static str) -> Spec {
+        Spec { name, arity, flags: Flags::NONE, keys: Keys::None, family, summary, run }
+    }
+
+    const fn with(self, flag: Flags) -> Spec {
+        Spec { flags: Flags(self.flags.0 | flag.0), ..self }
+    }
+
+    pub(crate) const fn write(self) -> Spec {
+        self.with(Flags::WRITE)
+    }
+
+    pub(crate) const fn read(self) -> Spec {
+        self.with(Flags::READ)
+    }
+
+    pub(crate) const fn fast(self) -> Spec {
+        self.with(Flags::FAST)
+    }
+
+    pub(crate) const fn admin(self) -> Spec {
+        self.with(Flags::ADMIN)
+    }
+
+    pub(crate) const fn loading(self) -> Spec {
+        self.with(Flags::LOADING)
+    }
+
+    pub(crate) const fn no_multi(self) -> Spec {
+        self.with(Flags::NO_MULTI)
+    }
+
+    pub(crate) const fn long(self) -> Spec {
+        self.with(Flags::LONG)
+    }
+
+    pub(crate) const fn many(self) -> Spec {
+        self.with(Flags::MANY)
+    }
+
+    /// The first argument is the key.
+    pub(crate) const fn key(self) -> Spec {
+        self.keys(1, 1, 1)
+    }
+
+    pub(crate) const fn keys(self, first: usize, last: isize, step: usize) -> Spec {
+        Spec { keys: Keys::Range { first, last, step }, ..self }
+    }
+
+    pub(crate) const fn counted_keys(self, at: usize) -> Spec {
+        Spec { keys: Keys::Counted { at }, ..self.with(Flags::MOVABLE_KEYS) }
+    }
+
+    /// Whether the command takes so many arguments, its name included.
+    pub(crate) fn accepts(&self, arguments: usize) -> bool {
+        let least = self.arity.unsigned_abs() as usize;
+        if self.arity >= 0 { arguments == least } else { arguments >= least }
+    }
+
+    /// The keys among the arguments.
+    pub(crate) fn keys_of<'a>(&self, args: &[&'a [u8]]) -> Vec<&'a [u8]> {
+        match self.keys {
+            Keys::None => Vec::new(),
+            Keys::Range { first, last, step } => {
+                let end = if last < 0 { args.len().saturating_add_signed(last + 1) } else { last as usize + 1 };
+                args[..end.min(args.len())].iter().skip(first).step_by(step).copied().collect()
+            }
+            Keys::Counted { at } => {
+                let count = args.get(at).and_then(|text| crate::number::parse_u64(text)).unwrap_or(0);
+                args.iter().skip(at + 1).take(usize::try_from(count).unwrap_or(0)).copied().collect()
+            }
+        }
+    }
+}

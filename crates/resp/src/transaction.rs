@@ -1,0 +1,152 @@
+//! MULTI, EXEC, DISCARD and WATCH: several commands as one entry.
+
+use isles_replica::{Replica, Scope};
+
+use crate::call::{Call, Surroundings};
+use crate::error::{Failure, Outcome};
+use crate::execute::{Arguments, commit, too_large};
+use crate::reply::{Protocol, Reply};
+use crate::session::{Answers, Next, Queue, Session, WATCHED_BYTES_MAX};
+use crate::spec::{Flow, Run};
+use crate::table::CommandId;
+
+/// Keeps a command for EXEC.
+pub(crate) fn queue(
+    command: CommandId,
+    args: &[&[u8]],
+    session: &mut Session,
+    reply: &mut Reply,
+    surroundings: Surroundings<'_>,
+) -> Outcome {
+    let Some(queue) = &mut session.queue else { return Ok(()) };
+    // After an error EXEC will refuse them all, so nothing is kept any more.
+    if !queue.spoiled {
+        let bytes_max = surroundings.server.options.max_entry_bytes;
+        queue.push(command, args, bytes_max).map_err(|_| too_large(surroundings))?;
+        session.client.details().queued = Some(queue.commands.len());
+    }
+    reply.simple("QUEUED");
+    Ok(())
+}
+
+pub(crate) fn flow(
+    flow: Flow,
+    replica: &mut Replica,
+    session: &mut Session,
+    reply: &mut Reply,
+    surroundings: Surroundings<'_>,
+    args: &[&[u8]],
+) -> Outcome {
+    match flow {
+        Flow::Multi => multi(session, reply),
+        Flow::Exec => exec(replica, session, reply, surroundings),
+        Flow::Discard => {
+            session.discard().ok_or_else(|| Failure::other("ERR DISCARD without MULTI"))?;
+            reply.ok();
+            Ok(())
+        }
+        Flow::Watch => watch(replica, session, reply, surroundings, &args[1..]),
+        Flow::Reset => {
+            reset(session, reply);
+            Ok(())
+        }
+        Flow::Quit => {
+            session.next = Next::Close;
+            reply.ok();
+            Ok(())
+        }
+    }
+}
+
+fn multi(session: &mut Session, reply: &mut Reply) -> Outcome {
+    if session.queue.is_some() {
+        return Err(Failure::other("ERR MULTI calls can not be nested"));
+    }
+    session.queue = Some(Queue::default());
+    session.client.details().queued = Some(0);
+    reply.ok();
+    Ok(())
+}
+
+fn watch(
+    replica: &mut Replica,
+    session: &mut Session,
+    reply: &mut Reply,
+    surroundings: Surroundings<'_>,
+    keys: &[&[u8]],
+) -> Outcome {
+    if session.queue.is_some() {
+        return Err(Failure::other("ERR WATCH inside MULTI is not allowed"));
+    }
+    for key in keys {
+        if !session.watched.add(key, replica.version(key, surroundings.wall_ms)) {
+            return Err(Failure::other(format!("ERR the watched keys exceed {WATCHED_BYTES_MAX} bytes")));
+        }
+    }
+    reply.ok();
+    Ok(())
+}
+
+fn exec(replica: &mut Replica, session: &mut Session, reply: &mut Reply, surroundings: Surroundings<'_>) -> Outcome {
+    let changed = is_changed(replica, session, surroundings.wall_ms);
+    let queue = session.discard().ok_or_else(|| Failure::other("ERR EXEC without MULTI"))?;
+    if queue.spoiled {
+        return Err(Failure::other("EXECABORT Transaction discarded because of previous errors."));
+    }
+    if changed {
+        session.depend_on(replica.position());
+        reply.null_array();
+        return Ok(());
+    }
+    run(&queue, replica, session, reply, surroundings)
+}
+
+fn is_changed(replica: &mut Replica, session: &Session, wall_ms: u64) -> bool {
+    session.watched.iter().any(|(key, version)| replica.version(key, wall_ms) != version)
+}
+
+fn run(
+    queue: &Queue,
+    replica: &mut Replica,
+    session: &mut Session,
+    reply: &mut Reply,
+    surroundings: Surroundings<'_>,
+) -> Outcome {
+    reply.array(queue.commands.len());
+    let mut txn = replica.txn(surroundings.wall_ms, Scope::Many);
+    let mut args = Arguments::new();
+    for (index, command) in queue.commands.iter().enumerate() {
+        let Run::Data(run) = command.spec().run else { continue };
+        args.clear();
+        args.extend(queue.batch.arguments(index, &queue.bytes));
+        let start = reply.len();
+        if let Err(failure) =
+            run(&mut Call { txn: &mut txn, args: &args, reply: &mut *reply, session: &mut *session, surroundings })
+        {
+            reply.truncate(start);
+            reply.error(&failure);
+        }
+        if reply.len() > surroundings.server.options.max_reply_bytes {
+            // The connection will be closed for it, so the rest runs without keeping its answers.
+            reply.truncate(start);
+            session.next = Next::Abort;
+        }
+    }
+    let position = commit(txn, surroundings)?;
+    session.depend_on(position);
+    Ok(())
+}
+
+/// Puts the connection back to how it began.
+fn reset(session: &mut Session, reply: &mut Reply) {
+    session.discard();
+    session.answers = Answers::All;
+    reply.protocol = Protocol::Resp2;
+    let mut details = session.client.details();
+    details.name.clear();
+    details.protocol = Protocol::Resp2;
+    details.no_evict = false;
+    details.no_touch = false;
+    drop(details);
+    reply.simple("RESET");
+}
