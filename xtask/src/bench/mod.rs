@@ -3,6 +3,8 @@
 //! One file per benchmark; this one is the table. A benchmark measures in interleaved rounds and hands back a body for its
 //! section of the page.
 
+mod conflicts;
+mod log;
 mod redis;
 mod rounds;
 
@@ -39,11 +41,23 @@ pub(crate) struct Report {
     pub(crate) body: String,
 }
 
-const BENCHMARKS: &[Benchmark] = &[Benchmark {
-    name: "redis",
-    about: "one node against redis-server, same durability, same client",
-    run: redis::run,
-}];
+const BENCHMARKS: &[Benchmark] = &[
+    Benchmark {
+        name: "redis",
+        about: "one node against redis-server, same durability, same client",
+        run: redis::run,
+    },
+    Benchmark {
+        name: "log",
+        about: "durable writes per second against the disk's own syncs",
+        run: log::run,
+    },
+    Benchmark {
+        name: "conflicts",
+        about: "nanoseconds to detect and resolve a conflict",
+        run: conflicts::run,
+    },
+];
 
 /// Runs the named benchmarks, or all.
 pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()> {

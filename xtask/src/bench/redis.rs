@@ -50,16 +50,25 @@ const SETUPS: &[Setup] = &[
 const COMMANDS: &[&str] = &["SET", "GET", "INCR", "SADD", "HSET"];
 /// Commands in flight per connection, and requests per measurement: two to four seconds each.
 const PIPELINES: [(usize, usize); 2] = [(1, 200_000), (16, 1_600_000)];
-const CONNECTIONS: &str = "50";
+const CONNECTIONS: usize = 50;
 const VALUE_BYTES: &str = "100";
 const KEYS: &str = "100000";
 
-/// One run of the client.
+/// What one run of the client asks for.
+pub(super) struct Load {
+    pub(super) command: &'static str,
+    /// Commands in flight per connection.
+    pub(super) pipeline: usize,
+    pub(super) connections: usize,
+    pub(super) requests: usize,
+}
+
+/// What it saw.
 #[derive(Clone, Copy, Debug)]
-struct Measurement {
-    per_second: f64,
+pub(super) struct Measurement {
+    pub(super) per_second: f64,
     /// Time that the server's threads ran, per request.
-    cpu_us: f64,
+    pub(super) cpu_us: f64,
 }
 
 pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> {
@@ -83,13 +92,16 @@ pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> 
             measure(setup, &binary, &folder, settings)?
         ));
     }
-    let client = |pipeline: usize, requests: usize| {
-        process::line(&client(0, "SET", pipeline, requests)).replace("-p 0", "-p PORT")
+    let line = |(pipeline, requests): (usize, usize)| {
+        let load = Load {
+            command: "SET",
+            pipeline,
+            connections: CONNECTIONS,
+            requests,
+        };
+        process::line(&client(0, &load)).replace("-p 0", "-p PORT")
     };
-    let mut commands: Vec<String> = PIPELINES
-        .iter()
-        .map(|(pipeline, requests)| client(*pipeline, *requests))
-        .collect();
+    let mut commands: Vec<String> = PIPELINES.into_iter().map(line).collect();
     commands.push(
         "redis-server --save '' --appendonly yes|no --appendfsync everysec|always".to_owned(),
     );
@@ -113,10 +125,16 @@ fn measure(setup: &Setup, binary: &Path, folder: &Path, settings: &Settings) -> 
     for ((pipeline, requests), goal) in PIPELINES.iter().zip(setup.goals) {
         let requests = (requests * setup.percent * settings.percent / 10_000).max(1000);
         for command in COMMANDS {
+            let load = Load {
+                command,
+                pipeline: *pipeline,
+                connections: CONNECTIONS,
+                requests,
+            };
             let rounds = interleaved(
                 settings.rounds,
-                || once(&redis, command, *pipeline, requests),
-                || once(&node, command, *pipeline, requests),
+                || measure_once(&redis, &load),
+                || measure_once(&node, &load),
             )?;
             let row = row(command, *pipeline, &rounds, goal);
             println!("{}: {}", setup.title, row.join("  "));
@@ -159,19 +177,20 @@ fn row(
     ]
 }
 
-fn once(server: &Running, command: &str, pipeline: usize, requests: usize) -> Result<Measurement> {
+/// Runs the client once against a server.
+pub(super) fn measure_once(server: &Running, load: &Load) -> Result<Measurement> {
     let before = server.cpu_us()?;
-    let output = process::output(&mut client(server.port, command, pipeline, requests))?;
+    let output = process::output(&mut client(server.port, load))?;
     let used = server.cpu_us()? - before;
     let per_second = parse_rate(&output)
         .with_context(|| format!("redis-benchmark printed no result:\n{output}"))?;
     Ok(Measurement {
         per_second,
-        cpu_us: used as f64 / requests as f64,
+        cpu_us: used as f64 / load.requests as f64,
     })
 }
 
-fn client(port: u16, command: &str, pipeline: usize, requests: usize) -> Command {
+fn client(port: u16, load: &Load) -> Command {
     let mut client = Command::new("redis-benchmark");
     client.args([
         "-h",
@@ -180,10 +199,22 @@ fn client(port: u16, command: &str, pipeline: usize, requests: usize) -> Command
         &port.to_string(),
         "--csv",
         "-t",
-        &command.to_lowercase(),
+        &load.command.to_lowercase(),
     ]);
-    client.args(["-d", VALUE_BYTES, "-r", KEYS, "-c", CONNECTIONS]);
-    client.args(["-P", &pipeline.to_string(), "-n", &requests.to_string()]);
+    client.args([
+        "-d",
+        VALUE_BYTES,
+        "-r",
+        KEYS,
+        "-c",
+        &load.connections.to_string(),
+    ]);
+    client.args([
+        "-P",
+        &load.pipeline.to_string(),
+        "-n",
+        &load.requests.to_string(),
+    ]);
     client
 }
 
