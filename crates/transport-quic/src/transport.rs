@@ -263,10 +263,14 @@ async fn accept_all(
     loop {
         tokio::select! {
             incoming = endpoint.accept() => match incoming {
-                Some(incoming) if handshakes.len() < MAX_HANDSHAKES => {
-                    handshakes.spawn(handshake(incoming, handshake_timeout));
-                }
-                Some(incoming) => incoming.refuse(),
+                Some(incoming) => match Reception::of(&incoming, handshakes.len()) {
+                    Reception::Welcome => {
+                        handshakes.spawn(handshake(incoming, handshake_timeout));
+                    }
+                    // Fails only for an address that is validated already.
+                    Reception::Validate => drop(incoming.retry()),
+                    Reception::Refuse => incoming.refuse(),
+                },
                 None => return,
             },
             Some(done) = handshakes.join_next() => {
@@ -274,6 +278,28 @@ async fn accept_all(
                     report(&ready, result);
                 }
             }
+        }
+    }
+}
+
+/// What to do about a first packet. Anybody can send one, under any address.
+enum Reception {
+    Welcome,
+    /// Let it prove its address first, so that a flood under false addresses leaves room for peers.
+    Validate,
+    Refuse,
+}
+
+impl Reception {
+    fn of(incoming: &Incoming, handshakes: usize) -> Self {
+        if handshakes >= MAX_HANDSHAKES {
+            return Self::Refuse;
+        }
+        let crowded = handshakes >= MAX_HANDSHAKES / 2;
+        if crowded && incoming.may_retry() {
+            Self::Validate
+        } else {
+            Self::Welcome
         }
     }
 }

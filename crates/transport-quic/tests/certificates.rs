@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use isles_transport_quic::{CertificateAuthority, CertificateError, NodeCertificate};
+use isles_transport_quic::{
+    CertificateAuthority, CertificateError, NodeCertificate, QuicConfig, QuicTransport,
+};
 
 fn error<T>(result: Result<T, CertificateError>) -> String {
     result.err().expect("must fail").to_string()
@@ -124,6 +126,34 @@ fn mistakes_are_explained() {
     assert!(
         host.contains("neither a DNS name nor an IP address"),
         "{host}"
+    );
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_fit_its_certificate_is_refused() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let authority = CertificateAuthority::create("demo").expect("a plain name");
+    for node in ["eu-1", "us-1"] {
+        let certificate = authority.issue(node, "eu", &[], 1).expect("issues");
+        certificate.save(&home.path().join(node)).expect("saves");
+    }
+    let file = |name: &str| home.path().join(name);
+    let mixed = NodeCertificate::load_files(
+        &file("eu-1/ca.pem"),
+        &file("eu-1/node.pem"),
+        &file("us-1/node.key"),
+    );
+    let config = QuicConfig::new(
+        "127.0.0.1:0".parse().expect("an address"),
+        mixed.expect("well-formed"),
+    );
+    let error = QuicTransport::new(config)
+        .err()
+        .expect("key and certificate differ")
+        .to_string();
+    assert!(
+        error.starts_with("cannot use the node's certificate: ")
+            && error.ends_with("`isles certs node`")
     );
 }
 
