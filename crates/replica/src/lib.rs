@@ -9,10 +9,13 @@
 //! bytes go out as values, and the same code runs in a node, in the simulator, and when a log is replayed.
 
 pub mod conflict;
+#[doc(hidden)]
+pub mod damage;
 pub mod delivery;
 pub mod frame;
 pub mod history;
 pub mod image;
+pub mod inspect;
 pub mod op;
 pub mod session;
 

@@ -300,6 +300,42 @@ impl Rows {
         })
     }
 
+    /// Compares what is kept beside the rows with the rows.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let mut total = 0u128;
+        let after = |bucket: &usize| self.next_occupied(bucket + 1);
+        for number in std::iter::successors(self.next_occupied(0), after) {
+            let rows = self
+                .bucket(number)
+                .fold(0u128, |sum, (_, row)| sum.wrapping_add(row.sum));
+            let kept = self.buckets[number].sum;
+            if rows != kept {
+                return Err(format!(
+                    "bucket {number} has sum {kept:x}, its rows {rows:x}"
+                ));
+            }
+            total = total.wrapping_add(rows);
+        }
+        if total != self.sum {
+            return Err(format!(
+                "the digest is {:x}, the buckets' sum {total:x}",
+                self.sum
+            ));
+        }
+        let counted = self.iter().filter(|(_, row)| row.counted).count();
+        if counted != self.visible {
+            return Err(format!(
+                "{} keys are counted as visible, {counted} are",
+                self.visible
+            ));
+        }
+        let (rows, placed) = (self.iter().count(), self.table.len());
+        if rows != placed {
+            return Err(format!("{rows} rows are in buckets, {placed} in the index"));
+        }
+        Ok(())
+    }
+
     /// Every row, bucket by bucket.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RowId, &Row)> {
         let after = |bucket: &usize| self.next_occupied(bucket + 1);

@@ -111,6 +111,11 @@ impl Replica {
 }
 
 impl Txn<'_> {
+    /// The stamp's clock: what expiry is judged by, and what the entry gets.
+    pub fn hlc(&self) -> Hlc {
+        self.hlc
+    }
+
     /// The clock that expiry is judged by, in milliseconds since 1970.
     pub fn now_ms(&self) -> u64 {
         self.hlc.wall_ms()

@@ -1,0 +1,85 @@
+//! Mistakes made on purpose, so that a simulator can prove that it would notice such a bug. Nothing else calls this.
+
+use isles_clock::{Context, Dot};
+use isles_crdt::op::{Contribution, Tally};
+
+use crate::replica::Replica;
+use crate::row::{Component, Row};
+use crate::rows::RowId;
+use crate::sum;
+
+/// What an implementer could get wrong about what a row keeps; applied after every change, it is that bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// A map field keeps the value with the greatest stamp instead of every value that nothing has observed.
+    OneValuePerField,
+    /// A contribution counts as covered when its difference is zero.
+    ZeroIsCovered,
+    /// Covered contributions are dropped at once instead of when they are stable.
+    CoveredIsDropped,
+}
+
+struct AllBut(Dot);
+
+impl Context for AllBut {
+    fn covers(&self, dot: Dot) -> bool {
+        dot != self.0
+    }
+}
+
+impl Replica {
+    /// Damages every row.
+    pub fn damage(&mut self, damage: Damage) {
+        let rows: Vec<RowId> = self.rows.iter().map(|(id, _)| id).collect();
+        for id in rows {
+            self.rows.change(id, 0, |row| {
+                row.components
+                    .iter_mut()
+                    .for_each(|component| damage_component(component, damage));
+                row.sum = sum::of_row(row);
+                Row::sweep(row);
+            });
+        }
+    }
+}
+
+fn damage_component(component: &mut Component, damage: Damage) {
+    match component {
+        Component::Counter(tally) => damage_tally(tally, damage),
+        Component::Map(map) => {
+            map.fields.retain(|_, field| {
+                if let (Damage::OneValuePerField, Some(latest)) = (damage, field.cell.latest()) {
+                    let keep = AllBut(latest.dot);
+                    field.cell.remove(&keep);
+                }
+                if let Some(tally) = &mut field.tally {
+                    damage_tally(tally, damage);
+                }
+                !field.is_residue_free()
+            });
+            map.live = map
+                .fields
+                .iter()
+                .filter(|(_, field)| field.is_live())
+                .count();
+        }
+        _ => {}
+    }
+}
+
+fn damage_tally(tally: &mut Tally, damage: Damage) {
+    match damage {
+        Damage::OneValuePerField => {}
+        Damage::CoveredIsDropped => tally.drop_covered(),
+        Damage::ZeroIsCovered => {
+            let cover = |each: &Contribution| match each.value() {
+                0 => Contribution {
+                    reset_sequence: each.sequence,
+                    ..*each
+                },
+                _ => *each,
+            };
+            *tally = tally.contributions().iter().map(cover).collect();
+        }
+    }
+}

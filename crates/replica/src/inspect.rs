@@ -1,0 +1,141 @@
+//! What a replica holds, as plain data: for tests, for the simulator, and for looking into a node that has gone astray.
+
+use std::collections::BTreeMap;
+
+use isles_clock::{Dot, Hlc, Stamp};
+use isles_crdt::op::{Cell, Contribution, Tally};
+
+use crate::replica::Replica;
+use crate::row::{Component, Field, Row};
+use crate::sum;
+
+/// A value with the entry that wrote it: (dot, stamp's clock, value).
+pub type Written = (Dot, Hlc, Vec<u8>);
+
+/// Everything live of one key, hidden or not: what equal clocks must hold equally. Residue is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct KeyContent {
+    /// When the key goes, in milliseconds since 1970, and who said so.
+    pub deadline: Option<(u64, Stamp)>,
+    /// The value of the `lww` register.
+    pub lww: Option<Written>,
+    /// The siblings of the multi-value register, by dot.
+    pub mv: Vec<Written>,
+    /// The live fields of the map.
+    pub map: BTreeMap<Vec<u8>, FieldContent>,
+    /// The members of the set, with the additions that nothing has observed.
+    pub set: BTreeMap<Vec<u8>, Vec<Dot>>,
+    /// The uncovered contributions of the counter.
+    pub counter: Vec<Contribution>,
+}
+
+/// Everything live of one map field.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FieldContent {
+    /// The values that nothing has observed, by dot.
+    pub versions: Vec<Written>,
+    /// The uncovered contributions of its counter.
+    pub counter: Vec<Contribution>,
+}
+
+impl Replica {
+    /// Everything live, by key. Costs a copy of all content.
+    pub fn content(&self) -> BTreeMap<Vec<u8>, KeyContent> {
+        let rows = self.rows.iter();
+        rows.map(|(_, row)| (row.key.to_vec(), content_of(row)))
+            .filter(|(_, content)| *content != KeyContent::default())
+            .collect()
+    }
+
+    /// Recomputes everything that is derived from rows and compares it with what is kept.
+    ///
+    /// # Errors
+    /// Names the first thing that does not add up.
+    pub fn check(&self) -> Result<(), String> {
+        for (_, row) in self.rows.iter() {
+            check_row(row).map_err(|what| format!("key \"{}\": {what}", row.key.escape_ascii()))?;
+        }
+        self.rows.check()
+    }
+}
+
+fn check_row(row: &Row) -> Result<(), String> {
+    let sum = sum::of_row(row);
+    if sum != row.sum {
+        return Err(format!("its sum is {:x}, its content's {sum:x}", row.sum));
+    }
+    let kinds: Vec<_> = row.components.iter().map(Component::kind).collect();
+    if !kinds.is_sorted_by(|left, right| left < right) {
+        return Err(format!("its components are out of order: {kinds:?}"));
+    }
+    for component in &row.components {
+        let sound = match component {
+            Component::Set(set) => set.is_sound(),
+            Component::Map(map) => {
+                map.fields.is_sound()
+                    && map.live
+                        == map
+                            .fields
+                            .iter()
+                            .filter(|(_, field)| field.is_live())
+                            .count()
+            }
+            _ => true,
+        };
+        if !sound {
+            return Err(format!("its {} is not sound", component.kind().name()));
+        }
+    }
+    Ok(())
+}
+
+fn content_of(row: &Row) -> KeyContent {
+    let mut content = KeyContent {
+        deadline: row
+            .deadline
+            .is_set()
+            .then_some((row.deadline.at_ms, row.deadline.stamp)),
+        ..KeyContent::default()
+    };
+    for component in &row.components {
+        match component {
+            Component::Lww(cell) => {
+                let value = cell.value.as_ref();
+                content.lww = value.map(|value| (cell.dot, cell.hlc, value.to_vec()));
+            }
+            Component::Mv(cell) => content.mv = written(cell),
+            Component::Counter(tally) => content.counter = uncovered(tally),
+            Component::Set(set) => {
+                let members = set.iter();
+                content.set = members
+                    .map(|(member, presence)| (member.to_vec(), presence.dots().to_vec()))
+                    .collect();
+            }
+            Component::Map(map) => {
+                let live = map.fields.iter().filter(|(_, field)| field.is_live());
+                content.map = live
+                    .map(|(name, field)| (name.to_vec(), field_content(field)))
+                    .collect();
+            }
+        }
+    }
+    content
+}
+
+fn field_content(field: &Field) -> FieldContent {
+    FieldContent {
+        versions: written(&field.cell),
+        counter: field.tally.as_deref().map_or_else(Vec::new, uncovered),
+    }
+}
+
+fn written(cell: &Cell<Box<[u8]>>) -> Vec<Written> {
+    let versions = cell.versions().iter();
+    versions
+        .map(|version| (version.dot, version.hlc, version.value.to_vec()))
+        .collect()
+}
+
+fn uncovered(tally: &Tally) -> Vec<Contribution> {
+    tally.uncovered().copied().collect()
+}
