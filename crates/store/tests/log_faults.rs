@@ -199,3 +199,32 @@ fn after_a_failed_directory_sync_a_restart_makes_durable_the_names_it_finds() {
     let (log, _) = open(&disk).unwrap();
     history.check(&log, 4);
 }
+
+/// In a recycled file the zeros that end the log are lost with the failed sync; a restart that wrote only the records
+/// again left the bytes of an earlier life behind them, and a later one reported those as a torn tail.
+#[test]
+fn after_a_failed_sync_in_a_recycled_segment_a_restart_ends_the_log_cleanly() {
+    let disk = MemoryStorage::new();
+    let mut history = History::default();
+    let (mut log, _) = open(&disk).unwrap();
+    for _ in 0..3 {
+        for _ in 0..9 {
+            history.append(&mut log, 80);
+        }
+        log.write().unwrap();
+        log.trim(log.written()).unwrap();
+    }
+    history.append(&mut log, 30);
+    log.write().unwrap();
+    log.sync().unwrap();
+    history.append(&mut log, 30);
+    log.write().unwrap();
+    disk.fail_sync(1);
+    log.sync().unwrap_err();
+    drop(log);
+    assert_eq!(open(&disk).unwrap().1.cut, None);
+    disk.crash_with(0, |_| Keep::Nothing);
+    let (log, recovered) = open(&disk).unwrap();
+    assert_eq!((recovered.last, recovered.cut), (RecordNumber(29), None));
+    history.check(&log, 29);
+}

@@ -182,3 +182,17 @@ fn a_record_at_another_place_is_none() {
     assert_eq!(recovered.last, RecordNumber(5));
     assert!(recovered.cut.is_some());
 }
+
+#[test]
+fn a_record_out_of_sequence_is_none() {
+    for number in [4, 5, 7, u64::MAX] {
+        let disk = MemoryStorage::new();
+        let mut file = golden();
+        append_record(&mut file, 1, number, 2, b"not the sixth");
+        disk.set_contents(NAME, &file);
+        let config = LogConfig::new("golden").with_segment_bytes(1024);
+        let (_, recovered) = Log::open(Arc::new(disk), config).unwrap();
+        assert_eq!(recovered.last, RecordNumber(5));
+        assert!(recovered.cut.is_some());
+    }
+}

@@ -355,9 +355,8 @@ fn settle_tail(segment: &Segment, tail: &Tail, segment_bytes: u64) -> io::Result
     let end = tail.walk.index.end;
     let size = file.size()?;
     if tail.cut_bytes.is_some() {
-        // Synced before anything is written over it: a record behind the cut must not fit onto a new one's end.
+        // Cut and extended again, so that zeros follow: a record behind the cut must not fit onto a new one's end.
         file.set_len(end)?;
-        file.sync_data()?;
     }
     let capacity = size.max(segment_bytes).max(end);
     if file.size()? < capacity {
