@@ -7,6 +7,7 @@ mod ci;
 mod process;
 mod redis_suite;
 mod report;
+mod resp;
 mod servers;
 mod sim;
 mod test;

@@ -67,6 +67,10 @@ pub struct PeerStatus {
     pub lag_ms: Option<f64>,
     /// Bytes of our log that it has not acknowledged.
     pub backlog_bytes: u64,
+    /// Bytes sent to it over all sessions since the start, as the network saw them.
+    pub bytes_sent: u64,
+    /// Bytes received from it over all sessions since the start.
+    pub bytes_received: u64,
     /// Why the last session ended or could not begin.
     pub last_error: Option<String>,
 }

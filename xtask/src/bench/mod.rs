@@ -6,6 +6,7 @@
 mod conflicts;
 mod log;
 mod redis;
+mod replication;
 mod rounds;
 
 use anyhow::{Context, Result, bail};
@@ -46,6 +47,11 @@ const BENCHMARKS: &[Benchmark] = &[
         name: "redis",
         about: "one node against redis-server, same durability, same client",
         run: redis::run,
+    },
+    Benchmark {
+        name: "replication",
+        about: "two leaders under load: throughput, lag, bytes",
+        run: replication::run,
     },
     Benchmark {
         name: "log",
