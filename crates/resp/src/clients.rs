@@ -43,12 +43,17 @@ const NO_COMMAND: u16 = u16::MAX;
 impl Client {
     pub(crate) fn details(&self) -> MutexGuard<'_, Details> {
         // A panic elsewhere leaves nothing half-changed here.
-        self.details.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.details
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     pub(crate) fn note_activity(&self, wall_ms: u64, last: Option<CommandId>) {
         self.active_ms.store(wall_ms, Ordering::Relaxed);
-        self.last_command.store(last.map_or(NO_COMMAND, CommandId::as_u16), Ordering::Relaxed);
+        self.last_command.store(
+            last.map_or(NO_COMMAND, CommandId::as_u16),
+            Ordering::Relaxed,
+        );
     }
 
     /// Closes the socket under the connection, which then finds that its client has gone.
@@ -116,7 +121,13 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    pub(crate) fn add(&self, address: String, local: String, socket: Option<Arc<TcpStream>>, wall_ms: u64) -> Arc<Client> {
+    pub(crate) fn add(
+        &self,
+        address: String,
+        local: String,
+        socket: Option<Arc<TcpStream>>,
+        wall_ms: u64,
+    ) -> Arc<Client> {
         let client = Arc::new(Client {
             id: self.last_id.fetch_add(1, Ordering::Relaxed) + 1,
             address,
@@ -150,6 +161,8 @@ impl Clients {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Client>>> {
-        self.by_id.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.by_id
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

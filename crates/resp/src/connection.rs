@@ -62,7 +62,9 @@ pub(crate) async fn drive<E: Engine>(
     server: &Server,
     client: Arc<Client>,
 ) -> Result<(), Closed> {
-    let limits = ParserLimits { request_bytes_max: server.options.max_request_bytes };
+    let limits = ParserLimits {
+        request_bytes_max: server.options.max_request_bytes,
+    };
     let mut connection = Connection {
         stream,
         engine,
@@ -78,7 +80,9 @@ pub(crate) async fn drive<E: Engine>(
     loop {
         connection.read().await?;
         let fault = loop {
-            let parsed = connection.parser.parse(&mut connection.buffer, &mut connection.batch);
+            let parsed = connection
+                .parser
+                .parse(&mut connection.buffer, &mut connection.batch);
             let found_some = !connection.batch.is_empty();
             connection.run().await?;
             connection.cut();
@@ -89,7 +93,9 @@ pub(crate) async fn drive<E: Engine>(
             }
         };
         if let Some(fault) = fault {
-            connection.reply.error(&Failure::other(format!("ERR {fault}")));
+            connection
+                .reply
+                .error(&Failure::other(format!("ERR {fault}")));
             connection.send().await?;
             return Err(fault.into());
         }
@@ -119,7 +125,10 @@ impl<E: Engine> Connection<'_, E> {
         }
         let room = self.make_room();
         loop {
-            match self.stream.try_read_buf(&mut (&mut self.buffer).limit(room)) {
+            match self
+                .stream
+                .try_read_buf(&mut (&mut self.buffer).limit(room))
+            {
                 Ok(0) if self.session.client.is_killed() => return Err(Closed::Killed),
                 Ok(0) => return Err(Closed::ByClient),
                 Ok(_) => return Ok(()),
@@ -133,7 +142,9 @@ impl<E: Engine> Connection<'_, E> {
         self.rounds = 0;
         match self.server.options.idle {
             None => self.stream.readable().await?,
-            Some(idle) => timeout(idle, self.stream.readable()).await.map_err(|_| Closed::Idle)??,
+            Some(idle) => timeout(idle, self.stream.readable())
+                .await
+                .map_err(|_| Closed::Idle)??,
         }
         Ok(())
     }
@@ -199,12 +210,32 @@ impl<E: Engine> Connection<'_, E> {
 
     /// Runs commands under the replica's lock.
     fn hold(&mut self, at: &mut usize) -> Stop {
-        let Connection { engine, server, session, reply, buffer, batch, plan, .. } = self;
+        let Connection {
+            engine,
+            server,
+            session,
+            reply,
+            buffer,
+            batch,
+            plan,
+            ..
+        } = self;
         let (durable, loading) = (engine.durable(), engine.is_loading());
-        let mut work = Work { buffer, batch, plan, at: *at };
+        let mut work = Work {
+            buffer,
+            batch,
+            plan,
+            at: *at,
+        };
         let stop = engine.hold(|replica, wall_ms| {
             session.client.note_activity(wall_ms, plan.last());
-            let surroundings = Surroundings { server, host: *engine, wall_ms, durable, loading };
+            let surroundings = Surroundings {
+                server,
+                host: *engine,
+                wall_ms,
+                durable,
+                loading,
+            };
             execute::run(&mut work, replica, session, reply, surroundings)
         });
         *at = work.at;
@@ -213,7 +244,9 @@ impl<E: Engine> Connection<'_, E> {
 
     async fn finish(&mut self) -> Result<(), Closed> {
         let count = self.server.meters.count(&mut self.session.counts);
-        self.server.commands_total.fetch_add(count, Ordering::Relaxed);
+        self.server
+            .commands_total
+            .fetch_add(count, Ordering::Relaxed);
         self.send().await
     }
 
@@ -237,7 +270,12 @@ impl<E: Engine> Connection<'_, E> {
     }
 }
 
-async fn within(limit: Duration, writable: impl Future<Output = io::Result<()>>) -> Result<(), Closed> {
-    timeout(limit, writable).await.map_err(|_| Closed::Stalled)??;
+async fn within(
+    limit: Duration,
+    writable: impl Future<Output = io::Result<()>>,
+) -> Result<(), Closed> {
+    timeout(limit, writable)
+        .await
+        .map_err(|_| Closed::Stalled)??;
     Ok(())
 }

@@ -67,19 +67,34 @@ impl Number {
     fn to_f64(self) -> f64 {
         match self {
             // Printing and reading rounds once; dividing would round twice.
-            Number::Exact { mantissa, scale } => format!("{mantissa}e-{scale}").parse().expect("a decimal is a float"),
+            Number::Exact { mantissa, scale } => format!("{mantissa}e-{scale}")
+                .parse()
+                .expect("a decimal is a float"),
             Number::Rounded(value) => value,
         }
     }
 
     fn add_exact(self, other: Number) -> Option<Number> {
-        let (Number::Exact { mantissa: a, scale: s }, Number::Exact { mantissa: b, scale: t }) = (self, other) else {
+        let (
+            Number::Exact {
+                mantissa: a,
+                scale: s,
+            },
+            Number::Exact {
+                mantissa: b,
+                scale: t,
+            },
+        ) = (self, other)
+        else {
             return None;
         };
         let scale = s.max(t);
         let a = a.checked_mul(10i128.checked_pow(scale - s)?)?;
         let b = b.checked_mul(10i128.checked_pow(scale - t)?)?;
-        Some(Number::Exact { mantissa: a.checked_add(b)?, scale })
+        Some(Number::Exact {
+            mantissa: a.checked_add(b)?,
+            scale,
+        })
     }
 }
 
@@ -90,7 +105,13 @@ fn parse_exact(text: &[u8]) -> Option<Number> {
         rest => (false, rest),
     };
     let (number, exponent) = match rest.iter().position(|byte| matches!(byte, b'e' | b'E')) {
-        Some(at) => (&rest[..at], std::str::from_utf8(&rest[at + 1..]).ok()?.parse::<i16>().ok()?),
+        Some(at) => (
+            &rest[..at],
+            std::str::from_utf8(&rest[at + 1..])
+                .ok()?
+                .parse::<i16>()
+                .ok()?,
+        ),
         None => (rest, 0),
     };
     let mut mantissa = 0i128;
@@ -119,7 +140,10 @@ fn parse_exact(text: &[u8]) -> Option<Number> {
         Ok(scale) => Some(Number::Exact { mantissa, scale }),
         Err(_) => {
             let power = 10i128.checked_pow(u32::try_from(-scale).ok()?)?;
-            Some(Number::Exact { mantissa: mantissa.checked_mul(power)?, scale: 0 })
+            Some(Number::Exact {
+                mantissa: mantissa.checked_mul(power)?,
+                scale: 0,
+            })
         }
     }
 }
@@ -132,7 +156,14 @@ fn round(mantissa: i128, scale: u32) -> (i128, u32) {
     let power = 10i128.pow(scale - FRACTION_DIGITS);
     let (quotient, rest) = (mantissa / power, (mantissa % power).abs() * 2);
     let up = rest > power || (rest == power && quotient % 2 != 0);
-    (if up { quotient + mantissa.signum() } else { quotient }, FRACTION_DIGITS)
+    (
+        if up {
+            quotient + mantissa.signum()
+        } else {
+            quotient
+        },
+        FRACTION_DIGITS,
+    )
 }
 
 fn trim(mut text: String) -> String {
@@ -148,7 +179,9 @@ mod tests {
 
     fn sum(a: &str, b: &str) -> String {
         let number = |text: &str| Number::parse(text.as_bytes()).expect("a number");
-        number(a).add(number(b)).map_or_else(|| "none".to_owned(), Number::to_text)
+        number(a)
+            .add(number(b))
+            .map_or_else(|| "none".to_owned(), Number::to_text)
     }
 
     #[test]
@@ -175,7 +208,9 @@ mod tests {
 
     #[test]
     fn only_numbers_are_numbers() {
-        for text in ["", " 1", "1 ", "abc", "1.2.3", "1e", "e1", ".", "-", "nan", "1e400", "0x", "1_000"] {
+        for text in [
+            "", " 1", "1 ", "abc", "1.2.3", "1e", "e1", ".", "-", "nan", "1e400", "0x", "1_000",
+        ] {
             assert_eq!(Number::parse(text.as_bytes()), None, "{text:?}");
         }
         for text in ["1", "-1.5", "+2", ".5", "5.", "1e5", "inf", "-inf", "1E-3"] {
@@ -186,7 +221,11 @@ mod tests {
     #[test]
     fn long_texts_do_not_panic() {
         for length in [30, 36, 37, 38, 39, 40, 100, 5000] {
-            for text in ["9".repeat(length), format!("0.{}", "9".repeat(length)), format!("1e-{length}")] {
+            for text in [
+                "9".repeat(length),
+                format!("0.{}", "9".repeat(length)),
+                format!("1e-{length}"),
+            ] {
                 if let Some(number) = Number::parse(text.as_bytes()) {
                     number.to_text();
                     number.add(number).map(Number::to_text);

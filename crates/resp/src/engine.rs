@@ -16,7 +16,10 @@ pub trait Engine: Host {
     fn durable(&self) -> Position;
 
     /// Waits until everything through the position is durable.
-    fn wait_durable(&self, position: Position) -> impl Future<Output = Result<(), EngineStopped>> + Send;
+    fn wait_durable(
+        &self,
+        position: Position,
+    ) -> impl Future<Output = Result<(), EngineStopped>> + Send;
 
     /// Whether the log keeps up with the writers. Must be cheap.
     fn has_room(&self) -> bool;

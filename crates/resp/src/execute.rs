@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use isles_replica::{Position, Replica, Scope, Txn};
+use isles_replica::{Position, RESERVED_PREFIX, Replica, Scope, Txn};
 use smallvec::SmallVec;
 
 use crate::call::{Call, Inspection, Surroundings};
@@ -16,7 +16,7 @@ use crate::meters::TIMED_EVERY;
 use crate::parser::Batch;
 use crate::reply::Reply;
 use crate::session::{Answers, Next, Session};
-use crate::spec::{Family, Flags, Flow, Run, Spec};
+use crate::spec::{Family, Flags, Keys, Run, Spec};
 use crate::table::{self, CommandId};
 use crate::transaction;
 
@@ -170,7 +170,10 @@ fn timed(
     let started = Instant::now();
     dispatch(replica, session, reply, surroundings, command, args);
     let family = command.map_or(Family::Unknown, |command| command.spec().family);
-    surroundings.server.meters.time(family, started.elapsed().as_secs_f64());
+    surroundings
+        .server
+        .meters
+        .time(family, started.elapsed().as_secs_f64());
 }
 
 /// Runs one command and leaves its answer in the reply.
@@ -189,19 +192,39 @@ pub(crate) fn dispatch(
             let spec = command.spec();
             session.counts[spec.family as usize] += 1;
             check(spec, args, session, surroundings).and_then(|()| match spec.run {
-                Run::Data(_) if session.queue.is_some() => transaction::queue(command, args, session, reply, surroundings),
-                Run::Data(run) => single(run, scope(spec, args), replica, session, reply, surroundings, args),
+                Run::Data(_) if session.queue.is_some() => {
+                    transaction::queue(command, args, session, reply, surroundings)
+                }
+                Run::Data(run) => single(
+                    run,
+                    scope(spec, args),
+                    replica,
+                    session,
+                    reply,
+                    surroundings,
+                    args,
+                ),
                 Run::Inspect(run) => {
                     // What it shows is computed from everything applied so far.
                     session.depend_on(replica.position());
-                    run(&mut Inspection { replica, args, reply, surroundings })
+                    run(&mut Inspection {
+                        replica,
+                        args,
+                        reply,
+                        surroundings,
+                    })
                 }
-                Run::Flow(flow) => transaction::flow(flow, replica, session, reply, surroundings, args),
+                Run::Flow(flow) => {
+                    transaction::flow(flow, replica, session, reply, surroundings, args)
+                }
             })
         }
     };
     if let Err(failure) = outcome {
-        let executing = matches!(command.map(|command| command.spec().run), Some(Run::Flow(_)));
+        let executing = matches!(
+            command.map(|command| command.spec().run),
+            Some(Run::Flow(_))
+        );
         if command.is_none() {
             session.counts[Family::Unknown as usize] += 1;
         }
@@ -217,15 +240,29 @@ pub(crate) fn dispatch(
 }
 
 /// What holds for any command, whether it runs now or is queued.
-fn check(spec: &Spec, args: &[&[u8]], session: &Session, surroundings: Surroundings<'_>) -> Outcome {
+fn check(
+    spec: &Spec,
+    args: &[&[u8]],
+    session: &Session,
+    surroundings: Surroundings<'_>,
+) -> Outcome {
     if !spec.accepts(args.len()) {
         return Err(Failure::arity(spec.name));
     }
     if session.queue.is_some() && spec.flags.has(Flags::NO_MULTI) {
-        return Err(Failure::other("ERR Command not allowed inside a transaction"));
+        return Err(Failure::other(
+            "ERR Command not allowed inside a transaction",
+        ));
     }
     if surroundings.loading && !spec.flags.has(Flags::LOADING) {
-        return Err(Failure::other("LOADING Redis is loading the dataset in memory"));
+        return Err(Failure::other(
+            "LOADING Redis is loading the dataset in memory",
+        ));
+    }
+    if spec.flags.has(Flags::WRITE) && names_reserved_key(spec, args) {
+        return Err(Failure::other(
+            "ERR keys that start with \\0isles: belong to Isles; see ISLES.KEYSPACE",
+        ));
     }
     // Summing is cheap for the few arguments that most commands have, and a single large one is not summed twice.
     if spec.flags.has(Flags::WRITE) {
@@ -239,7 +276,23 @@ fn check(spec: &Spec, args: &[&[u8]], session: &Session, surroundings: Surroundi
 
 /// Most commands write one key once, which needs no note of how it was before.
 fn scope(spec: &Spec, args: &[&[u8]]) -> Scope {
-    if spec.flags.has(Flags::MANY) && args.len() > 2 { Scope::Many } else { Scope::Once }
+    if spec.flags.has(Flags::MANY) && args.len() > 2 {
+        Scope::Many
+    } else {
+        Scope::Once
+    }
+}
+
+/// Whether a write is aimed at Isles' own keys.
+fn names_reserved_key(spec: &Spec, args: &[&[u8]]) -> bool {
+    let reserved = |key: &&[u8]| key.starts_with(RESERVED_PREFIX);
+    match spec.keys {
+        Keys::Range {
+            first: 1, last: 1, ..
+        } => reserved(&args[1]),
+        Keys::None => false,
+        _ => spec.keys_of(args).iter().any(reserved),
+    }
 }
 
 fn single(
@@ -252,7 +305,13 @@ fn single(
     args: &[&[u8]],
 ) -> Outcome {
     let mut txn = replica.txn(surroundings.wall_ms, scope);
-    let outcome = run(&mut Call { txn: &mut txn, args, reply, session, surroundings });
+    let outcome = run(&mut Call {
+        txn: &mut txn,
+        args,
+        reply,
+        session,
+        surroundings,
+    });
     let position = commit(txn, surroundings)?;
     session.depend_on(position);
     outcome
@@ -285,7 +344,10 @@ fn unknown(args: &[&[u8]]) -> Failure {
         shown.push_str("' ");
         ControlFlow::Continue(())
     });
-    Failure::other(format!("ERR unknown command '{}', with args beginning with: {shown}", preview(args[0])))
+    Failure::other(format!(
+        "ERR unknown command '{}', with args beginning with: {shown}",
+        preview(args[0])
+    ))
 }
 
 #[cold]

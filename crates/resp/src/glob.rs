@@ -77,7 +77,13 @@ fn equal(a: u8, b: u8, case: Case) -> bool {
 }
 
 fn within(from: u8, to: u8, byte: u8, case: Case) -> bool {
-    let fold = |byte: u8| if case == Case::Ignored { byte.to_ascii_lowercase() } else { byte };
+    let fold = |byte: u8| {
+        if case == Case::Ignored {
+            byte.to_ascii_lowercase()
+        } else {
+            byte
+        }
+    };
     let (from, to, byte) = (fold(from), fold(to), fold(byte));
     (from.min(to)..=from.max(to)).contains(&byte)
 }
@@ -89,7 +95,11 @@ mod tests {
     use super::*;
 
     fn check(pattern: &str, text: &str, expected: bool) {
-        assert_eq!(matches(pattern.as_bytes(), text.as_bytes(), Case::Sensitive), expected, "{pattern} {text}");
+        assert_eq!(
+            matches(pattern.as_bytes(), text.as_bytes(), Case::Sensitive),
+            expected,
+            "{pattern} {text}"
+        );
     }
 
     #[test]

@@ -19,8 +19,11 @@ pub(crate) type Counts = [u32; Family::COUNT];
 impl Meters {
     pub(crate) fn new() -> Meters {
         Meters {
-            commands: Family::ALL.map(|family| metrics::counter!("isles_commands_total", "family" => family.name())),
-            seconds: Family::ALL.map(|family| metrics::histogram!("isles_command_seconds", "family" => family.name())),
+            commands: Family::ALL
+                .map(|family| metrics::counter!("isles_commands_total", "family" => family.name())),
+            seconds: Family::ALL.map(
+                |family| metrics::histogram!("isles_command_seconds", "family" => family.name()),
+            ),
         }
     }
 

@@ -22,7 +22,11 @@ pub(crate) fn parse_i64(text: &[u8]) -> Option<i64> {
         // Nineteen digits fit a u64, so this cannot overflow.
         magnitude = magnitude * 10 + u64::from(digit - b'0');
     }
-    if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
+    if negative {
+        0i64.checked_sub_unsigned(magnitude)
+    } else {
+        i64::try_from(magnitude).ok()
+    }
 }
 
 /// Reads an unsigned integer, such as a scan cursor or a client id.

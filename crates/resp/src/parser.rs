@@ -60,7 +60,9 @@ pub struct ParserLimits {
 
 impl Default for ParserLimits {
     fn default() -> Self {
-        ParserLimits { request_bytes_max: BULK_BYTES_DEFAULT }
+        ParserLimits {
+            request_bytes_max: BULK_BYTES_DEFAULT,
+        }
     }
 }
 
@@ -73,7 +75,10 @@ pub(crate) struct Span {
 
 impl Span {
     pub(crate) fn new(start: usize, end: usize) -> Span {
-        Span { start: start as u32, end: end as u32 }
+        Span {
+            start: start as u32,
+            end: end as u32,
+        }
     }
 
     pub(crate) fn range(self) -> Range<usize> {
@@ -81,7 +86,10 @@ impl Span {
     }
 
     fn back(self, by: usize) -> Span {
-        Span { start: self.start - by as u32, end: self.end - by as u32 }
+        Span {
+            start: self.start - by as u32,
+            end: self.end - by as u32,
+        }
     }
 }
 
@@ -115,8 +123,14 @@ impl Batch {
     }
 
     /// The arguments of a command, its name first; `buffer` is what was parsed.
-    pub fn arguments<'b>(&self, index: usize, buffer: &'b [u8]) -> impl ExactSizeIterator<Item = &'b [u8]> {
-        self.spans(index).iter().map(move |span| &buffer[span.range()])
+    pub fn arguments<'b>(
+        &self,
+        index: usize,
+        buffer: &'b [u8],
+    ) -> impl ExactSizeIterator<Item = &'b [u8]> {
+        self.spans(index)
+            .iter()
+            .map(move |span| &buffer[span.range()])
     }
 
     pub(crate) fn name<'b>(&self, index: usize, buffer: &'b [u8]) -> &'b [u8] {
@@ -132,7 +146,10 @@ impl Batch {
     pub(crate) fn push(&mut self, spans: impl Iterator<Item = Span>) {
         let first = self.arguments.len();
         self.arguments.extend(spans);
-        self.commands.push(Command { first: first as u32, count: (self.arguments.len() - first) as u32 });
+        self.commands.push(Command {
+            first: first as u32,
+            count: (self.arguments.len() - first) as u32,
+        });
     }
 
     pub(crate) fn clear(&mut self) {
@@ -175,7 +192,10 @@ impl Parser {
     /// A parser at the start of a connection.
     pub fn new(limits: ParserLimits) -> Parser {
         let request_bytes_max = limits.request_bytes_max.min(u32::MAX as usize / 2);
-        Parser { limits: ParserLimits { request_bytes_max }, partial: Partial::default() }
+        Parser {
+            limits: ParserLimits { request_bytes_max },
+            partial: Partial::default(),
+        }
     }
 
     /// Appends the complete commands of the buffer to the batch. Quoted inline arguments are unquoted in place.
@@ -203,6 +223,10 @@ impl Parser {
     /// Forgets the executed commands and says how many bytes to cut from the front of the buffer.
     pub fn advance(&mut self, batch: &mut Batch) -> usize {
         let cut = std::mem::take(&mut self.partial.start);
+        if cut == 0 {
+            // A long request under way is left alone: looking at it each time would be quadratic.
+            return 0;
+        }
         self.partial.at -= cut;
         self.partial.searched = self.partial.searched.saturating_sub(cut);
         batch.commands.clear();
@@ -210,7 +234,10 @@ impl Parser {
             batch.clear();
         } else {
             batch.arguments.drain(..self.partial.first);
-            batch.arguments.iter_mut().for_each(|span| *span = span.back(cut));
+            batch
+                .arguments
+                .iter_mut()
+                .for_each(|span| *span = span.back(cut));
         }
         self.partial.first = 0;
         cut
@@ -218,7 +245,9 @@ impl Parser {
 
     /// How many bytes the argument under way still lacks, so that the buffer can make room for it.
     pub fn missing_bytes(&self, buffered: usize) -> usize {
-        self.partial.bulk.map_or(0, |length| (self.partial.at + length + 2).saturating_sub(buffered))
+        self.partial.bulk.map_or(0, |length| {
+            (self.partial.at + length + 2).saturating_sub(buffered)
+        })
     }
 
     fn array(&mut self, buffer: &[u8], batch: &Batch) -> Result<Step, ProtocolError> {
@@ -270,12 +299,18 @@ impl Parser {
     }
 
     fn bulk_header(&mut self, buffer: &[u8]) -> Result<Option<usize>, ProtocolError> {
-        let Some(&marker) = buffer.get(self.partial.at) else { return Ok(None) };
+        let Some(&marker) = buffer.get(self.partial.at) else {
+            return Ok(None);
+        };
         if marker != b'$' {
             return Err(ProtocolError::NotBulk(marker));
         }
-        let Some((length, next)) = self.length_line(buffer, ProtocolError::BulkLengthLine)? else { return Ok(None) };
-        let length = length.and_then(|length| usize::try_from(length).ok()).ok_or(ProtocolError::BulkLength)?;
+        let Some((length, next)) = self.length_line(buffer, ProtocolError::BulkLengthLine)? else {
+            return Ok(None);
+        };
+        let length = length
+            .and_then(|length| usize::try_from(length).ok())
+            .ok_or(ProtocolError::BulkLength)?;
         if length > self.limits.request_bytes_max {
             return Err(ProtocolError::BulkLength);
         }
@@ -287,7 +322,11 @@ impl Parser {
     }
 
     /// The number in a line such as `*3` or `$5` and where the next line starts; nothing if the line has no end yet.
-    fn length_line(&self, buffer: &[u8], endless: ProtocolError) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
+    fn length_line(
+        &self,
+        buffer: &[u8],
+        endless: ProtocolError,
+    ) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
         let start = self.partial.at + 1;
         // Lengths below ten are most of all lengths.
         if let Some(&[digit @ b'0'..=b'9', b'\r', b'\n']) = buffer.get(start..start + 3) {
@@ -295,10 +334,17 @@ impl Parser {
         }
         let line = &buffer[start.min(buffer.len())..buffer.len().min(start + INLINE_BYTES_MAX)];
         let Some(end) = line.iter().position(|&byte| byte == b'\r') else {
-            return if line.len() == INLINE_BYTES_MAX { Err(endless) } else { Ok(None) };
+            return if line.len() == INLINE_BYTES_MAX {
+                Err(endless)
+            } else {
+                Ok(None)
+            };
         };
         match line.get(end + 1) {
-            Some(b'\n') => Ok(Some((crate::number::parse_i64(&line[..end]), start + end + 2))),
+            Some(b'\n') => Ok(Some((
+                crate::number::parse_i64(&line[..end]),
+                start + end + 2,
+            ))),
             Some(_) => Ok(Some((None, start))),
             None => Ok(None),
         }
@@ -307,14 +353,26 @@ impl Parser {
     fn inline(&mut self, buffer: &mut [u8], batch: &mut Batch) -> Result<Step, ProtocolError> {
         let start = self.partial.at;
         let from = self.partial.searched.max(start);
-        let Some(end) = buffer[from..].iter().position(|&byte| byte == b'\n').map(|offset| from + offset) else {
+        let Some(end) = buffer[from..]
+            .iter()
+            .position(|&byte| byte == b'\n')
+            .map(|offset| from + offset)
+        else {
             self.partial.searched = buffer.len();
-            return if buffer.len() - start > INLINE_BYTES_MAX { Err(ProtocolError::InlineTooBig) } else { Ok(Step::More) };
+            return if buffer.len() - start > INLINE_BYTES_MAX {
+                Err(ProtocolError::InlineTooBig)
+            } else {
+                Ok(Step::More)
+            };
         };
         if end - start > INLINE_BYTES_MAX {
             return Err(ProtocolError::InlineTooBig);
         }
-        let line_end = if end > start && buffer[end - 1] == b'\r' { end - 1 } else { end };
+        let line_end = if end > start && buffer[end - 1] == b'\r' {
+            end - 1
+        } else {
+            end
+        };
         let first = batch.arguments.len();
         if let Err(error) = split_line(buffer, start..line_end, &mut batch.arguments) {
             batch.arguments.truncate(first);
@@ -322,7 +380,10 @@ impl Parser {
         }
         self.partial.at = end + 1;
         if batch.arguments.len() > first {
-            batch.commands.push(Command { first: first as u32, count: (batch.arguments.len() - first) as u32 });
+            batch.commands.push(Command {
+                first: first as u32,
+                count: (batch.arguments.len() - first) as u32,
+            });
         }
         self.finish(batch);
         Ok(Step::Done)
@@ -336,7 +397,11 @@ impl Parser {
 }
 
 /// Splits a line into words. A quoted word is unquoted where it stands, which never makes it longer.
-fn split_line(buffer: &mut [u8], line: Range<usize>, words: &mut Vec<Span>) -> Result<(), ProtocolError> {
+fn split_line(
+    buffer: &mut [u8],
+    line: Range<usize>,
+    words: &mut Vec<Span>,
+) -> Result<(), ProtocolError> {
     let mut at = line.start;
     loop {
         while at < line.end && is_blank(buffer[at]) {
@@ -366,11 +431,19 @@ fn split_line(buffer: &mut [u8], line: Range<usize>, words: &mut Vec<Span>) -> R
 }
 
 /// Writes the text between quotes to `to` and says where reading and writing go on.
-fn unquote(buffer: &mut [u8], mut at: usize, end: usize, mut to: usize, quote: u8) -> Result<(usize, usize), ProtocolError> {
+fn unquote(
+    buffer: &mut [u8],
+    mut at: usize,
+    end: usize,
+    mut to: usize,
+    quote: u8,
+) -> Result<(usize, usize), ProtocolError> {
     while at < end {
         let (byte, length) = match (quote, &buffer[at..end]) {
             (_, [byte, ..]) if *byte == quote => return Ok((at + 1, to)),
-            (b'"', [b'\\', b'x', high, low, ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+            (b'"', [b'\\', b'x', high, low, ..])
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
                 (hex(*high) << 4 | hex(*low), 4)
             }
             (b'"', [b'\\', escaped, ..]) => (unescape(*escaped), 2),

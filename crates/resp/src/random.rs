@@ -46,8 +46,13 @@ mod tests {
             let mut items = [0, 1, 2, 3, 4];
             random.choose(&mut items, 2);
             assert_ne!(items[0], items[1]);
-            items[..2].iter().for_each(|&item: &usize| counts[item] += 1);
+            items[..2]
+                .iter()
+                .for_each(|&item: &usize| counts[item] += 1);
         }
-        assert!(counts.iter().all(|count| (3_700..4_300).contains(count)), "{counts:?}");
+        assert!(
+            counts.iter().all(|count| (3_700..4_300).contains(count)),
+            "{counts:?}"
+        );
     }
 }

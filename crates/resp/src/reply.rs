@@ -65,7 +65,10 @@ impl Reply {
         let start = self.out.len();
         self.line(b'-', failure.to_string().as_bytes());
         let end = self.out.len() - 2;
-        self.out[start..end].iter_mut().filter(|byte| matches!(byte, b'\r' | b'\n')).for_each(|byte| *byte = b' ');
+        self.out[start..end]
+            .iter_mut()
+            .filter(|byte| matches!(byte, b'\r' | b'\n'))
+            .for_each(|byte| *byte = b' ');
     }
 
     pub(crate) fn integer(&mut self, value: i64) {
@@ -82,7 +85,8 @@ impl Reply {
 
     /// An integer 1 or 0: what Redis answers where other protocols would say true or false.
     pub(crate) fn flag(&mut self, value: bool) {
-        self.out.extend_from_slice(if value { b":1\r\n" } else { b":0\r\n" });
+        self.out
+            .extend_from_slice(if value { b":1\r\n" } else { b":0\r\n" });
     }
 
     pub(crate) fn bulk(&mut self, value: &[u8]) {
@@ -98,10 +102,6 @@ impl Reply {
 
     pub(crate) fn text(&mut self, value: impl AsRef<str>) {
         self.bulk(value.as_ref().as_bytes());
-    }
-
-    pub(crate) fn bulk_integer(&mut self, value: i64) {
-        self.bulk(Digits::of(value).as_bytes());
     }
 
     pub(crate) fn bulk_or_null(&mut self, value: Option<&[u8]>) {
@@ -140,7 +140,11 @@ impl Reply {
 
     pub(crate) fn double(&mut self, value: f64) {
         let text = if value.is_infinite() {
-            if value > 0.0 { "inf".to_owned() } else { "-inf".to_owned() }
+            if value > 0.0 {
+                "inf".to_owned()
+            } else {
+                "-inf".to_owned()
+            }
         } else {
             value.to_string()
         };
@@ -153,7 +157,10 @@ impl Reply {
     pub(crate) fn boolean(&mut self, value: bool) {
         match self.protocol {
             Protocol::Resp2 => self.flag(value),
-            Protocol::Resp3 => self.out.extend_from_slice(if value { b"#t\r\n" } else { b"#f\r\n" }),
+            Protocol::Resp3 => {
+                self.out
+                    .extend_from_slice(if value { b"#t\r\n" } else { b"#f\r\n" })
+            }
         }
     }
 
@@ -193,29 +200,16 @@ impl Reply {
 
     /// Puts the header of an array before what was written since the mark, which moves that once.
     pub(crate) fn array_at(&mut self, mark: Mark, len: usize) {
-        self.header_at(mark, len, Reply::array);
-    }
-
-    /// Puts the header of a set before what was written since the mark.
-    pub(crate) fn set_at(&mut self, mark: Mark, len: usize) {
-        self.header_at(mark, len, Reply::set);
-    }
-
-    /// Puts the header of a map before what was written since the mark.
-    pub(crate) fn map_at(&mut self, mark: Mark, len: usize) {
-        self.header_at(mark, len, Reply::map);
-    }
-
-    fn header_at(&mut self, Mark(start): Mark, len: usize, write: fn(&mut Reply, usize)) {
-        let end = self.out.len();
-        write(self, len);
+        let (Mark(start), end) = (mark, self.out.len());
+        self.array(len);
         let header = self.out.len() - end;
         self.out[start..].rotate_right(header);
     }
 
     fn header(&mut self, tag: u8, len: usize) {
         if let (b'*', 0..=9) = (tag, len) {
-            self.out.extend_from_slice(&[b'*', b'0' + len as u8, b'\r', b'\n']);
+            self.out
+                .extend_from_slice(&[b'*', b'0' + len as u8, b'\r', b'\n']);
         } else {
             self.line(tag, Digits::of_unsigned(len as u64).as_bytes());
         }
@@ -235,9 +229,16 @@ mod tests {
 
     fn check(write: impl Fn(&mut Reply), resp2: &str, resp3: &str) {
         for (protocol, expected) in [(Protocol::Resp2, resp2), (Protocol::Resp3, resp3)] {
-            let mut reply = Reply { protocol, ..Reply::default() };
+            let mut reply = Reply {
+                protocol,
+                ..Reply::default()
+            };
             write(&mut reply);
-            assert_eq!(String::from_utf8_lossy(reply.as_bytes()), expected, "{protocol:?}");
+            assert_eq!(
+                String::from_utf8_lossy(reply.as_bytes()),
+                expected,
+                "{protocol:?}"
+            );
         }
     }
 
@@ -245,22 +246,38 @@ mod tests {
     fn each_type_in_both_versions() {
         check(Reply::ok, "+OK\r\n", "+OK\r\n");
         check(|reply| reply.integer(-12), ":-12\r\n", ":-12\r\n");
-        check(|reply| reply.bulk(b"a\r\nb"), "$4\r\na\r\nb\r\n", "$4\r\na\r\nb\r\n");
+        check(
+            |reply| reply.bulk(b"a\r\nb"),
+            "$4\r\na\r\nb\r\n",
+            "$4\r\na\r\nb\r\n",
+        );
         check(Reply::null, "$-1\r\n", "_\r\n");
         check(Reply::null_array, "*-1\r\n", "_\r\n");
         check(|reply| reply.double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n");
-        check(|reply| reply.double(f64::NEG_INFINITY), "$4\r\n-inf\r\n", ",-inf\r\n");
+        check(
+            |reply| reply.double(f64::NEG_INFINITY),
+            "$4\r\n-inf\r\n",
+            ",-inf\r\n",
+        );
         check(|reply| reply.boolean(true), ":1\r\n", "#t\r\n");
         check(|reply| reply.array(12), "*12\r\n", "*12\r\n");
         check(|reply| reply.map(2), "*4\r\n", "%2\r\n");
         check(|reply| reply.set(2), "*2\r\n", "~2\r\n");
         check(|reply| reply.push(2), "*2\r\n", ">2\r\n");
-        check(|reply| reply.verbatim("hi"), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n");
+        check(
+            |reply| reply.verbatim("hi"),
+            "$2\r\nhi\r\n",
+            "=6\r\ntxt:hi\r\n",
+        );
     }
 
     #[test]
     fn an_error_is_one_line() {
-        check(|reply| reply.error(&Failure::other("ERR a\r\nb")), "-ERR a  b\r\n", "-ERR a  b\r\n");
+        check(
+            |reply| reply.error(&Failure::other("ERR a\r\nb")),
+            "-ERR a  b\r\n",
+            "-ERR a  b\r\n",
+        );
     }
 
     #[test]
@@ -270,8 +287,12 @@ mod tests {
             let mark = reply.mark();
             reply.integer(1);
             reply.integer(2);
-            reply.set_at(mark, 2);
+            reply.array_at(mark, 2);
         };
-        check(write, "+before\r\n*2\r\n:1\r\n:2\r\n", "+before\r\n~2\r\n:1\r\n:2\r\n");
+        check(
+            write,
+            "+before\r\n*2\r\n:1\r\n:2\r\n",
+            "+before\r\n*2\r\n:1\r\n:2\r\n",
+        );
     }
 }

@@ -79,7 +79,11 @@ impl Server {
     }
 
     pub(crate) fn reset_totals(&self) {
-        for total in [&self.connections_total, &self.rejected_total, &self.commands_total] {
+        for total in [
+            &self.connections_total,
+            &self.rejected_total,
+            &self.commands_total,
+        ] {
             total.store(0, Ordering::Relaxed);
         }
     }
@@ -140,14 +144,24 @@ fn admit<E: Engine>(
         debug!(%peer, %error, "a connection ended before it began");
         return;
     }
-    let local = stream.local_addr().map_or_else(|_| String::new(), |address| address.to_string());
+    let local = stream
+        .local_addr()
+        .map_or_else(|_| String::new(), |address| address.to_string());
     let stream = Arc::new(stream);
-    let client = server.clients.add(peer.to_string(), local, Some(Arc::clone(&stream)), wall_ms());
+    let client = server.clients.add(
+        peer.to_string(),
+        local,
+        Some(Arc::clone(&stream)),
+        wall_ms(),
+    );
     let (engine, server) = (Arc::clone(engine), Arc::clone(server));
     connections.spawn(async move {
         let id = client.id;
         // The guard also runs when the task is dropped or panics.
-        let _leave = Leave { server: &server, id };
+        let _leave = Leave {
+            server: &server,
+            id,
+        };
         if let Err(reason) = connection::drive(&stream, &*engine, &server, client).await {
             debug!(%peer, %reason, "closed a connection");
         }
@@ -175,16 +189,28 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 async fn drain(server: &Server, mut connections: JoinSet<()>) {
-    server.clients.all().iter().for_each(|client| client.stop_reading());
+    server
+        .clients
+        .all()
+        .iter()
+        .for_each(|client| client.stop_reading());
     let all_left = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(server.options.drain, all_left).await.is_err() {
-        warn!(clients = server.clients.len(), "closed connections that did not finish in time");
+    if tokio::time::timeout(server.options.drain, all_left)
+        .await
+        .is_err()
+    {
+        warn!(
+            clients = server.clients.len(),
+            "closed connections that did not finish in time"
+        );
     }
     connections.shutdown().await;
 }
 
 /// The system's wall clock in milliseconds since 1970.
 pub(crate) fn wall_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -86,7 +86,10 @@ impl Session {
     /// An error while commands are queued makes EXEC refuse them all.
     pub(crate) fn spoil(&mut self) {
         if let Some(queue) = &mut self.queue {
-            *queue = Queue { spoiled: true, ..Queue::default() };
+            *queue = Queue {
+                spoiled: true,
+                ..Queue::default()
+            };
         }
     }
 }
@@ -105,7 +108,12 @@ pub(crate) struct Queue {
 pub(crate) struct QueueFull;
 
 impl Queue {
-    pub(crate) fn push(&mut self, command: CommandId, args: &[&[u8]], bytes_max: usize) -> Result<(), QueueFull> {
+    pub(crate) fn push(
+        &mut self,
+        command: CommandId,
+        args: &[&[u8]],
+        bytes_max: usize,
+    ) -> Result<(), QueueFull> {
         let bytes: usize = args.iter().map(|argument| argument.len()).sum();
         if self.bytes.len() + bytes > bytes_max || self.commands.len() == QUEUE_COMMANDS_MAX {
             return Err(QueueFull);
@@ -144,10 +152,6 @@ impl Watched {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
         self.keys.iter().map(|(key, version)| (&**key, *version))
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
     }
 
     pub(crate) fn clear(&mut self) {

@@ -15,7 +15,10 @@ const TOLERATED: &[(&str, &str)] = &[
     ("auto-aof-rewrite-min-size", "67108864"),
     ("auto-aof-rewrite-percentage", "100"),
     ("busy-reply-threshold", "5000"),
-    ("client-output-buffer-limit", "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60"),
+    (
+        "client-output-buffer-limit",
+        "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
+    ),
     ("client-query-buffer-limit", "1073741824"),
     ("cluster-enabled", "no"),
     ("hash-max-listpack-entries", "512"),
@@ -90,16 +93,29 @@ impl Settings {
             ("proto-max-bulk-len", options.max_request_bytes.to_string()),
             // Remembering a password that nobody asks for would look like protection.
             ("requirepass", String::new()),
-            ("timeout", options.idle.map_or(0, |idle| idle.as_secs()).to_string()),
+            (
+                "timeout",
+                options.idle.map_or(0, |idle| idle.as_secs()).to_string(),
+            ),
         ];
-        let tolerated = TOLERATED.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        Settings { fixed: fixed.into_iter().collect(), tolerated: Mutex::new(tolerated) }
+        let tolerated = TOLERATED
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect();
+        Settings {
+            fixed: fixed.into_iter().collect(),
+            tolerated: Mutex::new(tolerated),
+        }
     }
 
     /// Every setting by name.
     pub(crate) fn all(&self) -> BTreeMap<String, String> {
         let owned = |(name, value): (&&'static str, &String)| ((*name).to_owned(), value.clone());
-        self.fixed.iter().map(owned).chain(self.lock().iter().map(owned)).collect()
+        self.fixed
+            .iter()
+            .map(owned)
+            .chain(self.lock().iter().map(owned))
+            .collect()
     }
 
     pub(crate) fn check(&self, name: &str, value: &str) -> Set {
@@ -107,7 +123,8 @@ impl Settings {
             Set::Fixed
         } else if value.len() > VALUE_BYTES_MAX {
             Set::TooLong
-        } else if self.fixed.contains_key(name) || TOLERATED.iter().any(|(known, _)| *known == name) {
+        } else if self.fixed.contains_key(name) || TOLERATED.iter().any(|(known, _)| *known == name)
+        {
             Set::Remembered
         } else {
             Set::Unknown
@@ -122,6 +139,8 @@ impl Settings {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
-        self.tolerated.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.tolerated
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

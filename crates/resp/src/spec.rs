@@ -96,7 +96,10 @@ impl Flags {
 
     /// Redis's names of the properties that Redis knows.
     pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
-        Flags::NAMES.into_iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, name)| name)
+        Flags::NAMES
+            .into_iter()
+            .filter(move |(flag, _)| self.has(*flag))
+            .map(|(_, name)| name)
     }
 }
 
@@ -105,9 +108,15 @@ impl Flags {
 pub(crate) enum Keys {
     None,
     /// From `first` to `last` (counted from the end if negative), every `step`-th.
-    Range { first: usize, last: isize, step: usize },
+    Range {
+        first: usize,
+        last: isize,
+        step: usize,
+    },
     /// As many as the argument at this place says, after it.
-    Counted { at: usize },
+    Counted {
+        at: usize,
+    },
 }
 
 /// The function behind a command.
@@ -147,12 +156,29 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
-    pub(crate) const fn new(family: Family, name: &'static str, arity: i32, run: Run, summary: &'static str) -> Spec {
-        Spec { name, arity, flags: Flags::NONE, keys: Keys::None, family, summary, run }
+    pub(crate) const fn new(
+        family: Family,
+        name: &'static str,
+        arity: i32,
+        run: Run,
+        summary: &'static str,
+    ) -> Spec {
+        Spec {
+            name,
+            arity,
+            flags: Flags::NONE,
+            keys: Keys::None,
+            family,
+            summary,
+            run,
+        }
     }
 
     const fn with(self, flag: Flags) -> Spec {
-        Spec { flags: Flags(self.flags.0 | flag.0), ..self }
+        Spec {
+            flags: Flags(self.flags.0 | flag.0),
+            ..self
+        }
     }
 
     pub(crate) const fn write(self) -> Spec {
@@ -193,17 +219,27 @@ impl Spec {
     }
 
     pub(crate) const fn keys(self, first: usize, last: isize, step: usize) -> Spec {
-        Spec { keys: Keys::Range { first, last, step }, ..self }
+        Spec {
+            keys: Keys::Range { first, last, step },
+            ..self
+        }
     }
 
     pub(crate) const fn counted_keys(self, at: usize) -> Spec {
-        Spec { keys: Keys::Counted { at }, ..self.with(Flags::MOVABLE_KEYS) }
+        Spec {
+            keys: Keys::Counted { at },
+            ..self.with(Flags::MOVABLE_KEYS)
+        }
     }
 
     /// Whether the command takes so many arguments, its name included.
     pub(crate) fn accepts(&self, arguments: usize) -> bool {
         let least = self.arity.unsigned_abs() as usize;
-        if self.arity >= 0 { arguments == least } else { arguments >= least }
+        if self.arity >= 0 {
+            arguments == least
+        } else {
+            arguments >= least
+        }
     }
 
     /// The keys among the arguments.
@@ -211,12 +247,28 @@ impl Spec {
         match self.keys {
             Keys::None => Vec::new(),
             Keys::Range { first, last, step } => {
-                let end = if last < 0 { args.len().saturating_add_signed(last + 1) } else { last as usize + 1 };
-                args[..end.min(args.len())].iter().skip(first).step_by(step).copied().collect()
+                let end = if last < 0 {
+                    args.len().saturating_add_signed(last + 1)
+                } else {
+                    last as usize + 1
+                };
+                args[..end.min(args.len())]
+                    .iter()
+                    .skip(first)
+                    .step_by(step)
+                    .copied()
+                    .collect()
             }
             Keys::Counted { at } => {
-                let count = args.get(at).and_then(|text| crate::number::parse_u64(text)).unwrap_or(0);
-                args.iter().skip(at + 1).take(usize::try_from(count).unwrap_or(0)).copied().collect()
+                let count = args
+                    .get(at)
+                    .and_then(|text| crate::number::parse_u64(text))
+                    .unwrap_or(0);
+                args.iter()
+                    .skip(at + 1)
+                    .take(usize::try_from(count).unwrap_or(0))
+                    .copied()
+                    .collect()
             }
         }
     }

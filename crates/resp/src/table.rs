@@ -38,7 +38,11 @@ pub(crate) fn find(name: &[u8]) -> Option<CommandId> {
         if number == EMPTY {
             return None;
         }
-        if COMMANDS[usize::from(number)].name.as_bytes().eq_ignore_ascii_case(name) {
+        if COMMANDS[usize::from(number)]
+            .name
+            .as_bytes()
+            .eq_ignore_ascii_case(name)
+        {
             return Some(CommandId(number));
         }
         slot = (slot + 1) % SLOTS;
@@ -62,7 +66,11 @@ const fn hash(name: &[u8]) -> usize {
         4..=7 => half(name, 0) | half(name, len - 4) << 32,
         _ => half(name, 0) | half(name, 4) << 32,
     };
-    let tail = if len > 8 { half(name, len - 4) << 24 } else { 0 };
+    let tail = if len > 8 {
+        half(name, len - 4) << 24
+    } else {
+        0
+    };
     let mixed = ((word & CASE) ^ (tail & CASE) ^ len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (mixed >> 40) as usize % SLOTS
 }
@@ -105,7 +113,10 @@ const fn build() -> [u16; SLOTS] {
         while table[slot] != EMPTY {
             slot = (slot + 1) % SLOTS;
             probes += 1;
-            assert!(probes <= PROBES_MAX, "too many names fall together: change the hash or the number of slots");
+            assert!(
+                probes <= PROBES_MAX,
+                "too many names fall together: change the hash or the number of slots"
+            );
         }
         table[slot] = number as u16;
         number += 1;
@@ -121,7 +132,10 @@ mod tests {
     fn each_name_is_found_in_any_case() {
         for spec in all() {
             for name in [spec.name.to_owned(), spec.name.to_uppercase()] {
-                assert_eq!(find(name.as_bytes()).expect("a known command").spec().name, spec.name);
+                assert_eq!(
+                    find(name.as_bytes()).expect("a known command").spec().name,
+                    spec.name
+                );
             }
         }
     }
@@ -129,7 +143,11 @@ mod tests {
     #[test]
     fn names_are_unique_and_in_lower_case() {
         let mut names: Vec<&str> = all().iter().map(|spec| spec.name).collect();
-        assert!(names.iter().all(|name| !name.bytes().any(|byte| byte.is_ascii_uppercase())));
+        assert!(
+            names
+                .iter()
+                .all(|name| !name.bytes().any(|byte| byte.is_ascii_uppercase()))
+        );
         names.sort_unstable();
         let count = names.len();
         names.dedup();
@@ -138,7 +156,16 @@ mod tests {
 
     #[test]
     fn other_names_are_not_found() {
-        for name in ["", "g", "gets", "foo", "GET ", "isles.", "hincrbyfloats", "\u{7}et"] {
+        for name in [
+            "",
+            "g",
+            "gets",
+            "foo",
+            "GET ",
+            "isles.",
+            "hincrbyfloats",
+            "\u{7}et",
+        ] {
             assert!(find(name.as_bytes()).is_none(), "{name:?}");
         }
     }

@@ -27,9 +27,14 @@ pub fn decode_token(token: &[u8]) -> Option<VectorClock> {
 fn encode_base64url(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0u32, |group, &byte| group << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
+        let group = chunk
+            .iter()
+            .fold(0u32, |group, &byte| group << 8 | u32::from(byte))
+            << (8 * (3 - chunk.len()));
         for sextet in 0..=chunk.len() {
-            text.push(char::from(ALPHABET[(group >> (18 - 6 * sextet)) as usize & 63]));
+            text.push(char::from(
+                ALPHABET[(group >> (18 - 6 * sextet)) as usize & 63],
+            ));
         }
     }
     text
@@ -67,9 +72,19 @@ mod tests {
 
     #[test]
     fn base64url_of_known_texts() {
-        for (bytes, text) in [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("\u{ff}", "w78")] {
+        for (bytes, text) in [
+            ("", ""),
+            ("f", "Zg"),
+            ("fo", "Zm8"),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg"),
+            ("\u{ff}", "w78"),
+        ] {
             assert_eq!(encode_base64url(bytes.as_bytes()), text);
-            assert_eq!(decode_base64url(text.as_bytes()).as_deref(), Some(bytes.as_bytes()));
+            assert_eq!(
+                decode_base64url(text.as_bytes()).as_deref(),
+                Some(bytes.as_bytes())
+            );
         }
     }
 

@@ -18,11 +18,15 @@ pub(crate) fn queue(
     reply: &mut Reply,
     surroundings: Surroundings<'_>,
 ) -> Outcome {
-    let Some(queue) = &mut session.queue else { return Ok(()) };
+    let Some(queue) = &mut session.queue else {
+        return Ok(());
+    };
     // After an error EXEC will refuse them all, so nothing is kept any more.
     if !queue.spoiled {
         let bytes_max = surroundings.server.options.max_entry_bytes;
-        queue.push(command, args, bytes_max).map_err(|_| too_large(surroundings))?;
+        queue
+            .push(command, args, bytes_max)
+            .map_err(|_| too_large(surroundings))?;
         session.client.details().queued = Some(queue.commands.len());
     }
     reply.simple("QUEUED");
@@ -41,7 +45,9 @@ pub(crate) fn flow(
         Flow::Multi => multi(session, reply),
         Flow::Exec => exec(replica, session, reply, surroundings),
         Flow::Discard => {
-            session.discard().ok_or_else(|| Failure::other("ERR DISCARD without MULTI"))?;
+            session
+                .discard()
+                .ok_or_else(|| Failure::other("ERR DISCARD without MULTI"))?;
             reply.ok();
             Ok(())
         }
@@ -79,19 +85,33 @@ fn watch(
         return Err(Failure::other("ERR WATCH inside MULTI is not allowed"));
     }
     for key in keys {
-        if !session.watched.add(key, replica.version(key, surroundings.wall_ms)) {
-            return Err(Failure::other(format!("ERR the watched keys exceed {WATCHED_BYTES_MAX} bytes")));
+        if !session
+            .watched
+            .add(key, replica.version(key, surroundings.wall_ms))
+        {
+            return Err(Failure::other(format!(
+                "ERR the watched keys exceed {WATCHED_BYTES_MAX} bytes"
+            )));
         }
     }
     reply.ok();
     Ok(())
 }
 
-fn exec(replica: &mut Replica, session: &mut Session, reply: &mut Reply, surroundings: Surroundings<'_>) -> Outcome {
+fn exec(
+    replica: &mut Replica,
+    session: &mut Session,
+    reply: &mut Reply,
+    surroundings: Surroundings<'_>,
+) -> Outcome {
     let changed = is_changed(replica, session, surroundings.wall_ms);
-    let queue = session.discard().ok_or_else(|| Failure::other("ERR EXEC without MULTI"))?;
+    let queue = session
+        .discard()
+        .ok_or_else(|| Failure::other("ERR EXEC without MULTI"))?;
     if queue.spoiled {
-        return Err(Failure::other("EXECABORT Transaction discarded because of previous errors."));
+        return Err(Failure::other(
+            "EXECABORT Transaction discarded because of previous errors.",
+        ));
     }
     if changed {
         session.depend_on(replica.position());
@@ -102,7 +122,10 @@ fn exec(replica: &mut Replica, session: &mut Session, reply: &mut Reply, surroun
 }
 
 fn is_changed(replica: &mut Replica, session: &Session, wall_ms: u64) -> bool {
-    session.watched.iter().any(|(key, version)| replica.version(key, wall_ms) != version)
+    session
+        .watched
+        .iter()
+        .any(|(key, version)| replica.version(key, wall_ms) != version)
 }
 
 fn run(
@@ -116,13 +139,19 @@ fn run(
     let mut txn = replica.txn(surroundings.wall_ms, Scope::Many);
     let mut args = Arguments::new();
     for (index, command) in queue.commands.iter().enumerate() {
-        let Run::Data(run) = command.spec().run else { continue };
+        let Run::Data(run) = command.spec().run else {
+            continue;
+        };
         args.clear();
         args.extend(queue.batch.arguments(index, &queue.bytes));
         let start = reply.len();
-        if let Err(failure) =
-            run(&mut Call { txn: &mut txn, args: &args, reply: &mut *reply, session: &mut *session, surroundings })
-        {
+        if let Err(failure) = run(&mut Call {
+            txn: &mut txn,
+            args: &args,
+            reply: &mut *reply,
+            session: &mut *session,
+            surroundings,
+        }) {
             reply.truncate(start);
             reply.error(&failure);
         }

@@ -31,10 +31,13 @@ pub(super) fn client(call: &mut Call<'_, '_>) -> Outcome {
     let known = |word| is(subcommand, word);
     match *rest {
         [] if known("ID") => call.reply.integer(signed(own.id)),
-        [] if known("INFO") => call.reply.verbatim(&(own.line(call.surroundings.wall_ms) + "\n")),
+        [] if known("INFO") => call
+            .reply
+            .verbatim(&(own.line(call.surroundings.wall_ms) + "\n")),
         [] if known("GETNAME") => {
             let name = own.details().name.clone();
-            call.reply.bulk_or_null(Some(name.as_slice()).filter(|name| !name.is_empty()));
+            call.reply
+                .bulk_or_null(Some(name.as_slice()).filter(|name| !name.is_empty()));
         }
         [] if known("GETREDIR") => call.reply.integer(-1),
         [] if known("HELP") => help(call, "CLIENT", HELP),
@@ -58,7 +61,9 @@ pub(super) fn client(call: &mut Call<'_, '_>) -> Outcome {
         [id] if known("UNBLOCK") => unblock(call, id)?,
         [id, reason] if known("UNBLOCK") => {
             if !is(reason, "TIMEOUT") && !is(reason, "ERROR") {
-                return Err(Failure::other("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
+                return Err(Failure::other(
+                    "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
+                ));
             }
             unblock(call, id)?;
         }
@@ -70,7 +75,11 @@ pub(super) fn client(call: &mut Call<'_, '_>) -> Outcome {
 /// A subcommand that exists got the wrong number of arguments, or there is none of this name.
 fn misused(subcommand: &[u8]) -> Failure {
     let name = preview(subcommand);
-    let exists = |line: &&str| line.split(' ').next().is_some_and(|word| word.eq_ignore_ascii_case(&name));
+    let exists = |line: &&str| {
+        line.split(' ')
+            .next()
+            .is_some_and(|word| word.eq_ignore_ascii_case(&name))
+    };
     if HELP.iter().any(exists) {
         Failure::arity(&format!("client|{name}"))
     } else {
@@ -117,7 +126,10 @@ fn set_info(call: &mut Call<'_, '_>, attribute: &[u8], value: &[u8]) -> Outcome 
     } else if is(attribute, "LIB-VER") {
         (&mut details.library_version, "lib-ver")
     } else {
-        return Err(Failure::other(format!("ERR Unrecognized option '{}'", preview(attribute))));
+        return Err(Failure::other(format!(
+            "ERR Unrecognized option '{}'",
+            preview(attribute)
+        )));
     };
     check_name(value, what)?;
     value.clone_into(slot);
@@ -144,7 +156,8 @@ fn list(call: &mut Call<'_, '_>, options: &[&[u8]]) -> Outcome {
             }
         }
         [word, _, ..] if is(word, "ID") => {
-            let ids: Result<Vec<u64>, Failure> = options[1..].iter().map(|id| client_id(id)).collect();
+            let ids: Result<Vec<u64>, Failure> =
+                options[1..].iter().map(|id| client_id(id)).collect();
             ids?.into_iter().filter_map(|id| clients.get(id)).collect()
         }
         _ => return Err(Failure::Syntax),
@@ -163,14 +176,23 @@ fn is_normal(kind: &[u8]) -> Result<bool, Failure> {
     if is(kind, "NORMAL") {
         return Ok(true);
     }
-    if ["MASTER", "REPLICA", "SLAVE", "PUBSUB"].iter().any(|known| is(kind, known)) {
+    if ["MASTER", "REPLICA", "SLAVE", "PUBSUB"]
+        .iter()
+        .any(|known| is(kind, known))
+    {
         return Ok(false);
     }
-    Err(Failure::other(format!("ERR Unknown client type '{}'", preview(kind))))
+    Err(Failure::other(format!(
+        "ERR Unknown client type '{}'",
+        preview(kind)
+    )))
 }
 
 fn client_id(text: &[u8]) -> Result<u64, Failure> {
-    let id = integer(text).ok().and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0);
+    let id = integer(text)
+        .ok()
+        .and_then(|id| u64::try_from(id).ok())
+        .filter(|id| *id > 0);
     id.ok_or_else(|| Failure::other("ERR Invalid client ID"))
 }
 
@@ -189,10 +211,16 @@ impl Targets {
     fn parse(options: &[&[u8]]) -> Result<Targets, Failure> {
         let mut targets = Targets::default();
         for option in options.chunks(2) {
-            let [word, value] = *option else { return Err(Failure::Syntax) };
+            let [word, value] = *option else {
+                return Err(Failure::Syntax);
+            };
             if is(word, "ID") {
-                let id = integer(value).ok().and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0);
-                let id = id.ok_or_else(|| Failure::other("ERR client-id should be greater than 0"))?;
+                let id = integer(value)
+                    .ok()
+                    .and_then(|id| u64::try_from(id).ok())
+                    .filter(|id| *id > 0);
+                let id =
+                    id.ok_or_else(|| Failure::other("ERR client-id should be greater than 0"))?;
                 targets.id = Some(id);
             } else if is(word, "ADDR") {
                 targets.address = Some(preview(value));
@@ -220,15 +248,25 @@ impl Targets {
     fn include(&self, client: &Client) -> bool {
         !self.nobody
             && self.id.is_none_or(|id| client.id == id)
-            && self.address.as_ref().is_none_or(|address| client.address == *address)
-            && self.local.as_ref().is_none_or(|local| client.local == *local)
+            && self
+                .address
+                .as_ref()
+                .is_none_or(|address| client.address == *address)
+            && self
+                .local
+                .as_ref()
+                .is_none_or(|local| client.local == *local)
             && self.user.as_ref().is_none_or(|user| user == b"default")
     }
 }
 
 fn kill(call: &mut Call<'_, '_>, options: &[&[u8]]) -> Outcome {
     if let [address] = *options {
-        let targets = Targets { address: Some(preview(address)), own_too: true, ..Targets::default() };
+        let targets = Targets {
+            address: Some(preview(address)),
+            own_too: true,
+            ..Targets::default()
+        };
         if kill_all(call, &targets) == 0 {
             return Err(Failure::other("ERR No such client"));
         }

@@ -79,7 +79,11 @@ fn docs(call: &mut Call<'_, '_>, names: &[&[u8]]) {
     let specs: Vec<&Spec> = if names.is_empty() {
         table::all().to_vec()
     } else {
-        names.iter().filter_map(|name| table::find(name)).map(table::CommandId::spec).collect()
+        names
+            .iter()
+            .filter_map(|name| table::find(name))
+            .map(table::CommandId::spec)
+            .collect()
     };
     call.reply.map(specs.len());
     for spec in specs {
@@ -100,9 +104,10 @@ fn list(call: &mut Call<'_, '_>, options: &[&[u8]]) -> Outcome {
             .map(|spec| spec.name)
             .filter(|name| glob::matches(value, name.as_bytes(), Case::Ignored))
             .collect(),
-        [by, category, value] if is(by, "FILTERBY") && is(category, "ACLCAT") => {
-            all.filter(|spec| is(value, spec.family.group())).map(|spec| spec.name).collect()
-        }
+        [by, category, value] if is(by, "FILTERBY") && is(category, "ACLCAT") => all
+            .filter(|spec| is(value, spec.family.group()))
+            .map(|spec| spec.name)
+            .collect(),
         [by, module, _] if is(by, "FILTERBY") && is(module, "MODULE") => Vec::new(),
         _ => return Err(Failure::Syntax),
     };
@@ -112,10 +117,13 @@ fn list(call: &mut Call<'_, '_>, options: &[&[u8]]) -> Outcome {
 }
 
 fn get_keys(call: &mut Call<'_, '_>, full: &[&[u8]]) -> Outcome {
-    let command = table::find(full[0]).ok_or_else(|| Failure::other("ERR Invalid command specified"))?;
+    let command =
+        table::find(full[0]).ok_or_else(|| Failure::other("ERR Invalid command specified"))?;
     let spec = command.spec();
     if !spec.accepts(full.len()) {
-        return Err(Failure::other("ERR Invalid number of arguments specified for command"));
+        return Err(Failure::other(
+            "ERR Invalid number of arguments specified for command",
+        ));
     }
     let keys = spec.keys_of(full);
     if keys.is_empty() {

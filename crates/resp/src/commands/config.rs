@@ -18,14 +18,26 @@ pub(super) fn config(call: &mut Call<'_, '_>) -> Outcome {
             call.reply.ok();
         }
         [] if is(subcommand, "REWRITE") => {
-            return Err(Failure::other("ERR The server is running without a config file"));
+            return Err(Failure::other(
+                "ERR The server is running without a config file",
+            ));
         }
         [] if is(subcommand, "HELP") => {
-            let lines = ["GET <pattern> [<pattern> ...]", "SET <name> <value> [<name> <value> ...]", "RESETSTAT"];
+            let lines = [
+                "GET <pattern> [<pattern> ...]",
+                "SET <name> <value> [<name> <value> ...]",
+                "RESETSTAT",
+            ];
             help(call, "CONFIG", &lines);
         }
-        _ if ["GET", "SET", "RESETSTAT", "REWRITE"].iter().any(|known| is(subcommand, known)) => {
-            return Err(Failure::arity(&format!("config|{}", String::from_utf8_lossy(subcommand))));
+        _ if ["GET", "SET", "RESETSTAT", "REWRITE"]
+            .iter()
+            .any(|known| is(subcommand, known)) =>
+        {
+            return Err(Failure::arity(&format!(
+                "config|{}",
+                String::from_utf8_lossy(subcommand)
+            )));
         }
         _ => return Err(Failure::subcommand(subcommand, "CONFIG")),
     }
@@ -33,7 +45,11 @@ pub(super) fn config(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn get(call: &mut Call<'_, '_>, patterns: &[&[u8]]) {
-    let wanted = |name: &str| patterns.iter().any(|pattern| glob::matches(pattern, name.as_bytes(), Case::Ignored));
+    let wanted = |name: &str| {
+        patterns
+            .iter()
+            .any(|pattern| glob::matches(pattern, name.as_bytes(), Case::Ignored))
+    };
     // What the node says of itself is truer than a default.
     let mut settings: BTreeMap<String, String> = call.surroundings.server.settings.all();
     settings.extend(call.surroundings.host.config());
@@ -48,8 +64,10 @@ fn get(call: &mut Call<'_, '_>, patterns: &[&[u8]]) {
 /// Sets all or nothing: what can be refused is checked before anything is set.
 fn set(call: &mut Call<'_, '_>, pairs: &[&[u8]]) -> Outcome {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let pairs: Vec<(String, String)> =
-        pairs.chunks_exact(2).map(|pair| (text(pair[0]).to_ascii_lowercase(), text(pair[1]))).collect();
+    let pairs: Vec<(String, String)> = pairs
+        .chunks_exact(2)
+        .map(|pair| (text(pair[0]).to_ascii_lowercase(), text(pair[1])))
+        .collect();
     let settings = &call.surroundings.server.settings;
     let mut remembered = Vec::new();
     for (name, value) in &pairs {
@@ -60,28 +78,37 @@ fn set(call: &mut Call<'_, '_>, pairs: &[&[u8]]) -> Outcome {
             Set::Unknown => set_on_node(call, name, value)?,
         }
     }
-    remembered.into_iter().for_each(|(name, value)| settings.set(name, value));
+    remembered
+        .into_iter()
+        .for_each(|(name, value)| settings.set(name, value));
     call.reply.ok();
     Ok(())
 }
 
 fn set_on_node(call: &Call<'_, '_>, name: &str, value: &str) -> Outcome {
-    call.surroundings.host.set_config(name, value).map_err(|error| match error {
-        ConfigError::Unknown(name) => {
-            Failure::other(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'"))
-        }
-        ConfigError::Refused(reason) => refused(name, &reason),
-    })
+    call.surroundings
+        .host
+        .set_config(name, value)
+        .map_err(|error| match error {
+            ConfigError::Unknown(name) => Failure::other(format!(
+                "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
+            )),
+            ConfigError::Refused(reason) => refused(name, &reason),
+        })
 }
 
 fn refused(name: &str, reason: &str) -> Failure {
-    Failure::other(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}"))
+    Failure::other(format!(
+        "ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}"
+    ))
 }
 
 /// The list of a command's subcommands.
 pub(super) fn help(call: &mut Call<'_, '_>, command: &str, lines: &[&str]) {
     call.reply.array(lines.len() + 2);
-    call.reply.simple(&format!("{command} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+    call.reply.simple(&format!(
+        "{command} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
+    ));
     lines.iter().for_each(|line| call.reply.simple(line));
     call.reply.simple("HELP");
 }

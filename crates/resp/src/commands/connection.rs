@@ -9,17 +9,50 @@ use crate::spec::{Family, Flow, Run, Spec};
 
 pub(super) const COMMANDS: &[Spec] = &[
     connection("auth", -2, auth, "Authenticates the connection."),
-    connection("client", -2, client, "Inspects and changes client connections."),
+    connection(
+        "client",
+        -2,
+        client,
+        "Inspects and changes client connections.",
+    ),
     connection("echo", 2, echo, "Returns the given string."),
     connection("hello", -1, hello, "Handshakes with the server."),
-    connection("ping", -1, ping, "Returns the server's liveliness response."),
+    connection(
+        "ping",
+        -1,
+        ping,
+        "Returns the server's liveliness response.",
+    ),
     connection("select", 2, select, "Changes the selected database."),
-    Spec::new(Family::Connection, "quit", -1, Run::Flow(Flow::Quit), "Closes the connection.").loading().fast(),
-    Spec::new(Family::Connection, "reset", 1, Run::Flow(Flow::Reset), "Resets the connection.").loading().fast(),
+    Spec::new(
+        Family::Connection,
+        "quit",
+        -1,
+        Run::Flow(Flow::Quit),
+        "Closes the connection.",
+    )
+    .loading()
+    .fast(),
+    Spec::new(
+        Family::Connection,
+        "reset",
+        1,
+        Run::Flow(Flow::Reset),
+        "Resets the connection.",
+    )
+    .loading()
+    .fast(),
 ];
 
-const fn connection(name: &'static str, arity: i32, run: fn(&mut Call<'_, '_>) -> Outcome, summary: &'static str) -> Spec {
-    Spec::new(Family::Connection, name, arity, Run::Data(run), summary).loading().fast()
+const fn connection(
+    name: &'static str,
+    arity: i32,
+    run: fn(&mut Call<'_, '_>) -> Outcome,
+    summary: &'static str,
+) -> Spec {
+    Spec::new(Family::Connection, name, arity, Run::Data(run), summary)
+        .loading()
+        .fast()
 }
 
 /// The version of Redis whose answers these are, for clients that ask.
@@ -76,7 +109,9 @@ fn hello(call: &mut Call<'_, '_>) -> Outcome {
             Some(3) => Protocol::Resp3,
             Some(_) => return Err(Failure::other("NOPROTO unsupported protocol version")),
             None => {
-                return Err(Failure::other("ERR Protocol version is not an integer or out of range"));
+                return Err(Failure::other(
+                    "ERR Protocol version is not an integer or out of range",
+                ));
             }
         },
     };
@@ -104,7 +139,9 @@ fn hello_options<'c>(words: &[&'c [u8]]) -> Result<Option<&'c [u8]>, Failure> {
             }
             _ => {
                 let text = crate::error::preview(word);
-                return Err(Failure::other(format!("ERR Syntax error in HELLO option '{text}'")));
+                return Err(Failure::other(format!(
+                    "ERR Syntax error in HELLO option '{text}'"
+                )));
             }
         };
     }
@@ -116,7 +153,9 @@ pub(super) fn check_name(name: &[u8], what: &str) -> Outcome {
     if name.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
         Ok(())
     } else {
-        Err(Failure::other(format!("ERR {what} cannot contain spaces, newlines or special characters.")))
+        Err(Failure::other(format!(
+            "ERR {what} cannot contain spaces, newlines or special characters."
+        )))
     }
 }
 

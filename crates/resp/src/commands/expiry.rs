@@ -42,7 +42,10 @@ impl Conditions {
             } else if is(word, "LT") {
                 &mut conditions.earlier
             } else {
-                return Err(Failure::other(format!("ERR Unsupported option {}", preview(word))));
+                return Err(Failure::other(format!(
+                    "ERR Unsupported option {}",
+                    preview(word)
+                )));
             };
             *condition = true;
         }
@@ -55,7 +58,9 @@ impl Conditions {
             return Err(Failure::other(text));
         }
         if self.later && self.earlier {
-            return Err(Failure::other("ERR GT and LT options at the same time are not compatible"));
+            return Err(Failure::other(
+                "ERR GT and LT options at the same time are not compatible",
+            ));
         }
         Ok(self)
     }
@@ -124,10 +129,11 @@ const NO_DEADLINE: i64 = -1;
 const NO_KEY: i64 = -2;
 
 fn answer_time(call: &mut Call<'_, '_>, show: impl Fn(u64) -> u64) -> Outcome {
-    call.reply.integer(match call.txn.deadline_ms(call.args[1]) {
-        None => NO_KEY,
-        Some(None) => NO_DEADLINE,
-        Some(Some(at_ms)) => i64::try_from(show(at_ms)).unwrap_or(i64::MAX),
-    });
+    call.reply
+        .integer(match call.txn.deadline_ms(call.args[1]) {
+            None => NO_KEY,
+            Some(None) => NO_DEADLINE,
+            Some(Some(at_ms)) => i64::try_from(show(at_ms)).unwrap_or(i64::MAX),
+        });
     Ok(())
 }

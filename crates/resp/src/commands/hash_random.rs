@@ -20,7 +20,8 @@ pub(super) fn hrandfield(call: &mut Call<'_, '_>) -> Outcome {
     let (count, show) = match *call.args {
         [_, key] => {
             let pair = call.txn.hash_random(key, call.session.random.next())?;
-            call.reply.bulk_or_null(pair.as_ref().map(|(field, _)| field.as_slice()));
+            call.reply
+                .bulk_or_null(pair.as_ref().map(|(field, _)| field.as_slice()));
             return Ok(());
         }
         [_, _, count] => (count_in_range(count)?, Show::Fields),
@@ -30,7 +31,11 @@ pub(super) fn hrandfield(call: &mut Call<'_, '_>) -> Outcome {
     if show == Show::Pairs && count.unsigned_abs() > i64::MAX as u64 / 2 {
         return Err(Failure::OutOfRange);
     }
-    if count < 0 { repeated(call, count, show) } else { distinct(call, count, show) }
+    if count < 0 {
+        repeated(call, count, show)
+    } else {
+        distinct(call, count, show)
+    }
 }
 
 fn distinct(call: &mut Call<'_, '_>, count: i64, show: Show) -> Outcome {
@@ -68,7 +73,11 @@ fn is_flat(reply: &Reply, show: Show) -> bool {
 }
 
 fn elements(reply: &Reply, pairs: usize, show: Show) -> usize {
-    if is_flat(reply, show) { pairs * 2 } else { pairs }
+    if is_flat(reply, show) {
+        pairs * 2
+    } else {
+        pairs
+    }
 }
 
 fn write(reply: &mut Reply, (field, value): &Pair, show: Show) {

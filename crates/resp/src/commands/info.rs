@@ -25,7 +25,12 @@ const SECTIONS: &[(&str, Section)] = &[
 pub(super) fn info(call: &mut Call<'_, '_>) -> Outcome {
     let node = call.surroundings.host.info();
     let asked = &call.args[1..];
-    let everything = asked.is_empty() || asked.iter().any(|name| ["all", "default", "everything"].iter().any(|all| is(name, all)));
+    let everything = asked.is_empty()
+        || asked.iter().any(|name| {
+            ["all", "default", "everything"]
+                .iter()
+                .any(|all| is(name, all))
+        });
     let mut text = String::with_capacity(2048);
     for (name, write) in SECTIONS {
         if !everything && !asked.iter().any(|section| is(section, name)) {
@@ -35,7 +40,9 @@ pub(super) fn info(call: &mut Call<'_, '_>) -> Outcome {
             text.push_str("\r\n");
         }
         let title = name[..1].to_ascii_uppercase() + &name[1..];
-        writeln!(text, "# {title}\r").and_then(|()| write(&mut text, call, &node)).expect("writing to a string cannot fail");
+        writeln!(text, "# {title}\r")
+            .and_then(|()| write(&mut text, call, &node))
+            .expect("writing to a string cannot fail");
     }
     call.reply.verbatim(&text);
     Ok(())

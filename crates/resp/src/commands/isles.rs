@@ -14,20 +14,71 @@ use crate::spec::{Family, Run, Spec};
 use crate::token::{decode_token, encode_token};
 
 pub(super) const COMMANDS: &[Spec] = &[
-    inspect("isles.conflicts", -1, conflicts, "Lists the newest conflicts.").read().long(),
-    inspect("isles.digest", 1, digest, "Returns what is applied and the digest of the content.").read(),
-    data("isles.keyspace", -2, keyspace, "Defines and shows the strategies of key prefixes.").write(),
-    data("isles.set", -3, set, "Sets a string in the context of an earlier read.").write().key(),
-    data("isles.siblings", 2, siblings, "Returns all concurrent values of a string, and their context.").read().key(),
-    inspect("isles.status", 1, status, "Returns how this node and its peers are.").read(),
+    inspect(
+        "isles.conflicts",
+        -1,
+        conflicts,
+        "Lists the newest conflicts.",
+    )
+    .read()
+    .long(),
+    inspect(
+        "isles.digest",
+        1,
+        digest,
+        "Returns what is applied and the digest of the content.",
+    )
+    .read(),
+    data(
+        "isles.keyspace",
+        -2,
+        keyspace,
+        "Defines and shows the strategies of key prefixes.",
+    )
+    .write(),
+    data(
+        "isles.set",
+        -3,
+        set,
+        "Sets a string in the context of an earlier read.",
+    )
+    .write()
+    .key(),
+    data(
+        "isles.siblings",
+        2,
+        siblings,
+        "Returns all concurrent values of a string, and their context.",
+    )
+    .read()
+    .key(),
+    inspect(
+        "isles.status",
+        1,
+        status,
+        "Returns how this node and its peers are.",
+    )
+    .read(),
 ];
 
-const fn data(name: &'static str, arity: i32, run: fn(&mut Call<'_, '_>) -> Outcome, summary: &'static str) -> Spec {
+const fn data(
+    name: &'static str,
+    arity: i32,
+    run: fn(&mut Call<'_, '_>) -> Outcome,
+    summary: &'static str,
+) -> Spec {
     Spec::new(Family::Isles, name, arity, Run::Data(run), summary)
 }
 
-const fn inspect(name: &'static str, arity: i32, run: fn(&mut Inspection<'_>) -> Outcome, summary: &'static str) -> Spec {
-    Spec::new(Family::Isles, name, arity, Run::Inspect(run), summary).no_multi().loading()
+const fn inspect(
+    name: &'static str,
+    arity: i32,
+    run: fn(&mut Inspection<'_>) -> Outcome,
+    summary: &'static str,
+) -> Spec {
+    Spec::new(Family::Isles, name, arity, Run::Inspect(run), summary)
+        .no_multi()
+        .loading()
 }
 
 fn siblings(call: &mut Call<'_, '_>) -> Outcome {
@@ -66,16 +117,20 @@ fn write_stamp(reply: &mut Reply, stamp: Stamp) {
 }
 
 fn set(call: &mut Call<'_, '_>) -> Outcome {
-    let [_, key, value, word, token] = *call.args else { return Err(Failure::Syntax) };
+    let [_, key, value, word, token] = *call.args else {
+        return Err(Failure::Syntax);
+    };
     if !is(word, "CONTEXT") {
         return Err(Failure::Syntax);
     }
     let context = decode_token(token).ok_or_else(|| Failure::other("ERR invalid context token"))?;
-    call.txn.set_string_in_context(key, value, &context).map_err(|error| match error {
-        ContextError::WrongType => Failure::WrongType,
-        ContextError::Ahead => Failure::other(format!("TRYAGAIN {error}")),
-        other => Failure::other(format!("ERR {other}")),
-    })?;
+    call.txn
+        .set_string_in_context(key, value, &context)
+        .map_err(|error| match error {
+            ContextError::WrongType => Failure::WrongType,
+            ContextError::Ahead => Failure::other(format!("TRYAGAIN {error}")),
+            other => Failure::other(format!("ERR {other}")),
+        })?;
     call.reply.ok();
     Ok(())
 }
@@ -90,17 +145,29 @@ fn keyspace(call: &mut Call<'_, '_>) -> Outcome {
         [] if is(subcommand, "LIST") => {
             let keyspaces = call.txn.keyspaces();
             call.reply.array(keyspaces.len());
-            keyspaces.iter().for_each(|(prefix, strategy)| write_keyspace(call.reply, prefix, *strategy));
+            keyspaces
+                .iter()
+                .for_each(|(prefix, strategy)| write_keyspace(call.reply, prefix, *strategy));
         }
         [key] if is(subcommand, "GET") => {
             let (prefix, strategy) = call.txn.keyspace_of(key);
             write_keyspace(call.reply, &prefix, strategy);
         }
         [] if is(subcommand, "HELP") => {
-            help(call, "ISLES.KEYSPACE", &["GET <key>", "LIST", "SET <prefix> <strategy>"]);
+            help(
+                call,
+                "ISLES.KEYSPACE",
+                &["GET <key>", "LIST", "SET <prefix> <strategy>"],
+            );
         }
-        _ if ["SET", "LIST", "GET"].iter().any(|known| is(subcommand, known)) => {
-            return Err(Failure::arity(&format!("isles.keyspace|{}", preview(subcommand))));
+        _ if ["SET", "LIST", "GET"]
+            .iter()
+            .any(|known| is(subcommand, known)) =>
+        {
+            return Err(Failure::arity(&format!(
+                "isles.keyspace|{}",
+                preview(subcommand)
+            )));
         }
         _ => return Err(Failure::subcommand(subcommand, "ISLES.KEYSPACE")),
     }
@@ -108,10 +175,19 @@ fn keyspace(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn strategy(name: &[u8]) -> Result<Strategy, Failure> {
-    let parsed = std::str::from_utf8(name).ok().and_then(|name| name.to_ascii_lowercase().parse().ok());
+    let parsed = std::str::from_utf8(name)
+        .ok()
+        .and_then(|name| name.to_ascii_lowercase().parse().ok());
     parsed.ok_or_else(|| {
-        let known: Vec<&str> = Strategy::ALL.iter().map(|strategy| strategy.name()).collect();
-        Failure::other(format!("ERR unknown strategy '{}', expected one of: {}", preview(name), known.join(", ")))
+        let known: Vec<&str> = Strategy::ALL
+            .iter()
+            .map(|strategy| strategy.name())
+            .collect();
+        Failure::other(format!(
+            "ERR unknown strategy '{}', expected one of: {}",
+            preview(name),
+            known.join(", ")
+        ))
     })
 }
 
@@ -134,7 +210,9 @@ fn conflicts(inspection: &mut Inspection<'_>) -> Outcome {
     for option in inspection.args[1..].chunks(2) {
         match *option {
             [word, number] if is(word, "COUNT") => {
-                count = usize::try_from(integer(number)?).map_err(|_| Failure::NotPositive)?.min(CONFLICTS_MAX);
+                count = usize::try_from(integer(number)?)
+                    .map_err(|_| Failure::NotPositive)?
+                    .min(CONFLICTS_MAX);
             }
             [word, glob] if is(word, "KEY") => pattern = glob,
             _ => return Err(Failure::Syntax),
@@ -142,7 +220,9 @@ fn conflicts(inspection: &mut Inspection<'_>) -> Outcome {
     }
     let mark = inspection.reply.mark();
     let records = inspection.replica.conflicts().iter().rev();
-    let shown = records.filter(|record| glob::matches(pattern, &record.key, Case::Sensitive)).take(count);
+    let shown = records
+        .filter(|record| glob::matches(pattern, &record.key, Case::Sensitive))
+        .take(count);
     let mut written = 0;
     for record in shown {
         write_conflict(inspection.reply, record);
@@ -240,7 +320,11 @@ fn status(inspection: &mut Inspection<'_>) -> Outcome {
 
 fn write_peer(reply: &mut Reply, peer: &PeerInfo) {
     reply.map(7);
-    for (name, value) in [("node", &peer.node), ("region", &peer.region), ("address", &peer.address)] {
+    for (name, value) in [
+        ("node", &peer.node),
+        ("region", &peer.region),
+        ("address", &peer.address),
+    ] {
         reply.text(name);
         reply.text(value);
     }

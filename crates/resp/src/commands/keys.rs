@@ -2,7 +2,9 @@
 
 use isles_replica::{Txn, ValueType};
 
-use super::expiry::{expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl};
+use super::expiry::{
+    expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl,
+};
 use super::object::{memory, object};
 use super::scan::{keys, scan};
 use crate::call::{Call, integer, is};
@@ -10,59 +12,218 @@ use crate::error::{Failure, Outcome};
 use crate::spec::{Family, Run, Spec};
 
 pub(super) const COMMANDS: &[Spec] = &[
-    key("copy", -3, copy, "Copies the value of a key to a new key.").write().many().keys(1, 2, 1),
-    key("dbsize", 1, dbsize, "Returns the number of keys in the database.").read().fast(),
-    key("del", -2, del, "Deletes one or more keys.").write().many().keys(1, -1, 1),
-    key("exists", -2, exists, "Determines whether one or more keys exist.").read().fast().keys(1, -1, 1),
-    key("expire", -3, expire, "Sets the expiration time of a key in seconds.").write().fast().key(),
-    key("expireat", -3, expireat, "Sets the expiration time of a key to a Unix timestamp.").write().fast().key(),
-    key("expiretime", 2, expiretime, "Returns the expiration time of a key as a Unix timestamp.").read().fast().key(),
-    key("keys", 2, keys, "Returns all key names that match a pattern.").read().long(),
-    key("memory", -2, memory, "Estimates the memory usage of a key."),
-    key("object", -2, object, "Inspects the representation of a value.").keys(2, 2, 1),
-    key("persist", 2, persist, "Removes the expiration time of a key.").write().fast().key(),
-    key("pexpire", -3, pexpire, "Sets the expiration time of a key in milliseconds.").write().fast().key(),
-    key("pexpireat", -3, pexpireat, "Sets the expiration time of a key to a Unix milliseconds timestamp.")
-        .write()
-        .fast()
-        .key(),
-    key("pexpiretime", 2, pexpiretime, "Returns the expiration time of a key as a Unix milliseconds timestamp.")
-        .read()
-        .fast()
-        .key(),
-    key("pttl", 2, pttl, "Returns the expiration time in milliseconds of a key.").read().fast().key(),
-    key("randomkey", 1, randomkey, "Returns a random key name from the database.").read(),
-    key("rename", 3, rename, "Renames a key and overwrites the destination.").write().many().long().keys(1, 2, 1),
-    key("renamenx", 3, renamenx, "Renames a key only when the target key name doesn't exist.")
+    key("copy", -3, copy, "Copies the value of a key to a new key.")
         .write()
         .many()
-        .long()
         .keys(1, 2, 1),
-    key("scan", -2, scan, "Iterates over the key names in the database.").read().long(),
-    key("touch", -2, exists, "Returns the number of existing keys out of those specified.").read().fast().keys(1, -1, 1),
-    key("ttl", 2, ttl, "Returns the expiration time in seconds of a key.").read().fast().key(),
-    key("type", 2, kind, "Determines the type of value stored at a key.").read().fast().key(),
-    key("unlink", -2, del, "Deletes one or more keys.").write().fast().many().keys(1, -1, 1),
+    key(
+        "dbsize",
+        1,
+        dbsize,
+        "Returns the number of keys in the database.",
+    )
+    .read()
+    .fast(),
+    key("del", -2, del, "Deletes one or more keys.")
+        .write()
+        .many()
+        .keys(1, -1, 1),
+    key(
+        "exists",
+        -2,
+        exists,
+        "Determines whether one or more keys exist.",
+    )
+    .read()
+    .fast()
+    .keys(1, -1, 1),
+    key(
+        "expire",
+        -3,
+        expire,
+        "Sets the expiration time of a key in seconds.",
+    )
+    .write()
+    .fast()
+    .key(),
+    key(
+        "expireat",
+        -3,
+        expireat,
+        "Sets the expiration time of a key to a Unix timestamp.",
+    )
+    .write()
+    .fast()
+    .key(),
+    key(
+        "expiretime",
+        2,
+        expiretime,
+        "Returns the expiration time of a key as a Unix timestamp.",
+    )
+    .read()
+    .fast()
+    .key(),
+    key(
+        "keys",
+        2,
+        keys,
+        "Returns all key names that match a pattern.",
+    )
+    .read()
+    .long(),
+    key("memory", -2, memory, "Estimates the memory usage of a key."),
+    key(
+        "object",
+        -2,
+        object,
+        "Inspects the representation of a value.",
+    )
+    .keys(2, 2, 1),
+    key(
+        "persist",
+        2,
+        persist,
+        "Removes the expiration time of a key.",
+    )
+    .write()
+    .fast()
+    .key(),
+    key(
+        "pexpire",
+        -3,
+        pexpire,
+        "Sets the expiration time of a key in milliseconds.",
+    )
+    .write()
+    .fast()
+    .key(),
+    key(
+        "pexpireat",
+        -3,
+        pexpireat,
+        "Sets the expiration time of a key to a Unix milliseconds timestamp.",
+    )
+    .write()
+    .fast()
+    .key(),
+    key(
+        "pexpiretime",
+        2,
+        pexpiretime,
+        "Returns the expiration time of a key as a Unix milliseconds timestamp.",
+    )
+    .read()
+    .fast()
+    .key(),
+    key(
+        "pttl",
+        2,
+        pttl,
+        "Returns the expiration time in milliseconds of a key.",
+    )
+    .read()
+    .fast()
+    .key(),
+    key(
+        "randomkey",
+        1,
+        randomkey,
+        "Returns a random key name from the database.",
+    )
+    .read(),
+    key(
+        "rename",
+        3,
+        rename,
+        "Renames a key and overwrites the destination.",
+    )
+    .write()
+    .many()
+    .long()
+    .keys(1, 2, 1),
+    key(
+        "renamenx",
+        3,
+        renamenx,
+        "Renames a key only when the target key name doesn't exist.",
+    )
+    .write()
+    .many()
+    .long()
+    .keys(1, 2, 1),
+    key(
+        "scan",
+        -2,
+        scan,
+        "Iterates over the key names in the database.",
+    )
+    .read()
+    .long(),
+    key(
+        "touch",
+        -2,
+        exists,
+        "Returns the number of existing keys out of those specified.",
+    )
+    .read()
+    .fast()
+    .keys(1, -1, 1),
+    key(
+        "ttl",
+        2,
+        ttl,
+        "Returns the expiration time in seconds of a key.",
+    )
+    .read()
+    .fast()
+    .key(),
+    key(
+        "type",
+        2,
+        kind,
+        "Determines the type of value stored at a key.",
+    )
+    .read()
+    .fast()
+    .key(),
+    key("unlink", -2, del, "Deletes one or more keys.")
+        .write()
+        .fast()
+        .many()
+        .keys(1, -1, 1),
 ];
 
-const fn key(name: &'static str, arity: i32, run: fn(&mut Call<'_, '_>) -> Outcome, summary: &'static str) -> Spec {
+const fn key(
+    name: &'static str,
+    arity: i32,
+    run: fn(&mut Call<'_, '_>) -> Outcome,
+    summary: &'static str,
+) -> Spec {
     Spec::new(Family::Keys, name, arity, Run::Data(run), summary)
 }
 
 fn del(call: &mut Call<'_, '_>) -> Outcome {
-    let deleted = call.args[1..].iter().filter(|key| call.txn.delete(key)).count();
+    let deleted = call.args[1..]
+        .iter()
+        .filter(|key| call.txn.delete(key))
+        .count();
     call.reply.count(deleted);
     Ok(())
 }
 
 fn exists(call: &mut Call<'_, '_>) -> Outcome {
-    let found = call.args[1..].iter().filter(|key| call.txn.value_type(key).is_some()).count();
+    let found = call.args[1..]
+        .iter()
+        .filter(|key| call.txn.value_type(key).is_some())
+        .count();
     call.reply.count(found);
     Ok(())
 }
 
 fn kind(call: &mut Call<'_, '_>) -> Outcome {
-    call.reply.simple(call.txn.value_type(call.args[1]).map_or("none", type_name));
+    call.reply
+        .simple(call.txn.value_type(call.args[1]).map_or("none", type_name));
     Ok(())
 }
 
@@ -91,7 +252,9 @@ fn copy(call: &mut Call<'_, '_>) -> Outcome {
     let (from, to) = (call.args[1], call.args[2]);
     let replace = copy_options(call)?;
     if from == to {
-        return Err(Failure::other("ERR source and destination objects are the same"));
+        return Err(Failure::other(
+            "ERR source and destination objects are the same",
+        ));
     }
     let free = replace || call.txn.value_type(to).is_none();
     let copied = free && call.txn.copy(from, to);
@@ -116,8 +279,16 @@ fn copy_options(call: &Call<'_, '_>) -> Result<bool, Failure> {
 }
 
 fn check_database(index: &[u8], call: &Call<'_, '_>) -> Outcome {
-    let last = if call.surroundings.server.options.select_any { 15 } else { 0 };
-    if (0..=last).contains(&integer(index)?) { Ok(()) } else { Err(Failure::DatabaseIndex) }
+    let last = if call.surroundings.server.options.select_any {
+        15
+    } else {
+        0
+    };
+    if (0..=last).contains(&integer(index)?) {
+        Ok(())
+    } else {
+        Err(Failure::DatabaseIndex)
+    }
 }
 
 fn rename(call: &mut Call<'_, '_>) -> Outcome {

@@ -35,7 +35,9 @@ pub(super) fn lcs(call: &mut Call<'_, '_>) -> Outcome {
 fn read(call: &mut Call<'_, '_>, key: &[u8]) -> Result<Vec<u8>, Failure> {
     match call.txn.string(key) {
         Ok(value) => Ok(value.map(std::borrow::Cow::into_owned).unwrap_or_default()),
-        Err(_) => Err(Failure::other("ERR The specified keys must contain string values")),
+        Err(_) => Err(Failure::other(
+            "ERR The specified keys must contain string values",
+        )),
     }
 }
 
@@ -58,7 +60,9 @@ impl Options {
             }
         }
         if options.length && options.indexes {
-            return Err(Failure::other("ERR If you want both the length and indexes, please just use IDX."));
+            return Err(Failure::other(
+                "ERR If you want both the length and indexes, please just use IDX.",
+            ));
         }
         Ok(options)
     }
@@ -74,9 +78,15 @@ struct Table<'s> {
 impl<'s> Table<'s> {
     fn new(first: &'s [u8], second: &'s [u8]) -> Result<Table<'s>, Failure> {
         let width = second.len() + 1;
-        let cells = (first.len() + 1).checked_mul(width).filter(|cells| *cells <= CELLS_MAX);
+        let cells = (first.len() + 1)
+            .checked_mul(width)
+            .filter(|cells| *cells <= CELLS_MAX);
         let cells = cells.ok_or_else(|| Failure::other("ERR String too long for LCS"))?;
-        let mut table = Table { first, second, lengths: vec![0; cells] };
+        let mut table = Table {
+            first,
+            second,
+            lengths: vec![0; cells],
+        };
         for i in 1..=first.len() {
             for j in 1..width {
                 table.lengths[i * width + j] = if first[i - 1] == second[j - 1] {
@@ -124,9 +134,17 @@ fn write_matches(call: &mut Call<'_, '_>, table: &Table<'_>, options: &Options) 
     let mut runs: Vec<Run> = Vec::new();
     table.walk(|i, j| match runs.last_mut() {
         Some(run) if run.first == i + 1 && run.second == j + 1 => {
-            *run = Run { first: i, second: j, length: run.length + 1 };
+            *run = Run {
+                first: i,
+                second: j,
+                length: run.length + 1,
+            };
         }
-        _ => runs.push(Run { first: i, second: j, length: 1 }),
+        _ => runs.push(Run {
+            first: i,
+            second: j,
+            length: 1,
+        }),
     });
     runs.retain(|run| run.length >= options.length_min);
     let reply = &mut *call.reply;

@@ -19,7 +19,16 @@ const INTSET_ENTRIES_MAX: usize = 512;
 pub(super) fn object(call: &mut Call<'_, '_>) -> Outcome {
     let (subcommand, key) = (call.args[1], call.args.get(2).copied());
     if is(subcommand, "HELP") {
-        help(call, "OBJECT", &["ENCODING <key>", "FREQ <key>", "IDLETIME <key>", "REFCOUNT <key>"]);
+        help(
+            call,
+            "OBJECT",
+            &[
+                "ENCODING <key>",
+                "FREQ <key>",
+                "IDLETIME <key>",
+                "REFCOUNT <key>",
+            ],
+        );
         return Ok(());
     }
     let (3, Some(key)) = (call.args.len(), key) else {
@@ -48,7 +57,11 @@ pub(super) fn object(call: &mut Call<'_, '_>) -> Outcome {
     Ok(())
 }
 
-fn encoding(call: &mut Call<'_, '_>, key: &[u8], value_type: ValueType) -> Result<&'static str, Failure> {
+fn encoding(
+    call: &mut Call<'_, '_>,
+    key: &[u8],
+    value_type: ValueType,
+) -> Result<&'static str, Failure> {
     Ok(match value_type {
         ValueType::String => string_encoding(call.txn.string(key)?.as_deref().unwrap_or_default()),
         ValueType::Hash => hash_encoding(call, key)?,
@@ -72,7 +85,11 @@ fn hash_encoding(call: &mut Call<'_, '_>, key: &[u8]) -> Result<&'static str, Fa
     if small {
         call.txn.hash_each(key, &mut |field, value| {
             small = field.len().max(value.len()) <= LISTPACK_VALUE_BYTES_MAX;
-            if small { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if small {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         })?;
     }
     Ok(if small { "listpack" } else { "hashtable" })
@@ -83,7 +100,11 @@ fn set_encoding(call: &mut Call<'_, '_>, key: &[u8]) -> Result<&'static str, Fai
     if integers {
         call.txn.set_members(key, &mut |member| {
             integers = parse_i64(member).is_some();
-            if integers { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if integers {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         })?;
     }
     Ok(if integers { "intset" } else { "hashtable" })
@@ -101,7 +122,9 @@ pub(super) fn memory(call: &mut Call<'_, '_>) -> Outcome {
         }
         [_, _, _, _, ..] if is(subcommand, "USAGE") => return Err(Failure::Syntax),
         [_, _] if is(subcommand, "USAGE") => return Err(Failure::arity("memory|usage")),
-        [_, _] if is(subcommand, "HELP") => help(call, "MEMORY", &["USAGE <key> [SAMPLES <count>]"]),
+        [_, _] if is(subcommand, "HELP") => {
+            help(call, "MEMORY", &["USAGE <key> [SAMPLES <count>]"])
+        }
         _ => return Err(Failure::subcommand(subcommand, "MEMORY")),
     }
     Ok(())

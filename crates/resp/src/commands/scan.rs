@@ -24,7 +24,12 @@ struct Options<'c> {
 impl<'c> Options<'c> {
     fn parse(cursor: &[u8], words: &[&'c [u8]], with_type: bool) -> Result<Options<'c>, Failure> {
         let cursor = parse_u64(cursor).ok_or(Failure::Cursor)?;
-        let mut options = Options { cursor, count: COUNT_DEFAULT, pattern: None, type_name: None };
+        let mut options = Options {
+            cursor,
+            count: COUNT_DEFAULT,
+            pattern: None,
+            type_name: None,
+        };
         for option in words.chunks(2) {
             match *option {
                 [word, count] if is(word, "COUNT") => {
@@ -43,22 +48,26 @@ impl<'c> Options<'c> {
     }
 
     fn matches(&self, name: &[u8]) -> bool {
-        self.pattern.is_none_or(|pattern| glob::matches(pattern, name, Case::Sensitive))
+        self.pattern
+            .is_none_or(|pattern| glob::matches(pattern, name, Case::Sensitive))
     }
 
     fn has_type(&self, value_type: ValueType) -> bool {
-        self.type_name.is_none_or(|name| is(name, type_name(value_type)))
+        self.type_name
+            .is_none_or(|name| is(name, type_name(value_type)))
     }
 }
 
 pub(super) fn scan(call: &mut Call<'_, '_>) -> Outcome {
     let options = Options::parse(call.args[1], &call.args[2..], true)?;
     let mut keys: Vec<Box<[u8]>> = Vec::new();
-    let next = call.txn.scan(options.cursor, options.count, &mut |key, value_type| {
-        if options.matches(key) && options.has_type(value_type) {
-            keys.push(key.into());
-        }
-    });
+    let next = call
+        .txn
+        .scan(options.cursor, options.count, &mut |key, value_type| {
+            if options.matches(key) && options.has_type(value_type) {
+                keys.push(key.into());
+            }
+        });
     answer(call, next, &keys);
     Ok(())
 }
@@ -66,11 +75,13 @@ pub(super) fn scan(call: &mut Call<'_, '_>) -> Outcome {
 pub(super) fn sscan(call: &mut Call<'_, '_>) -> Outcome {
     let options = Options::parse(call.args[2], &call.args[3..], false)?;
     let mut members: Vec<Box<[u8]>> = Vec::new();
-    let next = call.txn.set_scan(call.args[1], options.cursor, options.count, &mut |member| {
-        if options.matches(member) {
-            members.push(member.into());
-        }
-    })?;
+    let next = call
+        .txn
+        .set_scan(call.args[1], options.cursor, options.count, &mut |member| {
+            if options.matches(member) {
+                members.push(member.into());
+            }
+        })?;
     answer(call, next, &members);
     Ok(())
 }
@@ -78,11 +89,16 @@ pub(super) fn sscan(call: &mut Call<'_, '_>) -> Outcome {
 pub(super) fn hscan(call: &mut Call<'_, '_>) -> Outcome {
     let options = Options::parse(call.args[2], &call.args[3..], false)?;
     let mut pairs: Vec<Box<[u8]>> = Vec::new();
-    let next = call.txn.hash_scan(call.args[1], options.cursor, options.count, &mut |field, value| {
-        if options.matches(field) {
-            pairs.extend([field.into(), value.into()]);
-        }
-    })?;
+    let next = call.txn.hash_scan(
+        call.args[1],
+        options.cursor,
+        options.count,
+        &mut |field, value| {
+            if options.matches(field) {
+                pairs.extend([field.into(), value.into()]);
+            }
+        },
+    )?;
     answer(call, next, &pairs);
     Ok(())
 }

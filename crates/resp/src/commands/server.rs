@@ -13,17 +13,55 @@ use crate::session::Next;
 use crate::spec::{Family, Run, Spec};
 
 pub(super) const COMMANDS: &[Spec] = &[
-    server("command", -1, command, "Returns detailed information about all commands.").loading(),
-    server("config", -2, config, "Reads and sets configuration parameters.").admin().loading(),
-    server("debug", -2, debug, "Helps testing.").admin().loading(),
-    server("flushall", -1, flush, "Removes all keys.").write().long(),
-    server("flushdb", -1, flush, "Removes all keys from the database.").write().long(),
-    server("function", -2, function, "There are no functions; FLUSH and LIST say so.").write(),
-    server("info", -1, info, "Returns information and statistics about the server.").loading(),
-    server("time", 1, time, "Returns the server time.").loading().fast(),
+    server(
+        "command",
+        -1,
+        command,
+        "Returns detailed information about all commands.",
+    )
+    .loading(),
+    server(
+        "config",
+        -2,
+        config,
+        "Reads and sets configuration parameters.",
+    )
+    .admin()
+    .loading(),
+    server("debug", -2, debug, "Helps testing.")
+        .admin()
+        .loading(),
+    server("flushall", -1, flush, "Removes all keys.")
+        .write()
+        .long(),
+    server("flushdb", -1, flush, "Removes all keys from the database.")
+        .write()
+        .long(),
+    server(
+        "function",
+        -2,
+        function,
+        "There are no functions; FLUSH and LIST say so.",
+    )
+    .write(),
+    server(
+        "info",
+        -1,
+        info,
+        "Returns information and statistics about the server.",
+    )
+    .loading(),
+    server("time", 1, time, "Returns the server time.")
+        .loading()
+        .fast(),
 ];
 
-const fn server(name: &'static str, arity: i32, run: fn(&mut Call<'_, '_>) -> Outcome, summary: &'static str) -> Spec {
+const fn server(
+    name: &'static str,
+    arity: i32,
+    run: fn(&mut Call<'_, '_>) -> Outcome,
+    summary: &'static str,
+) -> Spec {
     Spec::new(Family::Server, name, arity, Run::Data(run), summary)
 }
 
@@ -52,10 +90,14 @@ fn function(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn time(call: &mut Call<'_, '_>) -> Outcome {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
     call.reply.array(2);
-    call.reply.bulk(Digits::of_unsigned(since.as_secs()).as_bytes());
-    call.reply.bulk(Digits::of_unsigned(u64::from(since.subsec_micros())).as_bytes());
+    call.reply
+        .bulk(Digits::of_unsigned(since.as_secs()).as_bytes());
+    call.reply
+        .bulk(Digits::of_unsigned(u64::from(since.subsec_micros())).as_bytes());
     Ok(())
 }
 
@@ -75,14 +117,21 @@ fn debug(call: &mut Call<'_, '_>) -> Outcome {
             parse_u64(switch).ok_or(Failure::NotAnInteger)?;
             call.reply.ok();
         }
-        [] if is(subcommand, "HELP") => help(call, "DEBUG", &["SLEEP <seconds>", "SET-ACTIVE-EXPIRE (0|1)"]),
+        [] if is(subcommand, "HELP") => help(
+            call,
+            "DEBUG",
+            &["SLEEP <seconds>", "SET-ACTIVE-EXPIRE (0|1)"],
+        ),
         _ => return Err(Failure::subcommand(subcommand, "DEBUG")),
     }
     Ok(())
 }
 
 fn sleep_time(seconds: &[u8]) -> Result<Duration, Failure> {
-    let seconds: f64 = std::str::from_utf8(seconds).ok().and_then(|text| text.parse().ok()).ok_or(Failure::NotAFloat)?;
+    let seconds: f64 = std::str::from_utf8(seconds)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or(Failure::NotAFloat)?;
     let pause = Duration::try_from_secs_f64(seconds.max(0.0)).map_err(|_| Failure::NotAFloat)?;
     Ok(pause.min(SLEEP_MAX))
 }

@@ -59,15 +59,23 @@ pub(super) fn sintercard(call: &mut Call<'_, '_>) -> Outcome {
 
 fn counted_keys<'c>(args: &'c [&'c [u8]]) -> Result<(&'c [&'c [u8]], usize), Failure> {
     let too_few = || Failure::other("ERR numkeys should be greater than 0");
-    let count = integer(args[1]).ok().filter(|count| *count > 0).ok_or_else(too_few)?;
+    let count = integer(args[1])
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(too_few)?;
     let rest = &args[2..];
-    let count = usize::try_from(count).ok().filter(|count| *count <= rest.len());
-    let count = count.ok_or_else(|| Failure::other("ERR Number of keys can't be greater than number of args"))?;
+    let count = usize::try_from(count)
+        .ok()
+        .filter(|count| *count <= rest.len());
+    let count = count
+        .ok_or_else(|| Failure::other("ERR Number of keys can't be greater than number of args"))?;
     let (keys, options) = rest.split_at(count);
     let limit = match *options {
         [] => 0,
         [word, limit] if is(word, "LIMIT") => {
-            let limit = integer(limit).ok().and_then(|limit| usize::try_from(limit).ok());
+            let limit = integer(limit)
+                .ok()
+                .and_then(|limit| usize::try_from(limit).ok());
             limit.ok_or_else(|| Failure::other("ERR LIMIT can't be negative"))?
         }
         _ => return Err(Failure::Syntax),
@@ -82,8 +90,14 @@ fn intersection(txn: &mut Txn<'_>, keys: &[&[u8]]) -> Result<Members, Failure> {
         sizes.push((txn.set_len(key)?, *key));
     }
     sizes.sort_unstable_by_key(|(size, _)| *size);
-    let (smallest, others) = sizes.split_first().expect("the table asks for at least one key");
-    let mut members = if smallest.0 == 0 { Vec::new() } else { members(txn, smallest.1)? };
+    let (smallest, others) = sizes
+        .split_first()
+        .expect("the table asks for at least one key");
+    let mut members = if smallest.0 == 0 {
+        Vec::new()
+    } else {
+        members(txn, smallest.1)?
+    };
     for (_, other) in others {
         retain(&mut members, |member| txn.set_contains(other, member))?;
     }
@@ -105,12 +119,16 @@ fn union(txn: &mut Txn<'_>, keys: &[&[u8]]) -> Result<Members, Failure> {
 
 /// The members of the first set that no other has.
 fn difference(txn: &mut Txn<'_>, keys: &[&[u8]]) -> Result<Members, Failure> {
-    let (first, others) = keys.split_first().expect("the table asks for at least one key");
+    let (first, others) = keys
+        .split_first()
+        .expect("the table asks for at least one key");
     let mut members = members(txn, first)?;
     for other in others {
         // The type is checked also where no member is left to look for.
         txn.set_len(other)?;
-        retain(&mut members, |member| txn.set_contains(other, member).map(|found| !found))?;
+        retain(&mut members, |member| {
+            txn.set_contains(other, member).map(|found| !found)
+        })?;
     }
     Ok(members)
 }
@@ -124,7 +142,10 @@ fn members(txn: &mut Txn<'_>, key: &[u8]) -> Result<Members, Failure> {
     Ok(members)
 }
 
-fn retain<E: Into<Failure>>(members: &mut Members, mut keep: impl FnMut(&[u8]) -> Result<bool, E>) -> Outcome {
+fn retain<E: Into<Failure>>(
+    members: &mut Members,
+    mut keep: impl FnMut(&[u8]) -> Result<bool, E>,
+) -> Outcome {
     let mut failure = None;
     members.retain(|member| match keep(member) {
         Ok(keep) => keep,

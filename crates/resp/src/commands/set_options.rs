@@ -47,19 +47,40 @@ pub(super) struct TimeFormat {
     pub(super) relative: bool,
 }
 
-pub(super) const EX: TimeFormat = TimeFormat { seconds: true, relative: true };
-pub(super) const PX: TimeFormat = TimeFormat { seconds: false, relative: true };
-pub(super) const EXAT: TimeFormat = TimeFormat { seconds: true, relative: false };
-pub(super) const PXAT: TimeFormat = TimeFormat { seconds: false, relative: false };
+pub(super) const EX: TimeFormat = TimeFormat {
+    seconds: true,
+    relative: true,
+};
+pub(super) const PX: TimeFormat = TimeFormat {
+    seconds: false,
+    relative: true,
+};
+pub(super) const EXAT: TimeFormat = TimeFormat {
+    seconds: true,
+    relative: false,
+};
+pub(super) const PXAT: TimeFormat = TimeFormat {
+    seconds: false,
+    relative: false,
+};
 
 impl SetOptions {
-    pub(super) fn parse(options: &[&[u8]], grammar: Grammar, now_ms: u64) -> Result<SetOptions, Failure> {
+    pub(super) fn parse(
+        options: &[&[u8]],
+        grammar: Grammar,
+        now_ms: u64,
+    ) -> Result<SetOptions, Failure> {
         let mut parsed = SetOptions::default();
         let mut rest = options.iter();
         while let Some(option) = rest.next() {
             if let Some(format) = time_format(option) {
                 let time = rest.next().ok_or(Failure::Syntax)?;
-                parsed.choose_lifetime(Lifetime::Until(deadline_ms(time, format, now_ms, grammar.command())?))?;
+                parsed.choose_lifetime(Lifetime::Until(deadline_ms(
+                    time,
+                    format,
+                    now_ms,
+                    grammar.command(),
+                )?))?;
             } else if grammar == Grammar::GetEx {
                 if !is(option, "PERSIST") {
                     return Err(Failure::Syntax);
@@ -114,7 +135,12 @@ fn time_format(option: &[u8]) -> Option<TimeFormat> {
 }
 
 /// The deadline that a value gets from the text of a time, which must be positive.
-pub(super) fn deadline_ms(time: &[u8], format: TimeFormat, now_ms: u64, command: &'static str) -> Result<u64, Failure> {
+pub(super) fn deadline_ms(
+    time: &[u8],
+    format: TimeFormat,
+    now_ms: u64,
+    command: &'static str,
+) -> Result<u64, Failure> {
     let time = integer(time)?;
     if time <= 0 {
         return Err(Failure::ExpireTime(command));
@@ -125,6 +151,14 @@ pub(super) fn deadline_ms(time: &[u8], format: TimeFormat, now_ms: u64, command:
 
 /// The time in milliseconds since 1970, unless it is too far away.
 pub(super) fn absolute_ms(time: i64, format: TimeFormat, now_ms: u64) -> Option<i64> {
-    let ms = if format.seconds { time.checked_mul(1000)? } else { time };
-    if format.relative { ms.checked_add(i64::try_from(now_ms).ok()?) } else { Some(ms) }
+    let ms = if format.seconds {
+        time.checked_mul(1000)?
+    } else {
+        time
+    };
+    if format.relative {
+        ms.checked_add(i64::try_from(now_ms).ok()?)
+    } else {
+        Some(ms)
+    }
 }

@@ -31,7 +31,10 @@ fn pop_one(call: &mut Call<'_, '_>) -> Outcome {
 
 fn pop_some(call: &mut Call<'_, '_>) -> Outcome {
     let key = call.args[1];
-    let count = integer(call.args[2]).ok().and_then(|count| usize::try_from(count).ok()).ok_or(Failure::NotPositive)?;
+    let count = integer(call.args[2])
+        .ok()
+        .and_then(|count| usize::try_from(count).ok())
+        .ok_or(Failure::NotPositive)?;
     let popped = distinct(call, count)?;
     if !popped.is_empty() {
         let members: Vec<&[u8]> = popped.iter().map(|member| &**member).collect();
@@ -45,7 +48,9 @@ fn pop_some(call: &mut Call<'_, '_>) -> Outcome {
 pub(super) fn srandmember(call: &mut Call<'_, '_>) -> Outcome {
     match call.args.len() {
         2 => {
-            let member = call.txn.set_random(call.args[1], call.session.random.next())?;
+            let member = call
+                .txn
+                .set_random(call.args[1], call.session.random.next())?;
             call.reply.bulk_or_null(member.as_deref());
             Ok(())
         }
@@ -69,14 +74,24 @@ fn random_some(call: &mut Call<'_, '_>) -> Outcome {
         return Ok(());
     }
     call.reply.array(repeated);
-    repeat(repeated, call.surroundings.server.options.max_reply_bytes, call.reply, |reply| {
-        reply.bulk(&members[call.session.random.below(members.len())]);
-    });
+    repeat(
+        repeated,
+        call.surroundings.server.options.max_reply_bytes,
+        call.reply,
+        |reply| {
+            reply.bulk(&members[call.session.random.below(members.len())]);
+        },
+    );
     Ok(())
 }
 
 /// Writes `count` picks; stops when the answer is too large to be sent anyway.
-pub(super) fn repeat(count: usize, bytes_max: usize, reply: &mut Reply, mut pick: impl FnMut(&mut Reply)) {
+pub(super) fn repeat(
+    count: usize,
+    bytes_max: usize,
+    reply: &mut Reply,
+    mut pick: impl FnMut(&mut Reply),
+) {
     for _ in 0..count {
         if reply.len() > bytes_max {
             return;
@@ -108,7 +123,9 @@ const SPARSE: usize = 4;
 fn sparse(call: &mut Call<'_, '_>, count: usize) -> Result<Vec<Box<[u8]>>, Failure> {
     let mut picked: HashSet<Box<[u8]>> = HashSet::with_capacity(count);
     while picked.len() < count {
-        let member = call.txn.set_random(call.args[1], call.session.random.next())?;
+        let member = call
+            .txn
+            .set_random(call.args[1], call.session.random.next())?;
         picked.extend(member.map(Vec::into_boxed_slice));
     }
     Ok(picked.into_iter().collect())
@@ -128,7 +145,9 @@ pub(super) fn count_in_range(count: &[u8]) -> Result<i64, Failure> {
     let count = parse_i64(count).ok_or(Failure::NotAnInteger)?;
     if count == i64::MIN {
         let (least, most) = (-i64::MAX, i64::MAX);
-        return Err(Failure::other(format!("ERR value is out of range, value must between {least} and {most}")));
+        return Err(Failure::other(format!(
+            "ERR value is out of range, value must between {least} and {most}"
+        )));
     }
     Ok(count)
 }
@@ -136,5 +155,9 @@ pub(super) fn count_in_range(count: &[u8]) -> Result<i64, Failure> {
 /// How many picks a negative count asks for.
 pub(super) fn repeated_count(count: i64) -> Result<usize, Failure> {
     let repeated = count.unsigned_abs();
-    if repeated > REPEATED_MAX { Err(Failure::OutOfRange) } else { Ok(repeated as usize) }
+    if repeated > REPEATED_MAX {
+        Err(Failure::OutOfRange)
+    } else {
+        Ok(repeated as usize)
+    }
 }

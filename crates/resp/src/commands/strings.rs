@@ -3,7 +3,9 @@
 use isles_replica::Expiry;
 
 use super::lcs::lcs;
-use super::set_options::{Condition, EX, Grammar, Lifetime, PX, SetOptions, TimeFormat, deadline_ms};
+use super::set_options::{
+    Condition, EX, Grammar, Lifetime, PX, SetOptions, TimeFormat, deadline_ms,
+};
 use crate::call::{Call, integer};
 use crate::decimal::Number;
 use crate::error::{Failure, Outcome};
@@ -48,12 +50,18 @@ pub(super) const COMMANDS: &[Spec] = &[
     string("substr", 4, getrange, "Returns a substring from a string value.").read().key(),
 ];
 
-const fn string(name: &'static str, arity: i32, run: fn(&mut Call<'_, '_>) -> Outcome, summary: &'static str) -> Spec {
+const fn string(
+    name: &'static str,
+    arity: i32,
+    run: fn(&mut Call<'_, '_>) -> Outcome,
+    summary: &'static str,
+) -> Spec {
     Spec::new(Family::Strings, name, arity, Run::Data(run), summary)
 }
 
 fn get(call: &mut Call<'_, '_>) -> Outcome {
-    call.reply.bulk_or_null(call.txn.string(call.args[1])?.as_deref());
+    call.reply
+        .bulk_or_null(call.txn.string(call.args[1])?.as_deref());
     Ok(())
 }
 
@@ -109,7 +117,8 @@ fn psetex(call: &mut Call<'_, '_>) -> Outcome {
 
 fn set_for(call: &mut Call<'_, '_>, format: TimeFormat, command: &'static str) -> Outcome {
     let at_ms = deadline_ms(call.args[2], format, call.txn.now_ms(), command)?;
-    call.txn.set_string(call.args[1], call.args[3], Expiry::At(at_ms));
+    call.txn
+        .set_string(call.args[1], call.args[3], Expiry::At(at_ms));
     call.reply.ok();
     Ok(())
 }
@@ -117,7 +126,8 @@ fn set_for(call: &mut Call<'_, '_>, format: TimeFormat, command: &'static str) -
 fn setnx(call: &mut Call<'_, '_>) -> Outcome {
     let absent = call.txn.value_type(call.args[1]).is_none();
     if absent {
-        call.txn.set_string(call.args[1], call.args[2], Expiry::Clear);
+        call.txn
+            .set_string(call.args[1], call.args[2], Expiry::Clear);
     }
     call.reply.flag(absent);
     Ok(())
@@ -125,7 +135,8 @@ fn setnx(call: &mut Call<'_, '_>) -> Outcome {
 
 fn getset(call: &mut Call<'_, '_>) -> Outcome {
     get(call)?;
-    call.txn.set_string(call.args[1], call.args[2], Expiry::Clear);
+    call.txn
+        .set_string(call.args[1], call.args[2], Expiry::Clear);
     Ok(())
 }
 
@@ -182,7 +193,10 @@ fn msetnx(call: &mut Call<'_, '_>) -> Outcome {
     if call.args.len() % 2 == 0 {
         return Err(Failure::arity("msetnx"));
     }
-    let absent = call.args[1..].iter().step_by(2).all(|key| call.txn.value_type(key).is_none());
+    let absent = call.args[1..]
+        .iter()
+        .step_by(2)
+        .all(|key| call.txn.value_type(key).is_none());
     if absent {
         set_pairs(call, "msetnx")?;
     }
@@ -221,7 +235,8 @@ fn append(call: &mut Call<'_, '_>) -> Outcome {
 fn setrange(call: &mut Call<'_, '_>) -> Outcome {
     let (key, patch) = (call.args[1], call.args[3]);
     let offset = integer(call.args[2])?;
-    let offset = usize::try_from(offset).map_err(|_| Failure::other("ERR offset is out of range"))?;
+    let offset =
+        usize::try_from(offset).map_err(|_| Failure::other("ERR offset is out of range"))?;
     let length = call.txn.string_len(key)?;
     if patch.is_empty() {
         call.reply.count(length);
@@ -248,7 +263,11 @@ fn owned(call: &mut Call<'_, '_>, key: &[u8], room: usize) -> Result<Vec<u8>, Fa
 
 fn check_length(call: &Call<'_, '_>, length: usize) -> Outcome {
     let limits = &call.surroundings.server.options;
-    if length > limits.max_request_bytes.min(limits.max_entry_bytes) { Err(Failure::StringTooLong) } else { Ok(()) }
+    if length > limits.max_request_bytes.min(limits.max_entry_bytes) {
+        Err(Failure::StringTooLong)
+    } else {
+        Ok(())
+    }
 }
 
 fn getrange(call: &mut Call<'_, '_>) -> Outcome {
@@ -265,7 +284,13 @@ fn slice(value: &[u8], start: i64, end: i64) -> &[u8] {
     if start < 0 && end < 0 && start > end {
         return b"";
     }
-    let from_front = |index: i64| if index < 0 { index.saturating_add(length).max(0) } else { index };
+    let from_front = |index: i64| {
+        if index < 0 {
+            index.saturating_add(length).max(0)
+        } else {
+            index
+        }
+    };
     let (start, end) = (from_front(start), from_front(end).min(length - 1));
     if start > end || length == 0 {
         return b"";
@@ -287,7 +312,9 @@ fn incrby(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn decrby(call: &mut Call<'_, '_>) -> Outcome {
-    let by = integer(call.args[2])?.checked_neg().ok_or_else(|| Failure::other("ERR decrement would overflow"))?;
+    let by = integer(call.args[2])?
+        .checked_neg()
+        .ok_or_else(|| Failure::other("ERR decrement would overflow"))?;
     add(call, by)
 }
 
@@ -301,10 +328,16 @@ fn incrbyfloat(call: &mut Call<'_, '_>) -> Outcome {
     let key = call.args[1];
     let value = match call.txn.string(key)? {
         Some(value) => Number::parse(&value).ok_or(Failure::NotAFloat)?,
-        None => Number::Exact { mantissa: 0, scale: 0 },
+        None => Number::Exact {
+            mantissa: 0,
+            scale: 0,
+        },
     };
     let by = Number::parse(call.args[2]).ok_or(Failure::NotAFloat)?;
-    let sum = value.add(by).ok_or_else(|| Failure::other("ERR increment would produce NaN or Infinity"))?.to_text();
+    let sum = value
+        .add(by)
+        .ok_or_else(|| Failure::other("ERR increment would produce NaN or Infinity"))?
+        .to_text();
     call.txn.set_string(key, sum.as_bytes(), Expiry::Keep);
     call.reply.text(sum);
     Ok(())

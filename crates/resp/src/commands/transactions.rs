@@ -7,16 +7,37 @@ use crate::spec::{Family, Flow, Run, Spec};
 pub(super) const COMMANDS: &[Spec] = &[
     flow("multi", 1, Flow::Multi, "Starts a transaction."),
     // It is a write for the back-pressure of the log: what it runs may write.
-    flow("exec", 1, Flow::Exec, "Executes all commands in a transaction.").write().long(),
+    flow(
+        "exec",
+        1,
+        Flow::Exec,
+        "Executes all commands in a transaction.",
+    )
+    .write()
+    .long(),
     flow("discard", 1, Flow::Discard, "Discards a transaction."),
-    flow("watch", -2, Flow::Watch, "Monitors changes to keys to determine the execution of a transaction.").keys(1, -1, 1),
-    Spec::new(Family::Transactions, "unwatch", 1, Run::Data(unwatch), "Forgets about watched keys of a transaction.")
-        .loading()
-        .fast(),
+    flow(
+        "watch",
+        -2,
+        Flow::Watch,
+        "Monitors changes to keys to determine the execution of a transaction.",
+    )
+    .keys(1, -1, 1),
+    Spec::new(
+        Family::Transactions,
+        "unwatch",
+        1,
+        Run::Data(unwatch),
+        "Forgets about watched keys of a transaction.",
+    )
+    .loading()
+    .fast(),
 ];
 
 const fn flow(name: &'static str, arity: i32, flow: Flow, summary: &'static str) -> Spec {
-    Spec::new(Family::Transactions, name, arity, Run::Flow(flow), summary).loading().fast()
+    Spec::new(Family::Transactions, name, arity, Run::Flow(flow), summary)
+        .loading()
+        .fast()
 }
 
 fn unwatch(call: &mut Call<'_, '_>) -> Outcome {

@@ -1,0 +1,158 @@
+use super::{SYNTAX, WRONG_TYPE, World, check, check_in};
+use crate::token::{decode_token, encode_token};
+
+/// The token in an answer of ISLES.SIBLINGS.
+fn context_of(answer: &str) -> String {
+    let mut words = answer.split(' ').skip_while(|word| *word != "context");
+    words.nth(2).expect("a context").to_owned()
+}
+
+#[test]
+fn a_value_has_one_sibling() {
+    let mut world = World::new();
+    check_in(
+        &mut world,
+        &[("ISLES.SIBLINGS a", "$-1"), ("SET a 1", "+OK")],
+    );
+    let answer = world.run("ISLES.SIBLINGS a");
+    assert!(
+        answer.starts_with("*6 $4 kind $12 register-lww $7 context "),
+        "{answer}"
+    );
+    assert!(answer.contains("*1 *8 $5 value $1 1 $3 dot "), "{answer}");
+    let clock = decode_token(context_of(&answer).as_bytes()).expect("a token");
+    assert_eq!(
+        clock
+            .iter()
+            .map(|(_, sequence)| sequence)
+            .collect::<Vec<_>>(),
+        [1]
+    );
+    check_in(
+        &mut world,
+        &[("SADD s m", ":1"), ("ISLES.SIBLINGS s", WRONG_TYPE)],
+    );
+}
+
+#[test]
+fn a_context_replaces_what_it_covers() {
+    let mut world = World::new();
+    check_in(
+        &mut world,
+        &[
+            ("ISLES.KEYSPACE SET cart: multi-value", "+OK"),
+            ("SET cart:1 a", "+OK"),
+        ],
+    );
+    let context = context_of(&world.run("ISLES.SIBLINGS cart:1"));
+    assert_eq!(world.run("SET cart:1 b"), "+OK");
+    assert_eq!(
+        world.run(&format!("ISLES.SET cart:1 c CONTEXT {context}")),
+        "+OK"
+    );
+    let answer = world.run("ISLES.SIBLINGS cart:1");
+    assert!(
+        answer.contains("register-mv") && answer.contains("$8 siblings *2 "),
+        "{answer}"
+    );
+    let context = context_of(&answer);
+    assert_eq!(
+        world.run(&format!("ISLES.SET cart:1 d CONTEXT {context}")),
+        "+OK"
+    );
+    let answer = world.run("ISLES.SIBLINGS cart:1");
+    assert!(answer.contains("$8 siblings *1 "), "{answer}");
+}
+
+#[test]
+fn bad_contexts_are_refused() {
+    let ahead = encode_token(&isles_clock::VectorClock::from_iter([(
+        isles_clock::ReplicaId::from_u128(9),
+        5,
+    )]));
+    let mut world = World::new();
+    check_in(
+        &mut world,
+        &[
+            ("ISLES.SET a 1", SYNTAX),
+            ("ISLES.SET a 1 CONTEXT", SYNTAX),
+            ("ISLES.SET a 1 FOO x", SYNTAX),
+            ("ISLES.SET a 1 CONTEXT !!", "-ERR invalid context token"),
+        ],
+    );
+    let answer = world.run(&format!("ISLES.SET a 1 CONTEXT {ahead}"));
+    assert!(
+        answer.starts_with("-TRYAGAIN context names writes"),
+        "{answer}"
+    );
+    assert_eq!(world.run("EXISTS a"), ":0");
+}
+
+#[test]
+fn keyspaces() {
+    check(&[
+        ("ISLES.KEYSPACE LIST", "*0"),
+        ("ISLES.KEYSPACE SET user: MAX", "+OK"),
+        (
+            "ISLES.KEYSPACE LIST",
+            "*1 *4 $6 prefix $5 user: $8 strategy $3 max",
+        ),
+        (
+            "ISLES.KEYSPACE GET user:1",
+            "*4 $6 prefix $5 user: $8 strategy $3 max",
+        ),
+        (
+            "ISLES.KEYSPACE GET other",
+            "*4 $6 prefix $0  $8 strategy $3 lww",
+        ),
+        (
+            "ISLES.KEYSPACE SET user: foo",
+            "-ERR unknown strategy 'foo', expected one of: lww, fww, multi-value, max, min",
+        ),
+        (
+            "ISLES.KEYSPACE SET user:",
+            "-ERR wrong number of arguments for 'isles.keyspace|set' command",
+        ),
+        (
+            "ISLES.KEYSPACE FOO",
+            "-ERR unknown subcommand 'FOO'. Try ISLES.KEYSPACE HELP.",
+        ),
+        ("DBSIZE", ":0"),
+        ("KEYS *", "*0"),
+    ]);
+}
+
+#[test]
+fn what_a_node_says_of_itself() {
+    let mut world = World::new();
+    world.run("SET a 1");
+    let answer = world.run("ISLES.STATUS");
+    for part in [
+        "$4 node $4 eu-1",
+        "$6 region $2 eu",
+        "$4 keys :1",
+        "$5 peers *1",
+        "$4 us-1",
+        "$6 lag_ms $1 3",
+    ] {
+        assert!(answer.contains(part), "{part} in {answer}");
+    }
+    let before = world.run("ISLES.DIGEST");
+    assert!(before.starts_with("*6 $7 applied "), "{before}");
+    world.run("SET a 2");
+    assert_ne!(world.run("ISLES.DIGEST"), before);
+}
+
+#[test]
+fn conflicts_can_be_listed() {
+    check(&[
+        ("ISLES.CONFLICTS", "*0"),
+        ("ISLES.CONFLICTS COUNT 5 KEY a*", "*0"),
+        (
+            "ISLES.CONFLICTS COUNT -1",
+            "-ERR value is out of range, must be positive",
+        ),
+        ("ISLES.CONFLICTS COUNT", SYNTAX),
+        ("ISLES.CONFLICTS FOO 1", SYNTAX),
+    ]);
+}

@@ -1,0 +1,186 @@
+use std::time::Duration;
+
+use super::{World, check, check_in, check_resp3};
+use crate::execute::Stop;
+use crate::table;
+
+#[test]
+fn info_has_sections() {
+    let mut world = World::new();
+    world.run("SET a 1");
+    let all = world.run("INFO");
+    for part in [
+        "redis_version:7.0.15",
+        "loading:0",
+        "role:master",
+        "db0:keys=1,",
+        "# Isles",
+        "region:eu",
+        "tcp_port:7001",
+    ] {
+        assert!(all.contains(part), "{part} in {all}");
+    }
+    let one = world.run("INFO keyspace");
+    assert!(
+        one.contains("# Keyspace") && !one.contains("# Server"),
+        "{one}"
+    );
+    assert!(
+        world
+            .run("INFO server clients")
+            .contains("connected_clients:1")
+    );
+    check_resp3(&[("INFO none", "=4 txt:")]);
+}
+
+#[test]
+fn config_is_tolerant() {
+    check(&[
+        ("CONFIG GET hz", "*2 $2 hz $2 10"),
+        ("CONFIG SET hz 20", "+OK"),
+        ("CONFIG GET HZ", "*2 $2 hz $2 20"),
+        (
+            "CONFIG GET port maxclients",
+            "*4 $10 maxclients $5 10000 $4 port $4 7001",
+        ),
+        ("CONFIG GET none", "*0"),
+        ("CONFIG GET save", "*2 $4 save $0"),
+        (
+            "CONFIG SET set-max-intset-entries 0 hash-max-listpack-value 1",
+            "+OK",
+        ),
+        (
+            "CONFIG SET none 1",
+            "-ERR Unknown option or number of arguments for CONFIG SET - 'none'",
+        ),
+        (
+            "CONFIG SET requirepass secret",
+            "-ERR CONFIG SET failed (possibly related to argument 'requirepass') - can't set immutable config",
+        ),
+        (
+            "CONFIG SET hz 30 none 1",
+            "-ERR Unknown option or number of arguments for CONFIG SET - 'none'",
+        ),
+        ("CONFIG GET hz", "*2 $2 hz $2 20"),
+        ("CONFIG RESETSTAT", "+OK"),
+        (
+            "CONFIG GET",
+            "-ERR wrong number of arguments for 'config|get' command",
+        ),
+        (
+            "CONFIG FOO",
+            "-ERR unknown subcommand 'FOO'. Try CONFIG HELP.",
+        ),
+    ]);
+    check_resp3(&[("CONFIG GET hz", "%1 $2 hz $2 10")]);
+}
+
+#[test]
+fn the_table_describes_itself() {
+    let mut world = World::new();
+    let count = table::all().len();
+    check_in(
+        &mut world,
+        &[
+            ("COMMAND COUNT", &format!(":{count}")),
+            (
+                "COMMAND INFO get",
+                "*1 *10 $3 get :2 *2 +readonly +fast :1 :1 :1 *1 +@string *0 *0 *0",
+            ),
+            ("COMMAND INFO nope", "*1 *-1"),
+            ("COMMAND GETKEYS SET k v", "*1 $1 k"),
+            ("COMMAND GETKEYS MSET a 1 b 2", "*2 $1 a $1 b"),
+            ("COMMAND GETKEYS SINTERCARD 2 a b", "*2 $1 a $1 b"),
+            ("COMMAND GETKEYS DEL a b c", "*3 $1 a $1 b $1 c"),
+            (
+                "COMMAND GETKEYS PING",
+                "-ERR The command has no key arguments",
+            ),
+            (
+                "COMMAND GETKEYS GET",
+                "-ERR Invalid number of arguments specified for command",
+            ),
+            ("COMMAND GETKEYS FOO", "-ERR Invalid command specified"),
+            ("COMMAND LIST FILTERBY PATTERN x*", "*0"),
+            (
+                "COMMAND FOO",
+                "-ERR unknown subcommand 'FOO'. Try COMMAND HELP.",
+            ),
+        ],
+    );
+    assert!(world.run("COMMAND").starts_with(&format!("*{count} *10 ")));
+    assert!(
+        world
+            .run("COMMAND DOCS get")
+            .starts_with("*2 $3 get *4 $7 summary ")
+    );
+    assert!(
+        world
+            .run("COMMAND DOCS")
+            .starts_with(&format!("*{} ", count * 2))
+    );
+}
+
+#[test]
+fn debugging() {
+    check(&[
+        ("DEBUG SET-ACTIVE-EXPIRE 0", "+OK"),
+        (
+            "DEBUG JMAP",
+            "-ERR unknown subcommand 'JMAP'. Try DEBUG HELP.",
+        ),
+        ("DEBUG SLEEP x", "-ERR value is not a valid float"),
+        ("FUNCTION FLUSH", "+OK"),
+    ]);
+    let mut world = World::new();
+    let (answer, stop) = world.run_buffer(b"DEBUG SLEEP 0.5\r\nPING\r\n".to_vec());
+    assert_eq!(
+        (answer.as_str(), stop),
+        ("+OK", Stop::Sleep(Duration::from_millis(500)))
+    );
+}
+
+#[test]
+fn time_is_seconds_and_microseconds() {
+    let mut world = World::new();
+    let answer = world.run("TIME");
+    assert!(answer.starts_with("*2 $10 "), "{answer}");
+}
+
+#[test]
+fn loading_refuses_commands_on_keys() {
+    let mut world = World::new();
+    world.loading = true;
+    check_in(
+        &mut world,
+        &[
+            ("GET a", "-LOADING Redis is loading the dataset in memory"),
+            ("PING", "+PONG"),
+            ("SELECT 0", "+OK"),
+        ],
+    );
+    assert!(world.run("INFO persistence").contains("loading:1"));
+}
+
+#[test]
+fn a_long_buffer_gives_the_lock_back() {
+    let mut world = World::new();
+    let members: String = (0..5_000).map(|member| format!(" {member}")).collect();
+    world.run(&format!("SADD s{members}"));
+    let buffer = b"SMEMBERS s\r\n".repeat(100);
+    let (_, stop) = world.run_buffer(buffer);
+    assert_eq!(stop, Stop::Send);
+}
+
+#[test]
+fn an_answer_has_a_size() {
+    let mut world = World::with(crate::ServeOptions {
+        max_reply_bytes: 1000,
+        ..Default::default()
+    });
+    world.run(&format!("SET a {}", "v".repeat(600)));
+    assert_eq!(world.run_buffer(b"GET a\r\n".to_vec()).1, Stop::Done);
+    assert_eq!(world.run_buffer(b"MGET a a\r\n".to_vec()).1, Stop::Abort);
+    let multi = b"MULTI\r\nGET a\r\nGET a\r\nSET b 1\r\nEXEC\r\n".to_vec();
+    assert_eq!(world.run_buffer(multi).1, Stop::Abort);
+}
