@@ -21,8 +21,8 @@ pub mod table;
 
 pub use lock::{DirLock, LockError};
 pub use log::{
-    Cut, Log, LogConfig, LogError, LogReader, LogSyncer, OpenError, ReadError, Record, RecordKind,
-    RecordNumber, Recovered, Scan, SegmentInfo,
+    Cut, Log, LogConfig, LogError, LogReader, LogSyncer, OpenError, RECORD_BYTES_MAX, ReadError,
+    Record, RecordKind, RecordNumber, Recovered, Scan, SegmentInfo,
 };
 pub use storage::{File, FileStorage, MemoryStorage, Storage};
 pub use table::{Batch, FjallConfig, FjallTable, MemoryTable, Table, TableError, TableSnapshot};

@@ -291,3 +291,13 @@ fn readers_work_beside_the_writer_and_a_syncer() {
     });
     assert_eq!(log.sync().unwrap(), N(LAST));
 }
+
+#[test]
+fn ends_of_a_log_go_where_they_are_needed() {
+    fn shared<T: Clone + Send + Sync + 'static>() {}
+    fn sent<T: Send + 'static>() {}
+    shared::<isles_store::LogReader>();
+    shared::<isles_store::LogSyncer>();
+    sent::<Log>();
+    sent::<isles_store::Scan>();
+}

@@ -101,3 +101,39 @@ fn a_crash_keeps_a_prefix_of_the_batches() {
         );
     }
 }
+
+#[test]
+fn a_damaged_fjall_table_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = FjallTable::open(dir.path(), &FjallConfig::default()).unwrap();
+    let mut batch = Batch::new();
+    batch.put("key", "a value to be found");
+    table.write(batch).unwrap();
+    table.persist().unwrap();
+    drop(table);
+    let damaged = std::fs::read_dir(dir.path()).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        let mut bytes = if path.is_file() {
+            std::fs::read(&path).unwrap()
+        } else {
+            Vec::new()
+        };
+        let found = bytes.windows(7).position(|window| window == b"a value");
+        if let Some(at) = found {
+            bytes[at] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+        }
+        found.is_some()
+    });
+    assert!(damaged, "the value lies in a journal");
+    let error = FjallTable::open(dir.path(), &FjallConfig::default())
+        .err()
+        .unwrap();
+    assert!(matches!(error, TableError::Damaged { .. }), "{error}");
+    let message = error.to_string();
+    assert!(
+        message.contains(&dir.path().display().to_string()),
+        "{message}"
+    );
+    assert!(message.contains("rebuilds it"), "{message}");
+}
