@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use isles_clock::{Context, ReplicaId, VectorClock};
-use isles_transport::{Message, StreamStart};
+use isles_transport::Message;
 
 use crate::frame::Frame;
 
@@ -59,7 +59,7 @@ impl FeedRequest {
         FeedRequest {
             from,
             origins: Origins::All,
-            generation: 0,
+            generation: DIRECT,
         }
     }
 
@@ -124,6 +124,9 @@ pub struct Batch {
     pub through: u64,
 }
 
+/// The generation of a direct feed; answers to pulls count from one.
+pub(super) const DIRECT: u64 = 0;
+
 /// One stream of frames to a peer.
 #[derive(Debug)]
 pub(super) struct Feed {
@@ -134,7 +137,6 @@ pub(super) struct Feed {
     has: VectorClock,
     /// What the other feed brings from its cursor on; before that this one does.
     other: Option<(Origins, u64)>,
-    announce: bool,
 }
 
 impl Feed {
@@ -143,10 +145,9 @@ impl Feed {
         Feed {
             from: Place::Uncovered(has.clone()),
             origins,
-            generation: 0,
+            generation: DIRECT,
             has,
             other: None,
-            announce: false,
         }
     }
 
@@ -162,7 +163,6 @@ impl Feed {
             generation,
             has: have,
             other: Some((direct.origins.clone(), sent)),
-            announce: true,
         }
     }
 
@@ -192,22 +192,15 @@ impl Feed {
     }
 
     /// Moves the cursor past `batch` and says what to send of it, in this order.
-    pub(super) fn advance(&mut self, request: &FeedRequest, batch: Batch) -> Vec<Message> {
-        if request.generation != self.generation || batch.through == 0 {
-            return Vec::new();
-        }
-        let mut messages = Vec::with_capacity(batch.frames.len() + 1);
-        if std::mem::take(&mut self.announce) {
-            // `deps` are absolute in every frame, so the start of an answer has no bases to name.
-            messages.push(Message::StreamStart(StreamStart { bases: Vec::new() }));
+    pub(super) fn advance(&mut self, batch: Batch) -> impl Iterator<Item = Message> {
+        if batch.through > 0 {
+            self.from = Place::After(batch.through);
         }
         let wanted = batch
             .frames
             .into_iter()
             .filter(|(number, frame)| self.wants(*number, frame));
-        messages.extend(wanted.map(|(_, frame)| Message::Frame(Bytes::clone(frame.bytes()))));
-        self.from = Place::After(batch.through);
-        messages
+        wanted.map(|(_, frame)| Message::Frame(Bytes::clone(frame.bytes())))
     }
 
     fn wants(&self, number: u64, frame: &Frame) -> bool {

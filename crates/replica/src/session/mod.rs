@@ -3,8 +3,8 @@
 //! What it deliberately does not do: read a clock, open or await anything, keep frames that wait to be sent (a feed is
 //! a cursor over the log), or apply frames (it hands them to [`Delivery`](crate::delivery::Delivery)).
 //!
-//! In reading order: [`config`](SessionConfig) and [`host`](Host), what a session is given; `hello`, whether two nodes
-//! fit together; `feed`, frames out; `acks`, how far everybody has come; `pull`, asking for what does not arrive;
+//! In reading order: [`config`](SessionConfig) and [`host`](Host), what a session is given; `handle`, what it does with
+//! each message; `hello`, whether two nodes fit together; `feed`, frames out; `acks`, how far everybody has come; `pull`, asking for what does not arrive;
 //! `audit`, comparing content; `exchange`, what all sessions of a replica share; `error`, how it ends.
 
 mod acks;
@@ -13,15 +13,15 @@ mod config;
 mod error;
 mod exchange;
 mod feed;
+mod handle;
 mod hello;
 mod host;
 mod pull;
 
 use isles_clock::ReplicaId;
-use isles_transport::{Ack, Hello, Message, Pull, Reject, TrafficClass};
+use isles_transport::{Hello, Message, Reject, StreamStart, TrafficClass};
 
-use crate::delivery::{Lane, LaneKind, Offer};
-use crate::frame::Frame;
+use crate::delivery::{Lane, LaneKind};
 
 pub use acks::{ACKED_MAX, Acks, Stability};
 pub use audit::{AuditCounts, BucketContent};
@@ -32,7 +32,6 @@ pub use feed::{Batch, BatchLimits, FeedRequest, Origins, Place};
 pub use hello::{PROTOCOL_MAX, PROTOCOL_MIN};
 pub use host::{Effect, Effects, Host, Received, ReplicaHost};
 
-use exchange::{Admission, Applicant};
 use feed::Feed;
 
 /// One conversation with one peer.
@@ -93,7 +92,10 @@ pub struct Session {
     hello: Option<Hello>,
     direct: Option<Feed>,
     answer: Option<Feed>,
-    answers_begun: u64,
+    /// Pulls received.
+    questions: u64,
+    /// Starts of answers that are still to be sent: one for each pull, so that the asker knows which one is answered.
+    answers_owed: usize,
     acks: acks::AckSender,
     asker: pull::Asker,
     audit: audit::Audit,
@@ -138,9 +140,10 @@ impl Session {
             hello: None,
             direct: None,
             answer: None,
-            answers_begun: 0,
+            questions: 0,
+            answers_owed: 0,
             acks: acks::AckSender::new(now),
-            asker: pull::Asker::new(now),
+            asker: pull::Asker::new(),
             audit: audit::Audit::new(now, &config.timing, config.nonce),
             probe_to_answer: None,
             reject: None,
@@ -230,12 +233,20 @@ impl Session {
 
     /// Takes what was read for `request` and returns what to send of it, in this order and in the same lane.
     pub fn feed(&mut self, request: &FeedRequest, batch: Batch) -> Vec<Message> {
-        let feeds = [&mut self.direct, &mut self.answer];
-        let feed = feeds
-            .into_iter()
-            .flatten()
-            .find(|feed| feed.generation() == request.generation);
-        feed.map_or_else(Vec::new, |feed| feed.advance(request, batch))
+        let feeds = [&mut self.direct, &mut self.answer].into_iter().flatten();
+        let mut of_request = feeds.filter(|feed| feed.generation() == request.generation);
+        let Some(feed) = of_request.next() else {
+            return Vec::new();
+        };
+        let starts = match request.generation {
+            feed::DIRECT => 0,
+            _ => std::mem::take(&mut self.answers_owed),
+        };
+        // `deps` are absolute in every frame, so the start of an answer has no bases to name.
+        let start = Message::StreamStart(StreamStart { bases: Vec::new() });
+        std::iter::repeat_n(start, starts)
+            .chain(feed.advance(batch))
+            .collect()
     }
 
     /// The log no longer holds what `request` asks for. A pull is then left unanswered: others will be asked.
@@ -308,250 +319,6 @@ impl Session {
     /// What the audit has found.
     pub fn audit(&self) -> &AuditCounts {
         self.audit.counts()
-    }
-
-    fn dispatch<H: Host>(
-        &mut self,
-        now: Now,
-        received: Received,
-        host: &mut H,
-    ) -> Result<Effects, SessionError> {
-        match (self.state, received) {
-            (State::Ended, _) | (_, Received::Skipped) => Ok(Effects::new()),
-            (_, Received::Bad(error)) => Err(error),
-            (_, Received::Control(Message::Reject(Reject { code, reason }))) => {
-                Err(SessionError::Rejected { code, reason })
-            }
-            (State::Greeting { .. }, Received::Control(Message::Hello(hello))) => {
-                self.on_hello(now, hello, host)
-            }
-            (State::Greeting { .. }, _) => Err(self.violation("spoke before it said hello")),
-            (State::Doubted { .. }, _) => Err(SessionError::Overrun),
-            (State::Established { peer }, received) => {
-                self.check_current(peer, host)?;
-                match received {
-                    Received::Control(message) => self.on_control(now, peer, message, host),
-                    Received::Frame(lane, frame) => {
-                        self.on_frame(now, Lane { peer, kind: lane }, frame, host)
-                    }
-                    Received::AnswerBegins => {
-                        self.asker.answer_begins();
-                        Ok(Effects::new())
-                    }
-                    Received::Skipped | Received::Bad(_) => Ok(Effects::new()),
-                }
-            }
-        }
-    }
-
-    fn look_around<H: Host>(&mut self, now: Now, host: &mut H) -> Result<Effects, SessionError> {
-        match self.state {
-            State::Greeting { until_ms } if now.ms >= until_ms => Err(SessionError::Silent {
-                waited_ms: self.config.timing.hello_ms,
-            }),
-            State::Doubted { .. } => self.apply_for_place(now, host),
-            State::Established { peer } => {
-                self.check_current(peer, host)?;
-                if let Some(fork) = host.delivery_mut().take_fork(peer) {
-                    return Err(SessionError::fork(&self.peer_name(), fork));
-                }
-                self.asker
-                    .review(now, peer, &self.config.region, &self.config.timing, host);
-                Ok(Effects::new())
-            }
-            State::Greeting { .. } | State::Ended => Ok(Effects::new()),
-        }
-    }
-
-    fn on_hello<H: Host>(
-        &mut self,
-        now: Now,
-        hello: Hello,
-        host: &mut H,
-    ) -> Result<Effects, SessionError> {
-        hello::judge(&self.config, &hello, host)?;
-        self.hello = Some(hello);
-        self.apply_for_place(now, host)
-    }
-
-    fn apply_for_place<H: Host>(
-        &mut self,
-        now: Now,
-        host: &mut H,
-    ) -> Result<Effects, SessionError> {
-        let (config, own) = (&self.config, host.id());
-        let hello = self
-            .hello
-            .as_ref()
-            .expect("invariant: a place is applied for after hello");
-        let applicant = Applicant {
-            session: config.session,
-            direction: config.direction,
-            own,
-            hello,
-        };
-        let mut effects = Effects::new();
-        match host.exchange_mut().admit(now, &applicant, &config.timing) {
-            Admission::Alone => {}
-            Admission::Replacing(session) => effects.push(Effect::Replace { session }),
-            Admission::Doubted { older, until_ms } => {
-                self.state = State::Doubted { until_ms };
-                effects.push(Effect::Wake { session: older });
-                return Ok(effects);
-            }
-            Admission::Clone => {
-                return Err(SessionError::Clone {
-                    replica: hello.replica,
-                });
-            }
-            Admission::Redundant => return Err(SessionError::Redundant),
-        }
-        let peer = hello.replica;
-        // The peer sends again all that it was not told to be applied here, so what waits from it would be in the way.
-        host.delivery_mut().discard(Lane {
-            peer,
-            kind: LaneKind::Direct,
-        });
-        host.delivery_mut().discard(Lane {
-            peer,
-            kind: LaneKind::Pulled,
-        });
-        self.direct = Some(Feed::direct(
-            config.direct_origins(own, hello),
-            hello.applied.clone(),
-        ));
-        self.state = State::Established { peer };
-        effects.push(Effect::Established);
-        Ok(effects)
-    }
-
-    fn on_control<H: Host>(
-        &mut self,
-        now: Now,
-        peer: ReplicaId,
-        message: Message,
-        host: &mut H,
-    ) -> Result<Effects, SessionError> {
-        let mut effects = Effects::new();
-        match message {
-            Message::Ack(ack) => self.on_ack(now, peer, ack, host)?,
-            Message::Pull(Pull { have }) => {
-                let direct = self
-                    .direct
-                    .as_ref()
-                    .expect("invariant: an established session has a direct feed");
-                self.answers_begun += 1;
-                self.answer = Some(Feed::answer(have, direct, self.answers_begun));
-                effects.push(Effect::Feed);
-            }
-            Message::PullStop => {
-                self.answer = None;
-                effects.push(Effect::Feed);
-            }
-            Message::Probe { nonce } => self.probe_to_answer = Some(nonce),
-            Message::ProbeReply { nonce } => {
-                let waiting = host.exchange_mut().probe_answered(peer, nonce);
-                effects.extend(waiting.map(|session| Effect::Wake { session }));
-            }
-            Message::Sums(sums) => self.audit.compare(&sums, host, &mut effects),
-            Message::Hello(_) => return Err(self.violation("said hello twice")),
-            // Newer peers may say more than this program knows.
-            _ => {}
-        }
-        Ok(effects)
-    }
-
-    fn on_ack<H: Host>(
-        &mut self,
-        now: Now,
-        peer: ReplicaId,
-        ack: Ack,
-        host: &mut H,
-    ) -> Result<(), SessionError> {
-        let (own, known) = (
-            host.id(),
-            ack.durable.get(host.id()).max(ack.applied.get(host.id())),
-        );
-        let remembered = host.applied().get(own);
-        if known > remembered {
-            let amnesia = crate::delivery::Amnesia { known, remembered };
-            return Err(SessionError::amnesia(own, &self.peer_name(), amnesia));
-        }
-        self.acks.heard(&ack);
-        if ack.about == own {
-            return Ok(());
-        }
-        if ack.about == peer {
-            self.direct
-                .iter_mut()
-                .chain(&mut self.answer)
-                .for_each(|feed| feed.note(&ack.applied));
-        }
-        let applied = host.applied().clone();
-        host.exchange_mut().heard(peer, ack, &applied);
-        self.asker
-            .review(now, peer, &self.config.region, &self.config.timing, host);
-        Ok(())
-    }
-
-    fn on_frame<H: Host>(
-        &mut self,
-        now: Now,
-        lane: Lane,
-        frame: Frame,
-        host: &mut H,
-    ) -> Result<Effects, SessionError> {
-        let (origin, bytes, mut effects) =
-            (frame.replica(), frame.bytes().len() as u64, Effects::new());
-        self.counts.bytes += bytes;
-        if lane.kind == LaneKind::Pulled && !self.asker.is_answered() {
-            self.counts.void += 1;
-            return Ok(effects);
-        }
-        match host.offer(frame, lane)? {
-            Offer::Accepted => {
-                self.counts.accepted += 1;
-                host.exchange_mut().wants_mut().note_progress(now, origin);
-                if lane.kind == LaneKind::Pulled {
-                    host.exchange_mut().arrived_by_pull(lane.peer, origin);
-                }
-                // What it depends on may be missing, which no event will tell.
-                self.asker.look_by(now.ms + self.config.timing.ack_every_ms);
-                effects.push(Effect::Ready);
-            }
-            Offer::Duplicate => self.counts.duplicates += 1,
-            Offer::Full => return Err(SessionError::Overrun),
-            Offer::Fork(fork) => return Err(SessionError::fork(&self.peer_name(), fork)),
-            Offer::Amnesia(amnesia) => {
-                return Err(SessionError::amnesia(host.id(), &self.peer_name(), amnesia));
-            }
-        }
-        if lane.kind == LaneKind::Direct {
-            let stopping = host.exchange_mut().arrived_directly(origin);
-            effects.extend(stopping.into_iter().map(|session| Effect::Wake { session }));
-        }
-        Ok(effects)
-    }
-
-    fn check_current<H: Host>(&self, peer: ReplicaId, host: &H) -> Result<(), SessionError> {
-        let current = host.exchange().is_current(peer, self.config.session);
-        if current {
-            Ok(())
-        } else {
-            Err(SessionError::Replaced)
-        }
-    }
-
-    fn conclude<H: Host>(
-        &mut self,
-        result: Result<Effects, SessionError>,
-        host: &mut H,
-    ) -> Result<Effects, SessionError> {
-        if let Err(error) = &result {
-            self.reject = error.reject();
-            self.close(host);
-        }
-        result
     }
 
     fn lane_feed(&self, class: TrafficClass) -> Option<&Feed> {

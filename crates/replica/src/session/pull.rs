@@ -103,12 +103,12 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    pub(super) fn new(now: Now) -> Self {
+    pub(super) fn new() -> Self {
         Asker {
             ask: false,
             questions: 0,
             answers: 0,
-            look_ms: now.ms,
+            look_ms: u64::MAX,
         }
     }
 
