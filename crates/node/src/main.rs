@@ -4,13 +4,20 @@
 mod certs;
 mod cli;
 mod config;
+mod database;
 mod demo;
+mod node;
+mod peers;
 mod start;
 mod status;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+
+/// Small allocations by many threads: what a connection and a row are made of.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use crate::cli::{Cli, Command, ConfigCommand};
 use crate::config::Config;

@@ -132,6 +132,8 @@ pub struct Meta {
     pub chains: Vec<isles_transport::ChainLink>,
     /// Number of the checkpoint.
     pub checkpoint: u64,
+    /// The boot of the machine in which it was made.
+    pub boot: String,
 }
 
 impl Meta {

@@ -129,6 +129,13 @@ pub(crate) const KEYS: &[Key] = &[
         example: "64MiB",
     },
     Key {
+        name: "redis.select_any",
+        kind: Kind::Choice(&["no", "yes"]),
+        default: Value("no"),
+        about: "Whether SELECT 1 to 15 is accepted, all of them meaning the one database; for clients that cannot be told otherwise.",
+        example: "no",
+    },
+    Key {
         name: "redis.worker_threads",
         kind: Kind::Count { min: 1, max: 1024 },
         default: Absent("one less than the processor cores, at least one"),

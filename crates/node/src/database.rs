@@ -1,0 +1,283 @@
+//! A replica with its lock, its log and its table: what makes the state machine durable.
+//!
+//! One mutex guards the replica; one thread writes the log, another the checkpoints. Whoever must wait until the log is
+//! durable leaves a waker and is woken by the log's thread.
+
+mod checkpoint;
+mod log_thread;
+mod open;
+mod waiters;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use isles_clock::VectorClock;
+use isles_replica::history::History;
+use isles_replica::session::{Exchange, ReplicaHost};
+use isles_replica::{Position, Replica};
+use isles_resp::EngineStopped;
+use isles_store::LogReader;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+pub(crate) use self::log_thread::clock_of;
+pub(crate) use self::open::{Opened, open};
+use self::waiters::Waiters;
+use crate::config::{CheckpointConfig, Durability, LogConfig};
+
+/// Writers wait while more than this is applied and not yet durable.
+const UNDURABLE_BYTES_MAX: usize = 256 << 20;
+
+/// The replica behind its lock, and what waits for its log.
+pub(crate) struct Database {
+    state: Mutex<State>,
+    history: Mutex<History>,
+    reader: LogReader,
+    durable: AtomicU64,
+    undurable_bytes: AtomicU64,
+    waiters: Waiters,
+    /// Per configured peer, what it holds durably; empty until it has said so.
+    peers_durable: Mutex<BTreeMap<String, VectorClock>>,
+    /// Changes whenever the log has become durable further; sessions watch it.
+    progress: watch::Sender<u64>,
+    log_pending: AtomicBool,
+    log_thread: OnceLock<std::thread::Thread>,
+    stopped: OnceLock<String>,
+    stopping: AtomicBool,
+    checkpoint: AtomicU64,
+    written_bytes: AtomicU64,
+    durability: Durability,
+    start: Start,
+    directory: PathBuf,
+}
+
+/// What a database is told when it starts.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) durability: Durability,
+    pub(crate) checkpoint: CheckpointConfig,
+    pub(crate) log: LogConfig,
+    /// Names of the peers whose acks the log waits for before it lets anything go.
+    pub(crate) peers: Vec<String>,
+}
+
+/// What is particular to one start of the process.
+#[derive(Clone, Debug)]
+pub(crate) struct Start {
+    /// The boot of the machine.
+    pub(crate) boot: String,
+    /// Random, of this start alone.
+    pub(crate) nonce: u64,
+}
+
+/// What the lock guards.
+pub(crate) struct State {
+    pub(crate) replica: Replica,
+    /// What the sessions with peers share.
+    pub(crate) exchange: Exchange,
+}
+
+impl State {
+    /// The replica as its sessions see it.
+    pub(crate) fn host(&mut self) -> ReplicaHost<'_> {
+        ReplicaHost { replica: &mut self.replica, exchange: &mut self.exchange }
+    }
+}
+
+/// The threads of a database; stopping them in order makes the next start a short one.
+pub(crate) struct Threads {
+    log: JoinHandle<()>,
+    checkpoint: JoinHandle<()>,
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl Database {
+    /// Starts the threads of an opened database.
+    pub(crate) fn start(
+        opened: Opened,
+        settings: Settings,
+    ) -> (Arc<Database>, Threads) {
+        let Opened { state, history, log, table, chain, lock, start, checkpoint: number, directory } = opened;
+        let durable_record = state.replica.durable_record();
+        let database = Arc::new(Database {
+            durable: AtomicU64::new(Position::end_of(durable_record).as_u64()),
+            progress: watch::Sender::new(durable_record),
+            state: Mutex::new(state),
+            history: Mutex::new(history),
+            reader: log.reader(),
+            undurable_bytes: AtomicU64::new(0),
+            waiters: Waiters::default(),
+            peers_durable: Mutex::new(settings.peers.iter().map(|node| (node.clone(), VectorClock::new())).collect()),
+            log_pending: AtomicBool::new(false),
+            log_thread: OnceLock::new(),
+            stopped: OnceLock::new(),
+            stopping: AtomicBool::new(false),
+            checkpoint: AtomicU64::new(number),
+            written_bytes: AtomicU64::new(0),
+            durability: settings.durability,
+            start,
+            directory,
+        });
+        let (trim, trims) = std::sync::mpsc::sync_channel(1);
+        let log_thread = log_thread::spawn(Arc::clone(&database), log, chain, trims);
+        let _ = database.log_thread.set(log_thread.thread().clone());
+        let checkpointer = checkpoint::Checkpointer::new(table, &settings, trim);
+        let checkpoint_thread = checkpoint::spawn(Arc::clone(&database), checkpointer, lock);
+        database.wake_log();
+        (database, Threads { log: log_thread, checkpoint: checkpoint_thread })
+    }
+
+    /// Runs the closure under the replica's lock and wakes the log's thread if it has become needed.
+    pub(crate) fn hold<R>(&self, act: impl FnOnce(&mut Replica, u64) -> R) -> R {
+        self.hold_state(|state, wall_ms| act(&mut state.replica, wall_ms))
+    }
+
+    /// The same, with what the sessions share.
+    pub(crate) fn hold_state<R>(&self, act: impl FnOnce(&mut State, u64) -> R) -> R {
+        let mut state = self.state.lock();
+        let idle = !state.replica.has_unlogged();
+        let result = act(&mut state, wall_ms());
+        let wake = idle && state.replica.has_unlogged();
+        drop(state);
+        if wake {
+            self.wake_log();
+        }
+        result
+    }
+
+    /// Applies remote frames that have become ready: at once if no own entry is open, else the log's thread does it
+    /// right after it has sealed what is open.
+    pub(crate) fn apply_ready(&self) {
+        let more = self.hold_state(|state, wall_ms| {
+            state.replica.is_open() || state.replica.apply_ready(wall_ms) > 0
+        });
+        if more {
+            self.wake_log();
+        }
+    }
+
+    /// The place through which the log is durable.
+    pub(crate) fn durable(&self) -> Position {
+        Position::from_u64(self.durable.load(Ordering::Acquire))
+    }
+
+    /// Waits until the log is durable through a place.
+    pub(crate) fn wait_durable(
+        &self,
+        position: Position,
+    ) -> impl Future<Output = Result<(), EngineStopped>> + Send + '_ {
+        std::future::poll_fn(move |context| {
+            if self.durable() >= position {
+                return std::task::Poll::Ready(Ok(()));
+            }
+            if self.stopped.get().is_some() {
+                return std::task::Poll::Ready(Err(EngineStopped));
+            }
+            self.waiters.push(position, context.waker());
+            // The log may have come this far between the look and the push.
+            match self.durable() >= position {
+                true => std::task::Poll::Ready(Ok(())),
+                false if self.stopped.get().is_some() => std::task::Poll::Ready(Err(EngineStopped)),
+                false => std::task::Poll::Pending,
+            }
+        })
+    }
+
+    /// Whether the log keeps up with the writers.
+    pub(crate) fn has_room(&self) -> bool {
+        self.undurable_bytes.load(Ordering::Relaxed) < UNDURABLE_BYTES_MAX as u64
+    }
+
+    /// Waits until the log has caught up.
+    pub(crate) async fn wait_room(&self) {
+        let mut progress = self.progress.subscribe();
+        while !self.has_room() && self.stopped.get().is_none() && progress.changed().await.is_ok() {}
+    }
+
+    /// A view of the log's progress that wakes its holder.
+    pub(crate) fn progress(&self) -> watch::Receiver<u64> {
+        self.progress.subscribe()
+    }
+
+    /// The recent durable frames.
+    pub(crate) fn history(&self) -> &Mutex<History> {
+        &self.history
+    }
+
+    /// The log on disk.
+    pub(crate) fn reader(&self) -> &LogReader {
+        &self.reader
+    }
+
+    /// The number of the newest checkpoint.
+    pub(crate) fn checkpoint(&self) -> u64 {
+        self.checkpoint.load(Ordering::Relaxed)
+    }
+
+    /// What is particular to this start of the process.
+    pub(crate) fn this_start(&self) -> &Start {
+        &self.start
+    }
+
+    /// How far a peer's log is durable: what everyone has need not be kept.
+    pub(crate) fn note_peer_durable(&self, node: &str, durable: &VectorClock) {
+        self.peers_durable.lock().insert(node.to_owned(), durable.clone());
+    }
+
+    /// Where the log and the table lie.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        &self.directory
+    }
+
+    /// When a write counts as durable.
+    pub(crate) fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// Why the log has stopped, if it has.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.stopped.get().map(String::as_str)
+    }
+
+    fn wake_log(&self) {
+        if !self.log_pending.swap(true, Ordering::AcqRel)
+            && let Some(thread) = self.log_thread.get()
+        {
+            thread.unpark();
+        }
+    }
+
+    /// The log can go no further: nothing that waits for it will ever leave.
+    fn fail(&self, reason: String) {
+        tracing::error!("the log has stopped: {reason}; this node takes no more writes until it is restarted");
+        let _ = self.stopped.set(reason);
+        self.waiters.wake_all();
+        self.progress.send_modify(|_| {});
+    }
+}
+
+impl Threads {
+    /// Writes what is open, a last checkpoint and a note that the stop was a clean one, and waits for the threads.
+    pub(crate) fn stop(self, database: &Database) {
+        database.stopping.store(true, Ordering::Release);
+        self.checkpoint.thread().unpark();
+        if self.checkpoint.join().is_err() {
+            tracing::error!("the checkpoint's thread has panicked");
+        }
+        database.log_pending.store(true, Ordering::Release);
+        self.log.thread().unpark();
+        if self.log.join().is_err() {
+            tracing::error!("the log's thread has panicked");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The checkpointer: writes changed rows to the table in the background, then lets the log go.
+//!
+//! Images are taken under the lock, a few rows per hold, and written once the log is durable through them. When all
+//! rows that had changed by the start of a round are written, the table is flushed and the checkpoint moves to where
+//! the log was durable at that start.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use isles_replica::image::{Images, Meta, TableChange};
+use isles_replica::{Note, Restored};
+use isles_store::{Batch, DirLock, Table};
+
+use super::{Database, Settings, log_thread};
+use crate::config::{CheckpointConfig, LogConfig};
+
+/// Rows imaged under one hold of the lock: a few tens of microseconds.
+const ROWS_PER_HOLD: usize = 128;
+/// A batch is written when it holds this many bytes.
+const BATCH_BYTES: usize = 1 << 20;
+/// How often the thread looks whether a checkpoint is due.
+const LOOK: Duration = Duration::from_millis(100);
+
+pub(super) struct Checkpointer {
+    table: Box<dyn Table>,
+    config: CheckpointConfig,
+    log: LogConfig,
+    trim: SyncSender<u64>,
+    last: Instant,
+    written_bytes_then: u64,
+}
+
+pub(super) fn spawn(database: Arc<Database>, mut checkpointer: Checkpointer, lock: DirLock) -> JoinHandle<()> {
+    std::thread::Builder::new()
+        .name("isles-table".to_owned())
+        .spawn(move || {
+            while !database.stopping.load(Ordering::Acquire) && database.stopped.get().is_none() {
+                std::thread::park_timeout(LOOK);
+                if checkpointer.is_due(&database) {
+                    checkpointer.round_or_log(&database);
+                }
+            }
+            checkpointer.round_or_log(&database);
+            drop(lock);
+        })
+        .expect("the machine has room for the checkpoint's thread")
+}
+
+impl Checkpointer {
+    pub(super) fn new(table: Box<dyn Table>, settings: &Settings, trim: SyncSender<u64>) -> Self {
+        Checkpointer {
+            table,
+            config: settings.checkpoint.clone(),
+            log: settings.log.clone(),
+            trim,
+            last: Instant::now(),
+            written_bytes_then: 0,
+        }
+    }
+
+    fn is_due(&self, database: &Database) -> bool {
+        let written = database.written_bytes.load(Ordering::Relaxed) - self.written_bytes_then;
+        let elapsed = self.last.elapsed() >= self.config.interval;
+        written >= self.config.dirty_bytes || (elapsed && written > 0)
+    }
+
+    fn round_or_log(&mut self, database: &Database) {
+        self.written_bytes_then = database.written_bytes.load(Ordering::Relaxed);
+        if let Err(error) = self.round(database) {
+            // The log holds everything that the table lacks, so nothing is lost; it grows until a round succeeds.
+            tracing::error!("a checkpoint has failed and will be tried again: {error}");
+        }
+        self.last = Instant::now();
+    }
+
+    /// Writes all rows that have changed by now, and moves the checkpoint.
+    fn round(&mut self, database: &Database) -> anyhow::Result<()> {
+        let ((restored, rows), id) = database.hold(|replica, _| (replica.begin_checkpoint(), replica.id()));
+        let (mut left, mut batch) = (rows, Batch::new());
+        while left > 0 || batch.is_empty() {
+            let images = database.hold(|replica, _| replica.take_images(left.clamp(1, ROWS_PER_HOLD)));
+            left = left.saturating_sub(ROWS_PER_HOLD);
+            if images.is_empty() && left == 0 {
+                break;
+            }
+            if let Err(error) = self.write(database, &images, &mut batch) {
+                database.hold(|replica, _| replica.return_images(&images));
+                return Err(error);
+            }
+        }
+        self.table.write(std::mem::take(&mut batch))?;
+        self.move_to(database, &restored, id)
+    }
+
+    fn write(&self, database: &Database, images: &Images, batch: &mut Batch) -> anyhow::Result<()> {
+        wait_durable(database, images)?;
+        images.encode(&mut |change| match change {
+            TableChange::Put(key, value) => batch.put(key, value),
+            TableChange::Delete(key) => batch.delete(key),
+        });
+        if batch.bytes() >= BATCH_BYTES {
+            self.table.write(std::mem::take(batch))?;
+        }
+        Ok(())
+    }
+
+    fn move_to(
+        &mut self,
+        database: &Database,
+        restored: &Restored,
+        replica: isles_clock::ReplicaId,
+    ) -> anyhow::Result<()> {
+        let checkpoint = database.checkpoint.load(Ordering::Relaxed) + 1;
+        let meta = Meta {
+            replica,
+            record: restored.record,
+            applied: restored.applied.clone(),
+            hlc: restored.hlc,
+            chains: restored.chains.clone(),
+            checkpoint,
+            boot: database.start.boot.clone(),
+        };
+        let mut batch = Batch::new();
+        batch.put(Meta::key(), meta.encode());
+        self.table.write(batch)?;
+        self.table.persist()?;
+        database.checkpoint.store(checkpoint, Ordering::Relaxed);
+        let record = restored.record;
+        database.hold(|replica, _| replica.log_note(Note::Checkpoint { checkpoint, record }));
+        self.offer_trim(database, record)
+    }
+
+    /// Lets log go that the table covers, that every peer holds, and that is older than what is kept anyway.
+    fn offer_trim(&self, database: &Database, record: u64) -> anyhow::Result<()> {
+        let segments = database.reader.segments();
+        let kept = self.log.retention_bytes.div_ceil(self.log.segment_bytes) as usize;
+        let peers = database.peers_durable.lock();
+        let droppable = segments.windows(2).take(segments.len().saturating_sub(kept + 1)).take_while(|pair| {
+            let through = log_thread::clock_of(&pair[1].note);
+            pair[1].first.0 <= record && peers.values().all(|durable| durable.dominates(&through))
+        });
+        let Some(before) = droppable.last().map(|pair| pair[1].first.0) else { return Ok(()) };
+        drop(peers);
+        // The table's own journal may be damaged unseen: what the log drops must lie in immutable files.
+        self.table.flush()?;
+        // A full channel means that the last trim is still to come; the next round offers again.
+        let _ = self.trim.try_send(before);
+        Ok(())
+    }
+}
+
+/// Waits until the log is durable through everything in the images; they must never run ahead of it.
+///
+/// # Errors
+/// The log has stopped before.
+fn wait_durable(database: &Database, images: &Images) -> anyhow::Result<()> {
+    let me = std::thread::current();
+    let waker = std::task::Waker::from(Arc::new(Unpark(me)));
+    while database.durable() < images.position() {
+        anyhow::ensure!(database.failure().is_none(), "the log has stopped");
+        database.waiters.push(images.position(), &waker);
+        if database.durable() >= images.position() {
+            break;
+        }
+        std::thread::park_timeout(LOOK);
+    }
+    Ok(())
+}
+
+struct Unpark(std::thread::Thread);
+
+impl std::task::Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}

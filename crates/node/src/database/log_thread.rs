@@ -1,0 +1,236 @@
+//! The log's thread: takes what is open, writes it, syncs it by policy, and lets everyone know.
+//!
+//! A frame holds whatever arrived while the previous one was being written; there is no timer, except that without a
+//! sync per frame sealings are [`LINGER`] apart, so that frames do not shrink to one entry.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use isles_clock::VectorClock;
+use isles_replica::frame::OpenFrame;
+use isles_replica::{Frame, Note, Position, Unlogged, UnloggedContent};
+use isles_store::{Log, LogError, LogSyncer, RecordKind, RecordNumber};
+use metrics::{Counter, Gauge, Histogram};
+
+use super::{Database, wall_ms};
+use crate::config::Durability;
+
+/// Without a sync per frame, frames are sealed this far apart.
+const LINGER: Duration = Duration::from_micros(200);
+
+struct Writer {
+    log: Log,
+    /// The chain of the last own frame.
+    chain: u64,
+    /// What the log holds, or has held.
+    logged: VectorClock,
+    trims: Receiver<u64>,
+    last_sealed: Instant,
+    meters: Meters,
+}
+
+struct Meters {
+    sync_seconds: Histogram,
+    frame_entries: Histogram,
+    bytes: Gauge,
+    frames: Counter,
+}
+
+pub(super) fn spawn(database: Arc<Database>, log: Log, chain: u64, trims: Receiver<u64>) -> JoinHandle<()> {
+    let meters = Meters {
+        sync_seconds: metrics::histogram!("isles_log_sync_seconds"),
+        frame_entries: metrics::histogram!("isles_frame_entries"),
+        bytes: metrics::gauge!("isles_log_bytes"),
+        frames: metrics::counter!("isles_log_frames_total"),
+    };
+    let syncer = match database.durability {
+        Durability::Interval(every) => Some(spawn_syncer(Arc::clone(&database), log.syncer(), every)),
+        _ => None,
+    };
+    let logged = database.state.lock().replica.durable().clone();
+    let writer = Writer { log, chain, logged, trims, last_sealed: Instant::now(), meters };
+    std::thread::Builder::new()
+        .name("isles-log".to_owned())
+        .spawn(move || {
+            writer.run(&database);
+            if let Some(syncer) = syncer {
+                syncer.thread().unpark();
+                let _ = syncer.join();
+            }
+        })
+        .expect("the machine has room for the log's thread")
+}
+
+/// Under `interval` a thread of its own syncs, so that writing goes on meanwhile.
+fn spawn_syncer(database: Arc<Database>, syncer: LogSyncer, every: Duration) -> JoinHandle<()> {
+    let histogram = metrics::histogram!("isles_log_sync_seconds");
+    std::thread::Builder::new()
+        .name("isles-sync".to_owned())
+        .spawn(move || {
+            while !database.stopping.load(Ordering::Acquire) && database.stopped.get().is_none() {
+                std::thread::park_timeout(every);
+                let started = Instant::now();
+                match syncer.sync() {
+                    Ok(_) => histogram.record(started.elapsed()),
+                    Err(error) => database.fail(error.to_string()),
+                }
+            }
+        })
+        .expect("the machine has room for the sync's thread")
+}
+
+impl Writer {
+    fn run(mut self, database: &Database) {
+        loop {
+            let stopping = database.stopping.load(Ordering::Acquire);
+            if !database.log_pending.swap(false, Ordering::AcqRel) && !stopping {
+                std::thread::park();
+                continue;
+            }
+            self.linger(database);
+            if let Err(error) = self.cycle(database) {
+                database.fail(error.to_string());
+                return;
+            }
+            let idle = !database.state.lock().replica.has_unlogged();
+            if stopping && idle {
+                if let Err(error) = self.finish(database) {
+                    database.fail(error.to_string());
+                }
+                return;
+            }
+        }
+    }
+
+    fn linger(&self, database: &Database) {
+        if database.durability == Durability::Always || database.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        if let Some(rest) = LINGER.checked_sub(self.last_sealed.elapsed()) {
+            std::thread::sleep(rest);
+        }
+    }
+
+    /// Takes, seals, writes and syncs once.
+    fn cycle(&mut self, database: &Database) -> Result<(), LogError> {
+        let taken = self.take(database);
+        self.last_sealed = Instant::now();
+        self.trim()?;
+        let Some(last) = taken.last().map(|unlogged| unlogged.number) else { return Ok(()) };
+        let mut frames = Vec::with_capacity(taken.len());
+        let mut bodies = Vec::new();
+        for unlogged in taken {
+            self.append(unlogged, &mut frames, &mut bodies);
+        }
+        let written = self.log.write()?;
+        debug_assert_eq!(written, RecordNumber(last), "the replica numbers records as the log does");
+        if database.durability == Durability::Always {
+            let started = Instant::now();
+            self.log.sync()?;
+            self.meters.sync_seconds.record(started.elapsed());
+        }
+        self.publish(database, last, frames, bodies);
+        Ok(())
+    }
+
+    /// Closes the open frame, then applies the remote frames whose time has come: they never close a frame that would
+    /// have stayed open.
+    fn take(&self, database: &Database) -> Vec<Unlogged> {
+        let replica = &mut database.state.lock().replica;
+        let mut taken = replica.take_unlogged();
+        if replica.apply_ready(wall_ms()) > 0 {
+            taken.extend(replica.take_unlogged());
+            // There may be more: the next cycle looks again.
+            database.log_pending.store(true, Ordering::Release);
+        }
+        let bytes = replica.undurable_bytes() as u64;
+        database.undurable_bytes.store(bytes, Ordering::Relaxed);
+        taken
+    }
+
+    fn append(&mut self, unlogged: Unlogged, frames: &mut Vec<(u64, Frame)>, bodies: &mut Vec<Vec<u8>>) {
+        let number = unlogged.number;
+        let frame = match unlogged.content {
+            UnloggedContent::Own(open) => self.seal(open, bodies),
+            UnloggedContent::Remote(frame) => frame,
+            UnloggedContent::Note(note) => {
+                self.log.append(kind_of(&note), &note.encode());
+                return;
+            }
+        };
+        if self.log.starts_segment(frame.bytes().len()) {
+            // A segment says what comes before it: so one knows who still needs the segment before.
+            self.log.annotate(&note_of(&self.logged));
+        }
+        self.log.append(RecordKind::Frame, frame.bytes());
+        self.logged.observe(frame.last_dot());
+        frames.push((number, frame));
+    }
+
+    fn seal(&mut self, open: OpenFrame, bodies: &mut Vec<Vec<u8>>) -> Frame {
+        let frame = open.seal(self.chain);
+        self.chain = frame.chain();
+        self.meters.frames.increment(1);
+        self.meters.frame_entries.record(f64::from(frame.header().count));
+        bodies.push(open.body);
+        frame
+    }
+
+    fn publish(&self, database: &Database, last: u64, frames: Vec<(u64, Frame)>, bodies: Vec<Vec<u8>>) {
+        {
+            let replica = &mut database.state.lock().replica;
+            replica.note_durable(last, frames.iter().map(|(_, frame)| frame));
+            bodies.into_iter().for_each(|body| replica.recycle(body));
+            let bytes = replica.undurable_bytes() as u64;
+            database.undurable_bytes.store(bytes, Ordering::Relaxed);
+        }
+        let bytes: u64 = frames.iter().map(|(_, frame)| frame.bytes().len() as u64).sum();
+        database.written_bytes.fetch_add(bytes, Ordering::Relaxed);
+        {
+            let mut history = database.history.lock();
+            frames.into_iter().for_each(|(number, frame)| history.push(number, frame));
+        }
+        let durable = Position::end_of(last);
+        database.durable.store(durable.as_u64(), Ordering::Release);
+        database.waiters.wake(durable);
+        database.progress.send_replace(last);
+    }
+
+    /// Drops what the checkpointer no longer needs; it never waits for it.
+    fn trim(&mut self) -> Result<(), LogError> {
+        if let Ok(before) = self.trims.try_recv() {
+            self.log.trim(RecordNumber(before))?;
+        }
+        self.meters.bytes.set(self.log.bytes() as f64);
+        Ok(())
+    }
+
+    /// The last record: everything before it was written in order.
+    fn finish(&mut self, database: &Database) -> Result<(), LogError> {
+        database.state.lock().replica.log_note(Note::Stop);
+        self.cycle(database)?;
+        self.log.sync()?;
+        Ok(())
+    }
+}
+
+/// What a segment's header says of the log before it.
+pub(super) fn note_of(logged: &VectorClock) -> Vec<u8> {
+    postcard::to_allocvec(logged).expect("a clock holds nothing that cannot be encoded")
+}
+
+/// Reads what [`note_of`] wrote; the first segment has no note, and nothing before it.
+pub(crate) fn clock_of(note: &[u8]) -> VectorClock {
+    postcard::from_bytes(note).unwrap_or_default()
+}
+
+/// How a note is recorded; the bytes say the rest.
+pub(super) fn kind_of(note: &Note) -> RecordKind {
+    match note {
+        Note::Checkpoint { .. } => RecordKind::Checkpoint,
+        _ => RecordKind::Start,
+    }
+}

@@ -1,0 +1,230 @@
+//! Opening a data directory: table, log after it, identity.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, bail, ensure};
+use isles_clock::ReplicaId;
+use isles_replica::history::{HISTORY_BYTES, History};
+use isles_replica::image::Meta;
+use isles_replica::session::Exchange;
+use isles_replica::{Frame, Note, Replica, ReplicaConfig};
+use isles_store::{
+    DirLock, FileStorage, FjallConfig, FjallTable, Log, LogConfig, RecordKind, RecordNumber, Recovered, Table,
+};
+
+use super::log_thread::clock_of;
+use super::{Start, State, wall_ms};
+use crate::config::{Config, Durability};
+
+/// A database that is recovered and not yet running.
+pub(crate) struct Opened {
+    pub(crate) state: State,
+    pub(crate) history: History,
+    pub(crate) log: Log,
+    pub(crate) table: Box<dyn Table>,
+    pub(crate) chain: u64,
+    pub(crate) lock: DirLock,
+    pub(crate) start: Start,
+    pub(crate) checkpoint: u64,
+    pub(crate) directory: PathBuf,
+}
+
+/// What the notes in the log say of earlier starts.
+struct Past {
+    replica: Option<ReplicaId>,
+    boot: Option<String>,
+    stopped_cleanly: bool,
+    checkpoint: u64,
+}
+
+/// Opens or creates the data directory of a node, loads its table and replays its log.
+///
+/// # Errors
+/// Names the file or directory, what is wrong with it, and what to do. Nothing is changed then.
+pub(crate) fn open(config: &Config) -> anyhow::Result<Opened> {
+    let directory = config.data_dir.clone();
+    std::fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot create the data directory {}; choose another data_dir", directory.display()))?;
+    let lock = DirLock::acquire(&directory)?;
+    let storage = FileStorage::open(directory.join("log"))
+        .with_context(|| format!("cannot open the log in {}", directory.join("log").display()))?;
+    let log_config = LogConfig::new(config.cluster.as_bytes()).with_segment_bytes(config.log.segment_bytes);
+    let (log, recovered) = Log::open(Arc::new(storage), log_config)?;
+    let table: Box<dyn Table> = Box::new(FjallTable::open(directory.join("table"), &FjallConfig::default())?);
+    let meta = table.get(Meta::key())?.map(|bytes| Meta::decode(&bytes)).transpose()?;
+    check_pair(&directory, meta.as_ref(), &recovered)?;
+    let past = past_of(&log, meta.as_ref())?;
+    let start = Start { boot: boot_id(), nonce: u64::from_le_bytes(random()?) };
+    let id = identity(config, &past, &recovered, &start)?;
+    let mut replica = recover(config, id, &log, &*table, meta.as_ref())?;
+    check_checkpoint(&directory, meta.as_ref(), &past)?;
+    replica.log_note(Note::Start { boot: start.boot.clone(), nonce: start.nonce, replica: id });
+    let chain = replica.chains().find(|link| link.replica == id).map_or(0, |link| link.chain);
+    let mut exchange = Exchange::default();
+    exchange.set_log_floor(log_floor(&log));
+    Ok(Opened {
+        history: History::new(id, recovered.last.0, replica.durable().clone(), HISTORY_BYTES),
+        state: State { replica, exchange },
+        log,
+        table,
+        chain,
+        lock,
+        start,
+        checkpoint: meta.as_ref().map_or(0, |meta| meta.checkpoint),
+        directory,
+    })
+}
+
+/// Table and log must fit together: the log goes on where the table ends.
+fn check_pair(directory: &std::path::Path, meta: Option<&Meta>, recovered: &Recovered) -> anyhow::Result<()> {
+    let place = directory.display();
+    let covered = meta.map_or(0, |meta| meta.record);
+    ensure!(
+        covered + 1 >= recovered.first.0,
+        "the table in {place} ends at record {covered}, the log begins at {}: the table was removed or is an older copy; \
+         restore it, or move {place} away and let the node start empty beside its peers",
+        recovered.first
+    );
+    ensure!(
+        covered <= recovered.last.0,
+        "the table in {place} includes record {covered}, the log ends at {}: the log was removed or is an older copy; \
+         restore it, or move {place} away and let the node start empty beside its peers",
+        recovered.last
+    );
+    Ok(())
+}
+
+/// A table that silently lost its newest batches is older than the newest checkpoint that the log knows of.
+fn check_checkpoint(directory: &std::path::Path, meta: Option<&Meta>, past: &Past) -> anyhow::Result<()> {
+    let have = meta.map_or(0, |meta| meta.checkpoint);
+    ensure!(
+        have >= past.checkpoint,
+        "the table in {} is at checkpoint {have}, its log says that checkpoint {} was complete: the table has lost \
+         writes; move {0} away and let the node start empty beside its peers",
+        directory.display(),
+        past.checkpoint
+    );
+    Ok(())
+}
+
+fn past_of(log: &Log, meta: Option<&Meta>) -> anyhow::Result<Past> {
+    let mut past = Past {
+        replica: meta.map(|meta| meta.replica),
+        boot: meta.map(|meta| meta.boot.clone()),
+        stopped_cleanly: false,
+        checkpoint: 0,
+    };
+    for record in log.scan(after(meta)) {
+        let record = record?;
+        past.stopped_cleanly = false;
+        if record.kind == RecordKind::Frame {
+            continue;
+        }
+        let note = Note::decode(&record.bytes).map_err(anyhow::Error::msg);
+        match note.with_context(|| format!("record {} of the log cannot be read", record.number))? {
+            Note::Start { boot, replica, .. } => {
+                (past.replica, past.boot) = (Some(replica), Some(boot));
+            }
+            Note::Checkpoint { checkpoint, .. } => past.checkpoint = past.checkpoint.max(checkpoint),
+            Note::Stop => past.stopped_cleanly = true,
+            _ => {}
+        }
+    }
+    Ok(past)
+}
+
+fn after(meta: Option<&Meta>) -> RecordNumber {
+    RecordNumber(meta.map_or(1, |meta| meta.record + 1))
+}
+
+/// The id of before, or a new one if the log may have lost entries that others have seen: a dot is never used twice.
+fn identity(config: &Config, past: &Past, recovered: &Recovered, start: &Start) -> anyhow::Result<ReplicaId> {
+    let Some(old) = past.replica else { return Ok(ReplicaId::from_bytes(random()?)) };
+    let lost_power = !past.stopped_cleanly && past.boot.as_deref() != Some(&start.boot);
+    let unsynced = lost_power && config.durability != Durability::Always;
+    if recovered.cut.is_none() && !unsynced {
+        return Ok(old);
+    }
+    let new = ReplicaId::from_bytes(random()?);
+    match &recovered.cut {
+        Some(cut) => tracing::warn!(
+            "{} bytes at the end of {} were torn and have been cut; this node goes on as replica {new}, was {old}",
+            cut.bytes,
+            cut.file
+        ),
+        None => tracing::warn!(
+            "the machine stopped before everything was synced; this node goes on as replica {new}, was {old}"
+        ),
+    }
+    Ok(new)
+}
+
+fn recover(
+    config: &Config,
+    id: ReplicaId,
+    log: &Log,
+    table: &dyn Table,
+    meta: Option<&Meta>,
+) -> anyhow::Result<Replica> {
+    let settings = ReplicaConfig { max_skew_ms: config.clock.max_skew_ms, ..ReplicaConfig::default() };
+    let mut replica = Replica::new(id, settings);
+    if let Some(meta) = meta {
+        replica.restore(&meta.restored());
+    }
+    load(&mut replica, table).context("the table cannot be loaded; move the data directory away and let the node start empty beside its peers")?;
+    for record in log.scan(after(meta)) {
+        let record = record?;
+        if record.kind != RecordKind::Frame {
+            replica.replay_note(record.number.0);
+            continue;
+        }
+        let frame = Frame::decode(record.bytes.into())
+            .with_context(|| format!("record {} of the log is no frame", record.number))?;
+        replica.replay(record.number.0, &frame, wall_ms())?;
+    }
+    Ok(replica)
+}
+
+fn load(replica: &mut Replica, table: &dyn Table) -> anyhow::Result<()> {
+    let mut failed = None;
+    let mut scan = |prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])| {
+        let end = end_of_prefix(prefix);
+        let result = table.scan(prefix, end.as_deref(), &mut |key, value| {
+            each(key, value);
+            std::ops::ControlFlow::Continue(())
+        });
+        failed = failed.take().or(result.err());
+    };
+    replica.load_table(&mut scan, wall_ms())?;
+    match failed {
+        Some(error) => bail!(error),
+        None => Ok(()),
+    }
+}
+
+/// The first key after all that start with a prefix; none if there is no such key.
+fn end_of_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut end = prefix[..=last].to_vec();
+    end[last] += 1;
+    Some(end)
+}
+
+/// Per replica, the first sequence that the log still holds.
+fn log_floor(log: &Log) -> Vec<(ReplicaId, u64)> {
+    let segments = log.reader().segments();
+    let before = segments.first().map(|segment| clock_of(&segment.note)).unwrap_or_default();
+    before.iter().map(|(replica, sequence)| (replica, sequence + 1)).collect()
+}
+
+fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    id.map_or_else(|_| String::new(), |id| id.trim().to_owned())
+}
+
+fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).context("the operating system gives no random numbers")?;
+    Ok(bytes)
+}

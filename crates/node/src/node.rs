@@ -1,0 +1,204 @@
+//! A running node: its database, its peers, and the ports that it serves.
+
+mod engine;
+mod meters;
+mod probe;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context;
+use isles_admin::Admin;
+use isles_replica::session::Timing;
+use isles_resp::ServeOptions;
+use isles_transport::Transport;
+use isles_transport_quic::{NodeCertificate, PeerRule, QuicConfig, QuicTransport};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub(crate) use self::meters::install_recorder;
+use crate::config::{Config, TlsConfig};
+use crate::database::{self, Database, Settings, Threads};
+use crate::peers::Peers;
+
+/// How often gauges are brought up to date and the metrics library is given time.
+const UPKEEP: Duration = Duration::from_secs(1);
+/// A peer that has been silent for so long is gone; the connection is made again.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Duration = Duration::from_millis(1_500);
+
+/// What the parts of a node share.
+pub(crate) struct Node {
+    config: Config,
+    database: Arc<Database>,
+    peers: Arc<Peers>,
+    meters: meters::Meters,
+    metrics: PrometheusHandle,
+    redis: SocketAddr,
+    started: Instant,
+}
+
+/// A node that serves until it is stopped.
+pub(crate) struct Running {
+    pub(crate) node: Arc<Node>,
+    pub(crate) redis: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    threads: Threads,
+    transport: Option<Arc<dyn Transport>>,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+/// The ports of a node, held before anything else is touched.
+struct Ports {
+    redis: TcpListener,
+    admin: Admin,
+    transport: Option<Arc<dyn Transport>>,
+}
+
+impl Node {
+    /// Takes the ports, recovers the database and begins to serve.
+    ///
+    /// # Errors
+    /// Names what cannot be had, where, and what to do.
+    pub(crate) async fn start(config: Config, metrics: PrometheusHandle) -> anyhow::Result<Running> {
+        let ports = take_ports(&config).await?;
+        let opening = config.clone();
+        let opened = tokio::task::spawn_blocking(move || database::open(&opening)).await??;
+        let settings = Settings {
+            durability: config.durability,
+            checkpoint: config.checkpoint.clone(),
+            log: config.log.clone(),
+            peers: config.peer.iter().map(|peer| peer.node.clone()).collect(),
+        };
+        let (database, threads) = Database::start(opened, settings);
+        let redis = ports.redis.local_addr()?;
+        let node = Arc::new(Node {
+            peers: Peers::new(Arc::clone(&database), &config, Timing::default()),
+            meters: meters::Meters::new(),
+            database,
+            metrics,
+            redis,
+            started: Instant::now(),
+            config,
+        });
+        Ok(node.serve(ports, redis, threads))
+    }
+
+    fn serve(self: Arc<Self>, ports: Ports, redis: SocketAddr, threads: Threads) -> Running {
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let admin = ports.admin.local_address();
+        let options = ServeOptions {
+            max_clients: self.config.redis.max_clients,
+            max_request_bytes: self.config.redis.max_request_bytes,
+            select_any: self.config.redis.select_any,
+            ..ServeOptions::default()
+        };
+        let serving = isles_resp::serve(ports.redis, Arc::clone(&self), options, stopped.clone());
+        tasks.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!("Redis clients are no longer served: {error}");
+            }
+        });
+        let (probe, until) = (Arc::clone(&self), ended(stopped.clone()));
+        tasks.spawn(async move {
+            if let Err(error) = ports.admin.serve(probe, until).await {
+                tracing::error!("admin requests are no longer answered: {error}");
+            }
+        });
+        if let Some(transport) = &ports.transport {
+            let peers = Arc::clone(&self.peers);
+            tasks.spawn(peers.run(Arc::clone(transport), self.config.peer.clone()));
+        }
+        tasks.spawn(upkeep(Arc::clone(&self), stopped));
+        Running { redis, admin, threads, transport: ports.transport, stop, tasks, node: self }
+    }
+}
+
+impl Running {
+    /// Lets clients finish, tells the peers, and closes the log cleanly.
+    pub(crate) async fn stop(mut self) {
+        let _ = self.stop.send(true);
+        if let Some(transport) = self.transport {
+            transport.close().await;
+        }
+        while self.tasks.join_next().await.is_some() {}
+        let (threads, database) = (self.threads, Arc::clone(&self.node.database));
+        if tokio::task::spawn_blocking(move || threads.stop(&database)).await.is_err() {
+            tracing::error!("stopping the log has panicked");
+        }
+    }
+}
+
+/// Waits until the node is told to stop.
+async fn ended(mut stopped: watch::Receiver<bool>) {
+    loop {
+        let stop = *stopped.borrow_and_update();
+        if stop || stopped.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn upkeep(node: Arc<Node>, stopped: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    let ended = ended(stopped);
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            () = &mut ended => return,
+            _ = ticks.tick() => {}
+        }
+        node.refresh_meters();
+        node.metrics.run_upkeep();
+    }
+}
+
+async fn take_ports(config: &Config) -> anyhow::Result<Ports> {
+    let transport = match &config.tls {
+        Some(tls) => Some(transport(config, tls)?),
+        None => None,
+    };
+    let listen = config.redis.listen;
+    let redis = TcpListener::bind(listen).await.with_context(|| {
+        format!(
+            "cannot serve Redis clients at {listen}; stop the program that uses this port \
+             (`ss -ltnp 'sport = :{}'` names it) or change redis.listen",
+            listen.port()
+        )
+    })?;
+    Ok(Ports { redis, admin: Admin::bind(config.admin.listen).await?, transport })
+}
+
+fn transport(config: &Config, tls: &TlsConfig) -> anyhow::Result<Arc<dyn Transport>> {
+    let certificate = NodeCertificate::load_files(&tls.ca, &tls.cert, &tls.key)?;
+    certificate.info().check_at(SystemTime::now())?;
+    let named = certificate.identity();
+    anyhow::ensure!(
+        (&named.cluster, &named.node, &named.region) == (&config.cluster, &config.node, &config.region),
+        "the certificate {} is for {named}, the configuration says {} (region {}, cluster {}); \
+         make one with `isles certs node`, or correct cluster, node and region",
+        tls.cert.display(),
+        config.node,
+        config.region,
+        config.cluster
+    );
+    let listen = config.peers.listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
+    let mut quic = QuicConfig::new(listen, certificate);
+    quic.idle_timeout = IDLE_TIMEOUT;
+    quic.keep_alive = KEEP_ALIVE;
+    quic.peers = config
+        .peer
+        .iter()
+        .map(|peer| PeerRule {
+            node: peer.node.clone(),
+            region: peer.region.clone(),
+            address: Some(peer.address.clone()),
+        })
+        .collect();
+    Ok(Arc::new(QuicTransport::new(quic)?))
+}
