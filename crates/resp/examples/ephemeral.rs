@@ -72,11 +72,18 @@ fn forget_log(replica: &mut Replica) {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::io::Result<()> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7379".to_owned());
-    let select_any = std::env::args().nth(2).is_some_and(|word| word == "select-any");
+    let address = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "127.0.0.1:7379".to_owned());
+    let select_any = std::env::args()
+        .nth(2)
+        .is_some_and(|word| word == "select-any");
     let replica = Replica::new(ReplicaId::from_u128(1), ReplicaConfig::default());
     let engine = Arc::new(Ephemeral(Mutex::new(replica)));
     let (_stop, stopped) = watch::channel(false);
-    let options = ServeOptions { select_any, ..ServeOptions::default() };
+    let options = ServeOptions {
+        select_any,
+        ..ServeOptions::default()
+    };
     serve(TcpListener::bind(address).await?, engine, options, stopped).await
 }

@@ -78,8 +78,8 @@ impl Client {
         }
     }
 
-    /// The line of CLIENT LIST, in Redis's format.
-    pub(crate) fn line(&self, wall_ms: u64) -> String {
+    /// The line of CLIENT LIST, in Redis's format. The client that asks names the command itself.
+    pub(crate) fn line(&self, wall_ms: u64, running: Option<&str>) -> String {
         let details = self.details().clone();
         let mut flags = String::new();
         flags.extend(details.queued.map(|_| 'x'));
@@ -103,7 +103,7 @@ impl Client {
             wall_ms.saturating_sub(self.connected_ms) / 1000,
             wall_ms.saturating_sub(self.active_ms.load(Ordering::Relaxed)) / 1000,
             details.queued.map_or(-1, |count| i64::try_from(count).unwrap_or(i64::MAX)),
-            command.map_or("NULL", |id| id.spec().name),
+            running.unwrap_or_else(|| command.map_or("NULL", |id| id.spec().name)),
             details.protocol.number(),
             text(&details.library_name),
             text(&details.library_version),

@@ -1,5 +1,6 @@
 //! The commands, one file per family and per concept in it.
 
+mod bits;
 mod client;
 mod command;
 mod config;

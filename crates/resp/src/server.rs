@@ -109,7 +109,7 @@ pub async fn serve<E: Engine>(
     loop {
         tokio::select! {
             biased;
-            _ = shutdown.wait_for(|stop| *stop) => break,
+            () = told_to_stop(&mut shutdown) => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => admit(stream, peer, &engine, &server, &mut connections),
@@ -123,6 +123,11 @@ pub async fn serve<E: Engine>(
     drop(listener);
     drain(&server, connections).await;
     Ok(())
+}
+
+/// Waits until the flag is set or its sender is gone.
+async fn told_to_stop(shutdown: &mut watch::Receiver<bool>) {
+    let _ = shutdown.wait_for(|stop| *stop).await;
 }
 
 fn admit<E: Engine>(

@@ -81,6 +81,7 @@ pub(crate) enum Set {
     /// It follows from the options and cannot change while the node runs.
     Fixed,
     TooLong,
+    NotANumber,
     Unknown,
 }
 
@@ -123,11 +124,14 @@ impl Settings {
             Set::Fixed
         } else if value.len() > VALUE_BYTES_MAX {
             Set::TooLong
-        } else if self.fixed.contains_key(name) || TOLERATED.iter().any(|(known, _)| *known == name)
-        {
+        } else if self.fixed.contains_key(name) {
             Set::Remembered
         } else {
-            Set::Unknown
+            match TOLERATED.iter().find(|(known, _)| *known == name) {
+                Some((_, default)) if is_number(default) && !is_number(value) => Set::NotANumber,
+                Some(_) => Set::Remembered,
+                None => Set::Unknown,
+            }
         }
     }
 
@@ -143,4 +147,14 @@ impl Settings {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// Whether it could be a number or an amount of memory such as `100mb`.
+fn is_number(value: &str) -> bool {
+    let digits = value.trim_start_matches('-');
+    let unit = digits
+        .trim_start_matches(|letter: char| letter.is_ascii_digit())
+        .to_ascii_lowercase();
+    let units = ["", "b", "k", "kb", "m", "mb", "g", "gb", "%"];
+    digits.len() > unit.len() && units.contains(&unit.as_str())
 }

@@ -33,7 +33,7 @@ pub(super) fn client(call: &mut Call<'_, '_>) -> Outcome {
         [] if known("ID") => call.reply.integer(signed(own.id)),
         [] if known("INFO") => call
             .reply
-            .verbatim(&(own.line(call.surroundings.wall_ms) + "\n")),
+            .verbatim(&(own.line(call.surroundings.wall_ms, Some("client|info")) + "\n")),
         [] if known("GETNAME") => {
             let name = own.details().name.clone();
             call.reply
@@ -164,7 +164,8 @@ fn list(call: &mut Call<'_, '_>, options: &[&[u8]]) -> Outcome {
     };
     let mut lines = String::new();
     for client in shown {
-        lines.push_str(&client.line(call.surroundings.wall_ms));
+        let running = (client.id == call.session.client.id).then_some("client|list");
+        lines.push_str(&client.line(call.surroundings.wall_ms, running));
         lines.push('\n');
     }
     call.reply.verbatim(&lines);
@@ -202,7 +203,6 @@ struct Targets {
     id: Option<u64>,
     address: Option<String>,
     local: Option<String>,
-    user: Option<Vec<u8>>,
     nobody: bool,
     own_too: bool,
 }
@@ -227,7 +227,13 @@ impl Targets {
             } else if is(word, "LADDR") {
                 targets.local = Some(preview(value));
             } else if is(word, "USER") {
-                targets.user = Some(value.to_vec());
+                // There is one user.
+                if *value != *b"default" {
+                    return Err(Failure::other(format!(
+                        "ERR No such user '{}'",
+                        preview(value)
+                    )));
+                }
             } else if is(word, "TYPE") {
                 targets.nobody |= !is_normal(value)?;
             } else if is(word, "SKIPME") {
@@ -256,7 +262,6 @@ impl Targets {
                 .local
                 .as_ref()
                 .is_none_or(|local| client.local == *local)
-            && self.user.as_ref().is_none_or(|user| user == b"default")
     }
 }
 

@@ -61,7 +61,7 @@ fn get(call: &mut Call<'_, '_>, patterns: &[&[u8]]) {
     }
 }
 
-/// Sets all or nothing: what can be refused is checked before anything is set.
+/// Checks everything before anything is set; only the node itself can still refuse then.
 fn set(call: &mut Call<'_, '_>, pairs: &[&[u8]]) -> Outcome {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let pairs: Vec<(String, String)> = pairs
@@ -69,14 +69,26 @@ fn set(call: &mut Call<'_, '_>, pairs: &[&[u8]]) -> Outcome {
         .map(|pair| (text(pair[0]).to_ascii_lowercase(), text(pair[1])))
         .collect();
     let settings = &call.surroundings.server.settings;
-    let mut remembered = Vec::new();
-    for (name, value) in &pairs {
+    let of_node: BTreeMap<String, String> = call.surroundings.host.config().into_iter().collect();
+    let (mut remembered, mut for_node) = (Vec::new(), Vec::new());
+    for (index, (name, value)) in pairs.iter().enumerate() {
+        if pairs[..index].iter().any(|(earlier, _)| earlier == name) {
+            return Err(refused(name, "duplicate parameter"));
+        }
         match settings.check(name, value) {
+            _ if of_node.get(name).is_some_and(|current| current == value) => {}
+            _ if of_node.contains_key(name) => for_node.push((name, value)),
             Set::Remembered => remembered.push((name, value)),
             Set::Fixed => return Err(refused(name, "can't set immutable config")),
             Set::TooLong => return Err(refused(name, "argument is too long")),
-            Set::Unknown => set_on_node(call, name, value)?,
+            Set::NotANumber => {
+                return Err(refused(name, "argument couldn't be parsed into an integer"));
+            }
+            Set::Unknown => for_node.push((name, value)),
         }
+    }
+    for (name, value) in for_node {
+        set_on_node(call, name, value, of_node.contains_key(name))?;
     }
     remembered
         .into_iter()
@@ -85,11 +97,12 @@ fn set(call: &mut Call<'_, '_>, pairs: &[&[u8]]) -> Outcome {
     Ok(())
 }
 
-fn set_on_node(call: &Call<'_, '_>, name: &str, value: &str) -> Outcome {
+fn set_on_node(call: &Call<'_, '_>, name: &str, value: &str, shown: bool) -> Outcome {
     call.surroundings
         .host
         .set_config(name, value)
         .map_err(|error| match error {
+            ConfigError::Unknown(_) if shown => refused(name, "can't set immutable config"),
             ConfigError::Unknown(name) => Failure::other(format!(
                 "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
             )),

@@ -195,7 +195,7 @@ fn clients_are_killed() {
                 "CLIENT KILL ID 0",
                 "-ERR client-id should be greater than 0",
             ),
-            ("CLIENT KILL USER nobody", ":0"),
+            ("CLIENT KILL USER nobody", "-ERR No such user 'nobody'"),
             ("CLIENT KILL ID 2", ":0"),
             ("CLIENT KILL ADDR 127.0.0.1:1 SKIPME yes", ":1"),
         ],

@@ -62,6 +62,20 @@ fn config_is_tolerant() {
             "-ERR Unknown option or number of arguments for CONFIG SET - 'none'",
         ),
         ("CONFIG GET hz", "*2 $2 hz $2 20"),
+        (
+            "CONFIG SET hz 1 hz 2",
+            "-ERR CONFIG SET failed (possibly related to argument 'hz') - duplicate parameter",
+        ),
+        (
+            "CONFIG SET maxmemory lots",
+            "-ERR CONFIG SET failed (possibly related to argument 'maxmemory') - argument couldn't be parsed into an integer",
+        ),
+        ("CONFIG SET maxmemory 100mb", "+OK"),
+        ("CONFIG SET port 7001", "+OK"),
+        (
+            "CONFIG SET port 9",
+            "-ERR CONFIG SET failed (possibly related to argument 'port') - can't set immutable config",
+        ),
         ("CONFIG RESETSTAT", "+OK"),
         (
             "CONFIG GET",

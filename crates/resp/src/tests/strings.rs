@@ -320,3 +320,36 @@ fn one_write_has_a_size() {
         )],
     );
 }
+
+#[test]
+fn bits() {
+    check(&[
+        ("GETBIT a 0", ":0"),
+        ("SETBIT a 1 1", ":0"),
+        ("GET a", "$1 @"),
+        ("SETBIT a 1 1", ":1"),
+        ("SETBIT a 7 0", ":0"),
+        ("GETBIT a 1", ":1"),
+        ("SETBIT a 1 0", ":1"),
+        ("GET a", "$1 \0"),
+        ("SETBIT a 15 0", ":0"),
+        ("STRLEN a", ":2"),
+        (
+            "SETBIT a x 0",
+            "-ERR bit offset is not an integer or out of range",
+        ),
+        (
+            "SETBIT a -1 0",
+            "-ERR bit offset is not an integer or out of range",
+        ),
+        (
+            "SETBIT a 4294967296 0",
+            "-ERR bit offset is not an integer or out of range",
+        ),
+        ("GETBIT a 4294967295", ":0"),
+        ("SETBIT a 1 2", "-ERR bit is not an integer or out of range"),
+        ("SADD s m", ":1"),
+        ("SETBIT s 0 1", WRONG_TYPE),
+        ("GETBIT s 0", WRONG_TYPE),
+    ]);
+}
