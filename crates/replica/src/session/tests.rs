@@ -639,3 +639,103 @@ fn a_forked_frame_ends_the_session_and_is_not_applied() {
     assert_eq!(host.applied().get(US), 1);
     assert_ne!(host.delivery().previous_chain(US), GENESIS_CHAIN);
 }
+
+// F7, A10: what is said of own entries before they are durable would be wrong after a crash.
+#[test]
+fn own_entries_are_not_spoken_of_before_they_are_durable() {
+    let mut host = eu();
+    host.write(3, 1);
+    host.sync();
+    host.write(4, 2);
+    let mut session = Session::new(config(1), at(0));
+    let Some(Message::Hello(ours)) = session.poll_transmit(at(0), &mut host) else {
+        panic!("hello comes first");
+    };
+    assert_eq!((ours.applied.get(EU), ours.durable.get(EU)), (3, 3));
+    assert_eq!(ours.chains.first().map(|link| link.sequence), Some(3));
+    assert!(
+        session
+            .handle(at(0), control(Message::Hello(hello())), &mut host)
+            .is_ok()
+    );
+    let Some(Message::Ack(ack)) = session.poll_transmit(at(0), &mut host) else {
+        panic!("an ack follows");
+    };
+    assert_eq!((ack.applied.get(EU), ack.durable.get(EU)), (3, 3));
+}
+
+// A10: the peer would compare content that a crash may still take away.
+#[test]
+fn sums_wait_until_what_they_cover_is_durable() {
+    let mut host = eu();
+    let mut session = established(1, &mut host);
+    host.write(1, 1);
+    assert_eq!(
+        outcome(&mut session, at(600), Received::Skipped, &mut host),
+        ""
+    );
+    host.write(1, 2);
+    assert!(
+        session.poll_timeout() > Some(600),
+        "it is the log that is waited for"
+    );
+    host.sync();
+    let answer = outcome(&mut session, at(601), Received::Skipped, &mut host);
+    assert_eq!(answer, "ack of 00000000; sums");
+}
+
+fn ask_for(replicas: &[&Toy], session: &mut Session, host: &mut Toy) {
+    let durable: VectorClock = replicas
+        .iter()
+        .map(|toy| (toy.id(), toy.applied().get(toy.id())))
+        .collect();
+    let (about, promise) = (US, Hlc::new(1, 0));
+    let ack = Ack {
+        about,
+        durable: durable.clone(),
+        promise,
+        applied: durable,
+    };
+    outcome(session, at(100), control(Message::Ack(ack)), host);
+    let result = session.advance(at(600), host);
+    assert!(told(session, at(600), result, host).starts_with("pull"));
+    outcome(session, at(600), Received::AnswerBegins, host);
+}
+
+#[test]
+fn a_pull_goes_on_while_it_brings_anybodys_frames() {
+    let mut host = eu();
+    let mut session = established(1, &mut host);
+    let [mut ap, mut sa] =
+        [3, 4].map(|id| Toy::new(ReplicaId::from_u128(id), ToyLimits::default()));
+    let theirs = [ap.write(1, 1), ap.write(1, 2)];
+    ask_for(&[&ap], &mut session, &mut host);
+    let by_pull = |frame: Frame| Received::Frame(LaneKind::Pulled, frame);
+    let direct = |frame: &Frame| Received::Frame(LaneKind::Direct, frame.clone());
+    outcome(&mut session, at(601), by_pull(sa.write(1, 3)), &mut host);
+    assert_eq!(
+        outcome(&mut session, at(601), direct(&theirs[0]), &mut host),
+        "Ready"
+    );
+    let stopped = outcome(&mut session, at(601), direct(&sa.write(1, 4)), &mut host);
+    assert_eq!(stopped, "Ready; Wake { session: 1 }; pull stop");
+}
+
+#[test]
+fn asking_again_drops_what_waits_of_the_last_answer() {
+    let mut host = eu();
+    let mut session = established(1, &mut host);
+    let mut ap = Toy::new(AP, ToyLimits::default());
+    let frames = [ap.write(1, 1), ap.write(1, 2)];
+    ask_for(&[&ap], &mut session, &mut host);
+    let pulled = Lane {
+        peer: US,
+        kind: LaneKind::Pulled,
+    };
+    let ahead = Received::Frame(LaneKind::Pulled, frames[1].clone());
+    assert_eq!(outcome(&mut session, at(601), ahead, &mut host), "Ready");
+    assert_eq!(host.delivery().held(pulled).frames, 1);
+    let result = session.advance(at(1101), &mut host);
+    assert!(told(&mut session, at(1101), result, &mut host).starts_with("pull beyond {}"));
+    assert_eq!(host.delivery().held(pulled).frames, 0);
+}
