@@ -123,12 +123,14 @@ impl History {
 
     /// The frames that a feed asks for.
     pub fn read(&self, request: &FeedRequest, limits: BatchLimits) -> Lookup {
+        let reaches_back = |clock| self.reaches_back_to(clock, &request.origins);
         let start = match &request.from {
-            Place::After(after) if *after < self.floor => return Lookup::Behind,
-            Place::After(after) => self.entries.partition_point(|entry| entry.number <= *after),
-            Place::Uncovered(clock) if !self.reaches_back_to(clock, &request.origins) => {
+            // Between the cursor and the floor there may be only records that are no frames.
+            Place::After(after) if *after < self.floor && !reaches_back(&request.passed) => {
                 return Lookup::Behind;
             }
+            Place::After(after) => self.entries.partition_point(|entry| entry.number <= *after),
+            Place::Uncovered(clock) if !reaches_back(clock) => return Lookup::Behind,
             Place::Uncovered(clock) => self.first_uncovered(clock, &request.origins),
         };
         let frames = self

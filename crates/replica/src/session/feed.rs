@@ -23,6 +23,8 @@ pub struct FeedRequest {
     pub origins: Origins,
     /// Tells the answer to this request from one that came too late.
     pub(super) generation: u64,
+    /// What the feed has passed: it need not go to the disk for records that are no frames.
+    pub(crate) passed: VectorClock,
 }
 
 /// Where in the log a feed goes on.
@@ -60,6 +62,7 @@ impl FeedRequest {
             from,
             origins: Origins::All,
             generation: DIRECT,
+            passed: VectorClock::new(),
         }
     }
 
@@ -135,6 +138,8 @@ pub(super) struct Feed {
     generation: u64,
     /// What the peer has of what this feed would bring.
     has: VectorClock,
+    /// What was read for this feed, or needed no reading.
+    passed: VectorClock,
     /// What the other feed brings from its cursor on; before that this one does.
     other: Option<(Origins, u64)>,
 }
@@ -146,6 +151,7 @@ impl Feed {
             from: Place::Uncovered(has.clone()),
             origins,
             generation: DIRECT,
+            passed: has.clone(),
             has,
             other: None,
         }
@@ -161,6 +167,7 @@ impl Feed {
             from: Place::Uncovered(have.clone()),
             origins: Origins::All,
             generation,
+            passed: have.clone(),
             has: have,
             other: Some((direct.origins.clone(), sent)),
         }
@@ -171,6 +178,7 @@ impl Feed {
             from: self.from.clone(),
             origins: self.origins.clone(),
             generation: self.generation,
+            passed: self.passed.clone(),
         }
     }
 
@@ -195,6 +203,9 @@ impl Feed {
     pub(super) fn advance(&mut self, batch: Batch) -> impl Iterator<Item = Message> {
         if batch.through > 0 {
             self.from = Place::After(batch.through);
+        }
+        for (_, frame) in &batch.frames {
+            self.passed.observe(frame.last_dot());
         }
         let wanted = batch
             .frames

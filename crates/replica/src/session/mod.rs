@@ -57,8 +57,9 @@ use feed::Feed;
 /// *Frames out.* For each of the two lanes that carry frames, one task loops: [`feed_request`](Self::feed_request) says
 /// where to read, [`History::read`](crate::history::History::read) answers, or the log on disk where that is behind;
 /// [`feed`](Self::feed) takes the batch and returns the messages to send in this lane, all of them and in order, before
-/// the next request. The lane's own back-pressure is the window. Where there is nothing to read, wait until more is
-/// durable, or for [`Effect::Established`] or [`Effect::Feed`].
+/// the next request. The lane's own back-pressure is the window. Where there is nothing to read (no request, `AtEnd`,
+/// or a batch from disk that got nowhere), wait until more is durable, or for [`Effect::Established`] or
+/// [`Effect::Feed`].
 ///
 /// ```text
 /// let mut session = Session::new(config, now);

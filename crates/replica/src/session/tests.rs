@@ -11,6 +11,7 @@ use super::*;
 use crate::delivery::GENESIS_CHAIN;
 use crate::delivery::Offer;
 use crate::frame::Frame;
+use crate::history::{History, Lookup};
 use toy::{Toy, ToyLimits};
 
 const EU: ReplicaId = ReplicaId::from_u128(1);
@@ -738,4 +739,32 @@ fn asking_again_drops_what_waits_of_the_last_answer() {
     let result = session.advance(at(1101), &mut host);
     assert!(told(&mut session, at(1101), result, &mut host).starts_with("pull beyond {}"));
     assert_eq!(host.delivery().held(pulled).frames, 0);
+}
+
+// A restarted node's ring begins after its last record, which is rarely a frame: a feed that had read every frame was
+// still sent to the disk, again and again.
+#[test]
+fn a_feed_that_has_passed_every_frame_on_disk_goes_on_in_memory() {
+    let mut host = eu();
+    let frames = [host.write(1, 1), host.write(1, 2)];
+    let mut session = established(1, &mut host);
+    let mut history = History::new(EU, 9, [(EU, 1)].into_iter().collect(), 1 << 20);
+    let request = session.feed_request(TrafficClass::Frames).unwrap();
+    assert!(matches!(
+        history.read(&request, BatchLimits::default()),
+        Lookup::Behind
+    ));
+    let on_disk = [Ok::<_, SessionError>((4, frames[0].clone()))];
+    let batch = request.collect(on_disk, BatchLimits::default()).unwrap();
+    assert_eq!(session.feed(&request, batch).len(), 1);
+    let request = session.feed_request(TrafficClass::Frames).unwrap();
+    assert!(matches!(
+        history.read(&request, BatchLimits::default()),
+        Lookup::AtEnd
+    ));
+    history.push(11, frames[1].clone());
+    let Lookup::Found(batch) = history.read(&request, BatchLimits::default()) else {
+        panic!("the new frame is in memory");
+    };
+    assert_eq!(session.feed(&request, batch).len(), 1);
 }
