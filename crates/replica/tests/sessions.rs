@@ -49,13 +49,13 @@ impl Node {
     fn set(&mut self, key: &str, value: &str) {
         let mut txn = self.replica.txn(1, Scope::Once);
         txn.set_string(key.as_bytes(), value.as_bytes(), Expiry::Clear);
-        txn.commit().unwrap();
+        txn.commit().expect("it is small");
     }
 
     fn get(&mut self, key: &str) -> Option<String> {
         let mut txn = self.replica.txn(1, Scope::Once);
-        let value = txn.string(key.as_bytes()).unwrap();
-        value.map(|value| String::from_utf8(value.into_owned()).unwrap())
+        let value = txn.string(key.as_bytes()).expect("it is a string");
+        value.map(|value| String::from_utf8(value.into_owned()).expect("it is text"))
     }
 
     fn log(&mut self) {
@@ -91,9 +91,9 @@ impl Node {
             );
             self.session
                 .handle(now, Received::decode(class, message), host)
-                .unwrap();
+                .expect("the peers fit together");
         }
-        self.session.advance(now, host).unwrap();
+        self.session.advance(now, host).expect("nothing ends it");
         let mut outbox = Lanes::new();
         while let Some(message) = self.session.poll_transmit(now, host) {
             outbox.push_back((TrafficClass::Control, message));
