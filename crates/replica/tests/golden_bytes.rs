@@ -1,0 +1,151 @@
+//! What this version writes to logs, tables and peers stays readable: its bytes are fixed.
+//!
+//! A difference here means that nodes of two versions no longer understand each other, or their own disks. Then the
+//! format's version goes up, the old bytes stay here, and a test shows that they are still read.
+
+use isles_clock::{Dot, Hlc, ReplicaId, Stamp};
+use isles_replica::image::{Meta, TableChange};
+use isles_replica::{ConflictKind, ConflictRecord, Contender, Expiry, Frame, Replica, ReplicaConfig, Scope, UnloggedContent};
+use isles_resolve::Strategy;
+
+const NOW_MS: u64 = 1_700_000_000_000;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes_of(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let pairs = digits.chunks(2).map(|pair| std::str::from_utf8(pair).expect("ASCII"));
+    pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hex digits")).collect()
+}
+
+/// A replica that has written one entry with ops of every kind that this version knows.
+fn writer() -> Replica {
+    let mut replica = Replica::new(ReplicaId::from_u128(0xa), ReplicaConfig::default());
+    let mut txn = replica.txn(NOW_MS, Scope::Many);
+    txn.keyspace_set(b"mv:", Strategy::MultiValue);
+    txn.set_string(b"s", b"value", Expiry::At(NOW_MS + 1));
+    txn.set_string(b"mv:r", b"sibling", Expiry::Keep);
+    txn.increment(b"n", -7).expect("a counter");
+    txn.set_add(b"set", &[b"x", b"y"]).expect("a set");
+    txn.hash_put(b"h", &[(b"f", b"v")]).expect("a hash");
+    txn.hash_increment(b"h", b"g", 300).expect("a hash");
+    txn.commit().expect("a small entry");
+    let mut txn = replica.txn(NOW_MS, Scope::Many);
+    txn.delete(b"n");
+    txn.delete(b"s");
+    txn.set_remove(b"set", &[b"x"]).expect("a set");
+    txn.hash_remove(b"h", &[b"g"]).expect("a hash");
+    txn.commit().expect("a small entry");
+    replica
+}
+
+fn frame() -> Frame {
+    let mut replica = writer();
+    let mut taken = replica.take_unlogged();
+    match taken.pop().expect("one frame").content {
+        UnloggedContent::Own(open) => open.seal(0x1234),
+        _ => unreachable!("nothing else was written"),
+    }
+}
+
+#[test]
+fn a_frame() {
+    let golden = include_str!("golden/frame_v1.hex");
+    assert_eq!(hex(frame().bytes()), golden.trim());
+    let frame = Frame::decode(bytes_of(golden).into()).expect("version 1 is read");
+    assert_eq!(frame.entries().filter(Result::is_ok).count(), 2);
+    assert!(frame.continues(0x1234));
+}
+
+#[test]
+fn table_rows() {
+    let golden = include_str!("golden/rows_v1.hex");
+    let mut replica = writer();
+    let mut lines = String::new();
+    replica.take_images(usize::MAX).encode(&mut |change| match change {
+        TableChange::Put(key, value) => lines += &format!("{} {}\n", hex(&key), hex(&value)),
+        TableChange::Delete(key) => lines += &format!("{}\n", hex(&key)),
+    });
+    assert_eq!(lines, golden);
+    let mut loaded = Replica::new(ReplicaId::from_u128(0xb), ReplicaConfig::default());
+    let rows: Vec<(Vec<u8>, Vec<u8>)> = golden
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(key, value)| (bytes_of(key), bytes_of(value)))
+        .collect();
+    loaded
+        .load_table(
+            &mut |prefix, each| {
+                let mut matching: Vec<_> = rows.iter().filter(|(key, _)| key.starts_with(prefix)).collect();
+                matching.sort();
+                matching.into_iter().for_each(|(key, value)| each(key, value));
+            },
+            NOW_MS,
+        )
+        .expect("version 1 is read");
+    assert_eq!(loaded.digest(), replica.digest());
+    loaded.check().expect("what is derived fits the content");
+}
+
+#[test]
+fn the_table_s_checkpoint() {
+    let meta = Meta {
+        replica: ReplicaId::from_u128(0xa),
+        record: 300,
+        applied: [(ReplicaId::from_u128(0xa), 7), (ReplicaId::from_u128(0xb), 9)].into_iter().collect(),
+        hlc: Hlc::new(NOW_MS, 3),
+        chains: Vec::new(),
+        checkpoint: 2,
+        boot: "boot".to_owned(),
+    };
+    let golden = include_str!("golden/meta_v1.hex");
+    assert_eq!(hex(&meta.encode()), golden.trim());
+    assert_eq!(Meta::decode(&bytes_of(golden)).expect("version 1 is read"), meta);
+    let mut newer = bytes_of(golden);
+    newer[0] += 1;
+    let error = Meta::decode(&newer).expect_err("a newer version is refused");
+    assert!(error.to_string().contains("version 2"), "{error}");
+}
+
+#[test]
+fn a_conflict_record() {
+    let contender = |replica, ms, value: &[u8]| {
+        let dot = Dot { replica: ReplicaId::from_u128(replica), sequence: 5 };
+        let stamp = Stamp { hlc: Hlc::new(NOW_MS + ms, 0), replica: dot.replica };
+        Contender { dot, stamp, value: Some(value.to_vec()), value_bytes: value.len() as u64 }
+    };
+    let (winner, loser) = (contender(0xb, 1, b"kept"), contender(0xa, 0, b"lost"));
+    let golden = include_str!("golden/conflict_v1.hex");
+    let record = ConflictRecord {
+        id: 0xb6f1,
+        key: b"k".to_vec(),
+        keyspace: b"".to_vec(),
+        component: isles_replica::op::Kind::RegisterLww,
+        field: None,
+        kind: ConflictKind::WriteWrite,
+        strategy: Strategy::Lww,
+        kept: false,
+        winner,
+        loser,
+        detected_ms: NOW_MS + 2,
+    };
+    assert_eq!(hex(&record.encode()), golden.trim());
+    let read = ConflictRecord::decode(&bytes_of(golden)).expect("version 1 is read");
+    assert_eq!(read, ConflictRecord { id: read.id, ..record });
+    assert_eq!(format!("{:032x}", read.id), "86022cf366f58e46bd15afc988e45607");
+}
+
+#[test]
+fn a_damaged_frame_is_refused_whatever_bit_flips() {
+    let bytes = frame().bytes().to_vec();
+    for bit in 0..bytes.len() * 8 {
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        assert!(Frame::decode(damaged.into()).is_err(), "bit {bit}");
+    }
+    for length in 0..bytes.len() {
+        assert!(Frame::decode(bytes[..length].to_vec().into()).is_err(), "length {length}");
+    }
+}
