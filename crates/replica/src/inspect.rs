@@ -7,6 +7,7 @@ use isles_crdt::op::{Cell, Contribution, Tally};
 
 use crate::replica::Replica;
 use crate::row::{Component, Field, Row};
+use crate::rows::hash_of;
 use crate::sum;
 
 /// A value with the entry that wrote it: (dot, stamp's clock, value).
@@ -45,6 +46,12 @@ impl Replica {
         rows.map(|(_, row)| (row.key.to_vec(), content_of(row)))
             .filter(|(_, content)| *content != KeyContent::default())
             .collect()
+    }
+
+    /// The stamp of the last write of a key's deadline, also where that took the deadline away.
+    pub fn deadline_stamp(&self, key: &[u8]) -> Option<Stamp> {
+        let id = self.rows.find(key, hash_of(key))?;
+        Some(self.rows.get(id).deadline.stamp)
     }
 
     /// Recomputes everything that is derived from rows and compares it with what is kept.

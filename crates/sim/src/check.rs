@@ -1,0 +1,203 @@
+//! What must hold while a run goes on, and what must hold at its end.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use isles_clock::{Context, Dot, ReplicaId};
+use isles_replica::op::Kind;
+use isles_replica::{ConflictKind, ConflictRecord, Replica};
+
+use crate::command::Bytes;
+use crate::engine::Engine;
+use crate::failure::{Breaks, Checked, Invariant};
+use crate::ledger::Ledger;
+use crate::model::{Effect, Entry};
+use crate::node::Node;
+use crate::world::World;
+
+impl World {
+    /// A node that starts holds everything that was acknowledged or told to be durable here.
+    pub(crate) fn check_recovery(&mut self, node: usize, engine: &Engine, is_new_id: bool) -> Checked {
+        let this = &self.nodes[node];
+        let Some(old) = this.id.filter(|_| !this.is_forked) else { return Ok(()) };
+        let applied = engine.replica.applied();
+        let last = applied.get(old);
+        if is_new_id && self.may_lose() {
+            // Peers may hold more of the old id than is left here; what nobody holds is gone, as the policy allows.
+            self.abandoned.insert(old, last);
+            return Ok(());
+        }
+        if !applied.dominates(&this.told_durable) {
+            let told = &this.told_durable;
+            let what = format!("n{node} has told others that it holds {told}, and starts with {applied}");
+            return Err((Invariant::Durability, what));
+        }
+        let lost = self.ledger.lose_after(old, last);
+        self.forget_tokens(old, last);
+        match lost.first() {
+            None => Ok(()),
+            Some(dot) => {
+                let what = format!("n{node} starts without {dot}, which a client was told of");
+                Err((Invariant::Durability, what))
+            }
+        }
+    }
+
+    /// A node holds what its entries mean.
+    pub(crate) fn check_definitions(&self, node: usize) -> Checked {
+        let Node { process: Some(process), is_forked: false, .. } = &self.nodes[node] else { return Ok(()) };
+        let replica = &process.engine.replica;
+        let content = replica.content();
+        for key in self.ledger.keys() {
+            let state = self.ledger.state(key, replica.applied(), std::iter::empty());
+            let held = content.get(key).cloned().unwrap_or_default();
+            let named = |what| format!("at n{node}, key \"{}\": {what}", key.escape_ascii());
+            state.compare(&held).map_err(named).breaks(Invariant::Meaning)?;
+        }
+        match content.keys().find(|key| self.ledger.of_key(key).next().is_none()) {
+            None => Ok(()),
+            Some(key) => {
+                let what = format!("n{node} holds key \"{}\", which nobody wrote", key.escape_ascii());
+                Err((Invariant::Meaning, what))
+            }
+        }
+    }
+
+    /// Equal clocks hold equal content, whoever has them, whenever; and everything derived adds up.
+    pub(crate) fn check_content(&mut self, node: usize) -> Checked {
+        let Node { process: Some(process), is_forked: false, .. } = &self.nodes[node] else { return Ok(()) };
+        let replica = &process.engine.replica;
+        replica.check().map_err(|what| format!("at n{node}: {what}")).breaks(Invariant::Bookkeeping)?;
+        if replica.durable().get(replica.id()) != replica.applied().get(replica.id()) {
+            return Ok(());
+        }
+        let clock: Vec<(ReplicaId, u64)> = replica.applied().iter().collect();
+        let content = (replica.digest(), content_hash(replica));
+        let known = *self.contents.entry(clock).or_insert(content);
+        if known == content {
+            return Ok(());
+        }
+        let clock = replica.applied();
+        let what = match known.0 == content.0 {
+            true => format!("n{node} has the same digest as another at {clock}, but other content"),
+            false => format!("n{node} has digest {:x} at {clock}, another had {:x}", content.0, known.0),
+        };
+        Err((Invariant::Convergence, what))
+    }
+
+    /// What must hold when everything is everywhere.
+    pub(crate) fn check_end(&mut self) -> Checked {
+        for node in 0..self.nodes.len() {
+            self.check_definitions(node)?;
+            self.check_content(node)?;
+            self.check_acknowledged(node)?;
+            self.check_conflicts(node)?;
+        }
+        Ok(())
+    }
+
+    fn check_acknowledged(&self, node: usize) -> Checked {
+        let Some(process) = &self.nodes[node].process else { return Ok(()) };
+        let applied = process.engine.replica.applied();
+        let excused = |dot: &Dot| self.abandoned.get(&dot.replica).is_some_and(|left| dot.sequence > *left);
+        let missing = self.ledger.acknowledged().find(|dot| !applied.covers(*dot) && !excused(dot));
+        match missing {
+            None => Ok(()),
+            Some(dot) => {
+                let what = format!("n{node} never got {dot}, which a client was told of");
+                Err((Invariant::Durability, what))
+            }
+        }
+    }
+
+    fn check_conflicts(&mut self, node: usize) -> Checked {
+        let Some(process) = &self.nodes[node].process else { return Ok(()) };
+        let replica = &process.engine.replica;
+        let mut recorded: BTreeMap<Lost<'_>, u128> = BTreeMap::new();
+        for record in replica.conflicts().iter() {
+            check_record(&self.ledger, record)
+                .map_err(|what| format!("at n{node}, conflict on \"{}\": {what}", record.key.escape_ascii()))
+                .breaks(Invariant::Conflicts)?;
+            let lost = (&record.key[..], record.component, record.field.as_deref(), record.loser.dot);
+            if *recorded.entry(lost).or_insert(record.id) != record.id {
+                let what = format!("n{node} records the loss of {} under two ids", record.loser.dot);
+                return Err((Invariant::Conflicts, what));
+            }
+        }
+        self.counts.conflicts += recorded.len() as u64;
+        for (key, dot) in unseen_losses(&self.ledger, replica) {
+            if !recorded.contains_key(&(&key[..], Kind::RegisterLww, None, dot)) {
+                let key = key.escape_ascii();
+                let what = format!("n{node} has no record of {dot}, whose write of \"{key}\" was lost without having been seen");
+                return Err((Invariant::Conflicts, what));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a record is about: key, component, field, and the write that lost.
+type Lost<'a> = (&'a [u8], Kind, Option<&'a [u8]>, Dot);
+
+fn content_hash(replica: &Replica) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    replica.content().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Only concurrent writes are reported, and they are what they are said to be.
+fn check_record(ledger: &Ledger, record: &ConflictRecord) -> Result<(), String> {
+    let [winner, loser] = [&record.winner, &record.loser].map(|contender| ledger.get(contender.dot));
+    let (Some(winner), Some(loser)) = (winner, loser) else {
+        return Err(format!("{} or {} was never written", record.winner.dot, record.loser.dot));
+    };
+    if winner.observes(loser.dot) || loser.observes(winner.dot) {
+        return Err(format!("{} and {} are not concurrent ({})", winner.dot, loser.dot, record.kind));
+    }
+    if record.kind == ConflictKind::Type {
+        return Ok(());
+    }
+    for (entry, contender) in [(winner, &record.winner), (loser, &record.loser)] {
+        let written = written(entry, record).ok_or(format!("{} did not write that", entry.dot))?;
+        if written != contender.value {
+            return Err(format!("{} wrote {written:?}, recorded is {:?}", entry.dot, contender.value));
+        }
+    }
+    Ok(())
+}
+
+/// What an entry wrote where a record says that it did.
+fn written(entry: &Entry, record: &ConflictRecord) -> Option<Option<Bytes>> {
+    let effect = entry.effects.get(&record.key)?;
+    match record.component {
+        Kind::RegisterLww => effect.lww.as_ref().map(|(_, value)| value.clone()),
+        Kind::RegisterMv => effect.mv.clone().map(Some),
+        Kind::Map => {
+            let field = effect.map.get(record.field.as_ref()?)?;
+            field.put.clone().map(Some)
+        }
+        _ => None,
+    }
+}
+
+/// Values of registers that lost against a concurrent write, and that no write of that register has observed.
+fn unseen_losses(ledger: &Ledger, replica: &Replica) -> Vec<(Bytes, Dot)> {
+    let mut losses = Vec::new();
+    for key in ledger.keys() {
+        let applied: Vec<(&Entry, &Effect)> = ledger
+            .of_key(key)
+            .filter(|entry| replica.applied().covers(entry.dot))
+            .filter_map(|entry| Some((entry, entry.effects.get(key)?)))
+            .filter(|(_, effect)| effect.lww.is_some())
+            .collect();
+        let winner = ledger.state(key, replica.applied(), std::iter::empty()).lww.map(|lww| lww.0);
+        for (entry, effect) in &applied {
+            let has_value = effect.lww.as_ref().is_some_and(|(_, value)| value.is_some());
+            let seen = applied.iter().any(|(other, _)| other.observes(entry.dot));
+            if has_value && !seen && winner != Some(entry.dot) {
+                losses.push((key.clone(), entry.dot));
+            }
+        }
+    }
+    losses
+}

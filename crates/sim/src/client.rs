@@ -1,0 +1,556 @@
+//! Runs a script on a replica and, beside it, by definition; every answer must be the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use isles_clock::{Context, Dot, Hlc, VectorClock};
+use isles_replica::{
+    ContextError, Expiry, IncrementError, Position, Replica, Scope, Txn,
+};
+use isles_resolve::Strategy;
+
+use crate::command::{Bytes, Command, PREFIX, Script, Ttl};
+use crate::ledger::Ledger;
+use crate::model::{Effect, Entry, KeyState, Type};
+
+/// Contexts that clients were given, by number.
+pub type Tokens = Vec<Option<VectorClock>>;
+
+/// What a script did.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The entries that it wrote, in order.
+    pub entries: Vec<Entry>,
+    /// The answers may leave when the log is durable through this place.
+    pub barrier: Position,
+    /// The keys that the answers tell of.
+    pub keys: BTreeSet<Bytes>,
+}
+
+/// Runs a script.
+///
+/// # Errors
+/// Names the first answer that is not what it is by definition.
+pub fn run(
+    replica: &mut Replica,
+    ledger: &Ledger,
+    tokens: &mut Tokens,
+    script: &Script,
+    wall_ms: u64,
+) -> Result<Outcome, String> {
+    let clock = replica.applied().clone();
+    let own = replica.id();
+    let scope = if script.many { Scope::Many } else { Scope::Once };
+    let mut txn = replica.txn(wall_ms, scope);
+    let mut draft = Draft {
+        ledger,
+        clock: &clock,
+        now_ms: txn.now_ms(),
+        finished: Vec::new(),
+        entry: Entry {
+            dot: Dot::new(own, clock.get(own) + 1),
+            hlc: txn.hlc(),
+            context: clock.clone(),
+            token: None,
+            effects: BTreeMap::new(),
+        },
+        keys: BTreeSet::new(),
+    };
+    for command in &script.commands {
+        draft
+            .run(&mut txn, command, tokens)
+            .map_err(|what| format!("{command:?} {what}"))?;
+    }
+    let barrier = txn.commit().map_err(|error| error.to_string())?;
+    draft.finish_entry();
+    let (entries, keys) = (draft.finished, draft.keys);
+    let expected = clock.get(own) + entries.len() as u64;
+    if replica.applied().get(own) != expected {
+        let found = replica.applied().get(own);
+        return Err(format!("{script:?} made own entries through {found}, by definition {expected}"));
+    }
+    Ok(Outcome { entries, barrier, keys })
+}
+
+/// The entry that a script is making, as it is by definition.
+struct Draft<'l> {
+    ledger: &'l Ledger,
+    clock: &'l VectorClock,
+    now_ms: u64,
+    finished: Vec<Entry>,
+    entry: Entry,
+    keys: BTreeSet<Bytes>,
+}
+
+impl Draft<'_> {
+    /// A key as it was before this entry.
+    fn before(&self, key: &[u8]) -> KeyState {
+        self.ledger.state(key, self.clock, self.finished.iter())
+    }
+
+    /// A key as this entry has left it so far.
+    fn now(&self, key: &[u8]) -> KeyState {
+        let drafts = self.finished.iter().chain([&self.entry]);
+        self.ledger.state(key, self.clock, drafts)
+    }
+
+    fn visible(&self, key: &[u8]) -> Option<Type> {
+        self.now(key).visible(self.now_ms)
+    }
+
+    fn effect(&mut self, key: &[u8]) -> &mut Effect {
+        self.entry.effects.entry(key.to_vec()).or_default()
+    }
+
+    fn finish_entry(&mut self) {
+        if self.entry.effects.is_empty() {
+            return;
+        }
+        let mut next = self.entry.clone();
+        next.effects.clear();
+        next.context.observe(self.entry.dot);
+        next.dot.sequence += 1;
+        self.finished.push(std::mem::replace(&mut self.entry, next));
+    }
+
+    /// The stamp of a write that replaces one with this stamp.
+    fn raised(&self, replaced: Option<Hlc>) -> Hlc {
+        match replaced {
+            Some(replaced) if replaced >= self.entry.hlc => replaced.next(),
+            _ => self.entry.hlc,
+        }
+    }
+
+    fn lww_stamp(&self, before: &KeyState) -> Hlc {
+        self.raised(before.lww.as_ref().map(|(_, hlc, _)| *hlc))
+    }
+
+    fn deadline_stamp(&self, before: &KeyState) -> Hlc {
+        self.raised(before.deadline.map(|(stamp, _)| stamp.hlc))
+    }
+
+    /// Everything observed goes, and what this entry has added so far was never there.
+    fn clear(&mut self, key: &[u8]) {
+        let before = self.before(key);
+        let tombstone = before.lww_value().is_some().then(|| (self.lww_stamp(&before), None));
+        let deadline = (self.deadline_stamp(&before), None);
+        *self.effect(key) = Effect {
+            clears: true,
+            lww: tombstone,
+            deadline: Some(deadline),
+            ..Effect::default()
+        };
+    }
+
+    /// An entry that finds nothing creates the key anew.
+    fn create(&mut self, key: &[u8]) {
+        if self.visible(key).is_none() {
+            self.clear(key);
+        }
+    }
+
+    fn set_deadline(&mut self, key: &[u8], at_ms: Option<u64>) {
+        let stamp = self.deadline_stamp(&self.before(key));
+        let effect = self.effect(key);
+        effect.deadline = Some((stamp, at_ms));
+        effect.deadline_open = false;
+    }
+
+    /// Whether registers that come to be under this key are multi-value.
+    fn is_multi_value(&self, key: &[u8]) -> bool {
+        let definition = self.now(&definition_key());
+        key.starts_with(PREFIX)
+            && definition.lww_value().is_some_and(|value| value == b"multi-value")
+    }
+
+    fn writes_multi_value(&self, key: &[u8]) -> bool {
+        let state = self.now(key);
+        match state.visible(self.now_ms) {
+            Some(_) if state.lww_value().is_some() => false,
+            Some(_) if !state.mv.is_empty() => true,
+            _ => self.is_multi_value(key),
+        }
+    }
+
+    fn set(&mut self, key: &[u8], value: &[u8], expiry: Expiry) {
+        let (before, now) = (self.before(key), self.now(key));
+        let multi_value = self.writes_multi_value(key);
+        let had = now.visible(self.now_ms).and_then(|_| now.deadline_ms());
+        let fresh = now.visible(self.now_ms).is_none();
+        self.clear(key);
+        let stamp = self.lww_stamp(&before);
+        let deadline_stamp = self.deadline_stamp(&before);
+        let effect = self.effect(key);
+        match multi_value {
+            true => effect.mv = Some(value.to_vec()),
+            false => effect.lww = Some((stamp, Some(value.to_vec()))),
+        }
+        let at_ms = match expiry {
+            Expiry::At(at_ms) => Some(at_ms),
+            Expiry::Keep => had,
+            Expiry::Clear => None,
+        };
+        effect.deadline = Some((deadline_stamp, at_ms));
+        // Over a register of its own kind a SET need not clear, and leaves a deadline that it does not change.
+        let certain = fresh || matches!(expiry, Expiry::At(_)) || (expiry == Expiry::Clear && had.is_some());
+        effect.deadline_open = !certain;
+    }
+
+    fn run(&mut self, txn: &mut Txn<'_>, command: &Command, tokens: &mut Tokens) -> Result<(), String> {
+        match command {
+            Command::Get(key) => self.get(txn, key).map(drop),
+            Command::Set(key, value, ttl) => {
+                let expiry = self.expiry(*ttl);
+                self.note(key);
+                self.set(key, value, expiry);
+                txn.set_string(key, value, expiry);
+                Ok(())
+            }
+            Command::Append(key, more) => {
+                let Some(old) = self.get(txn, key)? else { return Ok(()) };
+                let value = [&old[..], more].concat();
+                self.set(key, &value, Expiry::Keep);
+                txn.set_string(key, &value, Expiry::Keep);
+                Ok(())
+            }
+            Command::Del(key) => self.delete(txn, key),
+            Command::Incr(key, by) => self.increment(txn, key, *by),
+            Command::Expire(key, ms) => {
+                let at_ms = self.now_ms.saturating_add_signed(*ms);
+                self.expire(txn, key, Some(at_ms))
+            }
+            Command::Persist(key) => self.expire(txn, key, None),
+            Command::SetAdd(key, members) => self.set_add(txn, key, members),
+            Command::SetRemove(key, members) => self.set_remove(txn, key, members),
+            Command::SetMembers(key) => self.set_members(txn, key).map(drop),
+            Command::HashPut(key, pairs) => self.hash_put(txn, key, pairs),
+            Command::HashRemove(key, fields) => self.hash_remove(txn, key, fields),
+            Command::HashIncr(key, field, by) => self.hash_increment(txn, key, field, *by),
+            Command::HashAll(key) => self.hash_all(txn, key).map(drop),
+            Command::Copy(from, to) => self.copy(txn, from, to).map(drop),
+            Command::Rename(from, to) => match self.copy(txn, from, to)? {
+                true => self.delete(txn, from),
+                false => Ok(()),
+            },
+            Command::Flush => self.flush(txn),
+            Command::Siblings(key, slot) => self.siblings(txn, key, *slot, tokens),
+            Command::SetInContext(key, value, slot) => match tokens[*slot].clone() {
+                Some(token) => self.set_in_context(txn, key, value, token),
+                None => Ok(()),
+            },
+            Command::Keyspace(multi_value) => {
+                let name = if *multi_value { "multi-value" } else { "lww" };
+                let strategy: Strategy = name.parse().map_err(|_| "has no such strategy")?;
+                self.set(&definition_key(), name.as_bytes(), Expiry::Keep);
+                txn.keyspace_set(PREFIX, strategy);
+                Ok(())
+            }
+        }
+    }
+
+    fn note(&mut self, key: &[u8]) {
+        self.keys.insert(key.to_vec());
+    }
+
+    fn expiry(&self, ttl: Ttl) -> Expiry {
+        match ttl {
+            Ttl::Keep => Expiry::Keep,
+            Ttl::Clear => Expiry::Clear,
+            Ttl::After(ms) => Expiry::At(self.now_ms.saturating_add_signed(ms)),
+        }
+    }
+
+    /// The value of a string, empty if absent; none for another type.
+    fn get(&mut self, txn: &mut Txn<'_>, key: &[u8]) -> Result<Option<Bytes>, String> {
+        self.note(key);
+        let state = self.now(key);
+        let expected = match state.visible(self.now_ms) {
+            None => Ok(None),
+            Some(Type::String) => Ok(Some(state.string())),
+            Some(_) => Err(()),
+        };
+        let found = txn.string(key).map(|value| value.map(|value| value.into_owned()));
+        same(&expected, &found.map_err(drop))?;
+        Ok(expected.ok().map(Option::unwrap_or_default))
+    }
+
+    fn delete(&mut self, txn: &mut Txn<'_>, key: &[u8]) -> Result<(), String> {
+        self.note(key);
+        let there = self.visible(key).is_some();
+        if there {
+            self.clear(key);
+        }
+        same(&there, &txn.delete(key))
+    }
+
+    fn increment(&mut self, txn: &mut Txn<'_>, key: &[u8], by: i64) -> Result<(), String> {
+        self.note(key);
+        let state = self.now(key);
+        let expected = match state.visible(self.now_ms) {
+            None => Ok(by),
+            Some(Type::String) => match state.integer() {
+                Some(value) => Ok(value + by),
+                None => Err(IncrementError::NotAnInteger),
+            },
+            Some(_) => Err(IncrementError::WrongType),
+        };
+        if expected.is_ok() {
+            self.create(key);
+            *self.effect(key).count.get_or_insert(0) += i128::from(by);
+        }
+        same(&expected, &txn.increment(key, by))
+    }
+
+    fn expire(&mut self, txn: &mut Txn<'_>, key: &[u8], at_ms: Option<u64>) -> Result<(), String> {
+        self.note(key);
+        let there = self.visible(key).is_some();
+        if there {
+            self.set_deadline(key, at_ms);
+        }
+        same(&there, &txn.set_deadline(key, at_ms))
+    }
+
+    /// What the key holds, if it is absent or of this type.
+    fn typed(&mut self, key: &[u8], wanted: Type) -> Option<KeyState> {
+        self.note(key);
+        match self.visible(key) {
+            None => Some(KeyState::default()),
+            Some(found) if found == wanted => Some(self.now(key)),
+            Some(_) => None,
+        }
+    }
+
+    fn set_add(&mut self, txn: &mut Txn<'_>, key: &[u8], members: &[Bytes]) -> Result<(), String> {
+        let state = self.typed(key, Type::Set);
+        let distinct: BTreeSet<&Bytes> = members.iter().collect();
+        let expected = state.map(|state| {
+            distinct.iter().filter(|member| !state.set.contains_key(**member)).count()
+        });
+        if expected.is_some() {
+            self.create(key);
+            for member in distinct {
+                self.effect(key).set.entry(member.clone()).or_default().adds = true;
+            }
+        }
+        same(&expected, &txn.set_add(key, &slices(members)).ok())
+    }
+
+    fn set_remove(&mut self, txn: &mut Txn<'_>, key: &[u8], members: &[Bytes]) -> Result<(), String> {
+        let state = self.typed(key, Type::Set);
+        let there = state.map(|state| {
+            let distinct: BTreeSet<&Bytes> = members.iter().collect();
+            let there = distinct.into_iter().filter(|member| state.set.contains_key(*member));
+            there.cloned().collect::<Vec<Bytes>>()
+        });
+        for member in there.iter().flatten() {
+            let each = self.effect(key).set.entry(member.clone()).or_default();
+            (each.removes, each.adds) = (true, false);
+        }
+        same(&there.map(|there| there.len()), &txn.set_remove(key, &slices(members)).ok())
+    }
+
+    fn set_members(&mut self, txn: &mut Txn<'_>, key: &[u8]) -> Result<Vec<Bytes>, String> {
+        let state = self.typed(key, Type::Set);
+        let expected = state.map(|state| state.set.into_keys().collect::<BTreeSet<_>>());
+        let mut members = BTreeSet::new();
+        let result = txn.set_members(key, &mut |member| {
+            members.insert(member.to_vec());
+            ControlFlow::Continue(())
+        });
+        same(&expected, &result.ok().map(|()| members))?;
+        Ok(expected.into_iter().flatten().collect())
+    }
+
+    fn hash_put(
+        &mut self,
+        txn: &mut Txn<'_>,
+        key: &[u8],
+        pairs: &[(Bytes, Bytes)],
+    ) -> Result<(), String> {
+        let state = self.typed(key, Type::Hash);
+        let last: BTreeMap<&Bytes, &Bytes> = pairs.iter().map(|(name, value)| (name, value)).collect();
+        let expected =
+            state.map(|state| last.keys().filter(|name| !state.map.contains_key(**name)).count());
+        if expected.is_some() {
+            self.create(key);
+            for (name, value) in last {
+                let field = self.effect(key).map.entry(name.clone()).or_default();
+                (field.resets, field.put, field.count) = (true, Some(value.clone()), None);
+            }
+        }
+        let slices: Vec<(&[u8], &[u8])> =
+            pairs.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+        same(&expected, &txn.hash_put(key, &slices).ok())
+    }
+
+    fn hash_remove(&mut self, txn: &mut Txn<'_>, key: &[u8], fields: &[Bytes]) -> Result<(), String> {
+        let state = self.typed(key, Type::Hash);
+        let there = state.map(|state| {
+            let distinct: BTreeSet<&Bytes> = fields.iter().collect();
+            let there = distinct.into_iter().filter(|name| state.map.contains_key(*name));
+            there.cloned().collect::<Vec<Bytes>>()
+        });
+        for name in there.iter().flatten() {
+            let field = self.effect(key).map.entry(name.clone()).or_default();
+            (field.resets, field.put, field.count) = (true, None, None);
+        }
+        same(&there.map(|there| there.len()), &txn.hash_remove(key, &slices(fields)).ok())
+    }
+
+    fn hash_increment(
+        &mut self,
+        txn: &mut Txn<'_>,
+        key: &[u8],
+        name: &[u8],
+        by: i64,
+    ) -> Result<(), String> {
+        let state = self.typed(key, Type::Hash);
+        let value = state.ok_or(IncrementError::WrongType).and_then(|state| {
+            let field = state.map.get(name);
+            field.map_or(Some(0), |field| field.integer()).ok_or(IncrementError::NotAnInteger)
+        });
+        let expected = value.map(|value| value + by);
+        if expected.is_ok() {
+            self.create(key);
+            let field = self.effect(key).map.entry(name.to_vec()).or_default();
+            *field.count.get_or_insert(0) += i128::from(by);
+        }
+        same(&expected, &txn.hash_increment(key, name, by))
+    }
+
+    fn hash_all(&mut self, txn: &mut Txn<'_>, key: &[u8]) -> Result<BTreeMap<Bytes, Bytes>, String> {
+        let state = self.typed(key, Type::Hash);
+        let expected = state.map(|state| {
+            let fields = state.map.into_iter();
+            fields.map(|(name, field)| (name, field.answer())).collect::<BTreeMap<_, _>>()
+        });
+        let mut all = BTreeMap::new();
+        let result = txn.hash_each(key, &mut |name, value| {
+            all.insert(name.to_vec(), value.to_vec());
+            ControlFlow::Continue(())
+        });
+        same(&expected, &result.ok().map(|()| all))?;
+        Ok(expected.unwrap_or_default())
+    }
+
+    fn copy(&mut self, txn: &mut Txn<'_>, from: &[u8], to: &[u8]) -> Result<bool, String> {
+        self.note(from);
+        self.note(to);
+        let source = self.now(from);
+        let visible = source.visible(self.now_ms);
+        let expiry = source.deadline_ms().map_or(Expiry::Clear, Expiry::At);
+        match visible {
+            None => {}
+            Some(Type::String) => self.set(to, &source.string(), expiry),
+            Some(Type::Set) => {
+                self.clear(to);
+                for member in source.set.into_keys() {
+                    self.effect(to).set.entry(member).or_default().adds = true;
+                }
+            }
+            Some(Type::Hash) => {
+                self.clear(to);
+                for (name, state) in source.map {
+                    let field = self.effect(to).map.entry(name).or_default();
+                    (field.resets, field.put) = (true, Some(state.answer()));
+                }
+            }
+        }
+        if let (Some(Type::Set | Type::Hash), Expiry::At(at_ms)) = (visible, expiry) {
+            self.set_deadline(to, Some(at_ms));
+        }
+        same(&visible.is_some(), &txn.copy(from, to))?;
+        Ok(visible.is_some())
+    }
+
+    fn flush(&mut self, txn: &mut Txn<'_>) -> Result<(), String> {
+        self.finish_entry();
+        let known: BTreeSet<Bytes> = self
+            .ledger
+            .keys()
+            .chain(self.finished.iter().flat_map(|entry| entry.effects.keys()))
+            .cloned()
+            .collect();
+        for key in known {
+            if key != definition_key() && self.visible(&key).is_some() {
+                self.clear(&key);
+            }
+        }
+        self.finish_entry();
+        txn.clear().map_err(|error| error.to_string())
+    }
+
+    fn siblings(
+        &mut self,
+        txn: &mut Txn<'_>,
+        key: &[u8],
+        slot: usize,
+        tokens: &mut Tokens,
+    ) -> Result<(), String> {
+        self.note(key);
+        let state = self.now(key);
+        let there = state.visible(self.now_ms).is_some();
+        let expected: Vec<Bytes> = match (there, state.mv.is_empty()) {
+            (false, _) => Vec::new(),
+            (true, false) => state.mv.iter().map(|version| version.2.clone()).collect(),
+            (true, true) => state.lww_value().into_iter().cloned().collect(),
+        };
+        let found = txn.siblings(key);
+        let values = found.iter().flat_map(|found| &found.versions);
+        same(&expected, &values.map(|version| version.value.clone()).collect())?;
+        // A client can only name what it was told, and it is told when that is durable.
+        tokens[slot] = found.map(|found| found.context);
+        Ok(())
+    }
+
+    fn set_in_context(
+        &mut self,
+        txn: &mut Txn<'_>,
+        key: &[u8],
+        value: &[u8],
+        token: VectorClock,
+    ) -> Result<(), String> {
+        self.note(key);
+        let before = self.before(key);
+        let visible = before.visible(self.now_ms);
+        let ahead = token.iter().any(|(replica, last)| !self.clock.covers(Dot::new(replica, last)));
+        let expected = match visible {
+            _ if ahead => Err(ContextError::Ahead),
+            None | Some(Type::String) => Ok(()),
+            Some(_) => Err(ContextError::WrongType),
+        };
+        if expected.is_ok() {
+            let multi_value = self.writes_multi_value(key);
+            let stamp = self.lww_stamp(&before);
+            let created = visible.is_none().then(|| self.deadline_stamp(&before));
+            let tombstone = before.lww_value().is_some().then_some((stamp, None));
+            let effect = self.effect(key);
+            if let Some(deadline) = created {
+                effect.clears = true;
+                effect.deadline = Some((deadline, None));
+                effect.lww = tombstone;
+            }
+            match multi_value {
+                true => effect.mv = Some(value.to_vec()),
+                false => effect.lww = Some((stamp, Some(value.to_vec()))),
+            }
+            self.entry.token = Some(token.clone());
+        }
+        same(&expected, &txn.set_string_in_context(key, value, &token))
+    }
+}
+
+fn definition_key() -> Bytes {
+    [isles_replica::RESERVED_PREFIX, b"keyspace:", PREFIX].concat()
+}
+
+fn slices(items: &[Bytes]) -> Vec<&[u8]> {
+    items.iter().map(Vec::as_slice).collect()
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(expected: &T, found: &T) -> Result<(), String> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(format!("answered {found:?}, by definition {expected:?}"))
+}

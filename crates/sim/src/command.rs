@@ -1,0 +1,208 @@
+//! What clients ask for: a small grammar over all kinds, with few keys, so that conflicts are frequent.
+
+use crate::options::Options;
+use crate::random::Random;
+
+/// Bytes of keys, members, fields and values.
+pub type Bytes = Vec<u8>;
+
+/// The prefix of the keyspace whose strategy changes during a run.
+pub const PREFIX: &[u8] = b"m:";
+
+/// What a SET does to the deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ttl {
+    /// KEEPTTL.
+    Keep,
+    /// Nothing said.
+    Clear,
+    /// PX, from now.
+    After(i64),
+}
+
+/// One command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// GET.
+    Get(Bytes),
+    /// SET.
+    Set(Bytes, Bytes, Ttl),
+    /// APPEND: reads, then writes what it read and more.
+    Append(Bytes, Bytes),
+    /// DEL.
+    Del(Bytes),
+    /// INCRBY.
+    Incr(Bytes, i64),
+    /// PEXPIRE; the time may be past.
+    Expire(Bytes, i64),
+    /// PERSIST.
+    Persist(Bytes),
+    /// SADD.
+    SetAdd(Bytes, Vec<Bytes>),
+    /// SREM.
+    SetRemove(Bytes, Vec<Bytes>),
+    /// SMEMBERS.
+    SetMembers(Bytes),
+    /// HSET.
+    HashPut(Bytes, Vec<(Bytes, Bytes)>),
+    /// HDEL.
+    HashRemove(Bytes, Vec<Bytes>),
+    /// HINCRBY.
+    HashIncr(Bytes, Bytes, i64),
+    /// HGETALL.
+    HashAll(Bytes),
+    /// COPY … REPLACE.
+    Copy(Bytes, Bytes),
+    /// RENAME.
+    Rename(Bytes, Bytes),
+    /// FLUSHALL.
+    Flush,
+    /// ISLES.SIBLINGS; the context is kept under a number.
+    Siblings(Bytes, usize),
+    /// ISLES.SET with the context kept under a number.
+    SetInContext(Bytes, Bytes, usize),
+    /// ISLES.KEYSPACE SET for [`PREFIX`]: whether it becomes multi-value.
+    Keyspace(bool),
+}
+
+/// What a client sends at once: one command, or a MULTI/EXEC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// The commands.
+    pub commands: Vec<Command>,
+    /// MULTI/EXEC, or a command that may write several keys.
+    pub many: bool,
+}
+
+/// Draws a script.
+pub fn draw(options: &Options, random: &mut Random) -> Script {
+    if !options.transactions || !random.percent(25) {
+        let command = command(options, &mut |random| key(options, random), random);
+        let many = matches!(command, Command::Copy(..) | Command::Rename(..)) || random.percent(10);
+        let many = many && !matches!(command, Command::SetInContext(..));
+        return Script { commands: vec![command], many };
+    }
+    // Most commands of a transaction go to one key: what it does there is one net effect.
+    let favourite = key(options, random);
+    let count = 2 + random.index(5);
+    let mut commands = Vec::with_capacity(count);
+    while commands.len() < count {
+        let mut pick = |random: &mut Random| match random.percent(75) {
+            true => favourite.clone(),
+            false => key(options, random),
+        };
+        let command = command(options, &mut pick, random);
+        let flushed = command == Command::Flush && commands.contains(&Command::Flush);
+        if !flushed && !matches!(command, Command::SetInContext(..)) {
+            commands.push(command);
+        }
+    }
+    Script { commands, many: true }
+}
+
+fn key(options: &Options, random: &mut Random) -> Bytes {
+    let number = random.index(options.keys);
+    if options.keyspaces && random.percent(30) {
+        return [PREFIX, &[b'a' + number as u8]].concat();
+    }
+    vec![b'a' + number as u8]
+}
+
+fn command(
+    options: &Options,
+    key: &mut dyn FnMut(&mut Random) -> Bytes,
+    random: &mut Random,
+) -> Command {
+    let expiry = if options.expiry { 1 } else { 0 };
+    let spaces = u64::from(options.keyspaces);
+    let kinds: [(u64, u32); 20] = [
+        (3, 0),
+        (9, 1),
+        (3, 2),
+        (7, 3),
+        (9, 4),
+        (6 * expiry, 5),
+        (2 * expiry, 6),
+        (10, 7),
+        (6, 8),
+        (2, 9),
+        (10, 10),
+        (6, 11),
+        (8, 12),
+        (2, 13),
+        (2, 14),
+        (2, 15),
+        (1, 16),
+        (5 * spaces, 17),
+        (6 * spaces, 18),
+        (spaces, 19),
+    ];
+    match random.weighted(&kinds) {
+        0 => Command::Get(key(random)),
+        1 => Command::Set(key(random), value(random), ttl(options, random)),
+        2 => Command::Append(key(random), small(random)),
+        3 => Command::Del(key(random)),
+        4 => Command::Incr(key(random), by(random)),
+        5 => Command::Expire(key(random), delay(random)),
+        6 => Command::Persist(key(random)),
+        7 => Command::SetAdd(key(random), several(random, small)),
+        8 => Command::SetRemove(key(random), several(random, small)),
+        9 => Command::SetMembers(key(random)),
+        10 => Command::HashPut(key(random), several(random, |random| (small(random), value(random)))),
+        11 => Command::HashRemove(key(random), several(random, small)),
+        12 => Command::HashIncr(key(random), small(random), by(random)),
+        13 => Command::HashAll(key(random)),
+        14 => two(key, random, Command::Copy),
+        15 => two(key, random, Command::Rename),
+        16 => Command::Flush,
+        17 => Command::Siblings(key(random), random.index(4)),
+        18 => Command::SetInContext(key(random), value(random), random.index(4)),
+        _ => Command::Keyspace(random.percent(70)),
+    }
+}
+
+fn two(
+    key: &mut dyn FnMut(&mut Random) -> Bytes,
+    random: &mut Random,
+    make: fn(Bytes, Bytes) -> Command,
+) -> Command {
+    let (from, to) = (key(random), key(random));
+    if from == to {
+        return Command::Get(from);
+    }
+    make(from, to)
+}
+
+fn several<T>(random: &mut Random, each: impl Fn(&mut Random) -> T) -> Vec<T> {
+    let count = 1 + random.index(2);
+    (0..count).map(|_| each(random)).collect()
+}
+
+fn small(random: &mut Random) -> Bytes {
+    vec![b'x' + random.below(3) as u8]
+}
+
+/// Integers and other strings, few enough that equal values are written concurrently.
+fn value(random: &mut Random) -> Bytes {
+    match random.percent(50) {
+        true => random.below(20).to_string().into_bytes(),
+        false => format!("v{}", random.below(1000)).into_bytes(),
+    }
+}
+
+/// Small, of both signs, and often such that sums return to zero.
+fn by(random: &mut Random) -> i64 {
+    *random.pick(&[1, 1, 2, 3, 5, -1, -2, -3])
+}
+
+fn delay(random: &mut Random) -> i64 {
+    *random.pick(&[-5, 0, 1, 20, 50, 200, 1_000, 5_000])
+}
+
+fn ttl(options: &Options, random: &mut Random) -> Ttl {
+    match random.below(10) {
+        0 | 1 if options.expiry => Ttl::After(delay(random).max(1)),
+        2 => Ttl::Keep,
+        _ => Ttl::Clear,
+    }
+}

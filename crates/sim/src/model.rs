@@ -1,0 +1,302 @@
+//! What a key holds, by definition: a function of the set of entries that were applied, with no state and no order of
+//! arrival. Written from the design's tables, not from the replica's code.
+//!
+//! An effect takes part in the content unless an entry whose context covers it has taken it away. Of last-writer-wins
+//! registers and deadlines the greatest stamp remains. That is all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use isles_clock::{Context, Dot, Hlc, ReplicaId, Stamp, VectorClock};
+use isles_replica::inspect::{KeyContent, Written};
+
+use crate::command::Bytes;
+
+/// What one entry does to one key, net.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effect {
+    /// Everything observed goes.
+    pub clears: bool,
+    /// A write of the last-writer-wins register; no value is a tombstone.
+    pub lww: Option<(Hlc, Option<Bytes>)>,
+    /// A write of the multi-value register.
+    pub mv: Option<Bytes>,
+    /// A write of the deadline.
+    pub deadline: Option<(Hlc, Option<u64>)>,
+    /// Whether the design leaves open if the deadline is written; the entry's bytes tell.
+    pub deadline_open: bool,
+    /// Set members: whether observed additions go, and whether the member is added.
+    pub set: BTreeMap<Bytes, MemberEffect>,
+    /// Map fields.
+    pub map: BTreeMap<Bytes, FieldEffect>,
+    /// What is added to the counter.
+    pub count: Option<i128>,
+}
+
+/// An effect on a member of a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemberEffect {
+    /// Observed additions go.
+    pub removes: bool,
+    /// It is added.
+    pub adds: bool,
+}
+
+/// An effect on a field of a map.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldEffect {
+    /// Observed values and increments go.
+    pub resets: bool,
+    /// A value.
+    pub put: Option<Bytes>,
+    /// What is added to its counter.
+    pub count: Option<i128>,
+}
+
+/// One entry, as its client meant it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its identity.
+    pub dot: Dot,
+    /// Its stamp's clock.
+    pub hlc: Hlc,
+    /// What its writer had applied.
+    pub context: VectorClock,
+    /// What its client had observed, where that is less.
+    pub token: Option<VectorClock>,
+    /// What it does.
+    pub effects: BTreeMap<Bytes, Effect>,
+}
+
+impl Entry {
+    /// Whether this entry has observed another.
+    pub fn observes(&self, dot: Dot) -> bool {
+        self.token.as_ref().unwrap_or(&self.context).covers(dot)
+    }
+}
+
+/// What a key holds.
+#[derive(Clone, Debug, Default)]
+pub struct KeyState {
+    /// The last write of the register, tombstones included.
+    pub lww: Option<(Dot, Hlc, Option<Bytes>)>,
+    /// The siblings of the multi-value register, by dot.
+    pub mv: Vec<Written>,
+    /// The last write of the deadline.
+    pub deadline: Option<(Stamp, Option<u64>)>,
+    /// Members, each with the additions that nothing has observed.
+    pub set: BTreeMap<Bytes, BTreeSet<Dot>>,
+    /// Live fields.
+    pub map: BTreeMap<Bytes, FieldState>,
+    /// Per replica what it has added and nobody has reset.
+    pub counter: BTreeMap<ReplicaId, i128>,
+}
+
+/// What a map field holds.
+#[derive(Clone, Debug, Default)]
+pub struct FieldState {
+    /// The values that nothing has observed, by dot.
+    pub versions: Vec<Written>,
+    /// As [`KeyState::counter`].
+    pub counter: BTreeMap<ReplicaId, i128>,
+}
+
+/// The types that readers see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// A register, a counter, or both.
+    String,
+    /// A map.
+    Hash,
+    /// A set.
+    Set,
+}
+
+/// The content of a key after exactly these entries.
+pub fn state_of<'e>(key: &[u8], entries: impl Iterator<Item = &'e Entry>) -> KeyState {
+    let all: Vec<(&Entry, &Effect)> = entries
+        .filter_map(|entry| Some((entry, entry.effects.get(key)?)))
+        .collect();
+    let mut state = KeyState::default();
+    for (entry, effect) in &all {
+        let later: Vec<&Effect> = all
+            .iter()
+            .filter(|(other, _)| other.dot != entry.dot && other.observes(entry.dot))
+            .map(|(_, effect)| *effect)
+            .collect();
+        state.add(entry, effect, &later);
+    }
+    state.mv.sort();
+    state.map.values_mut().for_each(|field| field.versions.sort());
+    state
+}
+
+impl KeyState {
+    /// Adds what remains of an effect, given the effects that have observed it.
+    fn add(&mut self, entry: &Entry, effect: &Effect, later: &[&Effect]) {
+        let stamp = |hlc| Stamp::new(hlc, entry.dot.replica);
+        if let Some((hlc, value)) = &effect.lww {
+            let current = self.lww.as_ref().map(|(dot, hlc, _)| Stamp::new(*hlc, dot.replica));
+            if current.is_none_or(|current| current < stamp(*hlc)) {
+                self.lww = Some((entry.dot, *hlc, value.clone()));
+            }
+        }
+        if let Some((hlc, at_ms)) = effect.deadline
+            && self.deadline.is_none_or(|(current, _)| current < stamp(hlc))
+        {
+            self.deadline = Some((stamp(hlc), at_ms));
+        }
+        if let Some(value) = &effect.mv
+            && !later.iter().any(|later| later.clears || later.mv.is_some())
+        {
+            self.mv.push((entry.dot, entry.hlc, value.clone()));
+        }
+        let cleared = later.iter().any(|later| later.clears);
+        if let Some(count) = effect.count.filter(|_| !cleared) {
+            *self.counter.entry(entry.dot.replica).or_default() += count;
+        }
+        for (member, _) in effect.set.iter().filter(|(_, each)| each.adds && !cleared) {
+            if !later.iter().any(|later| later.set.contains_key(member)) {
+                self.set.entry(member.clone()).or_default().insert(entry.dot);
+            }
+        }
+        for (name, field) in effect.map.iter().filter(|_| !cleared) {
+            let reset = |later: &&Effect| later.map.get(name).is_some_and(|field| field.resets);
+            if !later.iter().any(reset) {
+                self.add_field(entry, name, field);
+            }
+        }
+    }
+
+    fn add_field(&mut self, entry: &Entry, name: &Bytes, field: &FieldEffect) {
+        if field.put.is_none() && field.count.is_none() {
+            return;
+        }
+        let state = self.map.entry(name.clone()).or_default();
+        if let Some(value) = &field.put {
+            state.versions.push((entry.dot, entry.hlc, value.clone()));
+        }
+        if let Some(count) = field.count {
+            *state.counter.entry(entry.dot.replica).or_default() += count;
+        }
+    }
+
+    /// The value of the register, if there is one.
+    pub fn lww_value(&self) -> Option<&Bytes> {
+        self.lww.as_ref()?.2.as_ref()
+    }
+
+    /// When the key goes.
+    pub fn deadline_ms(&self) -> Option<u64> {
+        self.deadline.and_then(|(_, at_ms)| at_ms)
+    }
+
+    /// The type that readers see at this time: kinds have an order of precedence.
+    pub fn visible(&self, now_ms: u64) -> Option<Type> {
+        if self.deadline_ms().is_some_and(|at_ms| at_ms <= now_ms) {
+            return None;
+        }
+        if self.lww_value().is_some() || !self.mv.is_empty() {
+            Some(Type::String)
+        } else if !self.map.is_empty() {
+            Some(Type::Hash)
+        } else if !self.set.is_empty() {
+            Some(Type::Set)
+        } else if !self.counter.is_empty() {
+            Some(Type::String)
+        } else {
+            None
+        }
+    }
+
+    fn register(&self) -> Option<&Bytes> {
+        self.lww_value().or_else(|| latest(&self.mv))
+    }
+
+    /// What GET answers.
+    pub fn string(&self) -> Bytes {
+        answer(self.register(), &self.counter).unwrap_or_default()
+    }
+
+    /// What INCR starts from.
+    pub fn integer(&self) -> Option<i64> {
+        integer_of(self.register(), &self.counter)
+    }
+
+    /// Whether a replica holds exactly this.
+    ///
+    /// # Errors
+    /// Names the first difference.
+    pub fn compare(&self, content: &KeyContent) -> Result<(), String> {
+        let lww = self.lww.clone();
+        let lww = lww.and_then(|(dot, hlc, value)| Some((dot, hlc, value?)));
+        same("register-lww", &lww, &content.lww)?;
+        same("register-mv", &self.mv, &content.mv)?;
+        let set: BTreeMap<Bytes, BTreeSet<Dot>> = content
+            .set
+            .iter()
+            .map(|(member, dots)| (member.clone(), dots.iter().copied().collect()))
+            .collect();
+        same("set", &self.set, &set)?;
+        same("counter", &self.counter, &counted(&content.counter))?;
+        let fields = |field: &FieldState| (field.versions.clone(), field.counter.clone());
+        let here: BTreeMap<_, _> =
+            self.map.iter().map(|(name, field)| (name.clone(), fields(field))).collect();
+        let there = content.map.iter().map(|(name, field)| {
+            (name.clone(), (field.versions.clone(), counted(&field.counter)))
+        });
+        same("map", &here, &there.collect())?;
+        let deadline = self.deadline.and_then(|(stamp, at_ms)| Some((at_ms?, stamp)));
+        same("deadline", &deadline, &content.deadline)
+    }
+}
+
+impl FieldState {
+    /// What HGET answers.
+    pub fn answer(&self) -> Bytes {
+        answer(latest(&self.versions), &self.counter).unwrap_or_default()
+    }
+
+    /// What HINCRBY starts from.
+    pub fn integer(&self) -> Option<i64> {
+        integer_of(latest(&self.versions), &self.counter)
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, found: &T) -> Result<(), String> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(format!("{what} is {found:?}, by definition it is {expected:?}"))
+}
+
+fn counted(contributions: &[isles_crdt::op::Contribution]) -> BTreeMap<ReplicaId, i128> {
+    contributions.iter().map(|each| (each.replica, each.value())).collect()
+}
+
+/// Of concurrent values the one with the greatest stamp.
+fn latest(versions: &[Written]) -> Option<&Bytes> {
+    let stamp = |version: &&Written| (version.1, version.0.replica, version.0.sequence);
+    versions.iter().max_by_key(stamp).map(|version| &version.2)
+}
+
+fn answer(register: Option<&Bytes>, counter: &BTreeMap<ReplicaId, i128>) -> Option<Bytes> {
+    if counter.is_empty() {
+        return register.cloned();
+    }
+    match integer_of(register, counter) {
+        Some(sum) => Some(sum.to_string().into_bytes()),
+        None => register.cloned(),
+    }
+}
+
+fn integer_of(register: Option<&Bytes>, counter: &BTreeMap<ReplicaId, i128>) -> Option<i64> {
+    let register = register.map_or(Some(0), |value| canonical(value))?;
+    let sum = i128::from(register) + counter.values().sum::<i128>();
+    Some(sum.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
+}
+
+/// An integer written as Redis writes it.
+fn canonical(bytes: &[u8]) -> Option<i64> {
+    let number: i64 = std::str::from_utf8(bytes).ok()?.parse().ok()?;
+    (number.to_string().as_bytes() == bytes).then_some(number)
+}

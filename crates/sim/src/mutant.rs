@@ -1,0 +1,79 @@
+//! Planted bugs: each is a mistake that an implementer could make, and the simulator must notice.
+
+use isles_replica::damage::Damage;
+
+/// A planted bug, named after the history in the design's list of counter-examples that it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// F1: a frame names what its writer had applied when it was sealed, not when its entries were written.
+    DepsAtSeal,
+    /// F3: a map field keeps one value.
+    OneValuePerField,
+    /// F4: a counter restarts where its difference is zero.
+    RestartOnZero,
+    /// F4: contributions are dropped as soon as they are covered.
+    DropCovered,
+    /// F7: acks tell what is in memory.
+    AckFromMemory,
+    /// F7: the table is written before the log is synced.
+    TableAheadOfLog,
+    /// F9: frames leave before they are durable.
+    SendBeforeDurable,
+    /// F9: replies leave before what they tell is durable.
+    ReplyBeforeDurable,
+    /// F19: a node that has lost the end of its log goes on under its old id.
+    KeepIdAfterLoss,
+    /// F20: an entry is logged command by command and not as its net effect.
+    NoNetEffect,
+    /// A1, A2: nobody checks whether a frame continues its writer's history.
+    NoChainCheck,
+}
+
+impl Mutant {
+    /// Every planted bug.
+    pub const ALL: [Mutant; 11] = [
+        Mutant::DepsAtSeal,
+        Mutant::OneValuePerField,
+        Mutant::RestartOnZero,
+        Mutant::DropCovered,
+        Mutant::AckFromMemory,
+        Mutant::TableAheadOfLog,
+        Mutant::SendBeforeDurable,
+        Mutant::ReplyBeforeDurable,
+        Mutant::KeepIdAfterLoss,
+        Mutant::NoNetEffect,
+        Mutant::NoChainCheck,
+    ];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mutant::DepsAtSeal => "deps-at-seal",
+            Mutant::OneValuePerField => "one-value-per-field",
+            Mutant::RestartOnZero => "restart-on-zero",
+            Mutant::DropCovered => "drop-covered",
+            Mutant::AckFromMemory => "ack-from-memory",
+            Mutant::TableAheadOfLog => "table-ahead-of-log",
+            Mutant::SendBeforeDurable => "send-before-durable",
+            Mutant::ReplyBeforeDurable => "reply-before-durable",
+            Mutant::KeepIdAfterLoss => "keep-id-after-loss",
+            Mutant::NoNetEffect => "no-net-effect",
+            Mutant::NoChainCheck => "no-chain-check",
+        }
+    }
+
+    /// The planted bug of this name.
+    pub fn of_name(name: &str) -> Option<Mutant> {
+        Mutant::ALL.into_iter().find(|mutant| mutant.name() == name)
+    }
+
+    /// What it does to the rows of a replica after every change, if that is where the bug lies.
+    pub fn damage(self) -> Option<Damage> {
+        match self {
+            Mutant::OneValuePerField => Some(Damage::OneValuePerField),
+            Mutant::RestartOnZero => Some(Damage::ZeroIsCovered),
+            Mutant::DropCovered => Some(Damage::CoveredIsDropped),
+            _ => None,
+        }
+    }
+}
