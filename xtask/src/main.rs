@@ -54,13 +54,13 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "bench",
-        arguments: "[NAME...] [--rounds 3] [--percent 100] [--dry-run]",
+        arguments: "[NAME...] [--rounds 3] [--percent 100] [--binary ISLES] [--dry-run]",
         about: "measure and write docs/benchmarks.md; without a name, everything",
         run: bench::run,
     },
     Task {
         name: "redis-suite",
-        arguments: "[--file unit/type/hash]... [--port PORT | --baseline | --with-peer] [--timeout-seconds 600] [--write]",
+        arguments: "[--file unit/type/hash]... [--port PORT | --baseline | --with-peer] [--binary ISLES] [--timeout-seconds 600] [--write]",
         about: "run Redis's own test suite against a node",
         run: redis_suite::run,
     },

@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::process;
 
+/// Variables that cargo sets for the program it runs.
+const OWN_VARIABLES: [&str; 3] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_"];
+
 /// The checkout that the task works on.
 pub(crate) struct Workspace {
     /// The folder of the workspace's `Cargo.toml`.
@@ -31,6 +34,16 @@ impl Workspace {
     pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.args(arguments).current_dir(&self.root);
+        // What cargo told us about ourselves: build scripts that watch it (ring's does) would be run again, and a third
+        // of the tree rebuilt, each time someone goes from plain cargo to a task and back.
+        for (name, _) in std::env::vars_os() {
+            if OWN_VARIABLES
+                .iter()
+                .any(|prefix| name.to_string_lossy().starts_with(prefix))
+            {
+                command.env_remove(name);
+            }
+        }
         command
     }
 
@@ -58,8 +71,13 @@ impl Workspace {
         Ok(PathBuf::from(target))
     }
 
-    /// Builds the optimised `isles` and returns its path.
-    pub(crate) fn build_node(&self) -> Result<PathBuf> {
+    /// The optimised `isles`: `given`, to measure another build of it, or else built now.
+    pub(crate) fn node_binary(&self, given: Option<&Path>) -> Result<PathBuf> {
+        if let Some(binary) = given {
+            return binary
+                .canonicalize()
+                .with_context(|| format!("there is no {}", binary.display()));
+        }
         process::run(&mut self.cargo(&["build", "--release", "--package", "isles-node"]))?;
         Ok(self.target_dir()?.join("release").join("isles"))
     }

@@ -23,7 +23,7 @@ const RAW_TIME: Duration = Duration::from_secs(2);
 const REQUESTS_PER_WRITER: usize = 3000;
 
 pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> {
-    let binary = workspace.build_node()?;
+    let binary = workspace.node_binary(settings.binary.as_deref())?;
     let folder = workspace.target_dir()?.join("bench-log");
     let plan = NodePlan {
         binary: &binary,

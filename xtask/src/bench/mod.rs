@@ -9,6 +9,8 @@ mod redis;
 mod replication;
 mod rounds;
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 
 use crate::arguments::Arguments;
@@ -32,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) rounds: usize,
     /// Share of the usual work per measurement, in percent: to see whether it runs at all.
     pub(crate) percent: usize,
+    /// A build of `isles` to measure instead of this tree's.
+    pub(crate) binary: Option<PathBuf>,
 }
 
 /// What a benchmark found.
@@ -69,6 +73,7 @@ const BENCHMARKS: &[Benchmark] = &[
 pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()> {
     let rounds = arguments.option("--rounds")?.unwrap_or(ROUNDS_MIN);
     let percent = arguments.option("--percent")?.unwrap_or(100);
+    let binary = arguments.option("--binary")?;
     let dry_run = arguments.flag("--dry-run");
     if rounds < ROUNDS_MIN && !dry_run {
         bail!("--rounds {rounds} is too few for a median; at least {ROUNDS_MIN}, or --dry-run");
@@ -94,12 +99,16 @@ pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()>
     } else {
         names.iter().map(find).collect::<Result<_>>()?
     };
-    let settings = Settings { rounds, percent };
+    let settings = Settings {
+        rounds,
+        percent,
+        binary,
+    };
     for benchmark in selected {
         println!("bench {}: {}", benchmark.name, benchmark.about);
         let report = (benchmark.run)(workspace, &settings)?;
         println!("\n{}", report.body);
-        if !dry_run && percent == 100 {
+        if !dry_run && percent == 100 && settings.binary.is_none() {
             report::write_section(
                 workspace,
                 PAGE,

@@ -77,7 +77,7 @@ pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> 
             "redis-benchmark is not installed; to install it: apt-get install redis-tools redis-server"
         );
     }
-    let binary = workspace.build_node()?;
+    let binary = workspace.node_binary(settings.binary.as_deref())?;
     let folder = workspace.target_dir()?.join("bench-redis");
     let mut body = format!(
         "Requests per second in thousands and server CPU per request, median of {} interleaved rounds; the ratio is the median of \

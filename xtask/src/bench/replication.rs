@@ -36,7 +36,7 @@ struct Round {
 }
 
 pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> {
-    let binary = workspace.build_node()?;
+    let binary = workspace.node_binary(settings.binary.as_deref())?;
     let folder = workspace.target_dir()?.join("bench-replication");
     let mut rows = Vec::new();
     for (pipeline, requests) in PIPELINES {

@@ -8,7 +8,7 @@ mod report;
 mod results;
 mod run;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -108,6 +108,7 @@ pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()>
         .option::<u64>("--timeout-seconds")?
         .unwrap_or(TIMEOUT_SECONDS);
     let (baseline, with_peer) = (arguments.flag("--baseline"), arguments.flag("--with-peer"));
+    let given = arguments.option::<PathBuf>("--binary")?;
     let write = arguments.flag("--write");
     arguments.end()?;
     let files = select(&names)?;
@@ -127,7 +128,7 @@ pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()>
         timeout: Duration::from_secs(timeout),
     };
     let binary = match target {
-        Target::Node | Target::NodeWithPeer => Some(workspace.build_node()?),
+        Target::Node | Target::NodeWithPeer => Some(workspace.node_binary(given.as_deref())?),
         Target::Baseline | Target::Port(_) => None,
     };
     let mut outcomes = Vec::new();
