@@ -243,6 +243,7 @@ fn write_lww<C: Context>(
     outcome: &mut Outcome,
 ) {
     let stamp = author.stamp(raised);
+    let alone = (row.components.len() == 1 && !row.deadline.is_set()).then_some(row.sum);
     let Some(Component::Lww(cell)) = row.components.first_mut() else {
         let cell = LwwCell {
             dot: author.dot,
@@ -270,15 +271,18 @@ fn write_lww<C: Context>(
             contenders,
         });
     }
-    if wins {
-        row.sum = row.sum.wrapping_sub(sum::of_lww(row.hash, cell));
-        (cell.dot, cell.hlc) = (author.dot, stamp.hlc);
-        match (&mut cell.value, value) {
-            (Some(old), Some(new)) if old.len() == new.len() => old.copy_from_slice(new),
-            (old, new) => *old = new.map(Box::from),
-        }
-        row.sum = row.sum.wrapping_add(sum::of_lww(row.hash, cell));
+    if !wins {
+        return;
     }
+    // Nearly always the register is all there is, and its part of the sum need not be computed again.
+    let before = alone.unwrap_or_else(|| sum::of_lww(row.hash, cell));
+    (cell.dot, cell.hlc) = (author.dot, stamp.hlc);
+    match (&mut cell.value, value) {
+        (Some(old), Some(new)) if old.len() == new.len() => old.copy_from_slice(new),
+        (old, new) => *old = new.map(Box::from),
+    }
+    let after = sum::of_lww(row.hash, cell);
+    row.sum = row.sum.wrapping_sub(before).wrapping_add(after);
 }
 
 fn write_mv<C: Context>(
@@ -465,81 +469,94 @@ fn change_field(
 }
 
 /// Two types live under one key: the visible one wins by precedence, and what the author wrote is one of the two.
+///
+/// What the author had seen is no conflict: a key that held two types when it was written to is reported once, by the
+/// op that brought the second one about.
 fn report_type_clash<C: Context>(
     row: &Row,
     op: &KeyOp<'_>,
     author: &Author<'_, C>,
     outcome: &mut Outcome,
 ) {
-    let Some(written) = op.parts.iter().filter_map(Part::kind).next() else {
+    let Some(written) = op.parts.iter().filter_map(added_kind).next() else {
         return;
     };
-    let live = || {
-        row.components
-            .iter()
-            .filter(|component| component.is_live())
-    };
-    let Some(other) = live().find(|component| component.kind() != written) else {
-        return;
-    };
-    let Some(visible) = row.visible().map(Component::kind) else {
+    let unseen = row
+        .components
+        .iter()
+        .filter(|component| {
+            component.is_live() && type_class(component.kind()) != type_class(written)
+        })
+        .find_map(|component| Some((component.kind(), newest_unseen(component, author.context)?)));
+    let (Some((other, (dot, hlc))), Some(visible)) = (unseen, row.visible()) else {
         return;
     };
     let contender =
         |dot: Dot, hlc: Hlc, kind: Kind| Contender::new(dot, hlc, Some(kind.name().as_bytes()));
     let new = contender(author.dot, author.hlc, written);
-    let (dot, hlc) = newest_dot(other);
-    let old = contender(dot, hlc, other.kind());
-    let contenders = if visible == written {
-        [new, old]
-    } else {
-        [old, new]
-    };
-    let component = if visible == written {
-        other.kind()
-    } else {
-        written
-    };
+    let old = contender(dot, hlc, other);
+    let wins = type_class(visible.kind()) == type_class(written);
     outcome.clashes.push(Clash {
-        component,
+        component: if wins { other } else { written },
         field: None,
         kind: ConflictKind::Type,
         kept: true,
-        contenders,
+        contenders: if wins { [new, old] } else { [old, new] },
     });
 }
 
-/// A dot that stands for a component in a conflict record; the greatest, so that every region names the same one.
-fn newest_dot(component: &Component) -> (Dot, Hlc) {
-    let nobody = Dot {
-        replica: isles_clock::ReplicaId::from_u128(0),
-        sequence: 0,
+/// Kinds that readers see as one type.
+fn type_class(kind: Kind) -> Kind {
+    match kind {
+        Kind::RegisterMv | Kind::Counter => Kind::RegisterLww,
+        other => other,
+    }
+}
+
+/// The kind of which a part brings something; none for one that only takes away.
+fn added_kind(part: &Part<'_>) -> Option<Kind> {
+    let adds = match part {
+        Part::RegisterLww { value, .. } => value.is_some(),
+        Part::Map(part) => !part.put.is_empty() || !part.add.is_empty(),
+        Part::SetAw(part) => !part.add.is_empty(),
+        _ => true,
+    };
+    part.kind().filter(|_| adds)
+}
+
+/// A dot that stands for a component in a conflict record: the greatest that the author had not seen.
+fn newest_unseen<C: Context>(component: &Component, context: &C) -> Option<(Dot, Hlc)> {
+    let unseen = |dot: &Dot| !context.covers(*dot);
+    let of_cell = |cell: &Cell<Box<[u8]>>| {
+        let versions = cell
+            .versions()
+            .iter()
+            .map(|version| (version.dot, version.hlc));
+        versions.filter(|(dot, _)| unseen(dot)).max()
+    };
+    let of_tally = |tally: &Tally| {
+        let dots = tally
+            .uncovered()
+            .map(|each| Dot::new(each.replica, each.sequence));
+        dots.filter(unseen).max().map(|dot| (dot, Hlc::ZERO))
     };
     match component {
-        Component::Lww(cell) => (cell.dot, cell.hlc),
-        Component::Mv(cell) => cell
-            .latest()
-            .map_or((nobody, Hlc::ZERO), |version| (version.dot, version.hlc)),
+        Component::Lww(cell) => unseen(&cell.dot).then_some((cell.dot, cell.hlc)),
+        Component::Mv(cell) => of_cell(cell),
+        Component::Counter(tally) => of_tally(tally),
         Component::Set(set) => {
             let dots = set
                 .iter()
                 .flat_map(|(_, presence)| presence.dots().iter().copied());
-            (dots.max().unwrap_or(nobody), Hlc::ZERO)
+            dots.filter(unseen).max().map(|dot| (dot, Hlc::ZERO))
         }
         Component::Map(map) => {
-            let cells = map
-                .fields
-                .iter()
-                .flat_map(|(_, field)| field.cell.versions());
-            let newest = cells.map(|version| (version.dot, version.hlc)).max();
-            newest.unwrap_or((nobody, Hlc::ZERO))
-        }
-        Component::Counter(tally) => {
-            let dots = tally.uncovered().map(|c| Dot {
-                replica: c.replica,
-                sequence: c.sequence,
-            });
-            (dots.max().unwrap_or(nobody), Hlc::ZERO)
+            let fields = map.fields.iter().map(|(_, field)| field);
+            fields
+                .filter_map(|field| {
+                    of_cell(&field.cell).max(field.tally.as_deref().and_then(of_tally))
+                })
+                .max()
         }
     }
 }

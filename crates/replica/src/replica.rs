@@ -257,8 +257,14 @@ impl Replica {
         self.durable.observe(frame.last_dot());
         self.durable_record = number;
         self.next_record = number + 1;
-        if frame.replica() == self.id {
-            self.promise = self.clock.latest();
+        if let Some(own) = self
+            .newest_of(self.id)
+            .filter(|_| frame.replica() == self.id)
+        {
+            // What this replica has said itself binds it, however far ahead of wall time it now seems to be.
+            let latest = self.clock.latest().max(own);
+            self.clock = HybridClock::new(latest, self.config.max_skew_ms);
+            self.promise = self.promise.max(own);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use isles_resolve::Strategy;
 
 use super::{Expiry, Txn, ValueType, type_of};
 use crate::keyspace::Keyspaces;
-use crate::op::{Base, Blob, KeyOp, Kind, Part};
+use crate::op::{Blob, KeyOp, Kind, Part};
 
 /// All concurrent values of a register, and the context that a write which replaces them names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,8 @@ pub enum ContextError {
 impl Txn<'_> {
     /// The concurrent values of a register; none if the key is absent or holds something else.
     pub fn siblings(&mut self, key: &[u8]) -> Option<Siblings> {
-        let row = self.visible(key)?;
+        let spot = self.spot(key);
+        let row = self.visible(&spot)?;
         let (kind, versions) = if let Some(cell) = row.mv().filter(|cell| !cell.is_empty()) {
             let versions = cell.versions().iter();
             let versions = versions.map(|v| SiblingVersion {
@@ -91,29 +92,32 @@ impl Txn<'_> {
         value: &[u8],
         context: &VectorClock,
     ) -> Result<(), ContextError> {
+        let spot = self.spot(key);
         if !self.touched.is_empty() || self.written {
             return Err(ContextError::InTransaction);
         }
         if !self.replica.applied().dominates(context) {
             return Err(ContextError::Ahead);
         }
-        let visible = self.visible(key).map(type_of);
+        let visible = self.visible(&spot).map(type_of);
         if visible.is_some_and(|value_type| value_type != Some(ValueType::String)) {
             return Err(ContextError::WrongType);
         }
-        let mut op = KeyOp::new(key);
         if visible.is_none() {
-            op.base = Base::Create;
+            // There is nothing for readers that could stay beside the value; what has expired must not come back.
+            self.set_string(key, value, Expiry::Clear);
+            return Ok(());
         }
-        op.parts.push(match self.register_kind(key) {
+        let mut op = KeyOp::new(key);
+        op.parts.push(match self.register_kind(&spot) {
             Kind::RegisterMv => Part::RegisterMv { value: Blob(value) },
             _ => Part::RegisterLww {
-                stamp: self.raised_lww(self.before(key)),
+                stamp: self.raised_lww(self.before(&spot)),
                 value: Some(Blob(value)),
             },
         });
         self.context = Some(context.clone());
-        self.write(&op);
+        self.write(&spot, &op);
         Ok(())
     }
 

@@ -10,13 +10,13 @@ use smallvec::SmallVec;
 
 use super::sets::each_once;
 use super::strings::{answer_of, sum_of};
-use super::{Expiry, IncrementError, Txn, ValueType, WrongType, set_part};
+use super::{Expiry, IncrementError, Spot, Txn, ValueType, WrongType, set_part};
 use crate::op::{Base, Blob, FieldPut, FieldRemoval, FieldTally, KeyOp, MapPart, Part};
 use crate::row::{Field, FieldMap, Row};
 
 impl Txn<'_> {
-    fn fields(&mut self, key: &[u8]) -> Result<Option<&FieldMap>, WrongType> {
-        Ok(self.typed(key, ValueType::Hash)?.and_then(Row::map))
+    fn fields(&self, spot: &Spot<'_>) -> Result<Option<&FieldMap>, WrongType> {
+        Ok(self.typed(spot, ValueType::Hash)?.and_then(Row::map))
     }
 
     /// Number of fields, zero for an absent key.
@@ -24,7 +24,8 @@ impl Txn<'_> {
     /// # Errors
     /// The key holds another type; so for all reads and writes of hashes.
     pub fn hash_len(&mut self, key: &[u8]) -> Result<usize, WrongType> {
-        Ok(self.fields(key)?.map_or(0, |map| map.live))
+        let spot = self.spot(key);
+        Ok(self.fields(&spot)?.map_or(0, |map| map.live))
     }
 
     /// The value of a field.
@@ -36,7 +37,8 @@ impl Txn<'_> {
         key: &[u8],
         field: &[u8],
     ) -> Result<Option<Cow<'_, [u8]>>, WrongType> {
-        let map = self.fields(key)?;
+        let spot = self.spot(key);
+        let map = self.fields(&spot)?;
         Ok(map.and_then(|map| map.fields.get(field)).and_then(value_of))
     }
 
@@ -49,7 +51,8 @@ impl Txn<'_> {
         key: &[u8],
         each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), WrongType> {
-        let map = self.fields(key)?;
+        let spot = self.spot(key);
+        let map = self.fields(&spot)?;
         for (name, field) in map.into_iter().flat_map(|map| map.fields.iter()) {
             let Some(value) = value_of(field) else {
                 continue;
@@ -72,7 +75,8 @@ impl Txn<'_> {
         count: usize,
         each: &mut dyn FnMut(&[u8], &[u8]),
     ) -> Result<u64, WrongType> {
-        let Some(map) = self.fields(key)? else {
+        let spot = self.spot(key);
+        let Some(map) = self.fields(&spot)? else {
             return Ok(0);
         };
         Ok(map.fields.scan(cursor, count, &mut |name, field| {
@@ -91,7 +95,8 @@ impl Txn<'_> {
         key: &[u8],
         random: u64,
     ) -> Result<Option<(Vec<u8>, Vec<u8>)>, WrongType> {
-        let Some(map) = self.fields(key)? else {
+        let spot = self.spot(key);
+        let Some(map) = self.fields(&spot)? else {
             return Ok(None);
         };
         let owned =
@@ -105,7 +110,8 @@ impl Txn<'_> {
     /// # Errors
     /// As [`hash_len`](Self::hash_len).
     pub fn hash_put(&mut self, key: &[u8], pairs: &[(&[u8], &[u8])]) -> Result<usize, WrongType> {
-        let map = self.fields(key)?;
+        let spot = self.spot(key);
+        let map = self.fields(&spot)?;
         let is_new = |name: &[u8]| {
             map.and_then(|map| map.fields.get(name))
                 .is_none_or(|field| !field.is_live())
@@ -115,18 +121,18 @@ impl Txn<'_> {
         if pairs.is_empty() {
             return Ok(0);
         }
-        let counters = self.counters(key);
-        let mut op = self.op(key, &counters);
-        self.put_fields(&mut op, key, &pairs);
-        self.write(&op);
+        let counters = self.counters(&spot);
+        let mut op = self.op(&spot, &counters);
+        self.put_fields(&mut op, &spot, &pairs);
+        self.write(&spot, &op);
         Ok(new)
     }
 
-    fn put_fields<'k>(&self, op: &mut KeyOp<'k>, key: &[u8], pairs: &[(&'k [u8], &'k [u8])]) {
+    fn put_fields<'k>(&self, op: &mut KeyOp<'k>, spot: &Spot<'_>, pairs: &[(&'k [u8], &'k [u8])]) {
         let put = pairs.iter().map(|(name, value)| FieldPut {
             field: Blob(name),
             value: Blob(value),
-            resets: self.field_resets(key, name),
+            resets: self.field_resets(spot, name),
         });
         match op
             .parts
@@ -142,9 +148,9 @@ impl Txn<'_> {
     }
 
     /// The counter contributions of a field that a write or removal of this entry takes away.
-    fn field_resets(&self, key: &[u8], name: &[u8]) -> SmallVec<[Reset; 1]> {
+    fn field_resets(&self, spot: &Spot<'_>, name: &[u8]) -> SmallVec<[Reset; 1]> {
         let field = self
-            .before(key)
+            .before(spot)
             .and_then(Row::map)
             .and_then(|map| map.fields.get(name));
         field
@@ -157,7 +163,8 @@ impl Txn<'_> {
     /// # Errors
     /// As [`hash_len`](Self::hash_len).
     pub fn hash_remove(&mut self, key: &[u8], fields: &[&[u8]]) -> Result<usize, WrongType> {
-        let Some(map) = self.fields(key)? else {
+        let spot = self.spot(key);
+        let Some(map) = self.fields(&spot)? else {
             return Ok(0);
         };
         let mut there = Vec::new();
@@ -172,7 +179,7 @@ impl Txn<'_> {
         let removed = there.len();
         let remove = there.into_iter().map(|name| FieldRemoval {
             field: Blob(name),
-            resets: self.field_resets(key, name),
+            resets: self.field_resets(&spot, name),
         });
         let remove = remove.collect();
         let mut op = KeyOp::new(key);
@@ -180,7 +187,7 @@ impl Txn<'_> {
             remove,
             ..MapPart::default()
         }));
-        self.write(&op);
+        self.write(&spot, &op);
         Ok(removed)
     }
 
@@ -194,17 +201,18 @@ impl Txn<'_> {
         name: &[u8],
         by: i64,
     ) -> Result<i64, IncrementError> {
+        let spot = self.spot(key);
         let field = self
-            .fields(key)?
+            .fields(&spot)?
             .and_then(|map| map.fields.get(name))
             .filter(|field| field.is_live());
         let value = field
             .map_or(Some(0), integer_of)
             .ok_or(IncrementError::NotAnInteger)?;
         let sum = value.checked_add(by).ok_or(IncrementError::Overflow)?;
-        let counters = self.counters(key);
-        let mut op = self.op(key, &counters);
-        let tally = self.next_field_increment(key, name, op.base, by);
+        let counters = self.counters(&spot);
+        let mut op = self.op(&spot, &counters);
+        let tally = self.next_field_increment(&spot, name, op.base, by);
         let add = FieldTally {
             field: Blob(name),
             tally,
@@ -220,13 +228,13 @@ impl Txn<'_> {
                 ..MapPart::default()
             })),
         }
-        self.write(&op);
+        self.write(&spot, &op);
         Ok(sum)
     }
 
-    fn next_field_increment(&self, key: &[u8], name: &[u8], base: Base, by: i64) -> Increment {
+    fn next_field_increment(&self, spot: &Spot<'_>, name: &[u8], base: Base, by: i64) -> Increment {
         let field = self
-            .current(key)
+            .row_at(spot)
             .and_then(Row::map)
             .and_then(|map| map.fields.get(name));
         match field
@@ -242,11 +250,12 @@ impl Txn<'_> {
     }
 
     pub(super) fn replace_hash(&mut self, key: &[u8], pairs: &[(&[u8], &[u8])], expiry: Expiry) {
-        let counters = self.counters(key);
-        let mut op = self.overwrite(key, &counters);
-        self.put_fields(&mut op, key, pairs);
+        let spot = self.spot(key);
+        let counters = self.counters(&spot);
+        let mut op = self.overwrite(&spot, &counters);
+        self.put_fields(&mut op, &spot, pairs);
         if let Expiry::At(at_ms) = expiry {
-            let stamp = self.raised_deadline(self.before(key));
+            let stamp = self.raised_deadline(self.before(&spot));
             set_part(
                 &mut op,
                 Part::Deadline {
@@ -255,7 +264,7 @@ impl Txn<'_> {
                 },
             );
         }
-        self.write(&op);
+        self.write(&spot, &op);
     }
 }
 

@@ -14,37 +14,41 @@ const CLEAR_KEYS: usize = 1024;
 impl Txn<'_> {
     /// The type of a key, if readers see it.
     pub fn value_type(&mut self, key: &[u8]) -> Option<ValueType> {
-        self.visible(key).and_then(type_of)
+        let spot = self.spot(key);
+        self.visible(&spot).and_then(type_of)
     }
 
     /// Deletes a key; whether it was there for readers.
     pub fn delete(&mut self, key: &[u8]) -> bool {
-        if self.visible(key).is_none() {
+        let spot = self.spot(key);
+        if self.visible(&spot).is_none() {
             return false;
         }
-        let counters = self.counters(key);
-        let op = self.overwrite(key, &counters);
-        self.write(&op);
+        let counters = self.counters(&spot);
+        let op = self.overwrite(&spot, &counters);
+        self.write(&spot, &op);
         true
     }
 
     /// The deadline of a key in milliseconds since 1970: none for an absent key, `Some(None)` for one that stays.
     pub fn deadline_ms(&mut self, key: &[u8]) -> Option<Option<u64>> {
-        let deadline = self.visible(key)?.deadline;
+        let spot = self.spot(key);
+        let deadline = self.visible(&spot)?.deadline;
         Some(deadline.is_set().then_some(deadline.at_ms))
     }
 
     /// Sets a deadline or takes it away; false for an absent key.
     pub fn set_deadline(&mut self, key: &[u8], at_ms: Option<u64>) -> bool {
-        if self.visible(key).is_none() {
+        let spot = self.spot(key);
+        if self.visible(&spot).is_none() {
             return false;
         }
         let mut op = KeyOp::new(key);
         op.parts.push(Part::Deadline {
-            stamp: self.raised_deadline(self.before(key)),
+            stamp: self.raised_deadline(self.before(&spot)),
             at_ms,
         });
-        self.write(&op);
+        self.write(&spot, &op);
         true
     }
 
@@ -108,6 +112,7 @@ impl Txn<'_> {
 
     /// Writes what `from` holds, its deadline included, over `to`; false if `from` is absent.
     pub fn copy(&mut self, from: &[u8], to: &[u8]) -> bool {
+        let spot = self.spot(from);
         let Some(at_ms) = self.deadline_ms(from) else {
             return false;
         };
@@ -124,7 +129,7 @@ impl Txn<'_> {
             }
             Some(ValueType::Set) => {
                 let mut members = Vec::new();
-                let set = self.visible(from).and_then(Row::set);
+                let set = self.visible(&spot).and_then(Row::set);
                 members.extend(
                     set.into_iter()
                         .flat_map(|set| set.iter())
@@ -184,8 +189,9 @@ impl Txn<'_> {
         let mut ops = Vec::new();
         for id in ids {
             let key = self.replica.rows.get(*id).key.clone();
-            let counters = self.counters(&key);
-            let op = self.overwrite(&key, &counters);
+            let spot = self.spot(&key);
+            let counters = self.counters(&spot);
+            let op = self.overwrite(&spot, &counters);
             put(&mut ops, &op);
             let (dot, position) = (self.replica.next_dot(), self.replica.next_position());
             let author = Author {
@@ -205,7 +211,8 @@ impl Txn<'_> {
 
     /// About how many bytes of memory a key takes.
     pub fn memory_usage(&mut self, key: &[u8]) -> Option<usize> {
-        let row = self.visible(key)?;
+        let spot = self.spot(key);
+        let row = self.visible(&spot)?;
         let components = row.components.iter().map(|component| match component {
             Component::Lww(cell) => cell.value.as_ref().map_or(0, |value| value.len()),
             Component::Mv(cell) => cell

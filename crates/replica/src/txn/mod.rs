@@ -82,6 +82,14 @@ pub struct Txn<'r> {
     too_large: Option<EntryTooLarge>,
 }
 
+/// A key, its hash, and its row, if it has one; good until the next write.
+#[derive(Clone, Copy, Debug)]
+struct Spot<'k> {
+    key: &'k [u8],
+    hash: u64,
+    id: Option<RowId>,
+}
+
 /// A map field that counts, and the contributions that its removal takes away.
 type FieldCounter = (Vec<u8>, SmallVec<[Reset; 1]>);
 
@@ -158,23 +166,30 @@ impl Txn<'_> {
         Ok(())
     }
 
-    /// The row of a key, if it is there at all. Notes that the answer depends on it.
-    fn row_id(&mut self, key: &[u8]) -> Option<RowId> {
-        let id = self.replica.rows.find(key, hash_of(key))?;
-        self.barrier = self.barrier.max(self.replica.rows.get(id).position);
-        Some(id)
+    /// Where a key is. Notes that the answer depends on it.
+    fn spot<'k>(&mut self, key: &'k [u8]) -> Spot<'k> {
+        let hash = hash_of(key);
+        let id = self.replica.rows.find(key, hash);
+        if let Some(id) = id {
+            self.barrier = self.barrier.max(self.replica.rows.get(id).position);
+        }
+        Spot { key, hash, id }
     }
 
-    /// The row of a key, if readers see it.
-    fn visible(&mut self, key: &[u8]) -> Option<&Row> {
-        let now_ms = self.now_ms();
-        let id = self.row_id(key)?;
-        Some(self.replica.rows.get(id)).filter(|row| row.is_visible(now_ms))
+    /// The row as this entry has left it so far.
+    fn row_at(&self, spot: &Spot<'_>) -> Option<&Row> {
+        spot.id.map(|id| self.replica.rows.get(id))
+    }
+
+    /// The same, if readers see it.
+    fn visible(&self, spot: &Spot<'_>) -> Option<&Row> {
+        self.row_at(spot)
+            .filter(|row| row.is_visible(self.now_ms()))
     }
 
     /// The row of a key if readers see it and it is of this type.
-    fn typed(&mut self, key: &[u8], wanted: ValueType) -> Result<Option<&Row>, WrongType> {
-        match self.visible(key) {
+    fn typed(&self, spot: &Spot<'_>, wanted: ValueType) -> Result<Option<&Row>, WrongType> {
+        match self.visible(spot) {
             None => Ok(None),
             Some(row) if type_of(row) == Some(wanted) => Ok(Some(row)),
             Some(_) => Err(WrongType),
@@ -182,35 +197,26 @@ impl Txn<'_> {
     }
 
     /// The row as it was before this entry: what the entry's ops have observed.
-    fn before(&self, key: &[u8]) -> Option<&Row> {
-        let id = self.replica.rows.find(key, hash_of(key))?;
-        let touched = self.index.get(&id).map(|index| &self.touched[*index]);
-        Some(touched.map_or_else(|| self.replica.rows.get(id), |touched| &touched.before))
-    }
-
-    /// An op on a key that keeps what is there, or, if nothing is there for readers, creates it.
-    fn op<'k>(&self, key: &'k [u8], counters: &'k [FieldCounter]) -> KeyOp<'k> {
-        match self
-            .current(key)
-            .is_some_and(|row| row.is_visible(self.now_ms()))
-        {
-            true => KeyOp::new(key),
-            false => self.overwrite(key, counters),
+    fn before(&self, spot: &Spot<'_>) -> Option<&Row> {
+        let id = spot.id?;
+        match self.index.get(&id) {
+            Some(index) => Some(&self.touched[*index].before),
+            None => Some(self.replica.rows.get(id)),
         }
     }
 
-    /// The row as this entry has left it so far.
-    fn current(&self, key: &[u8]) -> Option<&Row> {
-        self.replica
-            .rows
-            .find(key, hash_of(key))
-            .map(|id| self.replica.rows.get(id))
+    /// An op on a key that keeps what is there, or, if nothing is there for readers, creates it.
+    fn op<'k>(&self, spot: &Spot<'k>, counters: &'k [FieldCounter]) -> KeyOp<'k> {
+        match self.visible(spot) {
+            Some(_) => KeyOp::new(spot.key),
+            None => self.overwrite(spot, counters),
+        }
     }
 
     /// The fields of a map that count, with the contributions that a removal of the whole map takes away: an overwrite
     /// must list them.
-    fn counters(&self, key: &[u8]) -> Vec<FieldCounter> {
-        let Some(map) = self.before(key).and_then(Row::map) else {
+    fn counters(&self, spot: &Spot<'_>) -> Vec<FieldCounter> {
+        let Some(map) = self.before(spot).and_then(Row::map) else {
             return Vec::new();
         };
         let counters = map.fields.iter().filter_map(|(name, field)| {
@@ -221,9 +227,9 @@ impl Txn<'_> {
     }
 
     /// An op on a key that removes all that is there.
-    fn overwrite<'k>(&self, key: &'k [u8], counters: &'k [FieldCounter]) -> KeyOp<'k> {
-        let mut op = KeyOp::new(key);
-        let before = self.before(key);
+    fn overwrite<'k>(&self, spot: &Spot<'k>, counters: &'k [FieldCounter]) -> KeyOp<'k> {
+        let mut op = KeyOp::new(spot.key);
+        let before = self.before(spot);
         let visible = before.is_some_and(|row| row.is_visible(self.now_ms()));
         op.base = if visible { Base::Clear } else { Base::Create };
         let Some(row) = before else { return op };
@@ -265,15 +271,22 @@ impl Txn<'_> {
         (replaced >= self.hlc).then(|| replaced.next())
     }
 
+    /// The row of a key, made empty if there is none.
+    fn row_of(&mut self, spot: &Spot<'_>) -> RowId {
+        let rows = &mut self.replica.rows;
+        spot.id
+            .unwrap_or_else(|| rows.find_or_insert(spot.key, spot.hash))
+    }
+
     /// Applies and logs an op.
-    fn write(&mut self, op: &KeyOp<'_>) {
+    fn write(&mut self, spot: &Spot<'_>, op: &KeyOp<'_>) {
         match self.scope {
-            Scope::Once if self.context.is_none() => self.write_once(op),
-            _ => self.write_many(op),
+            Scope::Once if self.context.is_none() => self.write_once(spot, op),
+            _ => self.write_many(spot, op),
         }
     }
 
-    fn write_once(&mut self, op: &KeyOp<'_>) {
+    fn write_once(&mut self, spot: &Spot<'_>, op: &KeyOp<'_>) {
         let bytes = bytes_of(op);
         if bytes > ENTRY_BYTES_MAX {
             self.too_large = Some(EntryTooLarge { bytes });
@@ -282,10 +295,7 @@ impl Txn<'_> {
         if self.written {
             self.hlc = self.replica.stamp(self.hlc.wall_ms());
         }
-        let id = self
-            .replica
-            .rows
-            .find_or_insert(op.key.0, hash_of(op.key.0));
+        let id = self.row_of(spot);
         self.apply(id, op);
         self.written = true;
         self.replica.log_entry(self.hlc, |out, stamp_delta| {
@@ -294,11 +304,8 @@ impl Txn<'_> {
         });
     }
 
-    fn write_many(&mut self, op: &KeyOp<'_>) {
-        let id = self
-            .replica
-            .rows
-            .find_or_insert(op.key.0, hash_of(op.key.0));
+    fn write_many(&mut self, spot: &Spot<'_>, op: &KeyOp<'_>) {
+        let id = self.row_of(spot);
         let Some(index) = self.index.get(&id).copied() else {
             let before = self.replica.rows.get(id).clone();
             self.apply(id, op);

@@ -13,8 +13,9 @@ impl Txn<'_> {
     /// # Errors
     /// The key holds another type; so for all reads and writes of sets.
     pub fn set_len(&mut self, key: &[u8]) -> Result<usize, WrongType> {
+        let spot = self.spot(key);
         Ok(self
-            .typed(key, ValueType::Set)?
+            .typed(&spot, ValueType::Set)?
             .and_then(Row::set)
             .map_or(0, |set| set.len()))
     }
@@ -24,7 +25,8 @@ impl Txn<'_> {
     /// # Errors
     /// As [`set_len`](Self::set_len).
     pub fn set_contains(&mut self, key: &[u8], member: &[u8]) -> Result<bool, WrongType> {
-        let set = self.typed(key, ValueType::Set)?.and_then(Row::set);
+        let spot = self.spot(key);
+        let set = self.typed(&spot, ValueType::Set)?.and_then(Row::set);
         Ok(set.is_some_and(|set| set.get(member).is_some()))
     }
 
@@ -37,7 +39,8 @@ impl Txn<'_> {
         key: &[u8],
         each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), WrongType> {
-        let set = self.typed(key, ValueType::Set)?.and_then(Row::set);
+        let spot = self.spot(key);
+        let set = self.typed(&spot, ValueType::Set)?.and_then(Row::set);
         for (member, _) in set.into_iter().flat_map(|set| set.iter()) {
             if each(member).is_break() {
                 break;
@@ -57,7 +60,8 @@ impl Txn<'_> {
         count: usize,
         each: &mut dyn FnMut(&[u8]),
     ) -> Result<u64, WrongType> {
-        let set = self.typed(key, ValueType::Set)?.and_then(Row::set);
+        let spot = self.spot(key);
+        let set = self.typed(&spot, ValueType::Set)?.and_then(Row::set);
         Ok(set.map_or(0, |set| {
             set.scan(cursor, count, &mut |member, _| each(member))
         }))
@@ -68,7 +72,8 @@ impl Txn<'_> {
     /// # Errors
     /// As [`set_len`](Self::set_len).
     pub fn set_random(&mut self, key: &[u8], random: u64) -> Result<Option<Vec<u8>>, WrongType> {
-        let set = self.typed(key, ValueType::Set)?.and_then(Row::set);
+        let spot = self.spot(key);
+        let set = self.typed(&spot, ValueType::Set)?.and_then(Row::set);
         Ok(set
             .and_then(|set| set.random(random))
             .map(|(member, _)| member.to_vec()))
@@ -79,8 +84,9 @@ impl Txn<'_> {
     /// # Errors
     /// As [`set_len`](Self::set_len).
     pub fn set_add(&mut self, key: &[u8], members: &[&[u8]]) -> Result<usize, WrongType> {
-        let counters = self.counters(key);
-        let set = self.typed(key, ValueType::Set)?.and_then(Row::set);
+        let spot = self.spot(key);
+        let counters = self.counters(&spot);
+        let set = self.typed(&spot, ValueType::Set)?.and_then(Row::set);
         let mut part = SetPart::default();
         let mut new = 0;
         each_once(members, |member| {
@@ -90,9 +96,9 @@ impl Txn<'_> {
         if part.add.is_empty() {
             return Ok(0);
         }
-        let mut op = self.op(key, &counters);
+        let mut op = self.op(&spot, &counters);
         set_part(&mut op, Part::SetAw(part));
-        self.write(&op);
+        self.write(&spot, &op);
         Ok(new)
     }
 
@@ -101,7 +107,8 @@ impl Txn<'_> {
     /// # Errors
     /// As [`set_len`](Self::set_len).
     pub fn set_remove(&mut self, key: &[u8], members: &[&[u8]]) -> Result<usize, WrongType> {
-        let Some(set) = self.typed(key, ValueType::Set)?.and_then(Row::set) else {
+        let spot = self.spot(key);
+        let Some(set) = self.typed(&spot, ValueType::Set)?.and_then(Row::set) else {
             return Ok(0);
         };
         let mut part = SetPart::default();
@@ -114,7 +121,7 @@ impl Txn<'_> {
         if removed > 0 {
             let mut op = crate::op::KeyOp::new(key);
             op.parts.push(Part::SetAw(part));
-            self.write(&op);
+            self.write(&spot, &op);
         }
         Ok(removed)
     }
@@ -125,17 +132,18 @@ impl Txn<'_> {
     }
 
     pub(super) fn replace_set(&mut self, key: &[u8], members: &[&[u8]], expiry: Expiry) {
+        let spot = self.spot(key);
         if members.is_empty() {
             self.delete(key);
             return;
         }
-        let counters = self.counters(key);
-        let mut op = self.overwrite(key, &counters);
+        let counters = self.counters(&spot);
+        let mut op = self.overwrite(&spot, &counters);
         let mut part = SetPart::default();
         each_once(members, |member| part.add.push(Blob(member)));
         set_part(&mut op, Part::SetAw(part));
         if let Expiry::At(at_ms) = expiry {
-            let stamp = self.raised_deadline(self.before(key));
+            let stamp = self.raised_deadline(self.before(&spot));
             set_part(
                 &mut op,
                 Part::Deadline {
@@ -144,7 +152,7 @@ impl Txn<'_> {
                 },
             );
         }
-        self.write(&op);
+        self.write(&spot, &op);
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use isles_crdt::op::{Cell, Increment, Tally};
 use isles_resolve::{Class, Resolution, Resolver, Sibling, Strategy};
 
-use super::{Txn, ValueType, WrongType, set_part};
+use super::{Spot, Txn, ValueType, WrongType, set_part};
 use crate::op::{Blob, KeyOp, Kind, Part};
 use crate::row::Row;
 
@@ -48,11 +48,12 @@ impl Txn<'_> {
     /// # Errors
     /// The key holds another type.
     pub fn string(&mut self, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, WrongType> {
-        if self.typed(key, ValueType::String)?.is_none() {
+        let spot = self.spot(key);
+        if self.typed(&spot, ValueType::String)?.is_none() {
             return Ok(None);
         }
         let strategy = self.replica.keyspaces.of(key).1;
-        Ok(self.current(key).map(|row| string_of(row, strategy)))
+        Ok(self.row_at(&spot).map(|row| string_of(row, strategy)))
     }
 
     /// The length of a string in bytes, zero for an absent key.
@@ -65,10 +66,11 @@ impl Txn<'_> {
 
     /// Writes a string over whatever is there.
     pub fn set_string(&mut self, key: &[u8], value: &[u8], expiry: Expiry) {
-        let counters = self.counters(key);
-        let kind = self.register_kind(key);
-        let mut op = self.string_op(key, kind, &counters);
-        let before = self.before(key);
+        let spot = self.spot(key);
+        let counters = self.counters(&spot);
+        let kind = self.register_kind(&spot);
+        let mut op = self.string_op(&spot, kind, &counters);
+        let before = self.before(&spot);
         let part = match kind {
             Kind::RegisterMv => Part::RegisterMv { value: Blob(value) },
             _ => Part::RegisterLww {
@@ -78,7 +80,7 @@ impl Txn<'_> {
         };
         set_part(&mut op, part);
         let current = self
-            .current(key)
+            .row_at(&spot)
             .filter(|row| row.is_visible(self.now_ms()));
         let had_deadline = current
             .map(|row| row.deadline)
@@ -99,7 +101,7 @@ impl Txn<'_> {
                 },
             );
         }
-        self.write(&op);
+        self.write(&spot, &op);
     }
 
     /// Adds to a counter, or to a string that holds an integer, and returns the sum.
@@ -107,22 +109,23 @@ impl Txn<'_> {
     /// # Errors
     /// The value is no integer, or the sum would not fit 64 bits; nothing was written.
     pub fn increment(&mut self, key: &[u8], by: i64) -> Result<i64, IncrementError> {
+        let spot = self.spot(key);
         let strategy = self.replica.keyspaces.of(key).1;
-        let row = self.typed(key, ValueType::String)?;
+        let row = self.typed(&spot, ValueType::String)?;
         let value = row
             .map_or(Some(0), |row| integer_of(row, strategy))
             .ok_or(IncrementError::NotAnInteger)?;
         let sum = value.checked_add(by).ok_or(IncrementError::Overflow)?;
-        let counters = self.counters(key);
-        let mut op = self.op(key, &counters);
-        let increment = self.next_increment(key, &op, by);
+        let counters = self.counters(&spot);
+        let mut op = self.op(&spot, &counters);
+        let increment = self.next_increment(&spot, &op, by);
         set_part(&mut op, Part::Counter(increment));
-        self.write(&op);
+        self.write(&spot, &op);
         Ok(sum)
     }
 
-    fn next_increment(&self, key: &[u8], op: &KeyOp<'_>, by: i64) -> Increment {
-        let tally = self.current(key).and_then(Row::tally);
+    fn next_increment(&self, spot: &Spot<'_>, op: &KeyOp<'_>, by: i64) -> Increment {
+        let tally = self.row_at(spot).and_then(Row::tally);
         match tally.filter(|_| op.base == crate::op::Base::Keep) {
             Some(tally) => tally.next(self.replica.id(), i128::from(by)),
             None => Increment {
@@ -135,32 +138,32 @@ impl Txn<'_> {
     /// An op that a register write goes into: it clears the key only if something else than the register is there.
     fn string_op<'k>(
         &self,
-        key: &'k [u8],
+        spot: &Spot<'k>,
         kind: Kind,
         counters: &'k [super::FieldCounter],
     ) -> KeyOp<'k> {
         let visible = self
-            .current(key)
+            .row_at(spot)
             .filter(|row| row.is_visible(self.now_ms()));
         let only_register =
             visible.is_some_and(|row| row.components.iter().all(|c| c.kind() == kind));
         match only_register {
-            true => KeyOp::new(key),
-            false => self.overwrite(key, counters),
+            true => KeyOp::new(spot.key),
+            false => self.overwrite(spot, counters),
         }
     }
 
     /// The kind of register that a write of this key goes to: the one that it has, else the one that its keyspace says.
-    pub(super) fn register_kind(&self, key: &[u8]) -> Kind {
+    pub(super) fn register_kind(&self, spot: &Spot<'_>) -> Kind {
         let visible = self
-            .current(key)
+            .row_at(spot)
             .filter(|row| row.is_visible(self.now_ms()));
         let kind = visible
             .and_then(|row| row.components.iter().find(|c| c.is_live()))
             .map(|c| c.kind());
         match kind {
             Some(kind @ (Kind::RegisterLww | Kind::RegisterMv)) => kind,
-            _ => match self.replica.keyspaces.of(key).1.class() {
+            _ => match self.replica.keyspaces.of(spot.key).1.class() {
                 Class::MultiValue => Kind::RegisterMv,
                 _ => Kind::RegisterLww,
             },

@@ -7,9 +7,7 @@ use isles_resolve::Strategy as Resolution;
 use proptest::prelude::*;
 
 use crate::delivery::{Lane, LaneKind};
-use crate::{
-    ConflictKind, Expiry, Frame, Replica, ReplicaConfig, Scope, Txn, UnloggedContent,
-};
+use crate::{ConflictKind, Expiry, Frame, Replica, ReplicaConfig, Scope, Txn, UnloggedContent};
 
 const NOW_MS: u64 = 1_700_000_000_000;
 
@@ -24,7 +22,12 @@ struct Island {
 impl Island {
     fn new(id: u128) -> Self {
         let replica = Replica::new(ReplicaId::from_u128(id), ReplicaConfig::default());
-        Island { replica, frames: Vec::new(), chain: 0, now_ms: NOW_MS }
+        Island {
+            replica,
+            frames: Vec::new(),
+            chain: 0,
+            now_ms: NOW_MS,
+        }
     }
 
     fn run<R>(&mut self, scope: Scope, act: impl FnOnce(&mut Txn<'_>) -> R) -> R {
@@ -37,7 +40,9 @@ impl Island {
     /// Makes everything durable.
     fn flush(&mut self) {
         let taken = self.replica.take_unlogged();
-        let Some(last) = taken.last().map(|unlogged| unlogged.number) else { return };
+        let Some(last) = taken.last().map(|unlogged| unlogged.number) else {
+            return;
+        };
         let mut logged = Vec::new();
         for unlogged in taken {
             match unlogged.content {
@@ -58,11 +63,17 @@ impl Island {
     fn learn(&mut self, other: &mut Island) {
         other.flush();
         self.flush();
-        let lane = Lane { peer: other.replica.id(), kind: LaneKind::Direct };
+        let lane = Lane {
+            peer: other.replica.id(),
+            kind: LaneKind::Direct,
+        };
         for frame in &other.frames {
             let bytes = frame.bytes().clone();
             let frame = Frame::decode(bytes).expect("what was sealed decodes");
-            _ = self.replica.offer(frame, lane).expect("what was sealed is known");
+            _ = self
+                .replica
+                .offer(frame, lane)
+                .expect("what was sealed is known");
         }
         while self.replica.apply_ready(self.now_ms) > 0 {}
         self.flush();
@@ -89,7 +100,9 @@ impl Island {
     }
 
     fn set(&mut self, key: &str, value: &str) {
-        self.run(Scope::Once, |txn| txn.set_string(key.as_bytes(), value.as_bytes(), Expiry::Clear));
+        self.run(Scope::Once, |txn| {
+            txn.set_string(key.as_bytes(), value.as_bytes(), Expiry::Clear)
+        });
     }
 }
 
@@ -101,7 +114,11 @@ fn meet(a: &mut Island, b: &mut Island) {
     a.learn(b);
     b.learn(a);
     assert_eq!(a.replica.applied(), b.replica.applied());
-    assert_eq!(a.replica.digest(), b.replica.digest(), "equal clocks, different content");
+    assert_eq!(
+        a.replica.digest(),
+        b.replica.digest(),
+        "equal clocks, different content"
+    );
     a.replica.check().expect("what is derived fits the content");
     b.replica.check().expect("what is derived fits the content");
 }
@@ -113,9 +130,18 @@ fn the_later_write_wins_and_the_loser_is_on_record_in_both() {
     b.now_ms += 5;
     b.set("k", "from b");
     meet(&mut a, &mut b);
-    assert_eq!((a.string("k"), b.string("k")), (Some("from b".into()), Some("from b".into())));
+    assert_eq!(
+        (a.string("k"), b.string("k")),
+        (Some("from b".into()), Some("from b".into()))
+    );
     let record = |island: &Island| {
-        let [record] = &island.replica.conflicts().iter().cloned().collect::<Vec<_>>()[..] else {
+        let [record] = &island
+            .replica
+            .conflicts()
+            .iter()
+            .cloned()
+            .collect::<Vec<_>>()[..]
+        else {
             panic!("one write was lost, so there is one record");
         };
         (record.id, record.kind, record.loser.value.clone())
@@ -140,12 +166,17 @@ fn a_write_that_has_seen_the_other_is_no_conflict_although_its_clock_is_behind()
 #[test]
 fn increments_of_both_sides_count_and_a_delete_takes_what_it_saw() {
     let (mut a, mut b) = pair();
-    a.run(Scope::Once, |txn| txn.increment(b"n", 5)).expect("a counter");
+    a.run(Scope::Once, |txn| txn.increment(b"n", 5))
+        .expect("a counter");
     meet(&mut a, &mut b);
     b.run(Scope::Once, |txn| txn.delete(b"n"));
-    a.run(Scope::Once, |txn| txn.increment(b"n", 3)).expect("a counter");
+    a.run(Scope::Once, |txn| txn.increment(b"n", 3))
+        .expect("a counter");
     meet(&mut a, &mut b);
-    assert_eq!((a.string("n"), b.string("n")), (Some("3".into()), Some("3".into())));
+    assert_eq!(
+        (a.string("n"), b.string("n")),
+        (Some("3".into()), Some("3".into()))
+    );
 }
 
 #[test]
@@ -153,8 +184,10 @@ fn an_integer_string_and_its_increments_are_one_number() {
     let (mut a, mut b) = pair();
     a.set("n", "10");
     meet(&mut a, &mut b);
-    a.run(Scope::Once, |txn| txn.increment(b"n", 1)).expect("an integer");
-    b.run(Scope::Once, |txn| txn.increment(b"n", 2)).expect("an integer");
+    a.run(Scope::Once, |txn| txn.increment(b"n", 1))
+        .expect("an integer");
+    b.run(Scope::Once, |txn| txn.increment(b"n", 2))
+        .expect("an integer");
     meet(&mut a, &mut b);
     assert_eq!(a.string("n"), Some("13".into()));
     b.set("n", "0");
@@ -165,10 +198,13 @@ fn an_integer_string_and_its_increments_are_one_number() {
 #[test]
 fn an_addition_beats_a_concurrent_removal() {
     let (mut a, mut b) = pair();
-    a.run(Scope::Once, |txn| txn.set_add(b"s", &[b"x", b"y"])).expect("a set");
+    a.run(Scope::Once, |txn| txn.set_add(b"s", &[b"x", b"y"]))
+        .expect("a set");
     meet(&mut a, &mut b);
-    a.run(Scope::Once, |txn| txn.set_add(b"s", &[b"x"])).expect("a set");
-    b.run(Scope::Once, |txn| txn.set_remove(b"s", &[b"x", b"y"])).expect("a set");
+    a.run(Scope::Once, |txn| txn.set_add(b"s", &[b"x"]))
+        .expect("a set");
+    b.run(Scope::Once, |txn| txn.set_remove(b"s", &[b"x", b"y"]))
+        .expect("a set");
     meet(&mut a, &mut b);
     assert_eq!(a.members("s"), ["x"]);
     assert_eq!(b.members("s"), ["x"]);
@@ -177,17 +213,25 @@ fn an_addition_beats_a_concurrent_removal() {
 #[test]
 fn siblings_stay_until_a_write_that_has_seen_them() {
     let (mut a, mut b) = pair();
-    a.run(Scope::Once, |txn| txn.keyspace_set(b"mv:", Resolution::MultiValue));
+    a.run(Scope::Once, |txn| {
+        txn.keyspace_set(b"mv:", Resolution::MultiValue)
+    });
     meet(&mut a, &mut b);
     a.set("mv:k", "one");
     b.set("mv:k", "two");
     meet(&mut a, &mut b);
-    let siblings = a.run(Scope::Once, |txn| txn.siblings(b"mv:k")).expect("a register");
+    let siblings = a
+        .run(Scope::Once, |txn| txn.siblings(b"mv:k"))
+        .expect("a register");
     assert_eq!(siblings.versions.len(), 2);
-    b.run(Scope::Once, |txn| txn.set_string_in_context(b"mv:k", b"both", &siblings.context))
-        .expect("the context has arrived");
+    b.run(Scope::Once, |txn| {
+        txn.set_string_in_context(b"mv:k", b"both", &siblings.context)
+    })
+    .expect("the context has arrived");
     meet(&mut a, &mut b);
-    let siblings = a.run(Scope::Once, |txn| txn.siblings(b"mv:k")).expect("a register");
+    let siblings = a
+        .run(Scope::Once, |txn| txn.siblings(b"mv:k"))
+        .expect("a register");
     assert_eq!(siblings.versions.len(), 1);
     assert_eq!(a.string("mv:k"), Some("both".into()));
 }
@@ -195,13 +239,22 @@ fn siblings_stay_until_a_write_that_has_seen_them() {
 #[test]
 fn a_stale_context_makes_a_sibling_and_not_a_loss() {
     let mut a = Island::new(1);
-    a.run(Scope::Once, |txn| txn.keyspace_set(b"mv:", Resolution::MultiValue));
+    a.run(Scope::Once, |txn| {
+        txn.keyspace_set(b"mv:", Resolution::MultiValue)
+    });
     a.set("mv:k", "one");
-    let stale = a.run(Scope::Once, |txn| txn.siblings(b"mv:k")).expect("a register").context;
+    let stale = a
+        .run(Scope::Once, |txn| txn.siblings(b"mv:k"))
+        .expect("a register")
+        .context;
     a.set("mv:k", "two");
-    a.run(Scope::Once, |txn| txn.set_string_in_context(b"mv:k", b"three", &stale))
-        .expect("the context is of this replica");
-    let siblings = a.run(Scope::Once, |txn| txn.siblings(b"mv:k")).expect("a register");
+    a.run(Scope::Once, |txn| {
+        txn.set_string_in_context(b"mv:k", b"three", &stale)
+    })
+    .expect("the context is of this replica");
+    let siblings = a
+        .run(Scope::Once, |txn| txn.siblings(b"mv:k"))
+        .expect("a register");
     assert_eq!(siblings.versions.len(), 2);
 }
 
@@ -211,12 +264,15 @@ fn an_expired_key_is_hidden_and_created_anew_by_the_next_write() {
     a.run(Scope::Once, |txn| {
         txn.set_add(b"s", &[b"old"]).expect("a set");
     });
-    a.run(Scope::Once, |txn| txn.set_deadline(b"s", Some(NOW_MS + 100)));
+    a.run(Scope::Once, |txn| {
+        txn.set_deadline(b"s", Some(NOW_MS + 100))
+    });
     meet(&mut a, &mut b);
     (a.now_ms, b.now_ms) = (NOW_MS + 101, NOW_MS + 101);
     assert_eq!(b.members("s"), [""; 0]);
     assert_eq!(b.run(Scope::Once, |txn| txn.len()), 0);
-    b.run(Scope::Once, |txn| txn.set_add(b"s", &[b"new"])).expect("a set");
+    b.run(Scope::Once, |txn| txn.set_add(b"s", &[b"new"]))
+        .expect("a set");
     meet(&mut a, &mut b);
     assert_eq!(a.members("s"), ["new"]);
     assert_eq!(a.run(Scope::Once, |txn| txn.deadline_ms(b"s")), Some(None));
@@ -226,10 +282,18 @@ fn an_expired_key_is_hidden_and_created_anew_by_the_next_write() {
 fn two_types_under_one_key_are_a_conflict_and_both_are_kept() {
     let (mut a, mut b) = pair();
     a.set("k", "text");
-    b.run(Scope::Once, |txn| txn.set_add(b"k", &[b"member"])).expect("a set");
+    b.run(Scope::Once, |txn| txn.set_add(b"k", &[b"member"]))
+        .expect("a set");
     meet(&mut a, &mut b);
     assert_eq!(a.string("k"), Some("text".into()));
-    let kinds = |island: &Island| island.replica.conflicts().iter().map(|r| (r.id, r.kind)).collect::<Vec<_>>();
+    let kinds = |island: &Island| {
+        island
+            .replica
+            .conflicts()
+            .iter()
+            .map(|r| (r.id, r.kind))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(kinds(&a), kinds(&b));
     assert_eq!(kinds(&a)[0].1, ConflictKind::Type);
 }
@@ -240,9 +304,13 @@ fn flushing_leaves_what_others_write_meanwhile() {
     a.set("seen", "1");
     meet(&mut a, &mut b);
     b.set("unseen", "2");
-    a.run(Scope::Once, |txn| txn.clear()).expect("nothing was written before");
+    a.run(Scope::Once, |txn| txn.clear())
+        .expect("nothing was written before");
     meet(&mut a, &mut b);
-    assert_eq!((a.string("seen"), a.string("unseen")), (None, Some("2".into())));
+    assert_eq!(
+        (a.string("seen"), a.string("unseen")),
+        (None, Some("2".into()))
+    );
 }
 
 #[test]
@@ -254,7 +322,10 @@ fn an_entry_above_the_limit_changes_nothing() {
     txn.set_string(b"k", &huge, Expiry::Clear);
     txn.set_string(b"other", &huge, Expiry::Clear);
     assert!(txn.commit().is_err());
-    assert_eq!((a.string("k"), a.string("other")), (Some("kept".into()), None));
+    assert_eq!(
+        (a.string("k"), a.string("other")),
+        (Some("kept".into()), None)
+    );
     a.replica.check().expect("what is derived fits the content");
 }
 
@@ -301,7 +372,9 @@ fn perform(txn: &mut Txn<'_>, step: &Step) {
         Step::SetKeeping(k, v) => txn.set_string(&byte(k), v.to_string().as_bytes(), Expiry::Keep),
         Step::Increment(k, by) => _ = txn.increment(&byte(k), i64::from(*by)),
         Step::Delete(k) => _ = txn.delete(&byte(k)),
-        Step::Expire(k, at) => _ = txn.set_deadline(&byte(k), at.map(|at| NOW_MS + u64::from(at) * 40)),
+        Step::Expire(k, at) => {
+            _ = txn.set_deadline(&byte(k), at.map(|at| NOW_MS + u64::from(at) * 40))
+        }
         Step::SetAdd(k, members) => {
             let members: Vec<&[u8]> = members.chunks(1).collect();
             _ = txn.set_add(&byte(k), &members);
@@ -310,7 +383,9 @@ fn perform(txn: &mut Txn<'_>, step: &Step) {
             let members: Vec<&[u8]> = members.chunks(1).collect();
             _ = txn.set_remove(&byte(k), &members);
         }
-        Step::HashPut(k, f, v) => _ = txn.hash_put(&byte(k), &[(&byte(f), v.to_string().as_bytes())]),
+        Step::HashPut(k, f, v) => {
+            _ = txn.hash_put(&byte(k), &[(&byte(f), v.to_string().as_bytes())])
+        }
         Step::HashIncrement(k, f, by) => _ = txn.hash_increment(&byte(k), &byte(f), i64::from(*by)),
         Step::HashRemove(k, f) => _ = txn.hash_remove(&byte(k), &[&byte(f)]),
         Step::Copy(from, to) => _ = txn.copy(&byte(from), &byte(to)),
