@@ -5,7 +5,10 @@
 
 use isles_clock::{Dot, Hlc, ReplicaId, Stamp};
 use isles_replica::image::{Meta, TableChange};
-use isles_replica::{ConflictKind, ConflictRecord, Contender, Expiry, Frame, Replica, ReplicaConfig, Scope, UnloggedContent};
+use isles_replica::{
+    ConflictKind, ConflictRecord, Contender, Expiry, Frame, Replica, ReplicaConfig, Scope,
+    UnloggedContent,
+};
 use isles_resolve::Strategy;
 
 const NOW_MS: u64 = 1_700_000_000_000;
@@ -16,8 +19,12 @@ fn hex(bytes: &[u8]) -> String {
 
 fn bytes_of(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
-    let pairs = digits.chunks(2).map(|pair| std::str::from_utf8(pair).expect("ASCII"));
-    pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hex digits")).collect()
+    let pairs = digits
+        .chunks(2)
+        .map(|pair| std::str::from_utf8(pair).expect("ASCII"));
+    pairs
+        .map(|pair| u8::from_str_radix(pair, 16).expect("hex digits"))
+        .collect()
 }
 
 /// A replica that has written one entry with ops of every kind that this version knows.
@@ -64,10 +71,12 @@ fn table_rows() {
     let golden = include_str!("golden/rows_v1.hex");
     let mut replica = writer();
     let mut lines = String::new();
-    replica.take_images(usize::MAX).encode(&mut |change| match change {
-        TableChange::Put(key, value) => lines += &format!("{} {}\n", hex(&key), hex(&value)),
-        TableChange::Delete(key) => lines += &format!("{}\n", hex(&key)),
-    });
+    replica
+        .take_images(usize::MAX)
+        .encode(&mut |change| match change {
+            TableChange::Put(key, value) => lines += &format!("{} {}\n", hex(&key), hex(&value)),
+            TableChange::Delete(key) => lines += &format!("{}\n", hex(&key)),
+        });
     assert_eq!(lines, golden);
     let mut loaded = Replica::new(ReplicaId::from_u128(0xb), ReplicaConfig::default());
     let rows: Vec<(Vec<u8>, Vec<u8>)> = golden
@@ -78,9 +87,14 @@ fn table_rows() {
     loaded
         .load_table(
             &mut |prefix, each| {
-                let mut matching: Vec<_> = rows.iter().filter(|(key, _)| key.starts_with(prefix)).collect();
+                let mut matching: Vec<_> = rows
+                    .iter()
+                    .filter(|(key, _)| key.starts_with(prefix))
+                    .collect();
                 matching.sort();
-                matching.into_iter().for_each(|(key, value)| each(key, value));
+                matching
+                    .into_iter()
+                    .for_each(|(key, value)| each(key, value));
             },
             NOW_MS,
         )
@@ -94,7 +108,12 @@ fn the_table_s_checkpoint() {
     let meta = Meta {
         replica: ReplicaId::from_u128(0xa),
         record: 300,
-        applied: [(ReplicaId::from_u128(0xa), 7), (ReplicaId::from_u128(0xb), 9)].into_iter().collect(),
+        applied: [
+            (ReplicaId::from_u128(0xa), 7),
+            (ReplicaId::from_u128(0xb), 9),
+        ]
+        .into_iter()
+        .collect(),
         hlc: Hlc::new(NOW_MS, 3),
         chains: Vec::new(),
         checkpoint: 2,
@@ -102,7 +121,10 @@ fn the_table_s_checkpoint() {
     };
     let golden = include_str!("golden/meta_v1.hex");
     assert_eq!(hex(&meta.encode()), golden.trim());
-    assert_eq!(Meta::decode(&bytes_of(golden)).expect("version 1 is read"), meta);
+    assert_eq!(
+        Meta::decode(&bytes_of(golden)).expect("version 1 is read"),
+        meta
+    );
     let mut newer = bytes_of(golden);
     newer[0] += 1;
     let error = Meta::decode(&newer).expect_err("a newer version is refused");
@@ -112,9 +134,20 @@ fn the_table_s_checkpoint() {
 #[test]
 fn a_conflict_record() {
     let contender = |replica, ms, value: &[u8]| {
-        let dot = Dot { replica: ReplicaId::from_u128(replica), sequence: 5 };
-        let stamp = Stamp { hlc: Hlc::new(NOW_MS + ms, 0), replica: dot.replica };
-        Contender { dot, stamp, value: Some(value.to_vec()), value_bytes: value.len() as u64 }
+        let dot = Dot {
+            replica: ReplicaId::from_u128(replica),
+            sequence: 5,
+        };
+        let stamp = Stamp {
+            hlc: Hlc::new(NOW_MS + ms, 0),
+            replica: dot.replica,
+        };
+        Contender {
+            dot,
+            stamp,
+            value: Some(value.to_vec()),
+            value_bytes: value.len() as u64,
+        }
     };
     let (winner, loser) = (contender(0xb, 1, b"kept"), contender(0xa, 0, b"lost"));
     let golden = include_str!("golden/conflict_v1.hex");
@@ -133,8 +166,17 @@ fn a_conflict_record() {
     };
     assert_eq!(hex(&record.encode()), golden.trim());
     let read = ConflictRecord::decode(&bytes_of(golden)).expect("version 1 is read");
-    assert_eq!(read, ConflictRecord { id: read.id, ..record });
-    assert_eq!(format!("{:032x}", read.id), "86022cf366f58e46bd15afc988e45607");
+    assert_eq!(
+        read,
+        ConflictRecord {
+            id: read.id,
+            ..record
+        }
+    );
+    assert_eq!(
+        format!("{:032x}", read.id),
+        "86022cf366f58e46bd15afc988e45607"
+    );
 }
 
 #[test]
@@ -146,6 +188,9 @@ fn a_damaged_frame_is_refused_whatever_bit_flips() {
         assert!(Frame::decode(damaged.into()).is_err(), "bit {bit}");
     }
     for length in 0..bytes.len() {
-        assert!(Frame::decode(bytes[..length].to_vec().into()).is_err(), "length {length}");
+        assert!(
+            Frame::decode(bytes[..length].to_vec().into()).is_err(),
+            "length {length}"
+        );
     }
 }

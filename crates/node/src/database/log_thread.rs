@@ -9,10 +9,10 @@ use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use isles_clock::VectorClock;
+use isles_clock::{ReplicaId, VectorClock};
 use isles_replica::frame::OpenFrame;
 use isles_replica::{Frame, Note, Position, Unlogged, UnloggedContent};
-use isles_store::{Log, LogError, LogSyncer, RecordKind, RecordNumber};
+use isles_store::{Log, LogError, LogReader, LogSyncer, RecordKind, RecordNumber};
 use metrics::{Counter, Gauge, Histogram};
 
 use super::{Database, wall_ms};
@@ -118,7 +118,7 @@ impl Writer {
     fn cycle(&mut self, database: &Database) -> Result<(), LogError> {
         let taken = self.take(database);
         self.last_sealed = Instant::now();
-        self.trim()?;
+        self.trim(database)?;
         let Some(last) = taken.last().map(|unlogged| unlogged.number) else { return Ok(()) };
         let mut frames = Vec::with_capacity(taken.len());
         let mut bodies = Vec::new();
@@ -200,9 +200,11 @@ impl Writer {
     }
 
     /// Drops what the checkpointer no longer needs; it never waits for it.
-    fn trim(&mut self) -> Result<(), LogError> {
+    fn trim(&mut self, database: &Database) -> Result<(), LogError> {
         if let Ok(before) = self.trims.try_recv() {
             self.log.trim(RecordNumber(before))?;
+            let floor = floor_of(&self.log.reader());
+            database.state.lock().exchange.set_log_floor(floor);
         }
         self.meters.bytes.set(self.log.bytes() as f64);
         Ok(())
@@ -225,6 +227,12 @@ pub(super) fn note_of(logged: &VectorClock) -> Vec<u8> {
 /// Reads what [`note_of`] wrote; the first segment has no note, and nothing before it.
 pub(crate) fn clock_of(note: &[u8]) -> VectorClock {
     postcard::from_bytes(note).unwrap_or_default()
+}
+
+/// Per replica, the first sequence that the log still holds.
+pub(super) fn floor_of(log: &LogReader) -> Vec<(ReplicaId, u64)> {
+    let before = log.segments().first().map(|segment| clock_of(&segment.note)).unwrap_or_default();
+    before.iter().map(|(replica, sequence)| (replica, sequence + 1)).collect()
 }
 
 /// How a note is recorded; the bytes say the rest.

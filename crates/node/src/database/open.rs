@@ -13,7 +13,7 @@ use isles_store::{
     DirLock, FileStorage, FjallConfig, FjallTable, Log, LogConfig, RecordKind, RecordNumber, Recovered, Table,
 };
 
-use super::log_thread::clock_of;
+use super::log_thread::floor_of;
 use super::{Start, State, wall_ms};
 use crate::config::{Config, Durability};
 
@@ -62,7 +62,7 @@ pub(crate) fn open(config: &Config) -> anyhow::Result<Opened> {
     replica.log_note(Note::Start { boot: start.boot.clone(), nonce: start.nonce, replica: id });
     let chain = replica.chains().find(|link| link.replica == id).map_or(0, |link| link.chain);
     let mut exchange = Exchange::default();
-    exchange.set_log_floor(log_floor(&log));
+    exchange.set_log_floor(floor_of(&log.reader()));
     Ok(Opened {
         history: History::new(id, recovered.last.0, replica.durable().clone(), HISTORY_BYTES),
         state: State { replica, exchange },
@@ -209,13 +209,6 @@ fn end_of_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix[..=last].to_vec();
     end[last] += 1;
     Some(end)
-}
-
-/// Per replica, the first sequence that the log still holds.
-fn log_floor(log: &Log) -> Vec<(ReplicaId, u64)> {
-    let segments = log.reader().segments();
-    let before = segments.first().map(|segment| clock_of(&segment.note)).unwrap_or_default();
-    before.iter().map(|(replica, sequence)| (replica, sequence + 1)).collect()
 }
 
 fn boot_id() -> String {

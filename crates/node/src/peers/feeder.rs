@@ -61,7 +61,7 @@ async fn read(drive: &Drive<'_>, database: &Arc<Database>, request: &FeedRequest
     let through = database.history().lock().end();
     let read = tokio::task::spawn_blocking(move || read_log(&reader, &wanted, through)).await;
     match read.map_err(|_| Ended::Log("reading the log has panicked".to_owned()))? {
-        Ok(batch) => Ok(Some(batch)),
+        Ok(batch) => Ok(Some(batch).filter(|batch| batch.through > 0)),
         Err(error) if error.downcast_ref::<ReadError>().is_some_and(|e| matches!(e, ReadError::Trimmed { .. })) => {
             let mut session = drive.session.lock();
             let result = database.hold_state(|state, _| session.feed_unavailable(request, &mut state.host()));
