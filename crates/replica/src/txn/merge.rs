@@ -72,11 +72,6 @@ fn merge_set<'a>(later: &mut SetPart<'a>, earlier: SetPart<'a>) {
 fn merge_map<'a>(later: &mut MapPart<'a>, earlier: MapPart<'a>) {
     let removed = |later: &MapPart<'a>, field| later.remove.iter().any(|each| each.field == field);
     let written = |later: &MapPart<'a>, field| later.put.iter().any(|each| each.field == field);
-    for put in earlier.put {
-        if !removed(later, put.field) && !written(later, put.field) {
-            later.put.push(put);
-        }
-    }
     for add in earlier.add {
         let gone = removed(later, add.field) || written(later, add.field);
         match later.add.iter_mut().find(|each| each.field == add.field) {
@@ -87,6 +82,12 @@ fn merge_map<'a>(later: &mut MapPart<'a>, earlier: MapPart<'a>) {
                 field: add.field,
                 tally: add.tally,
             }),
+        }
+    }
+    // After the increments: a value that was there before them takes nothing of them away.
+    for put in earlier.put {
+        if !removed(later, put.field) && !written(later, put.field) {
+            later.put.push(put);
         }
     }
     for removal in earlier.remove {
