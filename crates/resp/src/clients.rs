@@ -6,7 +6,7 @@ use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::reply::Protocol;
 use crate::table::CommandId;
@@ -17,7 +17,7 @@ pub(crate) struct Client {
     pub(crate) id: u64,
     pub(crate) address: String,
     pub(crate) local: String,
-    socket: Option<Arc<TcpStream>>,
+    socket: Option<Arc<OwnedWriteHalf>>,
     connected_ms: u64,
     active_ms: AtomicU64,
     last_command: AtomicU16,
@@ -74,7 +74,7 @@ impl Client {
     fn shut(&self, how: Shutdown) {
         if let Some(socket) = &self.socket {
             // It fails only when the other end was faster.
-            let _ = socket2::SockRef::from(&**socket).shutdown(how);
+            let _ = socket2::SockRef::from((**socket).as_ref()).shutdown(how);
         }
     }
 
@@ -125,7 +125,7 @@ impl Clients {
         &self,
         address: String,
         local: String,
-        socket: Option<Arc<TcpStream>>,
+        socket: Option<Arc<OwnedWriteHalf>>,
         wall_ms: u64,
     ) -> Arc<Client> {
         let client = Arc::new(Client {

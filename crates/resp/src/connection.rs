@@ -4,15 +4,17 @@
 //! greatest log position that any of them depends on is its barrier: the buffer is written when the log is durable
 //! through it.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BufMut;
 use thiserror::Error;
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
 use crate::call::Surroundings;
@@ -30,7 +32,7 @@ const READ_BYTES_MIN: usize = 4 << 10;
 /// What one read takes at most, unless an argument under way is larger.
 const READ_BYTES_MAX: usize = 64 << 10;
 /// A connection that always has input lets others run after so many rounds.
-const ROUNDS_MAX: u32 = 16;
+const ROUNDS_MAX: u32 = 4;
 
 /// Why a connection ended.
 #[derive(Debug, Error)]
@@ -57,7 +59,8 @@ pub(crate) enum Closed {
 
 /// Serves one client until it goes or must go.
 pub(crate) async fn drive<E: Engine>(
-    stream: &TcpStream,
+    input: OwnedReadHalf,
+    output: &OwnedWriteHalf,
     engine: &E,
     server: &Server,
     client: Arc<Client>,
@@ -66,7 +69,8 @@ pub(crate) async fn drive<E: Engine>(
         request_bytes_max: server.options.max_request_bytes,
     };
     let mut connection = Connection {
-        stream,
+        input,
+        output,
         engine,
         server,
         session: Session::new(client),
@@ -103,7 +107,8 @@ pub(crate) async fn drive<E: Engine>(
 }
 
 struct Connection<'c, E> {
-    stream: &'c TcpStream,
+    input: OwnedReadHalf,
+    output: &'c OwnedWriteHalf,
     engine: &'c E,
     server: &'c Server,
     session: Session,
@@ -117,36 +122,35 @@ struct Connection<'c, E> {
 
 impl<E: Engine> Connection<'_, E> {
     /// Appends what has arrived to the buffer; waits if that is nothing.
+    ///
+    /// A read that does not fill its room tells tokio that the socket is empty. Trying again at once would not only cost
+    /// a system call: a client that answers fast enough would keep the others waiting.
     async fn read(&mut self) -> Result<(), Closed> {
-        self.rounds += 1;
-        if self.rounds > ROUNDS_MAX {
+        if self.rounds == ROUNDS_MAX {
             self.rounds = 0;
             tokio::task::yield_now().await;
         }
         let room = self.make_room();
-        loop {
-            match self
-                .stream
-                .try_read_buf(&mut (&mut self.buffer).limit(room))
-            {
-                Ok(0) if self.session.client.is_killed() => return Err(Closed::Killed),
-                Ok(0) => return Err(Closed::ByClient),
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
-                Err(error) => return Err(error.into()),
+        let mut waited = false;
+        let count = {
+            let mut limited = (&mut self.buffer).limit(room);
+            let mut reading = pin!(self.input.read_buf(&mut limited));
+            let reading = poll_fn(|context| {
+                let poll = reading.as_mut().poll(context);
+                waited |= poll.is_pending();
+                poll
+            });
+            match self.server.options.idle {
+                None => reading.await?,
+                Some(idle) => timeout(idle, reading).await.map_err(|_| Closed::Idle)??,
             }
+        };
+        self.rounds = if waited { 0 } else { self.rounds + 1 };
+        match count {
+            0 if self.session.client.is_killed() => Err(Closed::Killed),
+            0 => Err(Closed::ByClient),
+            _ => Ok(()),
         }
-    }
-
-    async fn readable(&mut self) -> Result<(), Closed> {
-        self.rounds = 0;
-        match self.server.options.idle {
-            None => self.stream.readable().await?,
-            Some(idle) => timeout(idle, self.stream.readable())
-                .await
-                .map_err(|_| Closed::Idle)??,
-        }
-        Ok(())
     }
 
     /// Bytes that the next read may take. The buffer grows with what has arrived, never with what was merely announced.
@@ -257,10 +261,10 @@ impl<E: Engine> Connection<'_, E> {
         }
         let mut sent = 0;
         while sent < self.reply.len() {
-            match self.stream.try_write(&self.reply.as_bytes()[sent..]) {
+            match self.output.try_write(&self.reply.as_bytes()[sent..]) {
                 Ok(bytes) => sent += bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    within(self.server.options.write_stall, self.stream.writable()).await?;
+                    within(self.server.options.write_stall, self.output.writable()).await?;
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -152,11 +152,12 @@ fn admit<E: Engine>(
     let local = stream
         .local_addr()
         .map_or_else(|_| String::new(), |address| address.to_string());
-    let stream = Arc::new(stream);
+    let (input, output) = stream.into_split();
+    let output = Arc::new(output);
     let client = server.clients.add(
         peer.to_string(),
         local,
-        Some(Arc::clone(&stream)),
+        Some(Arc::clone(&output)),
         wall_ms(),
     );
     let (engine, server) = (Arc::clone(engine), Arc::clone(server));
@@ -167,7 +168,7 @@ fn admit<E: Engine>(
             server: &server,
             id,
         };
-        if let Err(reason) = connection::drive(&stream, &*engine, &server, client).await {
+        if let Err(reason) = connection::drive(input, &output, &*engine, &server, client).await {
             debug!(%peer, %reason, "closed a connection");
         }
     });

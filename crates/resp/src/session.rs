@@ -74,13 +74,12 @@ impl Session {
         self.barrier = self.barrier.max(position);
     }
 
-    /// Leaves MULTI, if in it.
+    /// Leaves MULTI, if in it, and watches nothing any more then.
     pub(crate) fn discard(&mut self) -> Option<Queue> {
+        let queue = self.queue.take()?;
         self.watched.clear();
-        if self.queue.is_some() {
-            self.client.details().queued = None;
-        }
-        self.queue.take()
+        self.client.details().queued = None;
+        Some(queue)
     }
 
     /// An error while commands are queued makes EXEC refuse them all.

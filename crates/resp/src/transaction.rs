@@ -169,6 +169,7 @@ fn run(
 /// Puts the connection back to how it began.
 fn reset(session: &mut Session, reply: &mut Reply) {
     session.discard();
+    session.watched.clear();
     session.answers = Answers::All;
     reply.protocol = Protocol::Resp2;
     let mut details = session.client.details();

@@ -12,7 +12,7 @@ pub(super) fn config(call: &mut Call<'_, '_>) -> Outcome {
     let (subcommand, rest) = (call.args[1], &call.args[2..]);
     match rest {
         [_, ..] if is(subcommand, "GET") => get(call, rest),
-        [_, _, ..] if is(subcommand, "SET") && rest.len() % 2 == 0 => set(call, rest)?,
+        [_, _, ..] if is(subcommand, "SET") && rest.len().is_multiple_of(2) => set(call, rest)?,
         [] if is(subcommand, "RESETSTAT") => {
             call.surroundings.server.reset_totals();
             call.reply.ok();

@@ -172,7 +172,7 @@ fn hmset(call: &mut Call<'_, '_>) -> Outcome {
 /// Writes the fields and says how many are new.
 fn put(call: &mut Call<'_, '_>, command: &str) -> Result<usize, Failure> {
     let words = &call.args[2..];
-    if words.len() % 2 != 0 {
+    if !words.len().is_multiple_of(2) {
         return Err(Failure::arity(command));
     }
     if let [field, value] = *words {

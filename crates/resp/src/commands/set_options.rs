@@ -14,21 +14,21 @@ pub(super) enum Condition {
 
 /// What becomes of the deadline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Lifetime {
+pub(super) enum Lifetime<'c> {
     /// As the command does it without an option.
     #[default]
     Unsaid,
     Keep,
     Persist,
-    /// A time that may have passed.
-    Until(u64),
+    /// A time as it was written. It is read last: errors of grammar come before errors of numbers.
+    Until(&'c [u8], TimeFormat),
 }
 
 /// The options, checked.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct SetOptions {
+pub(super) struct SetOptions<'c> {
     pub(super) condition: Condition,
-    pub(super) lifetime: Lifetime,
+    pub(super) lifetime: Lifetime<'c>,
     /// Answer the old value.
     pub(super) get: bool,
 }
@@ -64,23 +64,14 @@ pub(super) const PXAT: TimeFormat = TimeFormat {
     relative: false,
 };
 
-impl SetOptions {
-    pub(super) fn parse(
-        options: &[&[u8]],
-        grammar: Grammar,
-        now_ms: u64,
-    ) -> Result<SetOptions, Failure> {
+impl<'c> SetOptions<'c> {
+    pub(super) fn parse(options: &[&'c [u8]], grammar: Grammar) -> Result<Self, Failure> {
         let mut parsed = SetOptions::default();
         let mut rest = options.iter();
         while let Some(option) = rest.next() {
             if let Some(format) = time_format(option) {
                 let time = rest.next().ok_or(Failure::Syntax)?;
-                parsed.choose_lifetime(Lifetime::Until(deadline_ms(
-                    time,
-                    format,
-                    now_ms,
-                    grammar.command(),
-                )?))?;
+                parsed.choose_lifetime(Lifetime::Until(time, format))?;
             } else if grammar == Grammar::GetEx {
                 if !is(option, "PERSIST") {
                     return Err(Failure::Syntax);
@@ -109,22 +100,13 @@ impl SetOptions {
         Ok(())
     }
 
-    fn choose_lifetime(&mut self, lifetime: Lifetime) -> Result<(), Failure> {
-        let again = self.lifetime == lifetime && !matches!(lifetime, Lifetime::Until(_));
+    fn choose_lifetime(&mut self, lifetime: Lifetime<'c>) -> Result<(), Failure> {
+        let again = self.lifetime == lifetime && !matches!(lifetime, Lifetime::Until(..));
         if self.lifetime != Lifetime::Unsaid && !again {
             return Err(Failure::Syntax);
         }
         self.lifetime = lifetime;
         Ok(())
-    }
-}
-
-impl Grammar {
-    fn command(self) -> &'static str {
-        match self {
-            Grammar::Set => "set",
-            Grammar::GetEx => "getex",
-        }
     }
 }
 

@@ -75,18 +75,24 @@ fn set(call: &mut Call<'_, '_>) -> Outcome {
         call.reply.ok();
         return Ok(());
     }
-    let options = SetOptions::parse(&call.args[3..], Grammar::Set, call.txn.now_ms())?;
+    let options = SetOptions::parse(&call.args[3..], Grammar::Set)?;
+    let expiry = match options.lifetime {
+        Lifetime::Keep => Expiry::Keep,
+        Lifetime::Until(time, format) => {
+            Expiry::At(deadline_ms(time, format, call.txn.now_ms(), "set")?)
+        }
+        Lifetime::Unsaid | Lifetime::Persist => Expiry::Clear,
+    };
     if options.get {
         call.reply.bulk_or_null(call.txn.string(key)?.as_deref());
     }
-    let present = options.condition != Condition::Always && call.txn.value_type(key).is_some();
     let refused = match options.condition {
         Condition::Always => false,
-        Condition::IfAbsent => present,
-        Condition::IfPresent => !present,
+        Condition::IfAbsent => call.txn.value_type(key).is_some(),
+        Condition::IfPresent => call.txn.value_type(key).is_none(),
     };
     if !refused {
-        write_until(call, key, value, options.lifetime);
+        write_until(call, key, value, expiry);
     }
     match (options.get, refused) {
         (true, _) => {}
@@ -97,17 +103,12 @@ fn set(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 /// Writes a value with its deadline; one that has passed leaves nothing behind.
-fn write_until(call: &mut Call<'_, '_>, key: &[u8], value: &[u8], lifetime: Lifetime) {
-    let expiry = match lifetime {
-        Lifetime::Unsaid | Lifetime::Persist => Expiry::Clear,
-        Lifetime::Keep => Expiry::Keep,
-        Lifetime::Until(at_ms) if at_ms <= call.txn.now_ms() => {
-            call.txn.delete(key);
-            return;
-        }
-        Lifetime::Until(at_ms) => Expiry::At(at_ms),
-    };
-    call.txn.set_string(key, value, expiry);
+fn write_until(call: &mut Call<'_, '_>, key: &[u8], value: &[u8], expiry: Expiry) {
+    if matches!(expiry, Expiry::At(at_ms) if at_ms <= call.txn.now_ms()) {
+        call.txn.delete(key);
+    } else {
+        call.txn.set_string(key, value, expiry);
+    }
 }
 
 fn setex(call: &mut Call<'_, '_>) -> Outcome {
@@ -150,7 +151,7 @@ fn getdel(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn getex(call: &mut Call<'_, '_>) -> Outcome {
-    let options = SetOptions::parse(&call.args[2..], Grammar::GetEx, call.txn.now_ms())?;
+    let options = SetOptions::parse(&call.args[2..], Grammar::GetEx)?;
     let key = call.args[1];
     let value = call.txn.string(key)?;
     call.reply.bulk_or_null(value.as_deref());
@@ -164,11 +165,14 @@ fn getex(call: &mut Call<'_, '_>) -> Outcome {
                 call.txn.set_deadline(key, None);
             }
         }
-        Lifetime::Until(at_ms) if at_ms <= call.txn.now_ms() => {
-            call.txn.delete(key);
-        }
-        Lifetime::Until(at_ms) => {
-            call.txn.set_deadline(key, Some(at_ms));
+        Lifetime::Until(time, format) => {
+            let now_ms = call.txn.now_ms();
+            let at_ms = deadline_ms(time, format, now_ms, "getex")?;
+            if at_ms <= now_ms {
+                call.txn.delete(key);
+            } else {
+                call.txn.set_deadline(key, Some(at_ms));
+            }
         }
         Lifetime::Unsaid | Lifetime::Keep => {}
     }
@@ -193,7 +197,7 @@ fn mset(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn msetnx(call: &mut Call<'_, '_>) -> Outcome {
-    if call.args.len() % 2 == 0 {
+    if call.args.len().is_multiple_of(2) {
         return Err(Failure::arity("msetnx"));
     }
     let absent = call.args[1..]
@@ -208,7 +212,7 @@ fn msetnx(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn set_pairs(call: &mut Call<'_, '_>, command: &str) -> Outcome {
-    if call.args.len() % 2 == 0 {
+    if call.args.len().is_multiple_of(2) {
         return Err(Failure::arity(command));
     }
     for pair in call.args[1..].chunks_exact(2) {
