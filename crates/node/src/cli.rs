@@ -58,6 +58,9 @@ pub(crate) struct StartOptions {
     /// Configuration file; without one, everything comes from flags and the environment
     #[arg(long, short, value_name = "FILE", env = "ISLES_CONFIG")]
     pub(crate) config: Option<PathBuf>,
+    /// Also stop when standard input ends, so that a node goes with the program that started it
+    #[arg(long)]
+    pub(crate) exit_with_stdin: bool,
     #[command(flatten)]
     pub(crate) overrides: Overrides,
 }
@@ -68,14 +71,16 @@ pub(crate) struct DemoOptions {
     /// Let it play by itself: write on both sides of a cut, heal, explain every conflict; ends within 30 seconds
     #[arg(long)]
     pub(crate) story: bool,
-    /// How many regions; the first are named eu, us, ap
+    /// How many regions, in this order: eu, us, ap, sa, af, oc, me, in, jp
     #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=9))]
     pub(crate) regions: u8,
     /// Links between regions, with commas between: A-B=ROUND-TRIP[/JITTER][/LOSS%][/MBIT], such as
-    /// eu-us=80ms/5ms/0.1%/100mbit,eu-ap=180ms [default: no delay]
+    /// eu-us=80ms/5ms/0.1%/100mbit,eu-ap=180ms; the round trip is what ping would show, everything else holds in each
+    /// direction [default: no delay]
     #[arg(long, value_name = "SPEC")]
     pub(crate) wan: Option<isles_wan::WanSpec>,
-    /// Keep certificates and data in this folder and use them again; without it, in a temporary folder that goes at the end
+    /// Keep certificates and data in this folder and use them again; without it, they are in a temporary folder that is
+    /// removed at the end
     #[arg(long, value_name = "DIR")]
     pub(crate) keep: Option<PathBuf>,
     /// TCP port for Redis clients of the first region; the others count up from it

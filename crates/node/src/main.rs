@@ -35,7 +35,12 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Start(options) => {
-            start::run(Config::load(options.config.as_deref(), &options.overrides)?)
+            let config = Config::load(options.config.as_deref(), &options.overrides)?;
+            let stop = match options.exit_with_stdin {
+                true => start::Stop::BySignalOrEndOfInput,
+                false => start::Stop::BySignal,
+            };
+            start::run(config, stop)
         }
         Command::Demo(options) => demo::run(options),
         Command::Config {

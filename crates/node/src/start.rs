@@ -1,19 +1,29 @@
 //! `isles start`: one node until it is told to stop.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Read};
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, TraceConfig, TraceFormat};
 use crate::node::{Node, install_recorder};
 
+/// What ends a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Ctrl-C or SIGTERM.
+    BySignal,
+    /// Also the end of standard input: whoever holds its other end has gone, however that came.
+    BySignalOrEndOfInput,
+}
+
 /// Runs the node until it is interrupted or terminated.
 ///
 /// # Errors
 /// Names what the node could not have, where, and what to do.
-pub(crate) fn run(config: Config) -> anyhow::Result<()> {
+pub(crate) fn run(config: Config, stop: Stop) -> anyhow::Result<()> {
     trace(&config.trace)?;
     let metrics = install_recorder()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -24,6 +34,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         .context("cannot start the threads that serve sockets")?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
+        let end_of_input = end_of_input(stop)?;
         let (node, region) = (config.node.clone(), config.region.clone());
         let running = Node::start(config, metrics).await?;
         tracing::info!(
@@ -34,11 +45,33 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         tokio::select! {
             result = tokio::signal::ctrl_c() => result?,
             _ = terminate.recv() => {}
+            _ = end_of_input => {}
         }
         tracing::info!("stopping");
         running.stop().await;
         tracing::info!("stopped");
         Ok(())
+    })
+}
+
+/// Completes when standard input ends, if that is to stop the node; else never.
+fn end_of_input(stop: Stop) -> anyhow::Result<impl Future<Output = ()>> {
+    let (ended, wait) = oneshot::channel::<()>();
+    if stop == Stop::BySignalOrEndOfInput {
+        // A thread of its own: the runtime would wait for a read that it began itself, also after a signal.
+        std::thread::Builder::new()
+            .name("isles-input".to_owned())
+            .spawn(move || {
+                let mut ignored = [0; 1024];
+                while std::io::stdin().read(&mut ignored).is_ok_and(|count| count > 0) {}
+                let _ = ended.send(());
+            })
+            .context("cannot start the thread that watches standard input")?;
+    }
+    Ok(async move {
+        if stop == Stop::BySignal || wait.await.is_err() {
+            std::future::pending::<()>().await;
+        }
     })
 }
 

@@ -1,7 +1,7 @@
 //! `isles status`: asks a running node over HTTP and shows the answer.
 
-mod http;
-mod table;
+pub(crate) mod http;
+pub(crate) mod table;
 
 use std::time::Duration;
 

@@ -11,12 +11,12 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// `http://HOST:PORT`, the scheme optional.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Url {
+pub(crate) struct Url {
     host_and_port: String,
 }
 
 impl Url {
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("http://").unwrap_or(text);
         let host_and_port = rest.strip_suffix('/').unwrap_or(rest);
         let (host, port) = host_and_port.rsplit_once(':')?;
@@ -29,7 +29,7 @@ impl Url {
 }
 
 /// The body of a successful answer.
-pub(super) fn get(url: &Url, path: &str, timeout: Duration) -> anyhow::Result<String> {
+pub(crate) fn get(url: &Url, path: &str, timeout: Duration) -> anyhow::Result<String> {
     let deadline = Instant::now() + timeout;
     let mut stream = connect(url, deadline)?;
     stream.set_write_timeout(Some(remaining(deadline)?))?;

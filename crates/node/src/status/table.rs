@@ -46,7 +46,7 @@ pub(super) fn render(status: &NodeStatus) -> String {
         .iter()
         .map(|entry| [entry.replica.clone(), entry.sequence.to_string()]);
     text.push('\n');
-    text.push_str(&columns(["APPLIED FROM REPLICA", "THROUGH"], applied));
+    text.push_str(&below(["APPLIED FROM REPLICA", "THROUGH"], applied));
     text
 }
 
@@ -66,7 +66,7 @@ fn peers(peers: &[PeerStatus]) -> String {
             peer.last_error.clone().unwrap_or_default(),
         ]
     });
-    columns(
+    below(
         [
             "PEER",
             "REGION",
@@ -81,18 +81,25 @@ fn peers(peers: &[PeerStatus]) -> String {
     )
 }
 
-/// Left-aligned columns, two blanks apart.
-fn columns<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+/// The rows below their head, left-aligned, two blanks apart.
+fn below<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let all: Vec<[String; N]> = std::iter::once(head.map(str::to_owned))
         .chain(rows)
         .collect();
+    columns(&all)
+}
+
+/// Rows of equal length as left-aligned columns, two blanks apart.
+pub(crate) fn columns(rows: &[impl AsRef<[String]>]) -> String {
+    let rows: Vec<&[String]> = rows.iter().map(AsRef::as_ref).collect();
     let mut text = String::new();
-    for row in &all {
+    for row in &rows {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
-            let width = all
+            let width = rows
                 .iter()
-                .map(|row| row[column].chars().count())
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
                 .max()
                 .unwrap_or(0);
             line.push_str(&format!("{cell:<width$}  "));
