@@ -37,7 +37,7 @@ pub(crate) enum Failure {
     #[error("ERR wrong number of arguments for '{0}' command")]
     Arity(String),
     #[error("ERR unknown subcommand '{0}'. Try {1} HELP.")]
-    Subcommand(String, &'static str),
+    Subcommand(String, String),
     #[error("{0}")]
     Other(String),
 }
@@ -53,8 +53,8 @@ impl Failure {
         Failure::Arity(name.to_ascii_lowercase())
     }
 
-    pub(crate) fn subcommand(given: &[u8], command: &'static str) -> Failure {
-        Failure::Subcommand(preview(given), command)
+    pub(crate) fn subcommand(given: &[u8], command: &str) -> Failure {
+        Failure::Subcommand(preview(given), command.to_ascii_uppercase())
     }
 }
 

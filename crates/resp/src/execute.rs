@@ -246,9 +246,7 @@ fn check(
     session: &Session,
     surroundings: Surroundings<'_>,
 ) -> Outcome {
-    if !spec.accepts(args.len()) {
-        return Err(Failure::arity(spec.name));
-    }
+    spec.check(args)?;
     if session.queue.is_some() && spec.flags.has(Flags::NO_MULTI) {
         return Err(Failure::other(
             "ERR Command not allowed inside a transaction",

@@ -1,7 +1,7 @@
 //! What the table knows of a command: its name, its shape and the function that runs it.
 
-use crate::call::{Call, Inspection};
-use crate::error::Outcome;
+use crate::call::{Call, Inspection, is};
+use crate::error::{Failure, Outcome};
 
 /// The families that commands are counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,8 +152,13 @@ pub(crate) struct Spec {
     pub(crate) keys: Keys,
     pub(crate) family: Family,
     pub(crate) summary: &'static str,
+    /// The subcommands that its first argument can name; empty if it names none.
+    pub(crate) subcommands: &'static [Subcommand],
     pub(crate) run: Run,
 }
+
+/// A subcommand's name, in lower case, and its arity, with the command's name.
+pub(crate) type Subcommand = (&'static str, i32);
 
 impl Spec {
     pub(crate) const fn new(
@@ -170,6 +175,7 @@ impl Spec {
             keys: Keys::None,
             family,
             summary,
+            subcommands: &[],
             run,
         }
     }
@@ -213,6 +219,13 @@ impl Spec {
         self.with(Flags::MANY)
     }
 
+    pub(crate) const fn subcommands(self, subcommands: &'static [Subcommand]) -> Spec {
+        Spec {
+            subcommands,
+            ..self
+        }
+    }
+
     /// The first argument is the key.
     pub(crate) const fn key(self) -> Spec {
         self.keys(1, 1, 1)
@@ -232,13 +245,20 @@ impl Spec {
         }
     }
 
-    /// Whether the command takes so many arguments, its name included.
-    pub(crate) fn accepts(&self, arguments: usize) -> bool {
-        let least = self.arity.unsigned_abs() as usize;
-        if self.arity >= 0 {
-            arguments == least
+    /// Whether there is such a subcommand, and whether there are as many arguments as it takes.
+    pub(crate) fn check(&self, args: &[&[u8]]) -> Outcome {
+        if !accepts(self.arity, args.len()) {
+            return Err(Failure::arity(self.name));
+        }
+        if self.subcommands.is_empty() || args.len() == 1 {
+            return Ok(());
+        }
+        let known = self.subcommands.iter().find(|(name, _)| is(args[1], name));
+        let (name, arity) = known.ok_or_else(|| Failure::subcommand(args[1], self.name))?;
+        if accepts(*arity, args.len()) {
+            Ok(())
         } else {
-            arguments >= least
+            Err(Failure::arity(&format!("{}|{name}", self.name)))
         }
     }
 
@@ -271,5 +291,14 @@ impl Spec {
                     .collect()
             }
         }
+    }
+}
+
+fn accepts(arity: i32, arguments: usize) -> bool {
+    let least = arity.unsigned_abs() as usize;
+    if arity >= 0 {
+        arguments == least
+    } else {
+        arguments >= least
     }
 }

@@ -8,6 +8,7 @@ use crate::call::{Call, integer, is};
 use crate::clients::Client;
 use crate::error::{Failure, Outcome, preview};
 use crate::session::{Answers, Next};
+use crate::spec::Subcommand;
 
 const HELP: &[&str] = &[
     "GETNAME",
@@ -23,6 +24,22 @@ const HELP: &[&str] = &[
     "SETINFO <LIB-NAME|LIB-VER> <value>",
     "SETNAME <name>",
     "UNBLOCK <id> [TIMEOUT|ERROR]",
+];
+
+pub(super) const SUBCOMMANDS: &[Subcommand] = &[
+    ("getname", 2),
+    ("getredir", 2),
+    ("help", 2),
+    ("id", 2),
+    ("info", 2),
+    ("kill", -3),
+    ("list", -2),
+    ("no-evict", 3),
+    ("no-touch", 3),
+    ("reply", 3),
+    ("setinfo", 4),
+    ("setname", 3),
+    ("unblock", -3),
 ];
 
 pub(super) fn client(call: &mut Call<'_, '_>) -> Outcome {
@@ -67,24 +84,9 @@ pub(super) fn client(call: &mut Call<'_, '_>) -> Outcome {
             }
             unblock(call, id)?;
         }
-        _ => return Err(misused(subcommand)),
+        _ => return Err(Failure::subcommand(subcommand, "client")),
     }
     Ok(())
-}
-
-/// A subcommand that exists got the wrong number of arguments, or there is none of this name.
-fn misused(subcommand: &[u8]) -> Failure {
-    let name = preview(subcommand);
-    let exists = |line: &&str| {
-        line.split(' ')
-            .next()
-            .is_some_and(|word| word.eq_ignore_ascii_case(&name))
-    };
-    if HELP.iter().any(exists) {
-        Failure::arity(&format!("client|{name}"))
-    } else {
-        Failure::subcommand(subcommand, "CLIENT")
-    }
 }
 
 fn signed(id: u64) -> i64 {

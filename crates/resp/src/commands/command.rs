@@ -5,8 +5,17 @@ use crate::call::{Call, is};
 use crate::error::{Failure, Outcome};
 use crate::glob::{self, Case};
 use crate::reply::Reply;
-use crate::spec::{Keys, Spec};
+use crate::spec::{Keys, Spec, Subcommand};
 use crate::table;
+
+pub(super) const SUBCOMMANDS: &[Subcommand] = &[
+    ("count", 2),
+    ("docs", -2),
+    ("getkeys", -4),
+    ("help", 2),
+    ("info", -2),
+    ("list", -2),
+];
 
 pub(super) fn command(call: &mut Call<'_, '_>) -> Outcome {
     let Some((subcommand, rest)) = call.args[1..].split_first() else {
@@ -18,7 +27,7 @@ pub(super) fn command(call: &mut Call<'_, '_>) -> Outcome {
         _ if known("INFO") => infos(call, rest)?,
         _ if known("DOCS") => docs(call, rest),
         _ if known("LIST") => list(call, rest)?,
-        [_, ..] if known("GETKEYS") => get_keys(call, rest)?,
+        _ if known("GETKEYS") => get_keys(call, rest)?,
         [] if known("HELP") => {
             let lines = [
                 "(no subcommand)",
@@ -30,7 +39,6 @@ pub(super) fn command(call: &mut Call<'_, '_>) -> Outcome {
             ];
             help(call, "COMMAND", &lines);
         }
-        [] if known("GETKEYS") => return Err(Failure::arity("command|getkeys")),
         _ => return Err(Failure::subcommand(subcommand, "COMMAND")),
     }
     Ok(())
@@ -120,7 +128,7 @@ fn get_keys(call: &mut Call<'_, '_>, full: &[&[u8]]) -> Outcome {
     let command =
         table::find(full[0]).ok_or_else(|| Failure::other("ERR Invalid command specified"))?;
     let spec = command.spec();
-    if !spec.accepts(full.len()) {
+    if spec.check(full).is_err() {
         return Err(Failure::other(
             "ERR Invalid number of arguments specified for command",
         ));

@@ -7,6 +7,15 @@ use crate::engine::ConfigError;
 use crate::error::{Failure, Outcome};
 use crate::glob::{self, Case};
 use crate::settings::Set;
+use crate::spec::Subcommand;
+
+pub(super) const SUBCOMMANDS: &[Subcommand] = &[
+    ("get", -3),
+    ("help", 2),
+    ("resetstat", 2),
+    ("rewrite", 2),
+    ("set", -4),
+];
 
 pub(super) fn config(call: &mut Call<'_, '_>) -> Outcome {
     let (subcommand, rest) = (call.args[1], &call.args[2..]);
@@ -30,15 +39,7 @@ pub(super) fn config(call: &mut Call<'_, '_>) -> Outcome {
             ];
             help(call, "CONFIG", &lines);
         }
-        _ if ["GET", "SET", "RESETSTAT", "REWRITE"]
-            .iter()
-            .any(|known| is(subcommand, known)) =>
-        {
-            return Err(Failure::arity(&format!(
-                "config|{}",
-                String::from_utf8_lossy(subcommand)
-            )));
-        }
+        _ if is(subcommand, "SET") => return Err(Failure::Syntax),
         _ => return Err(Failure::subcommand(subcommand, "CONFIG")),
     }
     Ok(())

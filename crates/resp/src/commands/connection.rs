@@ -1,6 +1,6 @@
 //! Commands on the connection itself.
 
-use super::client::client;
+use super::client::{self, client};
 use crate::call::{Call, integer, is};
 use crate::error::{Failure, Outcome};
 use crate::number::parse_i64;
@@ -14,7 +14,8 @@ pub(super) const COMMANDS: &[Spec] = &[
         -2,
         client,
         "Inspects and changes client connections.",
-    ),
+    )
+    .subcommands(client::SUBCOMMANDS),
     connection("echo", 2, echo, "Returns the given string."),
     connection("hello", -1, hello, "Handshakes with the server."),
     connection(

@@ -26,7 +26,10 @@ pub(super) fn hrandfield(call: &mut Call<'_, '_>) -> Outcome {
         }
         [_, _, count] => (count_in_range(count)?, Show::Fields),
         [_, _, count, word] if is(word, "WITHVALUES") => (count_in_range(count)?, Show::Pairs),
-        _ => return Err(Failure::Syntax),
+        _ => {
+            count_in_range(call.args[2])?;
+            return Err(Failure::Syntax);
+        }
     };
     if show == Show::Pairs && count.unsigned_abs() > i64::MAX as u64 / 2 {
         return Err(Failure::OutOfRange);

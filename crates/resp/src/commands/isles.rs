@@ -35,6 +35,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         keyspace,
         "Defines and shows the strategies of key prefixes.",
     )
+    .subcommands(&[("get", 3), ("help", 2), ("list", 2), ("set", 4)])
     .write(),
     data(
         "isles.set",
@@ -159,15 +160,6 @@ fn keyspace(call: &mut Call<'_, '_>) -> Outcome {
                 "ISLES.KEYSPACE",
                 &["GET <key>", "LIST", "SET <prefix> <strategy>"],
             );
-        }
-        _ if ["SET", "LIST", "GET"]
-            .iter()
-            .any(|known| is(subcommand, known)) =>
-        {
-            return Err(Failure::arity(&format!(
-                "isles.keyspace|{}",
-                preview(subcommand)
-            )));
         }
         _ => return Err(Failure::subcommand(subcommand, "ISLES.KEYSPACE")),
     }

@@ -5,7 +5,7 @@ use isles_replica::{Txn, ValueType};
 use super::expiry::{
     expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl,
 };
-use super::object::{memory, object};
+use super::object::{MEMORY, OBJECT, memory, object};
 use super::scan::{keys, scan};
 use crate::call::{Call, integer, is};
 use crate::error::{Failure, Outcome};
@@ -72,13 +72,14 @@ pub(super) const COMMANDS: &[Spec] = &[
     )
     .read()
     .long(),
-    key("memory", -2, memory, "Estimates the memory usage of a key."),
+    key("memory", -2, memory, "Estimates the memory usage of a key.").subcommands(MEMORY),
     key(
         "object",
         -2,
         object,
         "Inspects the representation of a value.",
     )
+    .subcommands(OBJECT)
     .keys(2, 2, 1),
     key(
         "persist",

@@ -10,11 +10,22 @@ use super::config::help;
 use crate::call::{Call, integer, is};
 use crate::error::{Failure, Outcome};
 use crate::number::parse_i64;
+use crate::spec::Subcommand;
 
 const EMBSTR_BYTES_MAX: usize = 44;
 const LISTPACK_ENTRIES_MAX: usize = 512;
 const LISTPACK_VALUE_BYTES_MAX: usize = 64;
 const INTSET_ENTRIES_MAX: usize = 512;
+
+pub(super) const OBJECT: &[Subcommand] = &[
+    ("encoding", 3),
+    ("freq", 3),
+    ("help", 2),
+    ("idletime", 3),
+    ("refcount", 3),
+];
+
+pub(super) const MEMORY: &[Subcommand] = &[("help", 2), ("usage", -3)];
 
 pub(super) fn object(call: &mut Call<'_, '_>) -> Outcome {
     let (subcommand, key) = (call.args[1], call.args.get(2).copied());
@@ -120,8 +131,7 @@ pub(super) fn memory(call: &mut Call<'_, '_>) -> Outcome {
             }
             answer_usage(call, key);
         }
-        [_, _, _, _, ..] if is(subcommand, "USAGE") => return Err(Failure::Syntax),
-        [_, _] if is(subcommand, "USAGE") => return Err(Failure::arity("memory|usage")),
+        _ if is(subcommand, "USAGE") => return Err(Failure::Syntax),
         [_, _] if is(subcommand, "HELP") => {
             help(call, "MEMORY", &["USAGE <key> [SAMPLES <count>]"])
         }

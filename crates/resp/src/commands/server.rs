@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::command::command;
-use super::config::{config, help};
+use super::command::{self, command};
+use super::config::{self, config, help};
 use super::info::info;
 use crate::call::{Call, is};
 use crate::error::{Failure, Outcome};
@@ -19,6 +19,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         command,
         "Returns detailed information about all commands.",
     )
+    .subcommands(command::SUBCOMMANDS)
     .loading(),
     server(
         "config",
@@ -26,6 +27,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         config,
         "Reads and sets configuration parameters.",
     )
+    .subcommands(config::SUBCOMMANDS)
     .admin()
     .loading(),
     server("debug", -2, debug, "Helps testing.")
@@ -43,6 +45,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         function,
         "There are no functions; FLUSH and LIST say so.",
     )
+    .subcommands(&[("flush", -2), ("list", -2)])
     .write(),
     server(
         "info",

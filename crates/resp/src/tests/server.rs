@@ -107,14 +107,18 @@ fn the_table_describes_itself() {
             ("COMMAND GETKEYS SINTERCARD 2 a b", "*2 $1 a $1 b"),
             ("COMMAND GETKEYS DEL a b c", "*3 $1 a $1 b $1 c"),
             (
-                "COMMAND GETKEYS PING",
+                "COMMAND GETKEYS PING a",
                 "-ERR The command has no key arguments",
             ),
             (
-                "COMMAND GETKEYS GET",
+                "COMMAND GETKEYS GET a b",
                 "-ERR Invalid number of arguments specified for command",
             ),
-            ("COMMAND GETKEYS FOO", "-ERR Invalid command specified"),
+            ("COMMAND GETKEYS FOO a", "-ERR Invalid command specified"),
+            (
+                "COMMAND GETKEYS FOO",
+                "-ERR wrong number of arguments for 'command|getkeys' command",
+            ),
             ("COMMAND LIST FILTERBY PATTERN x*", "*0"),
             (
                 "COMMAND FOO",
