@@ -48,12 +48,20 @@ pub(crate) struct PeerState {
     pub(crate) region: String,
     pub(crate) address: String,
     pub(crate) replica: Option<ReplicaId>,
-    pub(crate) connected: bool,
+    /// Established sessions: two for a moment when both ends have dialled, and either may be the one that goes.
+    pub(crate) sessions: usize,
     pub(crate) round_trip: Option<Duration>,
     pub(crate) bytes_sent: u64,
     pub(crate) bytes_received: u64,
     pub(crate) backlog_bytes: u64,
     pub(crate) last_error: Option<String>,
+}
+
+impl PeerState {
+    /// Whether there is a session.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.sessions > 0
+    }
 }
 
 /// What other tasks tell a session's driver.
@@ -180,17 +188,17 @@ impl Peers {
     }
 
     fn is_connected(&self, node: &str) -> bool {
-        self.states.lock().get(node).is_some_and(|state| state.connected)
+        self.states.lock().get(node).is_some_and(PeerState::is_connected)
     }
 
     fn change(&self, node: &str, change: impl FnOnce(&mut PeerState)) {
         change(self.states.lock().entry(node.to_owned()).or_default());
     }
 
-    /// Logs an error once, however often it comes back.
+    /// Logs an error once, however often it comes back. While another session serves, it is none.
     fn note_error(&self, node: &str, reason: &str) {
         self.change(node, |state| {
-            if state.last_error.as_deref() != Some(reason) {
+            if !state.is_connected() && state.last_error.as_deref() != Some(reason) {
                 tracing::warn!("no session with {node}: {reason}");
                 state.last_error = Some(reason.to_owned());
             }

@@ -52,10 +52,10 @@ impl Host for Node {
 impl Node {
     fn peers_info(&self) -> Vec<PeerInfo> {
         let peer = |(node, state): (String, crate::peers::PeerState)| PeerInfo {
+            connected: state.is_connected(),
             node,
             region: state.region,
             address: state.address,
-            connected: state.connected,
             lag: None,
             backlog_bytes: state.backlog_bytes,
             round_trip: state.round_trip,

@@ -141,7 +141,7 @@ impl Node {
                 metrics::gauge!("isles_replication_lag_seconds", "peer" => peer.clone()).set(lag_ms as f64 / 1e3);
             }
             metrics::gauge!("isles_replication_backlog_bytes", "peer" => peer.clone()).set(state.backlog_bytes as f64);
-            metrics::gauge!("isles_peer_connected", "peer" => peer.clone()).set(f64::from(u8::from(state.connected)));
+            metrics::gauge!("isles_peer_connected", "peer" => peer.clone()).set(f64::from(u8::from(state.is_connected())));
             if let Some(round_trip) = state.round_trip {
                 metrics::gauge!("isles_peer_round_trip_seconds", "peer" => peer).set(round_trip.as_secs_f64());
             }

@@ -53,13 +53,14 @@ impl Probe for Node {
 
 impl Node {
     fn peer_status(&self, node: String, state: PeerState) -> PeerStatus {
+        let connected = state.is_connected();
         PeerStatus {
             lag_ms: self.lag_ms(&state).map(|lag_ms| lag_ms as f64),
             node,
             region: state.region,
             address: state.address,
-            connected: state.connected,
-            rtt_ms: state.round_trip.filter(|_| state.connected).map(|rtt| rtt.as_secs_f64() * 1e3),
+            connected,
+            rtt_ms: state.round_trip.filter(|_| connected).map(|rtt| rtt.as_secs_f64() * 1e3),
             backlog_bytes: state.backlog_bytes,
             bytes_sent: state.bytes_sent,
             bytes_received: state.bytes_received,
@@ -73,7 +74,7 @@ impl Node {
         let replica = state.replica?;
         self.database.hold_state(|all, _| {
             let written = all.exchange.acks().newest(replica).map_or(0, |ack| ack.applied.get(replica));
-            if state.connected && all.replica.applied().get(replica) >= written {
+            if state.is_connected() && all.replica.applied().get(replica) >= written {
                 return Some(0);
             }
             Some(wall_ms().saturating_sub(all.replica.newest_of(replica)?.wall_ms()))

@@ -1,5 +1,6 @@
 //! The loop that gives a session its messages, its time, and its consequences.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use isles_replica::session::{Effect, Effects, Received, Session, SessionConfig, SessionError};
@@ -20,6 +21,8 @@ pub(super) struct Drive<'d> {
     pub(super) session: Mutex<Session>,
     /// Something changed for the tasks that send frames.
     pub(super) feed: Notify,
+    /// Whether the peer's state counts this session.
+    greeted: AtomicBool,
     signals: &'d Signals,
 }
 
@@ -31,7 +34,7 @@ pub(super) async fn drive(
     signals: &Signals,
 ) -> Ended {
     let session = Mutex::new(Session::new(config, peers.now()));
-    let drive = Drive { peers, channel, session, feed: Notify::new(), signals };
+    let drive = Drive { peers, channel, session, feed: Notify::new(), greeted: AtomicBool::new(false), signals };
     let ended = tokio::select! {
         ended = drive.converse() => ended,
         ended = feeder::feed(&drive, TrafficClass::Frames) => ended,
@@ -152,11 +155,12 @@ impl Drive<'_> {
     }
 
     fn greet(&self) {
+        self.greeted.store(true, Ordering::Relaxed);
         let node = &self.channel.peer().node;
         let replica = self.session.lock().peer().map(|hello| hello.replica);
         tracing::info!("session with {} established", self.channel.peer());
         self.peers.change(node, |state| {
-            state.connected = true;
+            state.sessions += 1;
             state.replica = replica;
             state.last_error = None;
             if state.region.is_empty() {
@@ -205,16 +209,18 @@ impl Drive<'_> {
         let message = {
             let mut session = self.session.lock();
             let now = self.peers.now();
-            let established = session.is_established();
             let message = self.peers.database.hold_state(|state, _| {
                 let message = session.poll_transmit(now, &mut state.host());
                 session.close(&mut state.host());
                 message
             });
-            if established {
+            if self.greeted.load(Ordering::Relaxed) {
                 let node = &self.channel.peer().node;
-                self.peers.change(node, |state| state.connected = false);
-                metrics::gauge!("isles_peer_connected", "peer" => node.clone()).set(0.0);
+                self.peers.change(node, |state| {
+                    state.sessions -= 1;
+                    let connected = f64::from(u8::from(state.is_connected()));
+                    metrics::gauge!("isles_peer_connected", "peer" => node.clone()).set(connected);
+                });
             }
             message
         };
