@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -18,9 +19,10 @@ use crate::workspace::Workspace;
 const WRITERS: [usize; 3] = [1, 16, 64];
 /// What one write of the raw loop appends: about as much as the log does for one SET.
 const RAW_BYTES: usize = 256;
+const RAW_SPACE_BYTES: usize = 16 * 1024 * 1024;
 const RAW_TIME: Duration = Duration::from_secs(2);
-/// Requests per writer and measurement, more writers sharing syncs.
-const REQUESTS_PER_WRITER: usize = 3000;
+/// Fewer requests than this say nothing, more take too long.
+const REQUESTS: std::ops::RangeInclusive<usize> = 1000..=200_000;
 
 pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> {
     let binary = workspace.node_binary(settings.binary.as_deref())?;
@@ -33,17 +35,19 @@ pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> 
         more: "",
     };
     let node = Running::node(&plan)?;
+    let raw_file = raw_file(&folder.join("raw"))?;
     let mut rows = Vec::new();
     for writers in WRITERS {
+        let requests = requests(writers, syncs_per_second(&raw_file)?, settings);
         let load = Load {
             command: "SET",
             pipeline: 1,
             connections: writers,
-            requests: requests(writers, settings),
+            requests,
         };
         let rounds = interleaved(
             settings.rounds,
-            || syncs_per_second(&folder.join("raw")),
+            || syncs_per_second(&raw_file),
             || Ok(measure_once(&node, &load)?.per_second),
         )?;
         let raw = median(rounds.iter().map(|(raw, _)| *raw).collect());
@@ -73,35 +77,43 @@ pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> 
             &rows
         )
     );
-    let commands = WRITERS.map(|writers| {
+    let command = |writers| {
         format!(
-            "redis-benchmark -t set -d 100 -r 100000 -P 1 -c {writers} -n {}",
-            requests(writers, settings)
+            "redis-benchmark -t set -d 100 -r 100000 -P 1 -c {writers} -n COUNT   # for about 2 s"
         )
-    });
+    };
     Ok(Report {
-        commands: commands.to_vec(),
+        commands: WRITERS.map(command).to_vec(),
         body,
     })
 }
 
-fn requests(writers: usize, settings: &Settings) -> usize {
-    (REQUESTS_PER_WRITER * writers * settings.percent / 100).max(100)
+/// About as long as the raw loop takes: on a busy disk a short measurement catches a lucky moment.
+fn requests(writers: usize, syncs_per_second: f64, settings: &Settings) -> usize {
+    let wanted =
+        syncs_per_second * RAW_TIME.as_secs_f64() * writers as f64 * settings.percent as f64
+            / 100.0;
+    (wanted as usize).clamp(*REQUESTS.start(), *REQUESTS.end())
 }
 
-/// What the disk gives to one who appends and syncs, into space that exists already, as the log does it.
-fn syncs_per_second(path: &Path) -> Result<f64> {
+/// A file with space that exists already, as the log's segments have it. Made once: cutting a file makes the disk discard
+/// blocks, which slows the syncs that follow.
+fn raw_file(path: &Path) -> Result<fs::File> {
     let mut file =
         fs::File::create(path).with_context(|| format!("cannot make {}", path.display()))?;
-    let space = vec![0; 16 * 1024 * 1024];
-    file.write_all(&space)?;
+    file.write_all(&vec![0; RAW_SPACE_BYTES])?;
     file.sync_all()?;
-    std::io::Seek::rewind(&mut file)?;
+    Ok(file)
+}
+
+/// What the disk gives to one who writes and syncs.
+fn syncs_per_second(file: &fs::File) -> Result<f64> {
     let bytes = [1; RAW_BYTES];
     let begin = Instant::now();
     let mut count = 0_u32;
-    while begin.elapsed() < RAW_TIME && (count as usize + 1) * RAW_BYTES <= space.len() {
-        file.write_all(&bytes)?;
+    while begin.elapsed() < RAW_TIME {
+        let offset = count as usize * RAW_BYTES % RAW_SPACE_BYTES;
+        file.write_all_at(&bytes, offset as u64)?;
         file.sync_data()?;
         count += 1;
     }
