@@ -101,7 +101,10 @@ pub(super) fn recover(storage: &dyn Storage, config: &LogConfig) -> Result<Resum
         );
         mark_cut(storage, &marker)?;
         resumed.cut = parse_marker(storage, &marker);
-        resumed.cut_markers.push(marker);
+        // An earlier open may have marked the same cut and failed before it was made.
+        if !resumed.cut_markers.contains(&marker) {
+            resumed.cut_markers.push(marker);
+        }
     }
     // An earlier process may have failed to do so, and its names may be in memory only.
     storage
