@@ -17,9 +17,16 @@ use crate::world::World;
 
 impl World {
     /// A node that starts holds everything that was acknowledged or told to be durable here.
-    pub(crate) fn check_recovery(&mut self, node: usize, engine: &Engine, is_new_id: bool) -> Checked {
+    pub(crate) fn check_recovery(
+        &mut self,
+        node: usize,
+        engine: &Engine,
+        is_new_id: bool,
+    ) -> Checked {
         let this = &self.nodes[node];
-        let Some(old) = this.id.filter(|_| !this.is_forked) else { return Ok(()) };
+        let Some(old) = this.id.filter(|_| !this.is_forked) else {
+            return Ok(());
+        };
         let applied = engine.replica.applied();
         let last = applied.get(old);
         if is_new_id && self.may_lose() {
@@ -29,7 +36,8 @@ impl World {
         }
         if !applied.dominates(&this.told_durable) {
             let told = &this.told_durable;
-            let what = format!("n{node} has told others that it holds {told}, and starts with {applied}");
+            let what =
+                format!("n{node} has told others that it holds {told}, and starts with {applied}");
             return Err((Invariant::Durability, what));
         }
         let lost = self.ledger.lose_after(old, last);
@@ -45,19 +53,37 @@ impl World {
 
     /// A node holds what its entries mean.
     pub(crate) fn check_definitions(&self, node: usize) -> Checked {
-        let Node { process: Some(process), is_forked: false, .. } = &self.nodes[node] else { return Ok(()) };
+        let Node {
+            process: Some(process),
+            is_forked: false,
+            ..
+        } = &self.nodes[node]
+        else {
+            return Ok(());
+        };
         let replica = &process.engine.replica;
         let content = replica.content();
         for key in self.ledger.keys() {
-            let state = self.ledger.state(key, replica.applied(), std::iter::empty());
+            let state = self
+                .ledger
+                .state(key, replica.applied(), std::iter::empty());
             let held = content.get(key).cloned().unwrap_or_default();
             let named = |what| format!("at n{node}, key \"{}\": {what}", key.escape_ascii());
-            state.compare(&held).map_err(named).breaks(Invariant::Meaning)?;
+            state
+                .compare(&held)
+                .map_err(named)
+                .breaks(Invariant::Meaning)?;
         }
-        match content.keys().find(|key| self.ledger.of_key(key).next().is_none()) {
+        match content
+            .keys()
+            .find(|key| self.ledger.of_key(key).next().is_none())
+        {
             None => Ok(()),
             Some(key) => {
-                let what = format!("n{node} holds key \"{}\", which nobody wrote", key.escape_ascii());
+                let what = format!(
+                    "n{node} holds key \"{}\", which nobody wrote",
+                    key.escape_ascii()
+                );
                 Err((Invariant::Meaning, what))
             }
         }
@@ -65,9 +91,19 @@ impl World {
 
     /// Equal clocks hold equal content, whoever has them, whenever; and everything derived adds up.
     pub(crate) fn check_content(&mut self, node: usize) -> Checked {
-        let Node { process: Some(process), is_forked: false, .. } = &self.nodes[node] else { return Ok(()) };
+        let Node {
+            process: Some(process),
+            is_forked: false,
+            ..
+        } = &self.nodes[node]
+        else {
+            return Ok(());
+        };
         let replica = &process.engine.replica;
-        replica.check().map_err(|what| format!("at n{node}: {what}")).breaks(Invariant::Bookkeeping)?;
+        replica
+            .check()
+            .map_err(|what| format!("at n{node}: {what}"))
+            .breaks(Invariant::Bookkeeping)?;
         if replica.durable().get(replica.id()) != replica.applied().get(replica.id()) {
             return Ok(());
         }
@@ -80,7 +116,10 @@ impl World {
         let clock = replica.applied();
         let what = match known.0 == content.0 {
             true => format!("n{node} has the same digest as another at {clock}, but other content"),
-            false => format!("n{node} has digest {:x} at {clock}, another had {:x}", content.0, known.0),
+            false => format!(
+                "n{node} has digest {:x} at {clock}, another had {:x}",
+                content.0, known.0
+            ),
         };
         Err((Invariant::Convergence, what))
     }
@@ -97,10 +136,19 @@ impl World {
     }
 
     fn check_acknowledged(&self, node: usize) -> Checked {
-        let Some(process) = &self.nodes[node].process else { return Ok(()) };
+        let Some(process) = &self.nodes[node].process else {
+            return Ok(());
+        };
         let applied = process.engine.replica.applied();
-        let excused = |dot: &Dot| self.abandoned.get(&dot.replica).is_some_and(|left| dot.sequence > *left);
-        let missing = self.ledger.acknowledged().find(|dot| !applied.covers(*dot) && !excused(dot));
+        let excused = |dot: &Dot| {
+            self.abandoned
+                .get(&dot.replica)
+                .is_some_and(|left| dot.sequence > *left)
+        };
+        let missing = self
+            .ledger
+            .acknowledged()
+            .find(|dot| !applied.covers(*dot) && !excused(dot));
         match missing {
             None => Ok(()),
             Some(dot) => {
@@ -111,16 +159,31 @@ impl World {
     }
 
     fn check_conflicts(&mut self, node: usize) -> Checked {
-        let Some(process) = &self.nodes[node].process else { return Ok(()) };
+        let Some(process) = &self.nodes[node].process else {
+            return Ok(());
+        };
         let replica = &process.engine.replica;
         let mut recorded: BTreeMap<Lost<'_>, u128> = BTreeMap::new();
         for record in replica.conflicts().iter() {
             check_record(&self.ledger, record)
-                .map_err(|what| format!("at n{node}, conflict on \"{}\": {what}", record.key.escape_ascii()))
+                .map_err(|what| {
+                    format!(
+                        "at n{node}, conflict on \"{}\": {what}",
+                        record.key.escape_ascii()
+                    )
+                })
                 .breaks(Invariant::Conflicts)?;
-            let lost = (&record.key[..], record.component, record.field.as_deref(), record.loser.dot);
+            let lost = (
+                &record.key[..],
+                record.component,
+                record.field.as_deref(),
+                record.loser.dot,
+            );
             if *recorded.entry(lost).or_insert(record.id) != record.id {
-                let what = format!("n{node} records the loss of {} under two ids", record.loser.dot);
+                let what = format!(
+                    "n{node} records the loss of {} under two ids",
+                    record.loser.dot
+                );
                 return Err((Invariant::Conflicts, what));
             }
         }
@@ -128,7 +191,9 @@ impl World {
         for (key, dot) in unseen_losses(&self.ledger, replica) {
             if !recorded.contains_key(&(&key[..], Kind::RegisterLww, None, dot)) {
                 let key = key.escape_ascii();
-                let what = format!("n{node} has no record of {dot}, whose write of \"{key}\" was lost without having been seen");
+                let what = format!(
+                    "n{node} has no record of {dot}, whose write of \"{key}\" was lost without having been seen"
+                );
                 return Err((Invariant::Conflicts, what));
             }
         }
@@ -147,12 +212,19 @@ fn content_hash(replica: &Replica) -> u64 {
 
 /// Only concurrent writes are reported, and they are what they are said to be.
 fn check_record(ledger: &Ledger, record: &ConflictRecord) -> Result<(), String> {
-    let [winner, loser] = [&record.winner, &record.loser].map(|contender| ledger.get(contender.dot));
+    let [winner, loser] =
+        [&record.winner, &record.loser].map(|contender| ledger.get(contender.dot));
     let (Some(winner), Some(loser)) = (winner, loser) else {
-        return Err(format!("{} or {} was never written", record.winner.dot, record.loser.dot));
+        return Err(format!(
+            "{} or {} was never written",
+            record.winner.dot, record.loser.dot
+        ));
     };
     if winner.observes(loser.dot) || loser.observes(winner.dot) {
-        return Err(format!("{} and {} are not concurrent ({})", winner.dot, loser.dot, record.kind));
+        return Err(format!(
+            "{} and {} are not concurrent ({})",
+            winner.dot, loser.dot, record.kind
+        ));
     }
     if record.kind == ConflictKind::Type {
         return Ok(());
@@ -160,7 +232,10 @@ fn check_record(ledger: &Ledger, record: &ConflictRecord) -> Result<(), String> 
     for (entry, contender) in [(winner, &record.winner), (loser, &record.loser)] {
         let written = written(entry, record).ok_or(format!("{} did not write that", entry.dot))?;
         if written != contender.value {
-            return Err(format!("{} wrote {written:?}, recorded is {:?}", entry.dot, contender.value));
+            return Err(format!(
+                "{} wrote {written:?}, recorded is {:?}",
+                entry.dot, contender.value
+            ));
         }
     }
     Ok(())
@@ -190,9 +265,15 @@ fn unseen_losses(ledger: &Ledger, replica: &Replica) -> Vec<(Bytes, Dot)> {
             .filter_map(|entry| Some((entry, entry.effects.get(key)?)))
             .filter(|(_, effect)| effect.lww.is_some())
             .collect();
-        let winner = ledger.state(key, replica.applied(), std::iter::empty()).lww.map(|lww| lww.0);
+        let winner = ledger
+            .state(key, replica.applied(), std::iter::empty())
+            .lww
+            .map(|lww| lww.0);
         for (entry, effect) in &applied {
-            let has_value = effect.lww.as_ref().is_some_and(|(_, value)| value.is_some());
+            let has_value = effect
+                .lww
+                .as_ref()
+                .is_some_and(|(_, value)| value.is_some());
             let seen = applied.iter().any(|(other, _)| other.observes(entry.dot));
             if has_value && !seen && winner != Some(entry.dot) {
                 losses.push((key.clone(), entry.dot));

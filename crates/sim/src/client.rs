@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use isles_clock::{Context, Dot, Hlc, VectorClock};
-use isles_replica::{
-    ContextError, Expiry, IncrementError, Position, Replica, Scope, Txn,
-};
+use isles_replica::{ContextError, Expiry, IncrementError, Position, Replica, Scope, Txn};
 use isles_resolve::Strategy;
 
 use crate::command::{Bytes, Command, PREFIX, Script, Ttl};
@@ -40,7 +38,11 @@ pub fn run(
 ) -> Result<Outcome, String> {
     let clock = replica.applied().clone();
     let own = replica.id();
-    let scope = if script.many { Scope::Many } else { Scope::Once };
+    let scope = if script.many {
+        Scope::Many
+    } else {
+        Scope::Once
+    };
     let mut txn = replica.txn(wall_ms, scope);
     let mut draft = Draft {
         ledger,
@@ -67,9 +69,15 @@ pub fn run(
     let expected = clock.get(own) + entries.len() as u64;
     if replica.applied().get(own) != expected {
         let found = replica.applied().get(own);
-        return Err(format!("{script:?} made own entries through {found}, by definition {expected}"));
+        return Err(format!(
+            "{script:?} made own entries through {found}, by definition {expected}"
+        ));
     }
-    Ok(Outcome { entries, barrier, keys })
+    Ok(Outcome {
+        entries,
+        barrier,
+        keys,
+    })
 }
 
 /// The entry that a script is making, as it is by definition.
@@ -132,7 +140,10 @@ impl Draft<'_> {
     /// Everything observed goes, and what this entry has added so far was never there.
     fn clear(&mut self, key: &[u8]) {
         let before = self.before(key);
-        let tombstone = before.lww_value().is_some().then(|| (self.lww_stamp(&before), None));
+        let tombstone = before
+            .lww_value()
+            .is_some()
+            .then(|| (self.lww_stamp(&before), None));
         let deadline = (self.deadline_stamp(&before), None);
         *self.effect(key) = Effect {
             clears: true,
@@ -160,7 +171,9 @@ impl Draft<'_> {
     fn is_multi_value(&self, key: &[u8]) -> bool {
         let definition = self.now(&definition_key());
         key.starts_with(PREFIX)
-            && definition.lww_value().is_some_and(|value| value == b"multi-value")
+            && definition
+                .lww_value()
+                .is_some_and(|value| value == b"multi-value")
     }
 
     fn writes_multi_value(&self, key: &[u8]) -> bool {
@@ -192,11 +205,17 @@ impl Draft<'_> {
         };
         effect.deadline = Some((deadline_stamp, at_ms));
         // Over a register of its own kind a SET need not clear, and leaves a deadline that it does not change.
-        let certain = fresh || matches!(expiry, Expiry::At(_)) || (expiry == Expiry::Clear && had.is_some());
+        let certain =
+            fresh || matches!(expiry, Expiry::At(_)) || (expiry == Expiry::Clear && had.is_some());
         effect.deadline_open = !certain;
     }
 
-    fn run(&mut self, txn: &mut Txn<'_>, command: &Command, tokens: &mut Tokens) -> Result<(), String> {
+    fn run(
+        &mut self,
+        txn: &mut Txn<'_>,
+        command: &Command,
+        tokens: &mut Tokens,
+    ) -> Result<(), String> {
         match command {
             Command::Get(key) => self.get(txn, key).map(drop),
             Command::Set(key, value, ttl) => {
@@ -207,7 +226,9 @@ impl Draft<'_> {
                 Ok(())
             }
             Command::Append(key, more) => {
-                let Some(old) = self.get(txn, key)? else { return Ok(()) };
+                let Some(old) = self.get(txn, key)? else {
+                    return Ok(());
+                };
                 let value = [&old[..], more].concat();
                 self.set(key, &value, Expiry::Keep);
                 txn.set_string(key, &value, Expiry::Keep);
@@ -269,7 +290,9 @@ impl Draft<'_> {
             Some(Type::String) => Ok(Some(state.string())),
             Some(_) => Err(()),
         };
-        let found = txn.string(key).map(|value| value.map(|value| value.into_owned()));
+        let found = txn
+            .string(key)
+            .map(|value| value.map(|value| value.into_owned()));
         same(&expected, &found.map_err(drop))?;
         Ok(expected.ok().map(Option::unwrap_or_default))
     }
@@ -324,7 +347,10 @@ impl Draft<'_> {
         let state = self.typed(key, Type::Set);
         let distinct: BTreeSet<&Bytes> = members.iter().collect();
         let expected = state.map(|state| {
-            distinct.iter().filter(|member| !state.set.contains_key(**member)).count()
+            distinct
+                .iter()
+                .filter(|member| !state.set.contains_key(**member))
+                .count()
         });
         if expected.is_some() {
             self.create(key);
@@ -335,18 +361,28 @@ impl Draft<'_> {
         same(&expected, &txn.set_add(key, &slices(members)).ok())
     }
 
-    fn set_remove(&mut self, txn: &mut Txn<'_>, key: &[u8], members: &[Bytes]) -> Result<(), String> {
+    fn set_remove(
+        &mut self,
+        txn: &mut Txn<'_>,
+        key: &[u8],
+        members: &[Bytes],
+    ) -> Result<(), String> {
         let state = self.typed(key, Type::Set);
         let there = state.map(|state| {
             let distinct: BTreeSet<&Bytes> = members.iter().collect();
-            let there = distinct.into_iter().filter(|member| state.set.contains_key(*member));
+            let there = distinct
+                .into_iter()
+                .filter(|member| state.set.contains_key(*member));
             there.cloned().collect::<Vec<Bytes>>()
         });
         for member in there.iter().flatten() {
             let each = self.effect(key).set.entry(member.clone()).or_default();
             (each.removes, each.adds) = (true, false);
         }
-        same(&there.map(|there| there.len()), &txn.set_remove(key, &slices(members)).ok())
+        same(
+            &there.map(|there| there.len()),
+            &txn.set_remove(key, &slices(members)).ok(),
+        )
     }
 
     fn set_members(&mut self, txn: &mut Txn<'_>, key: &[u8]) -> Result<Vec<Bytes>, String> {
@@ -368,9 +404,13 @@ impl Draft<'_> {
         pairs: &[(Bytes, Bytes)],
     ) -> Result<(), String> {
         let state = self.typed(key, Type::Hash);
-        let last: BTreeMap<&Bytes, &Bytes> = pairs.iter().map(|(name, value)| (name, value)).collect();
-        let expected =
-            state.map(|state| last.keys().filter(|name| !state.map.contains_key(**name)).count());
+        let last: BTreeMap<&Bytes, &Bytes> =
+            pairs.iter().map(|(name, value)| (name, value)).collect();
+        let expected = state.map(|state| {
+            last.keys()
+                .filter(|name| !state.map.contains_key(**name))
+                .count()
+        });
         if expected.is_some() {
             self.create(key);
             for (name, value) in last {
@@ -378,23 +418,35 @@ impl Draft<'_> {
                 (field.resets, field.put, field.count) = (true, Some(value.clone()), None);
             }
         }
-        let slices: Vec<(&[u8], &[u8])> =
-            pairs.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+        let slices: Vec<(&[u8], &[u8])> = pairs
+            .iter()
+            .map(|(name, value)| (&name[..], &value[..]))
+            .collect();
         same(&expected, &txn.hash_put(key, &slices).ok())
     }
 
-    fn hash_remove(&mut self, txn: &mut Txn<'_>, key: &[u8], fields: &[Bytes]) -> Result<(), String> {
+    fn hash_remove(
+        &mut self,
+        txn: &mut Txn<'_>,
+        key: &[u8],
+        fields: &[Bytes],
+    ) -> Result<(), String> {
         let state = self.typed(key, Type::Hash);
         let there = state.map(|state| {
             let distinct: BTreeSet<&Bytes> = fields.iter().collect();
-            let there = distinct.into_iter().filter(|name| state.map.contains_key(*name));
+            let there = distinct
+                .into_iter()
+                .filter(|name| state.map.contains_key(*name));
             there.cloned().collect::<Vec<Bytes>>()
         });
         for name in there.iter().flatten() {
             let field = self.effect(key).map.entry(name.clone()).or_default();
             (field.resets, field.put, field.count) = (true, None, None);
         }
-        same(&there.map(|there| there.len()), &txn.hash_remove(key, &slices(fields)).ok())
+        same(
+            &there.map(|there| there.len()),
+            &txn.hash_remove(key, &slices(fields)).ok(),
+        )
     }
 
     fn hash_increment(
@@ -407,7 +459,9 @@ impl Draft<'_> {
         let state = self.typed(key, Type::Hash);
         let value = state.ok_or(IncrementError::WrongType).and_then(|state| {
             let field = state.map.get(name);
-            field.map_or(Some(0), |field| field.integer()).ok_or(IncrementError::NotAnInteger)
+            field
+                .map_or(Some(0), |field| field.integer())
+                .ok_or(IncrementError::NotAnInteger)
         });
         let expected = value.map(|value| value + by);
         if expected.is_ok() {
@@ -418,11 +472,17 @@ impl Draft<'_> {
         same(&expected, &txn.hash_increment(key, name, by))
     }
 
-    fn hash_all(&mut self, txn: &mut Txn<'_>, key: &[u8]) -> Result<BTreeMap<Bytes, Bytes>, String> {
+    fn hash_all(
+        &mut self,
+        txn: &mut Txn<'_>,
+        key: &[u8],
+    ) -> Result<BTreeMap<Bytes, Bytes>, String> {
         let state = self.typed(key, Type::Hash);
         let expected = state.map(|state| {
             let fields = state.map.into_iter();
-            fields.map(|(name, field)| (name, field.answer())).collect::<BTreeMap<_, _>>()
+            fields
+                .map(|(name, field)| (name, field.answer()))
+                .collect::<BTreeMap<_, _>>()
         });
         let mut all = BTreeMap::new();
         let result = txn.hash_each(key, &mut |name, value| {
@@ -435,7 +495,6 @@ impl Draft<'_> {
 
     fn copy(&mut self, txn: &mut Txn<'_>, from: &[u8], to: &[u8]) -> Result<bool, String> {
         self.note(from);
-        self.note(to);
         let source = self.now(from);
         let visible = source.visible(self.now_ms);
         let expiry = source.deadline_ms().map_or(Expiry::Clear, Expiry::At);
@@ -497,7 +556,10 @@ impl Draft<'_> {
         };
         let found = txn.siblings(key);
         let values = found.iter().flat_map(|found| &found.versions);
-        same(&expected, &values.map(|version| version.value.clone()).collect())?;
+        same(
+            &expected,
+            &values.map(|version| version.value.clone()).collect(),
+        )?;
         // A client can only name what it was told, and it is told when that is durable.
         tokens[slot] = found.map(|found| found.context);
         Ok(())
@@ -510,26 +572,25 @@ impl Draft<'_> {
         value: &[u8],
         token: VectorClock,
     ) -> Result<(), String> {
-        self.note(key);
         let before = self.before(key);
         let visible = before.visible(self.now_ms);
-        let ahead = token.iter().any(|(replica, last)| !self.clock.covers(Dot::new(replica, last)));
+        let ahead = token
+            .iter()
+            .any(|(replica, last)| !self.clock.covers(Dot::new(replica, last)));
         let expected = match visible {
             _ if ahead => Err(ContextError::Ahead),
             None | Some(Type::String) => Ok(()),
             Some(_) => Err(ContextError::WrongType),
         };
-        if expected.is_ok() {
-            let multi_value = self.writes_multi_value(key);
+        if !ahead {
+            self.note(key);
+        }
+        if expected.is_ok() && visible.is_none() {
+            self.set(key, value, Expiry::Clear);
+        } else if expected.is_ok() {
             let stamp = self.lww_stamp(&before);
-            let created = visible.is_none().then(|| self.deadline_stamp(&before));
-            let tombstone = before.lww_value().is_some().then_some((stamp, None));
+            let multi_value = self.writes_multi_value(key);
             let effect = self.effect(key);
-            if let Some(deadline) = created {
-                effect.clears = true;
-                effect.deadline = Some((deadline, None));
-                effect.lww = tombstone;
-            }
             match multi_value {
                 true => effect.mv = Some(value.to_vec()),
                 false => effect.lww = Some((stamp, Some(value.to_vec()))),

@@ -31,7 +31,10 @@ pub struct Disks {
 impl Disks {
     /// An independent copy.
     pub fn fork(&self) -> Disks {
-        Disks { log: self.log.fork(), table: self.table.fork() }
+        Disks {
+            log: self.log.fork(),
+            table: self.table.fork(),
+        }
     }
 }
 
@@ -134,7 +137,9 @@ impl Engine {
         let from = meta.as_ref().map_or(0, |meta| meta.record) + 1;
         if from < recovered.first.0 || from > recovered.last.0 + 1 {
             let RecordNumber(last) = recovered.last;
-            return Err(format!("the table stands before record {from}, the log ends at {last}"));
+            return Err(format!(
+                "the table stands before record {from}, the log ends at {last}"
+            ));
         }
         let writer = last_writer(&log, meta.as_ref())?;
         let loss = recovered.cut.is_some() || writer.may_have_lost(&start);
@@ -174,7 +179,20 @@ impl Engine {
             undone: Undone::new(),
         };
         engine.set_log_floor();
+        engine
+            .log_start(wall_ms)
+            .map_err(|error| error.to_string())?;
         Ok(engine)
+    }
+
+    /// Under every policy the start is on the disk before anything else happens: if the log could lose it, the next
+    /// start would take the stop before it for the end, and use its dots again.
+    fn log_start(&mut self, wall_ms: u64) -> Result<(), LogError> {
+        self.seal(wall_ms);
+        self.write()?;
+        self.log.sync()?;
+        self.sync()?;
+        Ok(())
     }
 
     /// The place through which the log is durable.
@@ -198,18 +216,15 @@ impl Engine {
             self.append(unlogged, &mut sealed, &mut frames);
         }
         if self.start.mutant == Some(Mutant::SendBeforeDurable) {
-            frames.iter().for_each(|(number, frame)| self.history.push(*number, frame.clone()));
+            frames
+                .iter()
+                .for_each(|(number, frame)| self.history.push(*number, frame.clone()));
         }
         self.stage = Stage::Appended(Cycle { last, frames });
         Some(sealed)
     }
 
-    fn append(
-        &mut self,
-        unlogged: Unlogged,
-        sealed: &mut Sealed,
-        frames: &mut Vec<(u64, Frame)>,
-    ) {
+    fn append(&mut self, unlogged: Unlogged, sealed: &mut Sealed, frames: &mut Vec<(u64, Frame)>) {
         let frame = match unlogged.content {
             UnloggedContent::Note(note) => {
                 self.log.append(kind_of(&note), &note.encode());
@@ -295,28 +310,27 @@ impl Engine {
         let frames = cycle.frames.iter().map(|(_, frame)| frame);
         self.replica.note_durable(cycle.last, frames);
         if self.start.mutant != Some(Mutant::SendBeforeDurable) {
-            cycle.frames.into_iter().for_each(|(number, frame)| self.history.push(number, frame));
+            cycle
+                .frames
+                .into_iter()
+                .for_each(|(number, frame)| self.history.push(number, frame));
         }
     }
 
-    /// Ends in order: everything is written and synced, and a note says so.
+    /// Ends in order, when everything else is durable: a note says so, and everything is synced.
     ///
     /// # Errors
     /// The log takes no more writes; the process ends anyhow.
-    pub fn stop(&mut self, wall_ms: u64) -> Result<Vec<Sealed>, LogError> {
-        let mut sealed = Vec::new();
-        for last in [false, false, true] {
-            if last {
-                self.replica.log_note(Note::Stop);
-            }
-            self.write()?;
-            self.sync()?;
-            sealed.extend(self.seal(wall_ms));
+    pub fn finish(&mut self, wall_ms: u64) -> Result<(), LogError> {
+        if self.replica.has_unlogged() || !matches!(self.stage, Stage::Empty) {
+            return Ok(());
         }
+        self.replica.log_note(Note::Stop);
+        self.seal(wall_ms);
         self.write()?;
         self.log.sync()?;
         self.sync()?;
-        Ok(sealed)
+        Ok(())
     }
 
     /// Takes the checkpoint one stage further. `members` are the replicas that may still need what is in the log; none
@@ -337,12 +351,24 @@ impl Engine {
             Checkpoint::Taking { restored, left } => {
                 let images = self.replica.take_images(rows.min(left.max(1)));
                 let left = left.saturating_sub(rows);
-                Checkpoint::Holding { restored, left, images }
+                Checkpoint::Holding {
+                    restored,
+                    left,
+                    images,
+                }
             }
-            Checkpoint::Holding { restored, left, images } => {
+            Checkpoint::Holding {
+                restored,
+                left,
+                images,
+            } => {
                 let early = self.start.mutant == Some(Mutant::TableAheadOfLog);
                 if !early && self.durable() < images.position() {
-                    self.checkpoint = Checkpoint::Holding { restored, left, images };
+                    self.checkpoint = Checkpoint::Holding {
+                        restored,
+                        left,
+                        images,
+                    };
                     return Ok(());
                 }
                 if !early {
@@ -372,7 +398,9 @@ impl Engine {
             TableChange::Put(key, value) => batch.put(key, value),
             TableChange::Delete(key) => batch.delete(key),
         });
-        self.table.write(batch).expect("invariant: a table in memory takes everything");
+        self.table
+            .write(batch)
+            .expect("invariant: a table in memory takes everything");
     }
 
     fn move_checkpoint(&mut self, restored: &Restored) {
@@ -388,21 +416,35 @@ impl Engine {
         };
         let mut batch = Batch::new();
         batch.put(Meta::key(), meta.encode());
-        self.table.write(batch).expect("invariant: a table in memory takes everything");
-        self.table.persist().expect("invariant: a table in memory takes everything");
+        self.table
+            .write(batch)
+            .expect("invariant: a table in memory takes everything");
+        self.table
+            .persist()
+            .expect("invariant: a table in memory takes everything");
         let (checkpoint, record) = (self.checkpoints, restored.record);
-        self.replica.log_note(Note::Checkpoint { checkpoint, record });
+        self.replica
+            .log_note(Note::Checkpoint { checkpoint, record });
     }
 
     /// Drops the log before a record as far as all others hold it durably.
     fn trim(&mut self, record: u64, members: &[ReplicaId]) -> Result<(), LogError> {
         let applied = self.replica.applied().clone();
-        let others: Vec<_> =
-            members.iter().copied().filter(|member| *member != self.replica.id()).collect();
+        let others: Vec<_> = members
+            .iter()
+            .copied()
+            .filter(|member| *member != self.replica.id())
+            .collect();
         let stability = self.exchange.acks_mut().stability(&others, &applied);
-        let Some(stability) = stability else { return Ok(()) };
+        let Some(stability) = stability else {
+            return Ok(());
+        };
         let needed = |dot: &Dot| stability.clock.get(dot.replica) < dot.sequence;
-        let first_needed = self.index.iter().find(|(_, dot)| needed(dot)).map(|found| found.0);
+        let first_needed = self
+            .index
+            .iter()
+            .find(|(_, dot)| needed(dot))
+            .map(|found| found.0);
         let before = first_needed.unwrap_or(record + 1).min(record + 1);
         self.log.trim(RecordNumber(before))?;
         let first = self.log.first().0;
@@ -429,7 +471,8 @@ impl Engine {
                 floor.set(replica, through + 1);
             }
         }
-        self.exchange.set_log_floor(floor.iter().filter(|(_, first)| *first > 1).collect());
+        self.exchange
+            .set_log_floor(floor.iter().filter(|(_, first)| *first > 1).collect());
     }
 
     /// The frames of the log on disk from a record on.
@@ -438,9 +481,7 @@ impl Engine {
         let scan = self.log.scan(RecordNumber(record.max(self.log.first().0)));
         scan.map_while(Result::ok)
             .take_while(move |record| record.number.0 <= durable)
-            .filter_map(|record| {
-                Some((record.number.0, frame_of(record.kind, record.bytes)?))
-            })
+            .filter_map(|record| Some((record.number.0, frame_of(record.kind, record.bytes)?)))
     }
 
     /// The first record that the log still holds.
@@ -476,7 +517,11 @@ fn last_writer(log: &Log, meta: Option<&Meta>) -> Result<Writer, String> {
         if record.kind == RecordKind::Start {
             match Note::decode(&record.bytes)? {
                 Note::Start { boot, replica, .. } => {
-                    writer = Writer { replica: Some(replica), boot, stopped: false };
+                    writer = Writer {
+                        replica: Some(replica),
+                        boot,
+                        stopped: false,
+                    };
                 }
                 Note::Stop => writer.stopped = true,
                 _ => {}
@@ -503,7 +548,9 @@ fn load(replica: &mut Replica, table: &MemoryTable, wall_ms: u64) -> Result<(), 
         });
         result.expect("invariant: a table in memory can be read");
     };
-    replica.load_table(scan, wall_ms).map_err(|error| error.to_string())
+    replica
+        .load_table(scan, wall_ms)
+        .map_err(|error| error.to_string())
 }
 
 /// Replays the log from a record on; returns the index of all its frames.
@@ -524,7 +571,9 @@ fn replay(
         }
         match frame {
             Some(frame) => {
-                replica.replay(number, &frame, wall_ms).map_err(|error| error.to_string())?;
+                replica
+                    .replay(number, &frame, wall_ms)
+                    .map_err(|error| error.to_string())?;
             }
             None => replica.replay_note(number),
         }

@@ -42,7 +42,11 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is broken after step {}: {}", self.invariant, self.step, self.what)
+        write!(
+            f,
+            "{:?} is broken after step {}: {}",
+            self.invariant, self.step, self.what
+        )
     }
 }
 

@@ -82,7 +82,9 @@ impl Ledger {
             });
             self.frames.remove(dot);
         }
-        lost.into_iter().filter(|dot| self.acknowledged.remove(dot)).collect()
+        lost.into_iter()
+            .filter(|dot| self.acknowledged.remove(dot))
+            .collect()
     }
 
     /// Compares a frame that its writer has just sealed with what its clients meant, and learns what the design leaves
@@ -99,18 +101,29 @@ impl Ledger {
             };
             let hlc = frame.header().base.as_u64() + entry.stamp_delta;
             if hlc != meant.hlc.as_u64() {
-                return Err(format!("{dot} has another stamp in the log than when it was written"));
+                return Err(format!(
+                    "{dot} has another stamp in the log than when it was written"
+                ));
             }
-            let token = entry.attributes.iter().find_map(|attribute| match attribute {
-                Attribute::Context(context) => Some(context),
-                _ => None,
-            });
+            let token = entry
+                .attributes
+                .iter()
+                .find_map(|attribute| match attribute {
+                    Attribute::Context(context) => Some(context),
+                    _ => None,
+                });
             if token != meant.token.as_ref() {
-                return Err(format!("{dot} names context {token:?}, not {:?}", meant.token));
+                return Err(format!(
+                    "{dot} names context {token:?}, not {:?}",
+                    meant.token
+                ));
             }
             let keys: Vec<&[u8]> = entry.ops.iter().map(|op| op.key.0).collect();
             if keys.len() != meant.effects.len() {
-                return Err(format!("{dot} writes keys {keys:?}, its client {:?}", meant.effects));
+                return Err(format!(
+                    "{dot} writes keys {keys:?}, its client {:?}",
+                    meant.effects
+                ));
             }
             for op in &entry.ops {
                 check_op(op, meant).map_err(|what| format!("{dot}: {what}"))?;
@@ -156,7 +169,13 @@ fn content_hash(frame: &Frame) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
     let header = frame.header();
-    (header.first, header.count, header.base, header.deps.to_string()).hash(&mut hasher);
+    (
+        header.first,
+        header.count,
+        header.base,
+        header.deps.to_string(),
+    )
+        .hash(&mut hasher);
     for entry in frame.entries() {
         format!("{entry:?}").hash(&mut hasher);
     }
@@ -181,13 +200,19 @@ fn check_op(op: &KeyOp<'_>, meant: &mut Entry) -> Result<(), String> {
         }
     }
     if lww != effect.lww {
-        return Err(format!("register of {:?} is logged as {lww:?}, meant was {:?}", op.key, effect.lww));
+        return Err(format!(
+            "register of {:?} is logged as {lww:?}, meant was {:?}",
+            op.key, effect.lww
+        ));
     }
     if std::mem::take(&mut effect.deadline_open) {
         effect.deadline = deadline;
     } else if deadline != effect.deadline {
         let meant = effect.deadline;
-        return Err(format!("deadline of {:?} is logged as {deadline:?}, meant was {meant:?}", op.key));
+        return Err(format!(
+            "deadline of {:?} is logged as {deadline:?}, meant was {meant:?}",
+            op.key
+        ));
     }
     Ok(())
 }

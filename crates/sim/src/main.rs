@@ -47,7 +47,11 @@ fn main() -> ExitCode {
         true => run_all(&settings),
         false => hunt_all(&settings),
     };
-    if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if held {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn parse(words: Vec<String>) -> Result<Settings> {
@@ -61,7 +65,11 @@ fn parse(words: Vec<String>) -> Result<Settings> {
     };
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
-        let mut value = || words.next().with_context(|| format!("{word} needs a value"));
+        let mut value = || {
+            words
+                .next()
+                .with_context(|| format!("{word} needs a value"))
+        };
         match word.as_str() {
             "--seeds" => settings.seeds = parse_seeds(&value()?)?,
             "--mutant" => settings.mutants = parse_mutants(&value()?)?,
@@ -76,7 +84,10 @@ fn parse(words: Vec<String>) -> Result<Settings> {
 }
 
 fn parse_seeds(text: &str) -> Result<std::ops::Range<u64>> {
-    let number = |text: &str| text.parse::<u64>().with_context(|| format!("'{text}' is not a seed"));
+    let number = |text: &str| {
+        text.parse::<u64>()
+            .with_context(|| format!("'{text}' is not a seed"))
+    };
     match text.split_once("..") {
         Some((from, to)) => Ok(number(from)?..number(to)?),
         None => number(text).map(|seed| seed..seed.saturating_add(1)),
@@ -88,7 +99,8 @@ fn parse_mutants(name: &str) -> Result<Vec<Mutant>> {
         return Ok(Mutant::ALL.to_vec());
     }
     let names = || Mutant::ALL.map(Mutant::name).join(", ");
-    let mutant = Mutant::of_name(name).with_context(|| format!("there is no '{name}'; known are {}", names()))?;
+    let mutant = Mutant::of_name(name)
+        .with_context(|| format!("there is no '{name}'; known are {}", names()))?;
     Ok(vec![mutant])
 }
 
@@ -132,12 +144,21 @@ fn run_all(settings: &Settings) -> bool {
     failed == 0
 }
 
-fn examine_or_run(settings: &Settings, options: &Options, seed: u64) -> Result<isles_sim::world::Counts, Box<Report>> {
+fn examine_or_run(
+    settings: &Settings,
+    options: &Options,
+    seed: u64,
+) -> Result<isles_sim::world::Counts, Box<Report>> {
     if settings.shrink {
         return examine(options, seed);
     }
     run_seed(options, seed).map_err(|failure| {
-        Box::new(Report { seed, shrunk: failure.clone(), failure, steps: Vec::new() })
+        Box::new(Report {
+            seed,
+            shrunk: failure.clone(),
+            failure,
+            steps: Vec::new(),
+        })
     })
 }
 

@@ -126,7 +126,10 @@ pub fn state_of<'e>(key: &[u8], entries: impl Iterator<Item = &'e Entry>) -> Key
         state.add(entry, effect, &later);
     }
     state.mv.sort();
-    state.map.values_mut().for_each(|field| field.versions.sort());
+    state
+        .map
+        .values_mut()
+        .for_each(|field| field.versions.sort());
     state
 }
 
@@ -135,13 +138,18 @@ impl KeyState {
     fn add(&mut self, entry: &Entry, effect: &Effect, later: &[&Effect]) {
         let stamp = |hlc| Stamp::new(hlc, entry.dot.replica);
         if let Some((hlc, value)) = &effect.lww {
-            let current = self.lww.as_ref().map(|(dot, hlc, _)| Stamp::new(*hlc, dot.replica));
+            let current = self
+                .lww
+                .as_ref()
+                .map(|(dot, hlc, _)| Stamp::new(*hlc, dot.replica));
             if current.is_none_or(|current| current < stamp(*hlc)) {
                 self.lww = Some((entry.dot, *hlc, value.clone()));
             }
         }
         if let Some((hlc, at_ms)) = effect.deadline
-            && self.deadline.is_none_or(|(current, _)| current < stamp(hlc))
+            && self
+                .deadline
+                .is_none_or(|(current, _)| current < stamp(hlc))
         {
             self.deadline = Some((stamp(hlc), at_ms));
         }
@@ -156,7 +164,10 @@ impl KeyState {
         }
         for (member, _) in effect.set.iter().filter(|(_, each)| each.adds && !cleared) {
             if !later.iter().any(|later| later.set.contains_key(member)) {
-                self.set.entry(member.clone()).or_default().insert(entry.dot);
+                self.set
+                    .entry(member.clone())
+                    .or_default()
+                    .insert(entry.dot);
             }
         }
         for (name, field) in effect.map.iter().filter(|_| !cleared) {
@@ -239,13 +250,21 @@ impl KeyState {
         same("set", &self.set, &set)?;
         same("counter", &self.counter, &counted(&content.counter))?;
         let fields = |field: &FieldState| (field.versions.clone(), field.counter.clone());
-        let here: BTreeMap<_, _> =
-            self.map.iter().map(|(name, field)| (name.clone(), fields(field))).collect();
+        let here: BTreeMap<_, _> = self
+            .map
+            .iter()
+            .map(|(name, field)| (name.clone(), fields(field)))
+            .collect();
         let there = content.map.iter().map(|(name, field)| {
-            (name.clone(), (field.versions.clone(), counted(&field.counter)))
+            (
+                name.clone(),
+                (field.versions.clone(), counted(&field.counter)),
+            )
         });
         same("map", &here, &there.collect())?;
-        let deadline = self.deadline.and_then(|(stamp, at_ms)| Some((at_ms?, stamp)));
+        let deadline = self
+            .deadline
+            .and_then(|(stamp, at_ms)| Some((at_ms?, stamp)));
         same("deadline", &deadline, &content.deadline)
     }
 }
@@ -266,11 +285,16 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, found: &T) -> 
     if expected == found {
         return Ok(());
     }
-    Err(format!("{what} is {found:?}, by definition it is {expected:?}"))
+    Err(format!(
+        "{what} is {found:?}, by definition it is {expected:?}"
+    ))
 }
 
 fn counted(contributions: &[isles_crdt::op::Contribution]) -> BTreeMap<ReplicaId, i128> {
-    contributions.iter().map(|each| (each.replica, each.value())).collect()
+    contributions
+        .iter()
+        .map(|each| (each.replica, each.value()))
+        .collect()
 }
 
 /// Of concurrent values the one with the greatest stamp.

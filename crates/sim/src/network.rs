@@ -72,12 +72,16 @@ impl Network {
 
     /// One connection.
     pub fn get(&self, id: u64) -> Option<&Connection> {
-        self.connections.iter().find(|connection| connection.id == id)
+        self.connections
+            .iter()
+            .find(|connection| connection.id == id)
     }
 
     /// One connection.
     pub fn get_mut(&mut self, id: u64) -> Option<&mut Connection> {
-        self.connections.iter_mut().find(|connection| connection.id == id)
+        self.connections
+            .iter_mut()
+            .find(|connection| connection.id == id)
     }
 
     /// One end lets go; what it has sent may still arrive.
@@ -86,25 +90,38 @@ impl Network {
             connection.open[end] = false;
             connection.queues[end].iter_mut().for_each(VecDeque::clear);
         }
-        self.connections.retain(|connection| connection.open != [false; 2]);
+        self.connections
+            .retain(|connection| connection.open != [false; 2]);
     }
 
     /// Whether both ends of some connection of two nodes are open.
     pub fn are_connected(&self, one: usize, other: usize) -> bool {
         self.connections.iter().any(|connection| {
-            connection.open == [true; 2] && connection.nodes.contains(&one) && connection.nodes.contains(&other)
+            connection.open == [true; 2]
+                && connection.nodes.contains(&one)
+                && connection.nodes.contains(&other)
         })
     }
 
     /// Loses everything that travels to or from a node.
     pub fn lose_messages_of(&mut self, node: usize) {
-        for connection in self.connections.iter_mut().filter(|each| each.nodes.contains(&node)) {
-            connection.queues.iter_mut().flatten().for_each(VecDeque::clear);
+        for connection in self
+            .connections
+            .iter_mut()
+            .filter(|each| each.nodes.contains(&node))
+        {
+            connection
+                .queues
+                .iter_mut()
+                .flatten()
+                .for_each(VecDeque::clear);
         }
     }
 
     /// Whether something travels anywhere.
     pub fn is_quiet(&self) -> bool {
-        self.connections.iter().all(|connection| connection.queues.iter().flatten().all(VecDeque::is_empty))
+        self.connections
+            .iter()
+            .all(|connection| connection.queues.iter().flatten().all(VecDeque::is_empty))
     }
 }

@@ -43,6 +43,8 @@ pub struct Node {
     pub promised: Hlc,
     /// It runs from an older image while others know what it has forgotten: nothing that it writes may be applied.
     pub is_forked: bool,
+    /// An older image was put back at some time; what others say of that may arrive late.
+    pub was_restored: bool,
 }
 
 /// A copy of a node's disks.
@@ -99,15 +101,30 @@ pub struct SimHost<'a> {
 impl Process {
     /// The process as its sessions see it.
     pub fn host(engine: &mut Engine, lies: bool) -> SimHost<'_> {
-        let host = ReplicaHost { replica: &mut engine.replica, exchange: &mut engine.exchange };
+        let host = ReplicaHost {
+            replica: &mut engine.replica,
+            exchange: &mut engine.exchange,
+        };
         SimHost { host, lies }
     }
 
     /// Opens a session.
-    pub fn open_session(&mut self, node: usize, peer: usize, id: u64, end: usize, nonce: u64, now: Now) {
+    pub fn open_session(
+        &mut self,
+        node: usize,
+        peer: usize,
+        id: u64,
+        end: usize,
+        nonce: u64,
+        now: Now,
+    ) {
         let config = SessionConfig {
             session: id,
-            direction: if end == 0 { Direction::Dialed } else { Direction::Accepted },
+            direction: if end == 0 {
+                Direction::Dialed
+            } else {
+                Direction::Accepted
+            },
             cluster: "sim".to_owned(),
             node: format!("n{node}"),
             region: format!("r{node}"),
@@ -122,26 +139,43 @@ impl Process {
     }
 
     /// Hands a message to a session.
-    pub fn handle(&mut self, id: u64, received: Received, now: Now, lies: bool) -> Result<Effects, SessionError> {
-        let Some(talk) = self.sessions.get_mut(&id) else { return Ok(Effects::new()) };
-        talk.session.handle(now, received, &mut Process::host(&mut self.engine, lies))
+    pub fn handle(
+        &mut self,
+        id: u64,
+        received: Received,
+        now: Now,
+        lies: bool,
+    ) -> Result<Effects, SessionError> {
+        let Some(talk) = self.sessions.get_mut(&id) else {
+            return Ok(Effects::new());
+        };
+        talk.session
+            .handle(now, received, &mut Process::host(&mut self.engine, lies))
     }
 
     /// Tells a session that time has passed or the replica has moved.
     pub fn advance(&mut self, id: u64, now: Now, lies: bool) -> Result<Effects, SessionError> {
-        let Some(talk) = self.sessions.get_mut(&id) else { return Ok(Effects::new()) };
-        talk.session.advance(now, &mut Process::host(&mut self.engine, lies))
+        let Some(talk) = self.sessions.get_mut(&id) else {
+            return Ok(Effects::new());
+        };
+        talk.session
+            .advance(now, &mut Process::host(&mut self.engine, lies))
     }
 
     /// Whether a session reads its lane now.
     pub fn may_read(&mut self, id: u64, class: TrafficClass) -> bool {
-        let Some(talk) = self.sessions.get(&id) else { return true };
-        talk.session.may_read(class, &Process::host(&mut self.engine, false))
+        let Some(talk) = self.sessions.get(&id) else {
+            return true;
+        };
+        talk.session
+            .may_read(class, &Process::host(&mut self.engine, false))
     }
 
     /// What a session has to say in the control lane.
     pub fn poll_transmit(&mut self, id: u64, now: Now, lies: bool) -> Vec<Message> {
-        let Some(talk) = self.sessions.get_mut(&id) else { return Vec::new() };
+        let Some(talk) = self.sessions.get_mut(&id) else {
+            return Vec::new();
+        };
         let host = &mut Process::host(&mut self.engine, lies);
         std::iter::from_fn(|| talk.session.poll_transmit(now, host)).collect()
     }
@@ -150,17 +184,32 @@ impl Process {
     ///
     /// # Errors
     /// The peer can no longer be served.
-    pub fn feed(&mut self, id: u64, class: TrafficClass, queued: usize) -> Result<Vec<Message>, SessionError> {
+    pub fn feed(
+        &mut self,
+        id: u64,
+        class: TrafficClass,
+        queued: usize,
+    ) -> Result<Vec<Message>, SessionError> {
         let mut messages = Vec::new();
         while queued + messages.len() < WINDOW {
-            let Some(talk) = self.sessions.get_mut(&id) else { break };
-            let Some(request) = talk.session.feed_request(class) else { break };
-            let limits = BatchLimits { bytes: 2 << 10, examined: 8 };
+            let Some(talk) = self.sessions.get_mut(&id) else {
+                break;
+            };
+            let Some(request) = talk.session.feed_request(class) else {
+                break;
+            };
+            let limits = BatchLimits {
+                bytes: 2 << 10,
+                examined: 8,
+            };
             let batch = match self.engine.history.read(&request, limits) {
                 Lookup::Found(batch) => batch,
                 Lookup::AtEnd => break,
                 Lookup::Behind if self.is_trimmed(&request) => {
-                    let talk = self.sessions.get_mut(&id).expect("invariant: it was just there");
+                    let talk = self
+                        .sessions
+                        .get_mut(&id)
+                        .expect("invariant: it was just there");
                     let host = &mut Process::host(&mut self.engine, false);
                     talk.session.feed_unavailable(&request, host)?;
                     break;
@@ -170,7 +219,10 @@ impl Process {
                         Place::After(number) => number + 1,
                         Place::Uncovered(_) => 0,
                     };
-                    let frames = self.engine.frames_from(from).map(Ok::<_, std::convert::Infallible>);
+                    let frames = self
+                        .engine
+                        .frames_from(from)
+                        .map(Ok::<_, std::convert::Infallible>);
                     let Ok(batch) = request.collect(frames, limits);
                     batch
                 }
@@ -178,7 +230,10 @@ impl Process {
             if batch.through == 0 {
                 break;
             }
-            let talk = self.sessions.get_mut(&id).expect("invariant: it was just there");
+            let talk = self
+                .sessions
+                .get_mut(&id)
+                .expect("invariant: it was just there");
             messages.extend(talk.session.feed(&request, batch));
         }
         Ok(messages)
@@ -222,7 +277,11 @@ impl Host for SimHost<'_> {
     }
 
     fn durable(&self) -> &VectorClock {
-        if self.lies { self.host.applied() } else { self.host.durable() }
+        if self.lies {
+            self.host.applied()
+        } else {
+            self.host.durable()
+        }
     }
 
     fn promise(&mut self, wall_ms: u64) -> Hlc {

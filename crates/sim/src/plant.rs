@@ -16,16 +16,20 @@ pub fn undone(script: &Script, entries: &[Entry]) -> Undone {
     let [entry] = entries else { return Vec::new() };
     let mut undone = Vec::new();
     for (index, command) in script.commands.iter().enumerate() {
-        let Command::SetAdd(key, members) = command else { continue };
-        let Some(effect) = entry.effects.get(key) else { continue };
+        let Command::SetAdd(key, members) = command else {
+            continue;
+        };
+        let Some(effect) = entry.effects.get(key) else {
+            continue;
+        };
         let later = &script.commands[index + 1..];
         let gone = later.iter().any(|later| match later {
             Command::Del(other) | Command::SetRemove(other, _) => other == key,
             _ => false,
         });
-        let gone = members.iter().filter(|member| {
-            gone && effect.set.get(*member).is_none_or(|each| !each.adds)
-        });
+        let gone = members
+            .iter()
+            .filter(|member| gone && effect.set.get(*member).is_none_or(|each| !each.adds));
         undone.extend(gone.map(|member| (entry.dot.sequence, key.clone(), member.clone())));
     }
     undone
@@ -38,7 +42,9 @@ pub fn log_by_command(open: &mut OpenFrame, undone: &Undone) {
     for (sequence, entry) in (frame.first()..).zip(frame.entries()) {
         let mut entry = entry.expect("invariant: it was just encoded");
         let of_entry = undone.iter().filter(|(of, _, _)| *of == sequence);
-        let mut ops: Vec<KeyOp<'_>> = of_entry.map(|(_, key, member)| add_op(key, member)).collect();
+        let mut ops: Vec<KeyOp<'_>> = of_entry
+            .map(|(_, key, member)| add_op(key, member))
+            .collect();
         ops.append(&mut entry.ops);
         entry.ops = ops;
         body.extend(encode(&entry));
@@ -48,7 +54,10 @@ pub fn log_by_command(open: &mut OpenFrame, undone: &Undone) {
 
 fn add_op<'a>(key: &'a [u8], member: &'a [u8]) -> KeyOp<'a> {
     let mut op = KeyOp::new(key);
-    let part = SetPart { add: [Blob(member)].into_iter().collect(), ..SetPart::default() };
+    let part = SetPart {
+        add: [Blob(member)].into_iter().collect(),
+        ..SetPart::default()
+    };
     op.parts.push(Part::SetAw(part));
     op
 }
@@ -74,10 +83,13 @@ pub fn without_chain(message: Message, replica: &Replica) -> Option<Message> {
             if frame.first() > have + 1 || frame.continues(previous) {
                 return Some(Message::Frame(bytes));
             }
-            let body = frame.entries().flat_map(|entry| {
-                encode(&entry.expect("invariant: nobody sends bad frames"))
-            });
-            let open = OpenFrame { header: frame.header().clone(), body: body.collect() };
+            let body = frame
+                .entries()
+                .flat_map(|entry| encode(&entry.expect("invariant: nobody sends bad frames")));
+            let open = OpenFrame {
+                header: frame.header().clone(),
+                body: body.collect(),
+            };
             Some(Message::Frame(open.seal(previous).bytes().clone()))
         }
         other => Some(other),

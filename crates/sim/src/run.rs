@@ -41,9 +41,16 @@ pub fn run_steps(options: &Options, seed: u64, steps: &[Step]) -> Result<Counts,
     let result = result.unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<String>().map(String::as_str);
         let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
-        Err((Invariant::Panic, said.unwrap_or("a panic without a message").to_owned()))
+        Err((
+            Invariant::Panic,
+            said.unwrap_or("a panic without a message").to_owned(),
+        ))
     });
-    result.map_err(|(invariant, what)| Failure { invariant, step: at, what })
+    result.map_err(|(invariant, what)| Failure {
+        invariant,
+        step: at,
+        what,
+    })
 }
 
 fn execute(options: &Options, seed: u64, steps: &[Step], at: &mut usize) -> Checked<Counts> {
@@ -69,12 +76,22 @@ pub fn examine(options: &Options, seed: u64) -> Result<Counts, Box<Report>> {
     };
     let steps = steps.into_iter().take(failure.step).collect();
     let (steps, shrunk) = shrink(options, seed, steps, &failure);
-    Err(Box::new(Report { seed, failure, steps, shrunk }))
+    Err(Box::new(Report {
+        seed,
+        failure,
+        steps,
+        shrunk,
+    }))
 }
 
 /// Delta debugging: leaves out ever smaller pieces (Zeller and Hildebrandt, "Simplifying and Isolating
 /// Failure-Inducing Input", 2002).
-fn shrink(options: &Options, seed: u64, mut steps: Vec<Step>, failure: &Failure) -> (Vec<Step>, Failure) {
+fn shrink(
+    options: &Options,
+    seed: u64,
+    mut steps: Vec<Step>,
+    failure: &Failure,
+) -> (Vec<Step>, Failure) {
     let mut shrunk = failure.clone();
     let (mut runs, mut piece) = (0, steps.len() / 2);
     while piece > 0 && runs < SHRINK_RUNS_MAX {

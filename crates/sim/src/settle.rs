@@ -54,8 +54,10 @@ impl World {
         let mut clocks = self.nodes.iter().map(|node| {
             let process = node.process.as_ref().filter(|_| !node.is_forked)?;
             let replica = &process.engine.replica;
-            (replica.applied() == replica.durable() && !replica.has_unlogged() && process.replies.is_empty())
-                .then(|| replica.applied())
+            (replica.applied() == replica.durable()
+                && !replica.has_unlogged()
+                && process.replies.is_empty())
+            .then(|| replica.applied())
         });
         let first = clocks.next().flatten();
         first.is_some() && clocks.all(|clock| clock == first)
@@ -68,11 +70,18 @@ impl World {
             let clock = process.map_or_else(String::new, |process| {
                 let replica = &process.engine.replica;
                 let waiting = process.replies.len();
-                format!("{} durable {}, {waiting} answers wait", replica.applied(), replica.durable())
+                format!(
+                    "{} durable {}, {waiting} answers wait",
+                    replica.applied(),
+                    replica.durable()
+                )
             });
             format!("n{} = {:?}: {clock}{forked}", node.number, node.id)
         });
         let clocks: Vec<String> = clocks.collect();
-        format!("the nodes do not come to the same clock: {}", clocks.join("; "))
+        format!(
+            "the nodes do not come to the same clock: {}",
+            clocks.join("; ")
+        )
     }
 }

@@ -130,9 +130,21 @@ pub fn draw(options: &Options, seed: u64) -> Vec<Step> {
     connect_all(options, &mut steps);
     if options.keyspaces {
         let commands = vec![command::Command::Keyspace(true)];
-        steps.push(Step::Run { node: 0, script: Script { commands, many: false } });
+        steps.push(Step::Run {
+            node: 0,
+            script: Script {
+                commands,
+                many: false,
+            },
+        });
     }
-    let mut faults = Faults { power_left: if options.policy == Policy::Always { 8 } else { 1 } };
+    let mut faults = Faults {
+        power_left: if options.policy == Policy::Always {
+            8
+        } else {
+            1
+        },
+    };
     let weights = weights(options);
     while steps.len() < options.steps {
         let kind = *random.weighted(&weights);
@@ -178,7 +190,8 @@ enum Drawn {
 
 fn weights(options: &Options) -> Vec<(u64, Drawn)> {
     let when = |enabled: bool, weight| if enabled { weight } else { 0 };
-    let stops = options.kills || options.power_losses || options.disk_faults || options.image_restores;
+    let stops =
+        options.kills || options.power_losses || options.disk_faults || options.image_restores;
     vec![
         (260, Drawn::Run),
         (90, Drawn::LogStage),
@@ -190,7 +203,10 @@ fn weights(options: &Options) -> Vec<(u64, Drawn)> {
         (when(options.clock_jumps, 6), Drawn::Jump),
         (when(options.cuts, 10), Drawn::Cut),
         (when(options.cuts, 12), Drawn::Heal),
-        (when(options.reconnects || options.cuts || stops, 25), Drawn::Connect),
+        (
+            when(options.reconnects || options.cuts || stops, 25),
+            Drawn::Connect,
+        ),
         (when(options.reconnects || options.cuts, 8), Drawn::Drop),
         (when(options.kills, 8), Drawn::Kill),
         (when(options.power_losses, 8), Drawn::PowerLoss),
@@ -206,37 +222,65 @@ fn draw_one(kind: Drawn, options: &Options, faults: &mut Faults, random: &mut Ra
     let node = random.index(options.nodes);
     let peer = (node + 1 + random.index(options.nodes - 1)) % options.nodes;
     match kind {
-        Drawn::Run => Step::Run { node, script: command::draw(options, random) },
+        Drawn::Run => Step::Run {
+            node,
+            script: command::draw(options, random),
+        },
         Drawn::LogStage => match random.below(3) {
             0 => Step::Seal(node),
             1 => Step::Write(node),
             _ => Step::Sync(node),
         },
         Drawn::Log => Step::Log(node),
-        Drawn::Checkpoint => Step::Checkpoint { node, rows: 1 + random.index(4) },
+        Drawn::Checkpoint => Step::Checkpoint {
+            node,
+            rows: 1 + random.index(4),
+        },
         Drawn::Deliver => Step::Deliver {
             from: node,
             to: peer,
             lane: random.index(LANES.len()),
             count: 1 + random.index(4),
         },
-        Drawn::Flow => Step::Deliver { from: node, to: peer, lane: random.index(2), count: 32 },
-        Drawn::Advance => Step::Advance { ms: *random.pick(&[1, 1, 2, 5, 10, 30, 100, 600]) },
+        Drawn::Flow => Step::Deliver {
+            from: node,
+            to: peer,
+            lane: random.index(2),
+            count: 32,
+        },
+        Drawn::Advance => Step::Advance {
+            ms: *random.pick(&[1, 1, 2, 5, 10, 30, 100, 600]),
+        },
         Drawn::Jump => {
             let bound = options.skew_ms.max(500) as i64;
             let skew_ms = random.below(2 * bound as u64) as i64 - bound;
             Step::Jump { node, skew_ms }
         }
-        Drawn::Cut => Step::Cut { from: node, to: peer },
-        Drawn::Heal => Step::Heal { from: node, to: peer },
-        Drawn::Connect => Step::Connect { from: node, to: peer },
+        Drawn::Cut => Step::Cut {
+            from: node,
+            to: peer,
+        },
+        Drawn::Heal => Step::Heal {
+            from: node,
+            to: peer,
+        },
+        Drawn::Connect => Step::Connect {
+            from: node,
+            to: peer,
+        },
         Drawn::Drop => Step::Drop { node, peer },
         Drawn::PowerLoss if faults.power_left > 0 => {
             faults.power_left -= 1;
-            Step::PowerLoss { node, seed: random.next() }
+            Step::PowerLoss {
+                node,
+                seed: random.next(),
+            }
         }
         Drawn::PowerLoss if !options.kills => Step::Restart(node),
-        Drawn::Kill | Drawn::PowerLoss => Step::Kill { node, seed: random.next() },
+        Drawn::Kill | Drawn::PowerLoss => Step::Kill {
+            node,
+            seed: random.next(),
+        },
         Drawn::Stop => Step::Stop(node),
         Drawn::Restart => Step::Restart(node),
         Drawn::FailDisk => Step::FailDisk {

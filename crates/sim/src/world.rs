@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use isles_clock::{Dot, Hlc, ReplicaId, VectorClock};
-use isles_replica::session::{Effect, Effects, Now, Received, SessionError};
 use isles_replica::ReplicaConfig;
+use isles_replica::session::{Effect, Effects, Now, Received, SessionError};
 use isles_transport::{Message, RejectCode};
 
 use crate::client::{self, Tokens};
@@ -73,6 +73,7 @@ impl World {
             told_durable: VectorClock::new(),
             promised: Hlc::ZERO,
             is_forked: false,
+            was_restored: false,
         });
         let mut world = World {
             nodes: nodes.collect(),
@@ -95,7 +96,10 @@ impl World {
 
     pub(crate) fn now(&self, node: usize) -> Now {
         let wall_ms = BEGINNING_MS + self.now_ms;
-        Now { ms: self.now_ms, wall_ms: wall_ms.saturating_add_signed(self.nodes[node].skew_ms) }
+        Now {
+            ms: self.now_ms,
+            wall_ms: wall_ms.saturating_add_signed(self.nodes[node].skew_ms),
+        }
     }
 
     fn lies(&self) -> bool {
@@ -118,7 +122,12 @@ impl World {
             Step::Sync(node) => self.sync(*node),
             Step::Log(node) => self.log(*node),
             Step::Checkpoint { node, rows } => self.checkpoint(*node, *rows),
-            Step::Deliver { from, to, lane, count } => self.deliver(*from, *to, *lane, *count),
+            Step::Deliver {
+                from,
+                to,
+                lane,
+                count,
+            } => self.deliver(*from, *to, *lane, *count),
             Step::Advance { ms } => self.pass(*ms),
             Step::Jump { node, skew_ms } => {
                 self.nodes[*node].skew_ms = *skew_ms;
@@ -140,7 +149,11 @@ impl World {
             Step::Restart(node) => self.restart(*node),
             Step::FailDisk { node, sync, nth } => {
                 let disk = &self.nodes[*node].disks.log;
-                if *sync { disk.fail_sync(*nth) } else { disk.fail_write(*nth) }
+                if *sync {
+                    disk.fail_sync(*nth)
+                } else {
+                    disk.fail_write(*nth)
+                }
                 Ok(())
             }
             Step::SaveImage(node) => self.save_image(*node),
@@ -150,7 +163,13 @@ impl World {
 
     fn run(&mut self, node: usize, script: &Script) -> Checked {
         let wall_ms = self.now(node).wall_ms;
-        let Node { process: Some(process), is_forked, promised, .. } = &mut self.nodes[node] else {
+        let Node {
+            process: Some(process),
+            is_forked,
+            promised,
+            ..
+        } = &mut self.nodes[node]
+        else {
             return Ok(());
         };
         let replica = &mut process.engine.replica;
@@ -162,23 +181,43 @@ impl World {
         self.counts.commands += script.commands.len() as u64;
         self.counts.entries += outcome.entries.len() as u64;
         if outcome.entries.iter().any(|entry| entry.hlc <= *promised) {
-            let what = format!("n{node} wrote with a stamp that it had promised not to use: {promised}");
+            let what =
+                format!("n{node} wrote with a stamp that it had promised not to use: {promised}");
             return Err((Invariant::Order, what));
         }
         if let [entry] = &mut outcome.entries[..] {
-            for (key, effect) in entry.effects.iter_mut().filter(|(_, effect)| effect.deadline_open) {
+            for (key, effect) in entry
+                .effects
+                .iter_mut()
+                .filter(|(_, effect)| effect.deadline_open)
+            {
                 effect.deadline_open = false;
-                let written = replica.deadline_stamp(key).map(|stamp| (stamp.hlc, stamp.replica));
-                effect.deadline = effect.deadline.filter(|(hlc, _)| written == Some((*hlc, entry.dot.replica)));
+                let written = replica
+                    .deadline_stamp(key)
+                    .map(|stamp| (stamp.hlc, stamp.replica));
+                effect.deadline = effect
+                    .deadline
+                    .filter(|(hlc, _)| written == Some((*hlc, entry.dot.replica)));
             }
         }
         if self.options.mutant == Some(Mutant::NoNetEffect) {
-            process.engine.undone.extend(plant::undone(script, &outcome.entries));
+            process
+                .engine
+                .undone
+                .extend(plant::undone(script, &outcome.entries));
         }
         let dots: Vec<Dot> = outcome.entries.iter().map(|entry| entry.dot).collect();
         let own = replica.applied().get(replica.id());
-        outcome.entries.into_iter().for_each(|entry| self.ledger.write(entry));
-        let reply = Reply { barrier: outcome.barrier, dots, keys: outcome.keys, own };
+        outcome
+            .entries
+            .into_iter()
+            .for_each(|entry| self.ledger.write(entry));
+        let reply = Reply {
+            barrier: outcome.barrier,
+            dots,
+            keys: outcome.keys,
+            own,
+        };
         process.replies.push(reply);
         self.damage(node);
         if self.is_mutant(Mutant::ReplyBeforeDurable) {
@@ -197,7 +236,9 @@ impl World {
 
     fn seal(&mut self, node: usize) -> Checked {
         let wall_ms = self.now(node).wall_ms;
-        let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
+        let Some(process) = &mut self.nodes[node].process else {
+            return Ok(());
+        };
         let sealed = process.engine.seal(wall_ms);
         self.damage(node);
         if let Some(sealed) = sealed {
@@ -207,10 +248,20 @@ impl World {
     }
 
     pub(crate) fn note_sealed(&mut self, node: usize, sealed: &Sealed) -> Checked {
-        let Node { process: Some(process), is_forked, .. } = &mut self.nodes[node] else { return Ok(()) };
+        let Node {
+            process: Some(process),
+            is_forked,
+            ..
+        } = &mut self.nodes[node]
+        else {
+            return Ok(());
+        };
         let own = process.engine.replica.id();
         for frame in &sealed.frames {
-            let (due, deps) = (process.logged.get(frame.replica()) + 1, &frame.header().deps);
+            let (due, deps) = (
+                process.logged.get(frame.replica()) + 1,
+                &frame.header().deps,
+            );
             if frame.first() != due || !process.logged.dominates(deps) {
                 let what = format!(
                     "n{node} logged {} after {}, it depends on {deps}",
@@ -228,24 +279,35 @@ impl World {
             }
             self.counts.frames += 1;
             if !self.ledger.knows_frame(frame) {
-                let what = format!("n{node} applied {}, which is not what its writer has logged", frame.last_dot());
+                let what = format!(
+                    "n{node} applied {}, which is not what its writer has logged",
+                    frame.last_dot()
+                );
                 return Err((Invariant::Dots, what));
             }
         }
         if !*is_forked {
             let mut own_frames = sealed.as_logged.iter();
-            own_frames.try_for_each(|frame| self.ledger.note_frame(frame)).breaks(Invariant::Dots)?;
+            own_frames
+                .try_for_each(|frame| self.ledger.note_frame(frame))
+                .breaks(Invariant::Dots)?;
         }
         let replica = &process.engine.replica;
         if !replica.is_open() && *replica.applied() != process.logged {
-            let what = format!("n{node} has applied {}, but logged {}", replica.applied(), process.logged);
+            let what = format!(
+                "n{node} has applied {}, but logged {}",
+                replica.applied(),
+                process.logged
+            );
             return Err((Invariant::Order, what));
         }
         self.check_definitions(node)
     }
 
     fn write(&mut self, node: usize) -> Checked {
-        let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
+        let Some(process) = &mut self.nodes[node].process else {
+            return Ok(());
+        };
         match process.engine.write() {
             Ok(durable) => self.after_log(node, durable),
             Err(_) => self.crash(node),
@@ -253,7 +315,9 @@ impl World {
     }
 
     fn sync(&mut self, node: usize) -> Checked {
-        let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
+        let Some(process) = &mut self.nodes[node].process else {
+            return Ok(());
+        };
         match process.engine.sync() {
             Ok(durable) => self.after_log(node, durable),
             Err(_) => self.crash(node),
@@ -279,30 +343,50 @@ impl World {
 
     /// Sends the answers that the log has caught up with.
     fn reply(&mut self, node: usize) -> Checked {
-        let Node { process: Some(process), is_forked: false, .. } = &mut self.nodes[node] else { return Ok(()) };
+        let Node {
+            process: Some(process),
+            is_forked: false,
+            ..
+        } = &mut self.nodes[node]
+        else {
+            return Ok(());
+        };
         let durable = process.engine.durable();
         let replica = &process.engine.replica;
         let own_durable = replica.durable().get(replica.id());
-        let ready = process.replies.extract_if(.., |reply| reply.barrier <= durable);
+        let ready = process
+            .replies
+            .extract_if(.., |reply| reply.barrier <= durable);
         for reply in ready {
             for key in &reply.keys {
                 let told = self.ledger.of_key(key).map(|entry| entry.dot);
-                let mut told = told.filter(|dot| dot.replica == replica.id() && dot.sequence <= reply.own);
+                let mut told =
+                    told.filter(|dot| dot.replica == replica.id() && dot.sequence <= reply.own);
                 if let Some(dot) = told.find(|dot| dot.sequence > own_durable) {
                     let key = key.escape_ascii();
-                    let what = format!("n{node} told of \"{key}\" before {dot}, which it tells of, was durable");
+                    let what = format!(
+                        "n{node} told of \"{key}\" before {dot}, which it tells of, was durable"
+                    );
                     return Err((Invariant::Durability, what));
                 }
             }
-            reply.dots.into_iter().for_each(|dot| self.ledger.acknowledge(dot));
+            reply
+                .dots
+                .into_iter()
+                .for_each(|dot| self.ledger.acknowledge(dot));
         }
         Ok(())
     }
 
     fn reply_all(&mut self, node: usize) {
-        let Some(process) = &mut self.nodes[node].process else { return };
+        let Some(process) = &mut self.nodes[node].process else {
+            return;
+        };
         for reply in process.replies.drain(..) {
-            reply.dots.into_iter().for_each(|dot| self.ledger.acknowledge(dot));
+            reply
+                .dots
+                .into_iter()
+                .for_each(|dot| self.ledger.acknowledge(dot));
         }
     }
 
@@ -310,7 +394,9 @@ impl World {
         let all_known = self.nodes.iter().all(|node| node.id.is_some());
         let members: Vec<ReplicaId> = self.nodes.iter().filter_map(|node| node.id).collect();
         let members = (self.options.trims && all_known).then_some(&members[..]);
-        let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
+        let Some(process) = &mut self.nodes[node].process else {
+            return Ok(());
+        };
         match process.engine.checkpoint(rows, members) {
             Ok(()) => Ok(()),
             Err(_) => self.crash(node),
@@ -339,8 +425,18 @@ impl World {
     }
 
     fn drop_connections(&mut self, node: usize, peer: usize) -> Checked {
-        let mine = |(id, end): (u64, usize)| self.network.get(id).is_some_and(|each| each.open[end]).then_some(id);
-        let ids: Vec<u64> = self.network.between(peer, node).into_iter().filter_map(mine).collect();
+        let mine = |(id, end): (u64, usize)| {
+            self.network
+                .get(id)
+                .is_some_and(|each| each.open[end])
+                .then_some(id)
+        };
+        let ids: Vec<u64> = self
+            .network
+            .between(peer, node)
+            .into_iter()
+            .filter_map(mine)
+            .collect();
         ids.into_iter().for_each(|id| self.close(node, id));
         Ok(())
     }
@@ -348,9 +444,14 @@ impl World {
     /// One end lets a connection go.
     fn close(&mut self, node: usize, id: u64) {
         let lies = self.lies();
-        let Some(process) = &mut self.nodes[node].process else { return };
-        let Some(mut talk) = process.sessions.remove(&id) else { return };
-        talk.session.close(&mut Process::host(&mut process.engine, lies));
+        let Some(process) = &mut self.nodes[node].process else {
+            return;
+        };
+        let Some(mut talk) = process.sessions.remove(&id) else {
+            return;
+        };
+        talk.session
+            .close(&mut Process::host(&mut process.engine, lies));
         self.network.close(id, talk.end);
     }
 
@@ -372,22 +473,34 @@ impl World {
     /// Delivers the next message of a lane; false if there is none, or nobody reads it.
     fn deliver_one(&mut self, id: u64, end: usize, to: usize, lane: usize) -> Checked<bool> {
         let now = self.now(to);
-        let Some(process) = &mut self.nodes[to].process else { return Ok(false) };
+        let Some(process) = &mut self.nodes[to].process else {
+            return Ok(false);
+        };
         if !process.sessions.contains_key(&id) || !process.may_read(id, LANES[lane]) {
             return Ok(false);
         }
-        let Some(connection) = self.network.get_mut(id) else { return Ok(false) };
-        let Some(bytes) = connection.queues[end][lane].pop_front() else { return Ok(false) };
+        let Some(connection) = self.network.get_mut(id) else {
+            return Ok(false);
+        };
+        let Some(bytes) = connection.queues[end][lane].pop_front() else {
+            return Ok(false);
+        };
         let mut message = Message::decode(bytes).breaks(Invariant::Sessions)?;
         if self.is_mutant(Mutant::NoChainCheck) {
-            let process = self.nodes[to].process.as_ref().expect("invariant: it was just there");
+            let process = self.nodes[to]
+                .process
+                .as_ref()
+                .expect("invariant: it was just there");
             match plant::without_chain(message, &process.engine.replica) {
                 Some(relinked) => message = relinked,
                 None => return Ok(true),
             }
         }
         let lies = self.lies();
-        let process = self.nodes[to].process.as_mut().expect("invariant: it was just there");
+        let process = self.nodes[to]
+            .process
+            .as_mut()
+            .expect("invariant: it was just there");
         let result = process.handle(id, Received::decode(LANES[lane], message), now, lies);
         self.conclude(to, id, result)?;
         Ok(true)
@@ -395,7 +508,9 @@ impl World {
 
     /// An end finds out that the other has let go once everything has arrived.
     fn notice_end(&mut self, id: u64, end: usize, node: usize) {
-        let Some(connection) = self.network.get(id) else { return };
+        let Some(connection) = self.network.get(id) else {
+            return;
+        };
         let drained = connection.queues[end].iter().all(|queue| queue.is_empty());
         if drained && !connection.open[1 - end] {
             match self.nodes[node].process {
@@ -415,12 +530,20 @@ impl World {
                 Effect::Replace { session } => self.close(node, session),
                 Effect::Wake { session } => {
                     let (now, lies) = (self.now(node), self.lies());
-                    let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
+                    let Some(process) = &mut self.nodes[node].process else {
+                        return Ok(());
+                    };
                     let result = process.advance(session, now, lies);
                     self.conclude(node, session, result)?;
                 }
-                Effect::Diverged { bucket, ours, theirs } => {
-                    let what = format!("n{node} found bucket {bucket:?} to differ from its peer's: {ours:x}, {theirs:x}");
+                Effect::Diverged {
+                    bucket,
+                    ours,
+                    theirs,
+                } => {
+                    let what = format!(
+                        "n{node} found bucket {bucket:?} to differ from its peer's: {ours:x}, {theirs:x}"
+                    );
                     return Err((Invariant::Convergence, what));
                 }
                 _ => {}
@@ -431,36 +554,62 @@ impl World {
 
     fn end_session(&mut self, node: usize, id: u64, error: &SessionError) -> Checked {
         self.send_control(node, id);
-        let peer = self.nodes[node].process.as_ref().and_then(|process| Some(process.sessions.get(&id)?.peer));
+        let peer = self.nodes[node]
+            .process
+            .as_ref()
+            .and_then(|process| Some(process.sessions.get(&id)?.peer));
         self.close(node, id);
-        let expected = matches!(
-            error,
-            SessionError::Silent { .. } | SessionError::Replaced | SessionError::Redundant
-        );
+        let expected = match error {
+            SessionError::Silent { .. } | SessionError::Replaced | SessionError::Redundant => true,
+            // Silence, as the other end tells it.
+            SessionError::Rejected {
+                code: RejectCode::Violation,
+                reason,
+            } => reason.contains("said nothing"),
+            _ => false,
+        };
         if expected {
             return Ok(());
         }
-        let forked = [Some(node), peer].into_iter().flatten().find(|node| self.nodes[*node].is_forked);
+        let forked = [Some(node), peer]
+            .into_iter()
+            .flatten()
+            .find(|node| self.nodes[*node].is_forked);
         let identity = matches!(
             error,
             SessionError::Fork { .. }
                 | SessionError::Amnesia { .. }
                 | SessionError::Clone { .. }
-                | SessionError::Rejected { code: RejectCode::Fork | RejectCode::Clone, .. }
+                | SessionError::Rejected {
+                    code: RejectCode::Fork | RejectCode::Clone,
+                    ..
+                }
         );
+        let restored = [Some(node), peer]
+            .into_iter()
+            .flatten()
+            .any(|node| self.nodes[node].was_restored);
         match forked {
             Some(forked) if identity => self.wipe(forked),
-            _ => Err((Invariant::Sessions, format!("n{node} ended its session with n{peer:?}: {error}"))),
+            None if identity && restored => Ok(()),
+            _ => Err((
+                Invariant::Sessions,
+                format!("n{node} ended its session with n{peer:?}: {error}"),
+            )),
         }
     }
 
     /// Says and sends everything that a node's sessions have to say and send.
     pub(crate) fn pump(&mut self, node: usize) -> Checked {
-        let Some(process) = &self.nodes[node].process else { return Ok(()) };
+        let Some(process) = &self.nodes[node].process else {
+            return Ok(());
+        };
         let ids: Vec<u64> = process.sessions.keys().copied().collect();
         for id in ids {
             let (now, lies) = (self.now(node), self.lies());
-            let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
+            let Some(process) = &mut self.nodes[node].process else {
+                return Ok(());
+            };
             let result = process.advance(id, now, lies);
             self.conclude(node, id, result)?;
             self.send_control(node, id);
@@ -473,7 +622,9 @@ impl World {
 
     fn send_control(&mut self, node: usize, id: u64) {
         let (now, lies) = (self.now(node), self.lies());
-        let Some(process) = &mut self.nodes[node].process else { return };
+        let Some(process) = &mut self.nodes[node].process else {
+            return;
+        };
         let messages = process.poll_transmit(id, now, lies);
         for message in &messages {
             self.note_told(node, message);
@@ -482,9 +633,15 @@ impl World {
     }
 
     fn send_frames(&mut self, node: usize, id: u64, lane: usize) -> Checked {
-        let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
-        let Some(talk) = process.sessions.get(&id) else { return Ok(()) };
-        let Some(connection) = self.network.get(id) else { return Ok(()) };
+        let Some(process) = &mut self.nodes[node].process else {
+            return Ok(());
+        };
+        let Some(talk) = process.sessions.get(&id) else {
+            return Ok(());
+        };
+        let Some(connection) = self.network.get(id) else {
+            return Ok(());
+        };
         let queued = connection.queues[1 - talk.end][lane].len();
         match process.feed(id, LANES[lane], queued) {
             Ok(messages) => {
@@ -497,9 +654,17 @@ impl World {
 
     fn send(&mut self, node: usize, id: u64, lane: usize, messages: Vec<Message>) {
         let process = self.nodes[node].process.as_ref();
-        let Some(talk) = process.and_then(|process| process.sessions.get(&id)) else { return };
+        let Some(talk) = process.and_then(|process| process.sessions.get(&id)) else {
+            return;
+        };
         let other = 1 - talk.end;
-        let Some(connection) = self.network.get_mut(id).filter(|connection| connection.open[other]) else { return };
+        let Some(connection) = self
+            .network
+            .get_mut(id)
+            .filter(|connection| connection.open[other])
+        else {
+            return;
+        };
         connection.queues[other][lane].extend(messages.iter().map(Message::encode));
     }
 
@@ -518,7 +683,9 @@ impl World {
 
     /// The process is gone.
     pub(crate) fn crash(&mut self, node: usize) -> Checked {
-        let Some(process) = self.nodes[node].process.take() else { return Ok(()) };
+        let Some(process) = self.nodes[node].process.take() else {
+            return Ok(());
+        };
         for (id, talk) in process.sessions {
             self.network.close(id, talk.end);
         }
@@ -547,14 +714,15 @@ impl World {
     }
 
     fn stop(&mut self, node: usize) -> Checked {
+        // Twice: the first time takes what was on its way, the second what has become ready meanwhile.
+        self.log(node)?;
+        self.log(node)?;
         let wall_ms = self.now(node).wall_ms;
-        let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
-        if let Ok(sealed) = process.engine.stop(wall_ms) {
-            for sealed in &sealed {
-                self.note_sealed(node, sealed)?;
-            }
-            self.reply(node)?;
-        }
+        let Some(process) = &mut self.nodes[node].process else {
+            return Ok(());
+        };
+        // A disk that fails here makes it a crash, which the next start finds out.
+        let _ = process.engine.finish(wall_ms);
         self.crash(node)
     }
 
@@ -571,7 +739,12 @@ impl World {
             Ok(engine) => engine,
             // The disk fails while it is read: as good as a later start.
             Err(error) if error.contains("injected") => return Ok(()),
-            Err(error) => return Err((Invariant::Recovery, format!("n{node} cannot start: {error}"))),
+            Err(error) => {
+                return Err((
+                    Invariant::Recovery,
+                    format!("n{node} cannot start: {error}"),
+                ));
+            }
         };
         if let Some(damage) = self.options.mutant.and_then(Mutant::damage) {
             engine.replica.damage(damage);
@@ -586,20 +759,29 @@ impl World {
         }
         this.id = Some(id);
         this.told_durable = VectorClock::new();
-        this.process = Some(Process { engine, sessions: BTreeMap::new(), replies: Vec::new(), logged });
+        this.process = Some(Process {
+            engine,
+            sessions: BTreeMap::new(),
+            replies: Vec::new(),
+            logged,
+        });
         self.check_definitions(node)?;
         self.check_content(node)
     }
 
     fn start_of(&mut self, node: usize) -> Start {
-        let fresh_id = ReplicaId::from_u128(u128::from(self.ids.next()) << 64 | u128::from(self.ids.next()));
+        let fresh_id =
+            ReplicaId::from_u128(u128::from(self.ids.next()) << 64 | u128::from(self.ids.next()));
         let node = &self.nodes[node];
         Start {
             policy: self.options.policy,
             boot: format!("boot {}", node.boot),
             nonce: node.nonce(),
             fresh_id,
-            config: ReplicaConfig { max_skew_ms: self.options.max_skew_ms, ..ReplicaConfig::default() },
+            config: ReplicaConfig {
+                max_skew_ms: self.options.max_skew_ms,
+                ..ReplicaConfig::default()
+            },
             segment_bytes: self.options.segment_bytes,
             history_bytes: self.options.history_bytes,
             mutant: self.options.mutant,
@@ -609,7 +791,10 @@ impl World {
     /// Forgets what clients were told of entries that are gone.
     pub(crate) fn forget_tokens(&mut self, replica: ReplicaId, after: u64) {
         for token in &mut self.tokens {
-            if token.as_ref().is_some_and(|token| token.get(replica) > after) {
+            if token
+                .as_ref()
+                .is_some_and(|token| token.get(replica) > after)
+            {
                 *token = None;
             }
         }
@@ -617,29 +802,42 @@ impl World {
 
     fn save_image(&mut self, node: usize) -> Checked {
         let node = &mut self.nodes[node];
-        let Some(process) = &process_of(node) else { return Ok(()) };
+        let Some(process) = &process_of(node) else {
+            return Ok(());
+        };
         let replica = &process.engine.replica;
         let (id, last) = (replica.id(), replica.durable().get(replica.id()));
         if node.is_forked || replica.durable() != replica.applied() {
             return Ok(());
         }
-        node.image = Some(Image { disks: node.disks.fork(), id, last });
+        node.image = Some(Image {
+            disks: node.disks.fork(),
+            id,
+            last,
+        });
         Ok(())
     }
 
     /// An operator puts an older copy of a disk back. Only if it is clear what others know of what that forgets.
     fn restore_image(&mut self, node: usize) -> Checked {
-        let Some(Image { id, last, .. }) = self.nodes[node].image else { return Ok(()) };
+        let Some(Image { id, last, .. }) = self.nodes[node].image else {
+            return Ok(());
+        };
         if self.nodes[node].is_forked || self.nodes[node].id != Some(id) {
             return Ok(());
         }
         let mut known = last;
         for other in self.nodes.iter().filter(|other| other.number != node) {
-            let Some(process) = &other.process else { return Ok(()) };
+            let Some(process) = &other.process else {
+                return Ok(());
+            };
             let replica = &process.engine.replica;
             let (applied, durable) = (replica.applied().get(id), replica.durable().get(id));
             let delivery = replica.delivery();
-            if applied != durable || delivery.reach(id, replica.applied()) != applied || delivery.has_gap(id, replica.applied()) {
+            if applied != durable
+                || delivery.reach(id, replica.applied()) != applied
+                || delivery.has_gap(id, replica.applied())
+            {
                 return Ok(());
             }
             known = known.max(applied);
@@ -648,15 +846,23 @@ impl World {
         self.network.lose_messages_of(node);
         self.ledger.lose_after(id, known);
         self.forget_tokens(id, known);
-        self.contents.retain(|clock, _| clock.iter().all(|(replica, last)| *replica != id || *last <= known));
+        self.contents.retain(|clock, _| {
+            clock
+                .iter()
+                .all(|(replica, last)| *replica != id || *last <= known)
+        });
         let this = &mut self.nodes[node];
         let image = this.image.take().expect("invariant: it was just there");
         this.disks = image.disks;
         this.boot += 1;
         this.is_forked = known > last;
+        this.was_restored = true;
         this.told_durable = VectorClock::new();
         this.promised = Hlc::ZERO;
-        self.restart(node)
+        self.restart(node)?;
+        let this = &mut self.nodes[node];
+        this.is_forked &= this.id == Some(id);
+        Ok(())
     }
 
     /// An operator empties the disks of a node whose history has forked.
