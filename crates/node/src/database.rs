@@ -23,7 +23,7 @@ use isles_replica::{Position, Replica};
 use isles_resp::EngineStopped;
 use isles_store::LogReader;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 pub(crate) use self::log_thread::clock_of;
 pub(crate) use self::open::{Opened, open};
@@ -48,6 +48,8 @@ pub(crate) struct Database {
     log_pending: AtomicBool,
     log_thread: OnceLock<std::thread::Thread>,
     stopped: OnceLock<String>,
+    /// Rings once when the log has stopped by itself.
+    failed: Notify,
     stopping: AtomicBool,
     checkpoint: AtomicU64,
     written_bytes: AtomicU64,
@@ -121,6 +123,7 @@ impl Database {
             log_pending: AtomicBool::new(false),
             log_thread: OnceLock::new(),
             stopped: OnceLock::new(),
+            failed: Notify::new(),
             stopping: AtomicBool::new(false),
             checkpoint: AtomicU64::new(number),
             written_bytes: AtomicU64::new(0),
@@ -249,6 +252,16 @@ impl Database {
         self.stopped.get().map(String::as_str)
     }
 
+    /// Waits until the log can go no further, and says why; for one caller.
+    pub(crate) async fn failed(&self) -> String {
+        loop {
+            if let Some(reason) = self.failure() {
+                return reason.to_owned();
+            }
+            self.failed.notified().await;
+        }
+    }
+
     fn wake_log(&self) {
         if !self.log_pending.swap(true, Ordering::AcqRel)
             && let Some(thread) = self.log_thread.get()
@@ -259,8 +272,8 @@ impl Database {
 
     /// The log can go no further: nothing that waits for it will ever leave.
     fn fail(&self, reason: String) {
-        tracing::error!("the log has stopped: {reason}; this node takes no more writes until it is restarted");
         let _ = self.stopped.set(reason);
+        self.failed.notify_one();
         self.waiters.wake_all();
         self.progress.send_modify(|_| {});
     }

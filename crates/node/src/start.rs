@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Read};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
@@ -42,14 +42,18 @@ pub(crate) fn run(config: Config, stop: Stop) -> anyhow::Result<()> {
             running.redis,
             running.admin
         );
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result?,
-            _ = terminate.recv() => {}
-            _ = end_of_input => {}
-        }
+        let failure = tokio::select! {
+            result = tokio::signal::ctrl_c() => result.map(|()| None)?,
+            _ = terminate.recv() => None,
+            () = end_of_input => None,
+            reason = running.failed() => Some(reason),
+        };
         tracing::info!("stopping");
         running.stop().await;
-        tracing::info!("stopped");
+        match failure {
+            Some(reason) => bail!("the node has stopped, because its log did: {reason}"),
+            None => tracing::info!("stopped"),
+        }
         Ok(())
     })
 }

@@ -43,7 +43,9 @@ pub(super) fn spawn(database: Arc<Database>, mut checkpointer: Checkpointer, loc
                     checkpointer.round_or_log(&database);
                 }
             }
-            checkpointer.round_or_log(&database);
+            if database.failure().is_none() {
+                checkpointer.round_or_log(&database);
+            }
             drop(lock);
         })
         .expect("the machine has room for the checkpoint's thread")
