@@ -187,8 +187,20 @@ pub(crate) fn explain(error: &anyhow::Error) -> String {
             .map(|problem| format!("error: {problem}"))
             .collect::<Vec<_>>()
             .join("\n"),
-        None => format!("error: {error:#}"),
+        None => format!("error: {}", with_causes(error)),
     }
+}
+
+/// The error and what caused it, on one line; many errors quote their cause in their own words already.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            let between = if text.is_empty() { "" } else { ": " };
+            text = format!("{text}{between}{cause}");
+        }
+    }
+    text
 }
 
 /// Ends with this id in clap's table of arguments, so that no key can collide with it.

@@ -120,6 +120,11 @@ impl Node {
 }
 
 impl Running {
+    /// Waits until the node can go no further by itself, and says why.
+    pub(crate) async fn failed(&self) -> String {
+        self.node.database.failed().await
+    }
+
     /// Lets clients finish, tells the peers, and closes the log cleanly.
     pub(crate) async fn stop(mut self) {
         let _ = self.stop.send(true);
@@ -176,7 +181,8 @@ async fn take_ports(config: &Config) -> anyhow::Result<Ports> {
 
 fn transport(config: &Config, tls: &TlsConfig) -> anyhow::Result<Arc<dyn Transport>> {
     let certificate = NodeCertificate::load_files(&tls.ca, &tls.cert, &tls.key)?;
-    certificate.info().check_at(SystemTime::now())?;
+    let place = || format!("{} cannot be used", tls.cert.display());
+    certificate.info().check_at(SystemTime::now()).with_context(place)?;
     let named = certificate.identity();
     anyhow::ensure!(
         (&named.cluster, &named.node, &named.region) == (&config.cluster, &config.node, &config.region),
@@ -200,5 +206,6 @@ fn transport(config: &Config, tls: &TlsConfig) -> anyhow::Result<Arc<dyn Transpo
             address: Some(peer.address.clone()),
         })
         .collect();
-    Ok(Arc::new(QuicTransport::new(quic)?))
+    let transport = QuicTransport::new(quic).with_context(|| format!("cannot serve peers at peers.listen = {listen}"))?;
+    Ok(Arc::new(transport))
 }

@@ -11,7 +11,7 @@ use super::record::RecordNumber;
 #[non_exhaustive]
 pub enum OpenError {
     /// The operating system refused.
-    #[error("cannot {doing} {file}: {source}")]
+    #[error("cannot {doing} {file}: {source}; check the disk and who may write there")]
     Io {
         /// The file.
         file: String,
