@@ -8,7 +8,10 @@ use support::{Cluster, Load, Options};
 const WRITES: u64 = 400;
 
 fn check(durability: &'static str) {
-    let mut cluster = Cluster::start(&Options { durability, ..Options::default() });
+    let mut cluster = Cluster::start(&Options {
+        durability,
+        ..Options::default()
+    });
     let load = Load::start(&cluster, 2);
     load.await_more_everywhere(WRITES);
     cluster.nodes[0].kill();

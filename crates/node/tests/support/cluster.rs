@@ -25,7 +25,12 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { nodes: 3, durability: "always", relayed: false, more: String::new() }
+        Options {
+            nodes: 3,
+            durability: "always",
+            relayed: false,
+            more: String::new(),
+        }
     }
 }
 
@@ -63,7 +68,11 @@ impl Cluster {
                 ..Spec::alone(&format!("{region}-1"), region, &mut ports)
             })
             .collect();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let links = match options.relayed {
             true => relays(&runtime, &specs),
             false => BTreeMap::new(),
@@ -76,7 +85,11 @@ impl Cluster {
                     Some(relay) => relay.address_of_a(),
                     None => specs[other].listen,
                 };
-                (specs[other].node.clone(), specs[other].region.clone(), address)
+                (
+                    specs[other].node.clone(),
+                    specs[other].region.clone(),
+                    address,
+                )
             };
             specs[index].peers = others.map(peer).collect();
         }
@@ -86,12 +99,21 @@ impl Cluster {
             Node::new(spec, files)
         };
         let nodes = specs.into_iter().map(node).collect();
-        Cluster { nodes, authority, links, _runtime: runtime, _ports: ports, folder }
+        Cluster {
+            nodes,
+            authority,
+            links,
+            _runtime: runtime,
+            _ports: ports,
+            folder,
+        }
     }
 
     /// The link between two nodes.
     pub(crate) fn link(&self, one: usize, other: usize) -> &Relay {
-        self.links.get(&(one.min(other), one.max(other))).expect("the cluster was started with relays")
+        self.links
+            .get(&(one.min(other), one.max(other)))
+            .expect("the cluster was started with relays")
     }
 
     /// Cuts a node from all others.
@@ -105,7 +127,10 @@ impl Cluster {
     }
 
     fn links_of(&self, node: usize) -> impl Iterator<Item = &Relay> {
-        self.links.iter().filter(move |((one, other), _)| *one == node || *other == node).map(|(_, relay)| relay)
+        self.links
+            .iter()
+            .filter(move |((one, other), _)| *one == node || *other == node)
+            .map(|(_, relay)| relay)
     }
 
     pub(crate) fn connect(&self) -> Vec<redis::Connection> {
@@ -122,7 +147,9 @@ impl Cluster {
         for one in 0..self.nodes.len() {
             for other in 0..one {
                 let (a, b) = (&self.nodes[one].spec.node, &self.nodes[other].spec.node);
-                eventually(&format!("{a} and {b} are connected"), || self.are_connected(one, other));
+                eventually(&format!("{a} and {b} are connected"), || {
+                    self.are_connected(one, other)
+                });
             }
         }
     }
@@ -136,7 +163,10 @@ impl Cluster {
             if !digests.iter().all(|(other, _)| other == applied) {
                 return None;
             }
-            assert!(digests.iter().all(|(_, other)| other == digest), "equal clocks and different content: {digests:?}");
+            assert!(
+                digests.iter().all(|(_, other)| other == digest),
+                "equal clocks and different content: {digests:?}"
+            );
             Some(digest.clone())
         });
         self.check_health();
@@ -148,9 +178,18 @@ impl Cluster {
         for node in &self.nodes {
             let log = node.log();
             for bad in ["panicked", "content differs", "ERROR"] {
-                assert!(!log.contains(bad), "{} says {bad:?}:\n{log}", node.spec.node);
+                assert!(
+                    !log.contains(bad),
+                    "{} says {bad:?}:\n{log}",
+                    node.spec.node
+                );
             }
-            assert_eq!(metric(node, "isles_divergence_total"), 0.0, "{}", node.spec.node);
+            assert_eq!(
+                metric(node, "isles_divergence_total"),
+                0.0,
+                "{}",
+                node.spec.node
+            );
         }
     }
 
@@ -164,7 +203,13 @@ fn relays(runtime: &Runtime, specs: &[Spec]) -> BTreeMap<(usize, usize), Relay> 
     let pairs = (0..specs.len()).flat_map(|other| (0..other).map(move |one| (one, other)));
     let relay = |(one, other): (usize, usize)| {
         let seed = (one * 10 + other) as u64;
-        let relay = Relay::start(LinkSpec::default(), specs[one].listen, specs[other].listen, seed).unwrap();
+        let relay = Relay::start(
+            LinkSpec::default(),
+            specs[one].listen,
+            specs[other].listen,
+            seed,
+        )
+        .unwrap();
         ((one, other), relay)
     };
     pairs.map(relay).collect()

@@ -58,20 +58,31 @@ impl Load {
     /// Starts so many writers per node.
     pub(crate) fn start(cluster: &Cluster, writers_per_node: usize) -> Load {
         let finish = Arc::new(AtomicBool::new(false));
-        let acknowledged: Vec<Arc<AtomicU64>> = cluster.nodes.iter().map(|_| Arc::default()).collect();
-        let writers = cluster.nodes.iter().zip(&acknowledged).flat_map(|(node, acknowledged)| {
-            (0..writers_per_node).map(|index| Writer {
-                name: format!("{}-{index}", node.spec.node),
-                address: node.spec.redis,
-                connection: None,
-                random: 1 + index as u64 + u64::from(node.spec.redis.port()),
-                finish: Arc::clone(&finish),
-                acknowledged: Arc::clone(acknowledged),
-                ledger: Ledger::default(),
-            })
-        });
-        let writers = writers.map(|writer| std::thread::spawn(move || writer.run())).collect();
-        Load { finish, acknowledged, writers }
+        let acknowledged: Vec<Arc<AtomicU64>> =
+            cluster.nodes.iter().map(|_| Arc::default()).collect();
+        let writers = cluster
+            .nodes
+            .iter()
+            .zip(&acknowledged)
+            .flat_map(|(node, acknowledged)| {
+                (0..writers_per_node).map(|index| Writer {
+                    name: format!("{}-{index}", node.spec.node),
+                    address: node.spec.redis,
+                    connection: None,
+                    random: 1 + index as u64 + u64::from(node.spec.redis.port()),
+                    finish: Arc::clone(&finish),
+                    acknowledged: Arc::clone(acknowledged),
+                    ledger: Ledger::default(),
+                })
+            });
+        let writers = writers
+            .map(|writer| std::thread::spawn(move || writer.run()))
+            .collect();
+        Load {
+            finish,
+            acknowledged,
+            writers,
+        }
     }
 
     /// Waits until a node has acknowledged so many more writes.
@@ -85,9 +96,16 @@ impl Load {
 
     /// Waits until every node has acknowledged so many more writes.
     pub(crate) fn await_more_everywhere(&self, writes: u64) {
-        let goals: Vec<u64> = self.acknowledged.iter().map(|count| count.load(Ordering::Relaxed) + writes).collect();
+        let goals: Vec<u64> = self
+            .acknowledged
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed) + writes)
+            .collect();
         eventually(&format!("every node acknowledges {writes} writes"), || {
-            self.acknowledged.iter().zip(&goals).all(|(count, goal)| count.load(Ordering::Relaxed) >= *goal)
+            self.acknowledged
+                .iter()
+                .zip(&goals)
+                .all(|(count, goal)| count.load(Ordering::Relaxed) >= *goal)
         });
     }
 
@@ -98,7 +116,11 @@ impl Load {
         for writer in self.writers {
             all.merge(writer.join().expect("a writer does not fail"));
         }
-        assert!(all.refusals.is_empty(), "writes were refused: {:?}", &all.refusals[..all.refusals.len().min(5)]);
+        assert!(
+            all.refusals.is_empty(),
+            "writes were refused: {:?}",
+            &all.refusals[..all.refusals.len().min(5)]
+        );
         all
     }
 }
@@ -127,7 +149,10 @@ impl Writer {
         let unique = format!("{}-{number}", self.name);
         match number % 6 {
             0 => {
-                let (key, value) = (format!("load:string:{unique}"), format!("value of {unique}"));
+                let (key, value) = (
+                    format!("load:string:{unique}"),
+                    format!("value of {unique}"),
+                );
                 if let Fate::Acknowledged = self.send(cmd("SET").arg(&key).arg(&value)) {
                     self.ledger.strings.insert(key, value);
                 }
@@ -139,7 +164,9 @@ impl Writer {
             }
             2 => {
                 let value = format!("value of {unique}");
-                if let Fate::Acknowledged = self.send(cmd("HSET").arg(FIELDS).arg(&unique).arg(&value)) {
+                if let Fate::Acknowledged =
+                    self.send(cmd("HSET").arg(FIELDS).arg(&unique).arg(&value))
+                {
                     self.ledger.fields.insert(unique, value);
                 }
             }
@@ -149,7 +176,10 @@ impl Writer {
     }
 
     fn count(&mut self, number: u64) {
-        let (key, by) = (format!("load:counter:{}", self.next(COUNTERS)), (number % 3) as i64 + 1);
+        let (key, by) = (
+            format!("load:counter:{}", self.next(COUNTERS)),
+            (number % 3) as i64 + 1,
+        );
         let fate = self.send(cmd("INCRBY").arg(&key).arg(by));
         let counter = self.ledger.counters.entry(key).or_default();
         match fate {
@@ -240,16 +270,25 @@ impl Ledger {
                 assert_eq!(found.as_ref(), Some(*expected), "{name} has lost SET {key}");
             }
         }
-        let members: BTreeSet<String> = cmd("SMEMBERS").arg(MEMBERS).query(&mut connection).unwrap();
+        let members: BTreeSet<String> =
+            cmd("SMEMBERS").arg(MEMBERS).query(&mut connection).unwrap();
         let lost: Vec<_> = self.members.difference(&members).collect();
         assert!(lost.is_empty(), "{name} has lost members: {lost:?}");
-        let fields: BTreeMap<String, String> = cmd("HGETALL").arg(FIELDS).query(&mut connection).unwrap();
-        let lost: Vec<_> = self.fields.iter().filter(|(field, value)| fields.get(*field) != Some(value)).collect();
+        let fields: BTreeMap<String, String> =
+            cmd("HGETALL").arg(FIELDS).query(&mut connection).unwrap();
+        let lost: Vec<_> = self
+            .fields
+            .iter()
+            .filter(|(field, value)| fields.get(*field) != Some(value))
+            .collect();
         assert!(lost.is_empty(), "{name} has lost fields: {lost:?}");
         for (key, counter) in &self.counters {
             let value: i64 = cmd("GET").arg(key).query(&mut connection).unwrap();
             let possible = counter.acknowledged..=counter.acknowledged + counter.in_doubt;
-            assert!(possible.contains(&value), "{name} says {key} = {value}, but {possible:?} was acknowledged");
+            assert!(
+                possible.contains(&value),
+                "{name} says {key} = {value}, but {possible:?} was acknowledged"
+            );
         }
     }
 
@@ -257,4 +296,3 @@ impl Ledger {
         cluster.nodes.iter().for_each(|node| self.check(node));
     }
 }
-

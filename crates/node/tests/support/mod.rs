@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 pub(crate) use answers::{Conflict, conflicts, digest, metric};
 pub(crate) use cluster::{Cluster, Options};
 pub(crate) use load::{Ledger, Load};
-pub(crate) use node::{Files, Node, Spec, Stopped, isles};
+pub(crate) use node::{Files, Node, Spec, Stopped, isles, patch};
 pub(crate) use ports::Ports;
 pub(crate) use raw::Raw;
 
@@ -45,7 +45,10 @@ pub(crate) fn eventually_some<T>(what: &str, mut find: impl FnMut() -> Option<T>
         if let Some(found) = find() {
             return found;
         }
-        assert!(start.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
+        assert!(
+            start.elapsed() < DEADLINE,
+            "not within {DEADLINE:?}: {what}"
+        );
         std::thread::park_timeout(LOOK);
     }
 }

@@ -55,7 +55,16 @@ impl Spec {
     }
 
     fn text(&self) -> String {
-        let Spec { cluster, node, region, durability, redis, admin, listen, .. } = self;
+        let Spec {
+            cluster,
+            node,
+            region,
+            durability,
+            redis,
+            admin,
+            listen,
+            ..
+        } = self;
         let data = self.data_dir.as_deref().unwrap_or(Path::new("data"));
         let mut text = format!(
             "cluster = \"{cluster}\"\nnode = \"{node}\"\nregion = \"{region}\"\ndata_dir = {data:?}\ndurability = \"{durability}\"\n\
@@ -70,7 +79,11 @@ impl Spec {
         }
         text.push_str(&self.more);
         for (node, region, address) in &self.peers {
-            write!(text, "[[peer]]\nnode = \"{node}\"\nregion = \"{region}\"\naddress = \"{address}\"\n").unwrap();
+            write!(
+                text,
+                "[[peer]]\nnode = \"{node}\"\nregion = \"{region}\"\naddress = \"{address}\"\n"
+            )
+            .unwrap();
         }
         text
     }
@@ -82,7 +95,11 @@ pub(crate) struct Files(PathBuf);
 
 impl Files {
     /// Writes a node's configuration and certificates into a folder of its own.
-    pub(crate) fn write(parent: &Path, spec: &Spec, certificate: Option<&NodeCertificate>) -> Files {
+    pub(crate) fn write(
+        parent: &Path,
+        spec: &Spec,
+        certificate: Option<&NodeCertificate>,
+    ) -> Files {
         let folder = parent.join(&spec.node);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("isles.toml"), spec.text()).unwrap();
@@ -103,7 +120,9 @@ impl Files {
 
     /// The segments of the log, oldest first.
     pub(crate) fn segments(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.path("data/log")).unwrap().map(|entry| entry.unwrap().path());
+        let entries = std::fs::read_dir(self.path("data/log"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
         let is_segment = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             name.ends_with(".log") && name.starts_with(|first: char| first.is_ascii_digit())
@@ -133,7 +152,10 @@ pub(crate) struct Stopped {
 
 impl Stopped {
     pub(crate) fn of(output: &Output) -> Stopped {
-        Stopped { code: output.status.code(), complaint: String::from_utf8_lossy(&output.stderr).into_owned() }
+        Stopped {
+            code: output.status.code(),
+            complaint: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
     }
 
     /// It ended with this code, said each of these words, and neither panicked nor showed a backtrace.
@@ -141,10 +163,16 @@ impl Stopped {
         let complaint = &self.complaint;
         assert_eq!(self.code, Some(code), "{complaint}");
         for word in words {
-            assert!(complaint.contains(word), "it does not say {word:?}: {complaint}");
+            assert!(
+                complaint.contains(word),
+                "it does not say {word:?}: {complaint}"
+            );
         }
         let internal = ["panicked", "backtrace", "RUST_"];
-        assert!(!internal.iter().any(|word| complaint.contains(word)), "{complaint}");
+        assert!(
+            !internal.iter().any(|word| complaint.contains(word)),
+            "{complaint}"
+        );
     }
 }
 
@@ -157,7 +185,11 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new(spec: Spec, files: Files) -> Node {
-        Node { spec, files, child: None }
+        Node {
+            spec,
+            files,
+            child: None,
+        }
     }
 
     /// A node without peers, in a folder, serving.
@@ -175,22 +207,41 @@ impl Node {
     }
 
     pub(crate) fn spawn(&mut self) {
-        self.spawn_as(isles(&["start", "--config", self.files.config().to_str().unwrap()]));
+        self.spawn_as(isles(&[
+            "start",
+            "--config",
+            self.files.config().to_str().unwrap(),
+        ]));
     }
 
     /// Starts another command line than the usual one.
     pub(crate) fn spawn_as(&mut self, mut command: Command) {
         assert!(self.child.is_none(), "{} runs already", self.spec.node);
-        let log = OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .unwrap();
         self.child = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
     }
 
     pub(crate) fn await_ready(&mut self) {
         let what = format!("{} serves", self.spec.node);
         eventually_some(&what, || {
-            let ended = self.child.as_mut().expect("it was started").try_wait().unwrap();
-            assert!(ended.is_none(), "{} ended by itself with {ended:?}:\n{}", self.spec.node, self.log());
-            let ready = http(self.spec.admin, "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"));
+            let ended = self
+                .child
+                .as_mut()
+                .expect("it was started")
+                .try_wait()
+                .unwrap();
+            assert!(
+                ended.is_none(),
+                "{} ended by itself with {ended:?}:\n{}",
+                self.spec.node,
+                self.log()
+            );
+            let ready = http(self.spec.admin, "/readyz")
+                .is_some_and(|answer| answer.starts_with("HTTP/1.1 200"));
             (ready && TcpStream::connect(self.spec.redis).is_ok()).then_some(())
         });
     }
@@ -207,7 +258,13 @@ impl Node {
         let child = self.child.as_ref().expect("it runs");
         kill_process(Pid::from_child(child), Signal::TERM).unwrap();
         let stopped = self.await_end();
-        assert_eq!(stopped.code, Some(0), "{} did not stop well:\n{}", self.spec.node, stopped.complaint);
+        assert_eq!(
+            stopped.code,
+            Some(0),
+            "{} did not stop well:\n{}",
+            self.spec.node,
+            stopped.complaint
+        );
     }
 
     /// Waits until the process ends by itself.
@@ -215,15 +272,21 @@ impl Node {
         let mut child = self.child.take().expect("it was started");
         let what = format!("{} ends", self.spec.node);
         let status = eventually_some(&what, || child.try_wait().unwrap());
-        Stopped { code: status.code(), complaint: self.log() }
+        Stopped {
+            code: status.code(),
+            complaint: self.log(),
+        }
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+        self.child
+            .as_mut()
+            .is_some_and(|child| child.try_wait().unwrap().is_none())
     }
 
     pub(crate) fn connect(&self) -> redis::Connection {
-        self.try_connect().unwrap_or_else(|error| panic!("{} does not answer: {error}", self.spec.node))
+        self.try_connect()
+            .unwrap_or_else(|error| panic!("{} does not answer: {error}", self.spec.node))
     }
 
     pub(crate) fn try_connect(&self) -> redis::RedisResult<redis::Connection> {
@@ -241,8 +304,11 @@ impl Node {
 
     /// The body of an answer of the admin port.
     pub(crate) fn admin(&self, path: &str) -> String {
-        let answer = http(self.spec.admin, path).unwrap_or_else(|| panic!("{} has no admin port", self.spec.node));
-        answer.split_once("\r\n\r\n").map_or_else(String::new, |(_, body)| body.to_owned())
+        let answer = http(self.spec.admin, path)
+            .unwrap_or_else(|| panic!("{} has no admin port", self.spec.node));
+        answer
+            .split_once("\r\n\r\n")
+            .map_or_else(String::new, |(_, body)| body.to_owned())
     }
 
     pub(crate) fn status(&self) -> serde_json::Value {
@@ -253,7 +319,9 @@ impl Node {
     pub(crate) fn is_connected_to(&self, peer: &str) -> bool {
         let status = self.status();
         let peers = status["peers"].as_array().unwrap();
-        peers.iter().any(|state| state["node"] == peer && state["connected"] == true)
+        peers
+            .iter()
+            .any(|state| state["node"] == peer && state["connected"] == true)
     }
 }
 
@@ -283,7 +351,11 @@ pub(super) fn connect(address: SocketAddr) -> redis::RedisResult<redis::Connecti
 fn http(address: SocketAddr, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(ANSWER)).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").ok()?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )
+    .ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     Some(answer)

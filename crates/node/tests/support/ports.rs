@@ -26,13 +26,20 @@ impl Ports {
             lock.try_lock().ok()?;
             let next = FIRST + block * BLOCK;
             let end = next + BLOCK;
-            (next..end).all(is_free).then_some(Ports { next, end, _lock: lock })
+            (next..end).all(is_free).then_some(Ports {
+                next,
+                end,
+                _lock: lock,
+            })
         });
         taken.next().expect("some block of ports is free")
     }
 
     pub(crate) fn next(&mut self) -> SocketAddr {
-        assert!(self.next < self.end, "a test needs fewer ports than a block has");
+        assert!(
+            self.next < self.end,
+            "a test needs fewer ports than a block has"
+        );
         self.next += 1;
         address(self.next - 1)
     }
