@@ -3,9 +3,15 @@
 //! [`Parser::parse`] appends every complete command of the buffer to a [`Batch`]: a list of places in the buffer. It
 //! remembers how far it came, so that a large request that arrives in pieces is looked at once, not once per piece.
 
-use std::ops::Range;
+mod batch;
+mod inline;
 
 use thiserror::Error;
+
+pub use self::batch::Batch;
+use self::batch::Command;
+pub(crate) use self::batch::Span;
+use self::inline::split_line;
 
 /// Arguments of one request.
 pub const REQUEST_ARGUMENTS_MAX: usize = 1024 * 1024;
@@ -15,8 +21,6 @@ pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 pub const BULK_BYTES_DEFAULT: usize = 512 << 20;
 /// Commands that one batch takes; the rest of the buffer waits for the next one.
 const BATCH_COMMANDS_MAX: usize = 16 * 1024;
-/// Argument places that a batch keeps room for between requests.
-const SPARE_ARGUMENTS_MAX: usize = 64 * 1024;
 
 /// What is wrong with the bytes of a client. The connection cannot go on after it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -63,99 +67,6 @@ impl Default for ParserLimits {
         ParserLimits {
             request_bytes_max: BULK_BYTES_DEFAULT,
         }
-    }
-}
-
-/// A place in a buffer. Requests are at most 4 GiB long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    start: u32,
-    end: u32,
-}
-
-impl Span {
-    pub(crate) fn new(start: usize, end: usize) -> Span {
-        Span {
-            start: start as u32,
-            end: end as u32,
-        }
-    }
-
-    pub(crate) fn range(self) -> Range<usize> {
-        self.start as usize..self.end as usize
-    }
-
-    fn back(self, by: usize) -> Span {
-        Span {
-            start: self.start - by as u32,
-            end: self.end - by as u32,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Command {
-    first: u32,
-    count: u32,
-}
-
-/// Complete commands of one buffer, as places in it.
-#[derive(Debug, Default)]
-pub struct Batch {
-    arguments: Vec<Span>,
-    commands: Vec<Command>,
-}
-
-impl Batch {
-    /// No commands.
-    pub fn new() -> Batch {
-        Batch::default()
-    }
-
-    /// Number of complete commands.
-    pub fn len(&self) -> usize {
-        self.commands.len()
-    }
-
-    /// Whether no command is complete.
-    pub fn is_empty(&self) -> bool {
-        self.commands.is_empty()
-    }
-
-    /// The arguments of a command, its name first; `buffer` is what was parsed.
-    pub fn arguments<'b>(
-        &self,
-        index: usize,
-        buffer: &'b [u8],
-    ) -> impl ExactSizeIterator<Item = &'b [u8]> {
-        self.spans(index)
-            .iter()
-            .map(move |span| &buffer[span.range()])
-    }
-
-    pub(crate) fn name<'b>(&self, index: usize, buffer: &'b [u8]) -> &'b [u8] {
-        &buffer[self.arguments[self.commands[index].first as usize].range()]
-    }
-
-    fn spans(&self, index: usize) -> &[Span] {
-        let Command { first, count } = self.commands[index];
-        &self.arguments[first as usize..(first + count) as usize]
-    }
-
-    /// Appends a complete command.
-    pub(crate) fn push(&mut self, spans: impl Iterator<Item = Span>) {
-        let first = self.arguments.len();
-        self.arguments.extend(spans);
-        self.commands.push(Command {
-            first: first as u32,
-            count: (self.arguments.len() - first) as u32,
-        });
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.commands.clear();
-        self.arguments.clear();
-        self.arguments.shrink_to(SPARE_ARGUMENTS_MAX);
     }
 }
 
@@ -267,7 +178,34 @@ impl Parser {
         Ok(Step::Done)
     }
 
+    /// Takes the arguments that are short and complete, as nearly all are, and stops at the first other one.
+    #[inline]
+    fn short_bulks(&mut self, buffer: &[u8], batch: &mut Batch) {
+        let Partial {
+            start, at, missing, ..
+        } = &mut self.partial;
+        while *missing > 0 && *at - *start <= self.limits.request_bytes_max {
+            let Some(rest @ [b'$', line @ ..]) = buffer.get(*at..) else {
+                return;
+            };
+            let Some((length, line_bytes)) = short_length(line) else {
+                return;
+            };
+            let from = 1 + line_bytes;
+            let to = from + length as usize;
+            if rest.get(to..to + 2) != Some(b"\r\n") {
+                return;
+            }
+            batch.arguments.push(Span::new(*at + from, *at + to));
+            *at += to + 2;
+            *missing -= 1;
+        }
+    }
+
     fn bulks(&mut self, buffer: &[u8], batch: &mut Batch) -> Result<Step, ProtocolError> {
+        if self.partial.bulk.is_none() {
+            self.short_bulks(buffer, batch);
+        }
         while self.partial.missing > 0 {
             let length = match self.partial.bulk {
                 Some(length) => length,
@@ -322,32 +260,17 @@ impl Parser {
     }
 
     /// The number in a line such as `*3` or `$5` and where the next line starts; nothing if the line has no end yet.
+    #[inline]
     fn length_line(
         &self,
         buffer: &[u8],
         endless: ProtocolError,
     ) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
         let start = self.partial.at + 1;
-        // Lengths below ten are most of all lengths.
-        if let Some(&[digit @ b'0'..=b'9', b'\r', b'\n']) = buffer.get(start..start + 3) {
-            return Ok(Some((Some(i64::from(digit - b'0')), start + 3)));
+        if let Some((length, bytes)) = short_length(buffer.get(start..).unwrap_or_default()) {
+            return Ok(Some((Some(length), start + bytes)));
         }
-        let line = &buffer[start.min(buffer.len())..buffer.len().min(start + INLINE_BYTES_MAX)];
-        let Some(end) = line.iter().position(|&byte| byte == b'\r') else {
-            return if line.len() == INLINE_BYTES_MAX {
-                Err(endless)
-            } else {
-                Ok(None)
-            };
-        };
-        match line.get(end + 1) {
-            Some(b'\n') => Ok(Some((
-                crate::number::parse_i64(&line[..end]),
-                start + end + 2,
-            ))),
-            Some(_) => Ok(Some((None, start))),
-            None => Ok(None),
-        }
+        long_length(buffer, start, endless)
     }
 
     fn inline(&mut self, buffer: &mut [u8], batch: &mut Batch) -> Result<Step, ProtocolError> {
@@ -396,86 +319,47 @@ impl Parser {
     }
 }
 
-/// Splits a line into words. A quoted word is unquoted where it stands, which never makes it longer.
-fn split_line(
-    buffer: &mut [u8],
-    line: Range<usize>,
-    words: &mut Vec<Span>,
-) -> Result<(), ProtocolError> {
-    let mut at = line.start;
-    loop {
-        while at < line.end && is_blank(buffer[at]) {
-            at += 1;
-        }
-        if at == line.end {
-            return Ok(());
-        }
-        let start = at;
-        let mut end = start;
-        while at < line.end && !is_blank(buffer[at]) {
-            match buffer[at] {
-                quote @ (b'"' | b'\'') => {
-                    (at, end) = unquote(buffer, at + 1, line.end, end, quote)?;
-                    if at < line.end && !is_blank(buffer[at]) {
-                        return Err(ProtocolError::Quotes);
-                    }
-                }
-                byte => {
-                    buffer[end] = byte;
-                    (at, end) = (at + 1, end + 1);
-                }
-            }
-        }
-        words.push(Span::new(start, end));
-    }
+/// The lengths that nearly all requests have, up to three digits, and the bytes of their lines.
+#[inline]
+fn short_length(rest: &[u8]) -> Option<(i64, usize)> {
+    let digit = |byte: u8| i64::from(byte - b'0');
+    Some(match *rest {
+        [a @ b'0'..=b'9', b'\r', b'\n', ..] => (digit(a), 3),
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => (digit(a) * 10 + digit(b), 4),
+        [
+            a @ b'1'..=b'9',
+            b @ b'0'..=b'9',
+            c @ b'0'..=b'9',
+            b'\r',
+            b'\n',
+            ..,
+        ] => (digit(a) * 100 + digit(b) * 10 + digit(c), 5),
+        _ => return None,
+    })
 }
 
-/// Writes the text between quotes to `to` and says where reading and writing go on.
-fn unquote(
-    buffer: &mut [u8],
-    mut at: usize,
-    end: usize,
-    mut to: usize,
-    quote: u8,
-) -> Result<(usize, usize), ProtocolError> {
-    while at < end {
-        let (byte, length) = match (quote, &buffer[at..end]) {
-            (_, [byte, ..]) if *byte == quote => return Ok((at + 1, to)),
-            (b'"', [b'\\', b'x', high, low, ..])
-                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
-            {
-                (hex(*high) << 4 | hex(*low), 4)
-            }
-            (b'"', [b'\\', escaped, ..]) => (unescape(*escaped), 2),
-            (b'\'', [b'\\', b'\'', ..]) => (b'\'', 2),
-            (_, [byte, ..]) => (*byte, 1),
-            (_, []) => break,
+/// Any other number, or a line that has no end yet.
+#[cold]
+fn long_length(
+    buffer: &[u8],
+    start: usize,
+    endless: ProtocolError,
+) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
+    let line = &buffer[start.min(buffer.len())..buffer.len().min(start + INLINE_BYTES_MAX)];
+    let Some(end) = line.iter().position(|&byte| byte == b'\r') else {
+        return if line.len() == INLINE_BYTES_MAX {
+            Err(endless)
+        } else {
+            Ok(None)
         };
-        buffer[to] = byte;
-        (at, to) = (at + length, to + 1);
-    }
-    Err(ProtocolError::Quotes)
-}
-
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\x0b' | b'\x0c' | b'\0')
-}
-
-fn unescape(byte: u8) -> u8 {
-    match byte {
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        b'b' => 8,
-        b'a' => 7,
-        other => other,
-    }
-}
-
-fn hex(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => (digit | 0x20) - b'a' + 10,
+    };
+    match line.get(end + 1) {
+        Some(b'\n') => Ok(Some((
+            crate::number::parse_i64(&line[..end]),
+            start + end + 2,
+        ))),
+        Some(_) => Ok(Some((None, start))),
+        None => Ok(None),
     }
 }
 
