@@ -232,15 +232,6 @@ impl Replica {
         images
     }
 
-    /// Puts rows back whose images could not be written.
-    pub fn return_images(&mut self, images: &Images) {
-        for image in &images.rows {
-            if let Some(id) = self.rows.find(&image.key, hash_of(&image.key)) {
-                self.rows.mark_dirty(id);
-            }
-        }
-    }
-
     /// Loads the rows of a table into an empty replica. `scan` calls back for every row whose key starts with a prefix,
     /// in order of keys.
     ///

@@ -121,7 +121,7 @@ impl Txn<'_> {
         if pairs.is_empty() {
             return Ok(0);
         }
-        let counters = self.counters(&spot);
+        let counters = self.counters_if_hidden(&spot);
         let mut op = self.op(&spot, &counters);
         self.put_fields(&mut op, &spot, &pairs);
         self.write(&spot, &op);
@@ -210,7 +210,7 @@ impl Txn<'_> {
             .map_or(Some(0), integer_of)
             .ok_or(IncrementError::NotAnInteger)?;
         let sum = value.checked_add(by).ok_or(IncrementError::Overflow)?;
-        let counters = self.counters(&spot);
+        let counters = self.counters_if_hidden(&spot);
         let mut op = self.op(&spot, &counters);
         let tally = self.next_field_increment(&spot, name, op.base, by);
         let add = FieldTally {

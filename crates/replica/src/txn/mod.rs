@@ -226,6 +226,15 @@ impl Txn<'_> {
         counters.collect()
     }
 
+    /// The same for [`op`](Self::op), which overwrites only what readers do not see: else it would walk a large map for
+    /// every write of one field.
+    fn counters_if_hidden(&self, spot: &Spot<'_>) -> Vec<FieldCounter> {
+        match self.visible(spot) {
+            Some(_) => Vec::new(),
+            None => self.counters(spot),
+        }
+    }
+
     /// An op on a key that removes all that is there.
     fn overwrite<'k>(&self, spot: &Spot<'k>, counters: &'k [FieldCounter]) -> KeyOp<'k> {
         let mut op = KeyOp::new(spot.key);

@@ -85,7 +85,7 @@ impl Txn<'_> {
     /// As [`set_len`](Self::set_len).
     pub fn set_add(&mut self, key: &[u8], members: &[&[u8]]) -> Result<usize, WrongType> {
         let spot = self.spot(key);
-        let counters = self.counters(&spot);
+        let counters = self.counters_if_hidden(&spot);
         let set = self.typed(&spot, ValueType::Set)?.and_then(Row::set);
         let mut part = SetPart::default();
         let mut new = 0;

@@ -116,7 +116,7 @@ impl Txn<'_> {
             .map_or(Some(0), |row| integer_of(row, strategy))
             .ok_or(IncrementError::NotAnInteger)?;
         let sum = value.checked_add(by).ok_or(IncrementError::Overflow)?;
-        let counters = self.counters(&spot);
+        let counters = self.counters_if_hidden(&spot);
         let mut op = self.op(&spot, &counters);
         let increment = self.next_increment(&spot, &op, by);
         set_part(&mut op, Part::Counter(increment));

@@ -1,0 +1,119 @@
+//! What it costs to apply a remote op, with and without a conflict: detection, resolution, journal, sums, everything
+//! that happens under the replica's lock. Each measurement applies one frame of 256 entries; the figure is per op.
+
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use isles_clock::ReplicaId;
+use isles_replica::delivery::{Lane, LaneKind};
+use isles_replica::{Expiry, Frame, Replica, ReplicaConfig, Scope, UnloggedContent};
+use isles_resolve::Strategy;
+
+const NOW_MS: u64 = 1_700_000_000_000;
+const OPS: u32 = 256;
+const VALUE: [u8; 100] = [b'v'; 100];
+
+/// Whose write is the later one.
+#[derive(Clone, Copy)]
+enum Later {
+    Remote,
+    Local,
+}
+
+fn replica(id: u128) -> Replica {
+    Replica::new(ReplicaId::from_u128(id), ReplicaConfig::default())
+}
+
+fn key(index: u32) -> Vec<u8> {
+    format!("mv:key:{index:06}").into_bytes()
+}
+
+fn write_all(replica: &mut Replica, at_ms: u64, round: u32) {
+    for index in 0..OPS {
+        let mut txn = replica.txn(at_ms, Scope::Once);
+        txn.set_string(&key(round * OPS + index), &VALUE, Expiry::Clear);
+        txn.commit().expect("the entry is small");
+    }
+}
+
+fn seal(replica: &mut Replica, chain: u64) -> Vec<Frame> {
+    let taken = replica.take_unlogged().into_iter();
+    let mut previous = chain;
+    let seal = |content| match content {
+        UnloggedContent::Own(open) => {
+            let frame = open.seal(previous);
+            previous = frame.chain();
+            Some(frame)
+        }
+        _ => None,
+    };
+    taken
+        .map(|unlogged| unlogged.content)
+        .filter_map(seal)
+        .collect()
+}
+
+/// Time to apply `rounds` frames of another replica.
+fn apply(rounds: u64, strategy: Option<Strategy>, conflict: Option<Later>) -> Duration {
+    let (mut here, mut there) = (replica(1), replica(2));
+    if let Some(strategy) = strategy {
+        for replica in [&mut here, &mut there] {
+            let mut txn = replica.txn(NOW_MS, Scope::Once);
+            txn.keyspace_set(b"mv:", strategy);
+            txn.commit().expect("the entry is small");
+        }
+    }
+    let (local_ms, remote_ms) = match conflict {
+        Some(Later::Local) => (NOW_MS + 10, NOW_MS),
+        _ => (NOW_MS, NOW_MS + 10),
+    };
+    for round in 0..rounds as u32 {
+        if conflict.is_some() {
+            write_all(&mut here, local_ms, round);
+        }
+        write_all(&mut there, remote_ms, round);
+    }
+    let lane = Lane {
+        peer: there.id(),
+        kind: LaneKind::Direct,
+    };
+    let frames = seal(&mut there, 0);
+    let mut spent = Duration::ZERO;
+    for frame in frames {
+        here.take_unlogged();
+        let frame = Frame::decode(frame.bytes().clone()).expect("what was sealed decodes");
+        let started = Instant::now();
+        _ = here.offer(frame, lane).expect("what was sealed is known");
+        while here.apply_ready(remote_ms) > 0 {}
+        spent += started.elapsed();
+    }
+    spent
+}
+
+fn conflicts(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("apply");
+    group.throughput(Throughput::Elements(1)).sample_size(20);
+    let cases = [
+        ("no-conflict", None, None),
+        ("conflict-lww-remote-wins", None, Some(Later::Remote)),
+        ("conflict-lww-local-wins", None, Some(Later::Local)),
+        (
+            "conflict-multi-value",
+            Some(Strategy::MultiValue),
+            Some(Later::Remote),
+        ),
+    ];
+    for (name, strategy, conflict) in cases {
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|ops| {
+                let rounds = ops.div_ceil(u64::from(OPS)).max(1);
+                let spent = apply(rounds, strategy, conflict);
+                spent.mul_f64(ops as f64 / (rounds * u64::from(OPS)) as f64)
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, conflicts);
+criterion_main!(benches);
