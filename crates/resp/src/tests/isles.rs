@@ -1,3 +1,7 @@
+use isles_clock::ReplicaId;
+use isles_replica::delivery::{Lane, LaneKind, Offer};
+use isles_replica::{Replica, ReplicaConfig, UnloggedContent};
+
 use super::{SYNTAX, WRONG_TYPE, World, check, check_in};
 use crate::token::{decode_token, encode_token};
 
@@ -67,7 +71,7 @@ fn a_context_replaces_what_it_covers() {
 #[test]
 fn bad_contexts_are_refused() {
     let ahead = encode_token(&isles_clock::VectorClock::from_iter([(
-        isles_clock::ReplicaId::from_u128(9),
+        ReplicaId::from_u128(9),
         5,
     )]));
     let mut world = World::new();
@@ -155,4 +159,73 @@ fn conflicts_can_be_listed() {
         ("ISLES.CONFLICTS COUNT", SYNTAX),
         ("ISLES.CONFLICTS FOO 1", SYNTAX),
     ]);
+}
+
+/// Another region's replica, which wrote this without having seen anything of ours.
+fn learn_from(world: &mut World, id: u128, line: &str) {
+    let mut other = World::new();
+    other.replica = Replica::new(ReplicaId::from_u128(id), ReplicaConfig::default());
+    other.advance(1);
+    other.run(line);
+    let lane = Lane {
+        peer: other.replica.id(),
+        kind: LaneKind::Direct,
+    };
+    for unlogged in other.replica.take_unlogged() {
+        if let UnloggedContent::Own(open) = unlogged.content {
+            let offer = world.replica.offer(open.seal(0), lane);
+            assert_eq!(
+                offer.expect("a frame that was just sealed"),
+                Offer::Accepted
+            );
+        }
+    }
+    // Frames are applied once the open one has been handed to the log.
+    world.replica.take_unlogged();
+    while world.replica.apply_ready(world.wall_ms) > 0 {}
+}
+
+#[test]
+fn a_conflict_shows_both_sides() {
+    let mut world = World::new();
+    world.run("SET cart:1 mine");
+    learn_from(&mut world, 2, "SET cart:1 theirs");
+    assert_eq!(world.run("GET cart:1"), "$6 theirs");
+    let answer = world.run("ISLES.CONFLICTS KEY cart:*");
+    for part in [
+        "*1 *22 $2 id $32 ",
+        "$3 key $6 cart:1 ",
+        "$4 kind $11 write-write $8 strategy $3 lww $4 kept :0 ",
+        "$6 winner *10 $5 value $6 theirs $11 value_bytes :6 ",
+        "$5 loser *10 $5 value $4 mine $11 value_bytes :4 ",
+    ] {
+        assert!(answer.contains(part), "{part} in {answer}");
+    }
+    assert_eq!(world.run("ISLES.CONFLICTS KEY other:*"), "*0");
+    assert!(world.run("ISLES.STATUS").contains("$9 conflicts :1"));
+}
+
+#[test]
+fn siblings_of_two_regions_end_with_a_write_in_their_context() {
+    let mut world = World::new();
+    check_in(
+        &mut world,
+        &[("ISLES.KEYSPACE SET cart: multi-value", "+OK")],
+    );
+    world.run("SET cart:1 mine");
+    learn_from(
+        &mut world,
+        2,
+        "MULTI\r\nISLES.KEYSPACE SET cart: multi-value\r\nSET cart:1 theirs\r\nEXEC",
+    );
+    let answer = world.run("ISLES.SIBLINGS cart:1");
+    assert!(answer.contains("$8 siblings *2 "), "{answer}");
+    let context = context_of(&answer);
+    let line = format!("ISLES.SET cart:1 both CONTEXT {context}");
+    check_in(&mut world, &[(&line, "+OK"), ("GET cart:1", "$4 both")]);
+    assert!(
+        world
+            .run("ISLES.SIBLINGS cart:1")
+            .contains("$8 siblings *1 ")
+    );
 }
