@@ -137,6 +137,8 @@ pub struct Replica {
     unlogged_bytes: usize,
     in_flight: VecDeque<InFlight>,
     durable: VectorClock,
+    /// What came out of the table at start-up: each of it may have changed any bucket.
+    loaded: VectorClock,
     durable_record: u64,
     promise: Hlc,
     delivery: Delivery,
@@ -190,6 +192,7 @@ impl Replica {
             unlogged_bytes: 0,
             in_flight: VecDeque::new(),
             durable: VectorClock::new(),
+            loaded: VectorClock::new(),
             durable_record: 0,
             promise: Hlc::ZERO,
             delivery: Delivery::new(id, DeliveryLimits::default()),
@@ -206,6 +209,7 @@ impl Replica {
     pub fn restore(&mut self, restored: &Restored) {
         self.applied = restored.applied.clone();
         self.durable = restored.applied.clone();
+        self.loaded = restored.applied.clone();
         self.durable_record = restored.record;
         self.next_record = restored.record + 1;
         self.clock = HybridClock::new(restored.hlc, self.config.max_skew_ms);
@@ -321,7 +325,9 @@ impl Replica {
 
     /// The sum of one bucket, and the clock of what changed it last.
     pub fn bucket_sum(&self, bucket: u16) -> (u128, VectorClock) {
-        self.rows.bucket_sum(usize::from(bucket))
+        let (sum, mut changed) = self.rows.bucket_sum(usize::from(bucket));
+        changed.merge(&self.loaded);
+        (sum, changed)
     }
 
     /// The keys of one bucket with what each adds to its sum, for finding where replicas differ.
@@ -558,6 +564,7 @@ impl Replica {
         let hash = hash_of(op.key.0);
         let id = self.rows.find_or_insert(op.key.0, hash);
         if self.rows.get(id).position >= position {
+            self.rows.note_change(hash, author.dot.replica, author.dot.sequence);
             return;
         }
         self.change_row(id, op, author, position, now_ms);

@@ -1,8 +1,11 @@
 //! Histories that the simulator has found, each the shortest that shows it. What went wrong, and what it would have cost,
 //! stands above each.
 
-use isles_clock::{Dot, Hlc, ReplicaId, VectorClock};
+use std::collections::BTreeMap;
+
+use isles_clock::{Context, Dot, Hlc, ReplicaId, VectorClock};
 use isles_replica::delivery::{Lane, LaneKind, Offer};
+use isles_replica::image::TableChange;
 use isles_replica::op::Kind;
 use isles_replica::{
     ConflictKind, Expiry, Frame, Replica, ReplicaConfig, Scope, Txn, UnloggedContent,
@@ -170,4 +173,46 @@ fn a_type_conflict_names_two_writes_that_had_not_seen_each_other() {
     take(&mut eu, &removed);
     assert_eq!(us.conflicts().len(), 1);
     assert_eq!(eu.content(), us.content());
+}
+
+// After a restart the buckets did not know what had changed them, so that peers that lacked those entries compared
+// their sums and cried divergence.
+#[test]
+fn a_bucket_knows_after_a_restart_what_has_changed_it() {
+    for checkpoint_first in [true, false] {
+        let mut eu = replica(1);
+        let (before, _) = eu.begin_checkpoint();
+        run(&mut eu, NOW_MS, |txn| {
+            txn.set_string(b"k", b"v", Expiry::Clear)
+        });
+        let frame = seal(&mut eu);
+        let (after, _) = eu.begin_checkpoint();
+        let mut table = BTreeMap::new();
+        eu.take_images(10).encode(&mut |change| {
+            if let TableChange::Put(key, value) = change {
+                table.insert(key, value);
+            }
+        });
+
+        let mut again = replica(1);
+        again.restore(if checkpoint_first { &before } else { &after });
+        let scan = &mut |prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])| {
+            let rows = table.iter().filter(|(key, _)| key.starts_with(prefix));
+            rows.for_each(|(key, value)| each(key, value));
+        };
+        again.load_table(scan, NOW_MS).expect("the table is sound");
+        if checkpoint_first {
+            again.replay(1, &frame, NOW_MS).expect("the log is sound");
+        }
+        assert_eq!(again.content(), eu.content());
+        let written = frame.last_dot();
+        let buckets = (0..=u16::MAX)
+            .map(|bucket| again.bucket_sum(bucket))
+            .filter(|(sum, _)| *sum != 0);
+        let changed: Vec<_> = buckets.map(|(_, changed)| changed).collect();
+        assert!(
+            matches!(&changed[..], [only] if only.covers(written)),
+            "{changed:?}"
+        );
+    }
 }
