@@ -25,17 +25,31 @@ pub struct Outcome {
     pub keys: BTreeSet<Bytes>,
 }
 
+/// What answers are compared with.
+#[derive(Clone, Copy, Debug)]
+pub enum Truth<'l> {
+    /// What the entries of this ledger mean.
+    Ledger(&'l Ledger),
+    /// Nothing: the node's history is not the one that others know.
+    Unknown,
+}
+
 /// Runs a script.
 ///
 /// # Errors
 /// Names the first answer that is not what it is by definition.
 pub fn run(
     replica: &mut Replica,
-    ledger: &Ledger,
+    truth: Truth<'_>,
     tokens: &mut Tokens,
     script: &Script,
     wall_ms: u64,
 ) -> Result<Outcome, String> {
+    let nothing = Ledger::default();
+    let (ledger, is_blind) = match truth {
+        Truth::Ledger(ledger) => (ledger, false),
+        Truth::Unknown => (&nothing, true),
+    };
     let clock = replica.applied().clone();
     let own = replica.id();
     let scope = if script.many {
@@ -46,6 +60,7 @@ pub fn run(
     let mut txn = replica.txn(wall_ms, scope);
     let mut draft = Draft {
         ledger,
+        is_blind,
         clock: &clock,
         now_ms: txn.now_ms(),
         finished: Vec::new(),
@@ -67,7 +82,7 @@ pub fn run(
     draft.finish_entry();
     let (entries, keys) = (draft.finished, draft.keys);
     let expected = clock.get(own) + entries.len() as u64;
-    if replica.applied().get(own) != expected {
+    if !is_blind && replica.applied().get(own) != expected {
         let found = replica.applied().get(own);
         return Err(format!(
             "{script:?} made own entries through {found}, by definition {expected}"
@@ -83,6 +98,7 @@ pub fn run(
 /// The entry that a script is making, as it is by definition.
 struct Draft<'l> {
     ledger: &'l Ledger,
+    is_blind: bool,
     clock: &'l VectorClock,
     now_ms: u64,
     finished: Vec<Entry>,
@@ -254,6 +270,7 @@ impl Draft<'_> {
                 false => Ok(()),
             },
             Command::Flush => self.flush(txn),
+            Command::Keys => self.all_keys(txn),
             Command::Siblings(key, slot) => self.siblings(txn, key, *slot, tokens),
             Command::SetInContext(key, value, slot) => match tokens[*slot].clone() {
                 Some(token) => self.set_in_context(txn, key, value, token),
@@ -267,6 +284,14 @@ impl Draft<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// An answer must be what it is by definition.
+    fn same<T: PartialEq + std::fmt::Debug>(&self, expected: &T, found: &T) -> Result<(), String> {
+        if self.is_blind || expected == found {
+            return Ok(());
+        }
+        Err(format!("answered {found:?}, by definition {expected:?}"))
     }
 
     fn note(&mut self, key: &[u8]) {
@@ -293,7 +318,7 @@ impl Draft<'_> {
         let found = txn
             .string(key)
             .map(|value| value.map(|value| value.into_owned()));
-        same(&expected, &found.map_err(drop))?;
+        self.same(&expected, &found.map_err(drop))?;
         Ok(expected.ok().map(Option::unwrap_or_default))
     }
 
@@ -303,7 +328,7 @@ impl Draft<'_> {
         if there {
             self.clear(key);
         }
-        same(&there, &txn.delete(key))
+        self.same(&there, &txn.delete(key))
     }
 
     fn increment(&mut self, txn: &mut Txn<'_>, key: &[u8], by: i64) -> Result<(), String> {
@@ -321,7 +346,7 @@ impl Draft<'_> {
             self.create(key);
             *self.effect(key).count.get_or_insert(0) += i128::from(by);
         }
-        same(&expected, &txn.increment(key, by))
+        self.same(&expected, &txn.increment(key, by))
     }
 
     fn expire(&mut self, txn: &mut Txn<'_>, key: &[u8], at_ms: Option<u64>) -> Result<(), String> {
@@ -330,7 +355,7 @@ impl Draft<'_> {
         if there {
             self.set_deadline(key, at_ms);
         }
-        same(&there, &txn.set_deadline(key, at_ms))
+        self.same(&there, &txn.set_deadline(key, at_ms))
     }
 
     /// What the key holds, if it is absent or of this type.
@@ -358,7 +383,7 @@ impl Draft<'_> {
                 self.effect(key).set.entry(member.clone()).or_default().adds = true;
             }
         }
-        same(&expected, &txn.set_add(key, &slices(members)).ok())
+        self.same(&expected, &txn.set_add(key, &slices(members)).ok())
     }
 
     fn set_remove(
@@ -379,7 +404,7 @@ impl Draft<'_> {
             let each = self.effect(key).set.entry(member.clone()).or_default();
             (each.removes, each.adds) = (true, false);
         }
-        same(
+        self.same(
             &there.map(|there| there.len()),
             &txn.set_remove(key, &slices(members)).ok(),
         )
@@ -393,7 +418,7 @@ impl Draft<'_> {
             members.insert(member.to_vec());
             ControlFlow::Continue(())
         });
-        same(&expected, &result.ok().map(|()| members))?;
+        self.same(&expected, &result.ok().map(|()| members))?;
         Ok(expected.into_iter().flatten().collect())
     }
 
@@ -422,7 +447,7 @@ impl Draft<'_> {
             .iter()
             .map(|(name, value)| (&name[..], &value[..]))
             .collect();
-        same(&expected, &txn.hash_put(key, &slices).ok())
+        self.same(&expected, &txn.hash_put(key, &slices).ok())
     }
 
     fn hash_remove(
@@ -443,7 +468,7 @@ impl Draft<'_> {
             let field = self.effect(key).map.entry(name.clone()).or_default();
             (field.resets, field.put, field.count) = (true, None, None);
         }
-        same(
+        self.same(
             &there.map(|there| there.len()),
             &txn.hash_remove(key, &slices(fields)).ok(),
         )
@@ -469,7 +494,7 @@ impl Draft<'_> {
             let field = self.effect(key).map.entry(name.to_vec()).or_default();
             *field.count.get_or_insert(0) += i128::from(by);
         }
-        same(&expected, &txn.hash_increment(key, name, by))
+        self.same(&expected, &txn.hash_increment(key, name, by))
     }
 
     fn hash_all(
@@ -489,7 +514,7 @@ impl Draft<'_> {
             all.insert(name.to_vec(), value.to_vec());
             ControlFlow::Continue(())
         });
-        same(&expected, &result.ok().map(|()| all))?;
+        self.same(&expected, &result.ok().map(|()| all))?;
         Ok(expected.unwrap_or_default())
     }
 
@@ -518,25 +543,52 @@ impl Draft<'_> {
         if let (Some(Type::Set | Type::Hash), Expiry::At(at_ms)) = (visible, expiry) {
             self.set_deadline(to, Some(at_ms));
         }
-        same(&visible.is_some(), &txn.copy(from, to))?;
+        self.same(&visible.is_some(), &txn.copy(from, to))?;
         Ok(visible.is_some())
     }
 
     fn flush(&mut self, txn: &mut Txn<'_>) -> Result<(), String> {
         self.finish_entry();
-        let known: BTreeSet<Bytes> = self
-            .ledger
-            .keys()
-            .chain(self.finished.iter().flat_map(|entry| entry.effects.keys()))
-            .cloned()
-            .collect();
-        for key in known {
-            if key != definition_key() && self.visible(&key).is_some() {
+        for key in self.known_keys() {
+            if self.visible(&key).is_some() {
                 self.clear(&key);
             }
         }
         self.finish_entry();
         txn.clear().map_err(|error| error.to_string())
+    }
+
+    /// SCAN to its end, and DBSIZE.
+    fn all_keys(&mut self, txn: &mut Txn<'_>) -> Result<(), String> {
+        let known: BTreeSet<Bytes> = self.known_keys();
+        let expected: BTreeSet<Bytes> = known
+            .into_iter()
+            .filter(|key| self.visible(key).is_some())
+            .collect();
+        let (mut found, mut cursor) = (BTreeSet::new(), 0);
+        loop {
+            cursor = txn.scan(cursor, 2, &mut |key, _| {
+                found.insert(key.to_vec());
+            });
+            if cursor == 0 {
+                break;
+            }
+        }
+        self.keys.extend(expected.iter().cloned());
+        self.same(&expected, &found)?;
+        self.same(&expected.len(), &txn.len())
+    }
+
+    /// Every key that anybody has written, Isles' own left out.
+    fn known_keys(&self) -> BTreeSet<Bytes> {
+        let drafts = self.finished.iter().chain([&self.entry]);
+        let keys = self
+            .ledger
+            .keys()
+            .chain(drafts.flat_map(|entry| entry.effects.keys()));
+        keys.filter(|key| **key != definition_key())
+            .cloned()
+            .collect()
     }
 
     fn siblings(
@@ -556,7 +608,7 @@ impl Draft<'_> {
         };
         let found = txn.siblings(key);
         let values = found.iter().flat_map(|found| &found.versions);
-        same(
+        self.same(
             &expected,
             &values.map(|version| version.value.clone()).collect(),
         )?;
@@ -597,7 +649,7 @@ impl Draft<'_> {
             }
             self.entry.token = Some(token.clone());
         }
-        same(&expected, &txn.set_string_in_context(key, value, &token))
+        self.same(&expected, &txn.set_string_in_context(key, value, &token))
     }
 }
 
@@ -607,11 +659,4 @@ fn definition_key() -> Bytes {
 
 fn slices(items: &[Bytes]) -> Vec<&[u8]> {
     items.iter().map(Vec::as_slice).collect()
-}
-
-fn same<T: PartialEq + std::fmt::Debug>(expected: &T, found: &T) -> Result<(), String> {
-    if expected == found {
-        return Ok(());
-    }
-    Err(format!("answered {found:?}, by definition {expected:?}"))
 }

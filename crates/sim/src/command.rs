@@ -57,6 +57,8 @@ pub enum Command {
     Rename(Bytes, Bytes),
     /// FLUSHALL.
     Flush,
+    /// SCAN to its end, and DBSIZE.
+    Keys,
     /// ISLES.SIBLINGS; the context is kept under a number.
     Siblings(Bytes, usize),
     /// ISLES.SET with the context kept under a number.
@@ -130,7 +132,7 @@ fn command(
 ) -> Command {
     let expiry = if options.expiry { 1 } else { 0 };
     let spaces = u64::from(options.keyspaces);
-    let kinds: [(u64, u32); 20] = [
+    let kinds: [(u64, u32); 21] = [
         (3, 0),
         (9, 1),
         (3, 2),
@@ -151,6 +153,7 @@ fn command(
         (5 * spaces, 17),
         (6 * spaces, 18),
         (spaces, 19),
+        (u64::from(!options.clock_jumps), 20),
     ];
     match random.weighted(&kinds) {
         0 => Command::Get(key(random)),
@@ -160,21 +163,19 @@ fn command(
         4 => Command::Incr(key(random), by(random)),
         5 => Command::Expire(key(random), delay(random)),
         6 => Command::Persist(key(random)),
-        7 => Command::SetAdd(key(random), several(random, small)),
-        8 => Command::SetRemove(key(random), several(random, small)),
+        7 => Command::SetAdd(key(random), several(options, random)),
+        8 => Command::SetRemove(key(random), several(options, random)),
         9 => Command::SetMembers(key(random)),
-        10 => Command::HashPut(
-            key(random),
-            several(random, |random| (small(random), value(random))),
-        ),
-        11 => Command::HashRemove(key(random), several(random, small)),
-        12 => Command::HashIncr(key(random), small(random), by(random)),
+        10 => Command::HashPut(key(random), pairs(options, random)),
+        11 => Command::HashRemove(key(random), several(options, random)),
+        12 => Command::HashIncr(key(random), name(options, random), by(random)),
         13 => Command::HashAll(key(random)),
         14 => two(key, random, Command::Copy),
         15 => two(key, random, Command::Rename),
         16 => Command::Flush,
         17 => Command::Siblings(key(random), random.index(4)),
         18 => Command::SetInContext(key(random), value(random), random.index(4)),
+        20 => Command::Keys,
         _ => Command::Keyspace(random.percent(70)),
     }
 }
@@ -191,9 +192,22 @@ fn two(
     make(from, to)
 }
 
-fn several<T>(random: &mut Random, each: impl Fn(&mut Random) -> T) -> Vec<T> {
-    let count = 1 + random.index(2);
-    (0..count).map(|_| each(random)).collect()
+fn several(options: &Options, random: &mut Random) -> Vec<Bytes> {
+    let count = 1 + random.index(if options.large { 30 } else { 2 });
+    (0..count).map(|_| name(options, random)).collect()
+}
+
+fn pairs(options: &Options, random: &mut Random) -> Vec<(Bytes, Bytes)> {
+    let names = several(options, random).into_iter();
+    names.map(|name| (name, value(random))).collect()
+}
+
+/// A member or field.
+fn name(options: &Options, random: &mut Random) -> Bytes {
+    match options.large && random.percent(70) {
+        true => format!("name-{}", random.below(80)).into_bytes(),
+        false => small(random),
+    }
 }
 
 fn small(random: &mut Random) -> Bytes {

@@ -177,8 +177,8 @@ fn print(options: &Options, report: &Report) {
 fn hunt_all(settings: &Settings) -> bool {
     let hunted = settings.mutants.iter().map(|mutant| {
         for seed in settings.seeds.clone() {
-            let mut options = options_of(settings, seed);
-            options.mutant = Some(*mutant);
+            let mut options = Options::of_mutant(*mutant, seed);
+            options.steps = settings.steps.unwrap_or(options.steps);
             if let Err(report) = examine_or_run(settings, &options, seed) {
                 println!("{}: found by seed {seed}", mutant.name());
                 if settings.mutants.len() == 1 {

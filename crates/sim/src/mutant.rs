@@ -23,6 +23,8 @@ pub enum Mutant {
     ReplyBeforeDurable,
     /// F19: a node that has lost the end of its log goes on under its old id.
     KeepIdAfterLoss,
+    /// F19: a start is noted in the log, but not synced before the first write.
+    StartNotSynced,
     /// F20: an entry is logged command by command and not as its net effect.
     NoNetEffect,
     /// A1, A2: nobody checks whether a frame continues its writer's history.
@@ -31,7 +33,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 11] = [
+    pub const ALL: [Mutant; 12] = [
         Mutant::DepsAtSeal,
         Mutant::OneValuePerField,
         Mutant::RestartOnZero,
@@ -41,6 +43,7 @@ impl Mutant {
         Mutant::SendBeforeDurable,
         Mutant::ReplyBeforeDurable,
         Mutant::KeepIdAfterLoss,
+        Mutant::StartNotSynced,
         Mutant::NoNetEffect,
         Mutant::NoChainCheck,
     ];
@@ -57,6 +60,7 @@ impl Mutant {
             Mutant::SendBeforeDurable => "send-before-durable",
             Mutant::ReplyBeforeDurable => "reply-before-durable",
             Mutant::KeepIdAfterLoss => "keep-id-after-loss",
+            Mutant::StartNotSynced => "start-not-synced",
             Mutant::NoNetEffect => "no-net-effect",
             Mutant::NoChainCheck => "no-chain-check",
         }

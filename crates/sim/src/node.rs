@@ -65,6 +65,8 @@ pub struct Process {
     pub sessions: BTreeMap<u64, Talk>,
     /// Answers that wait for the log.
     pub replies: Vec<Reply>,
+    /// When sessions do what.
+    pub timing: Timing,
     /// Everything logged, in the order of the log: by definition everything applied.
     pub logged: VectorClock,
 }
@@ -132,7 +134,7 @@ impl Process {
             nonce,
             proven: None,
             serves: Vec::new(),
-            timing: timing(),
+            timing: self.timing,
         };
         let session = Session::new(config, now);
         self.sessions.insert(id, Talk { session, end, peer });
@@ -253,7 +255,8 @@ impl Process {
     }
 }
 
-fn timing() -> Timing {
+/// When sessions do what; everything is faster than in a node, so that more happens in a run.
+pub fn timing(audit: bool) -> Timing {
     Timing {
         hello_ms: 2_000,
         probe_ms: 300,
@@ -262,8 +265,8 @@ fn timing() -> Timing {
         ack_idle_ms: 200,
         relay_every_ms: 50,
         pull_after_ms: 100,
-        audit_every_ms: 500,
-        audit_buckets: 128,
+        audit_every_ms: if audit { 20 } else { 500 },
+        audit_buckets: if audit { 4_096 } else { 128 },
     }
 }
 

@@ -27,6 +27,10 @@ pub struct Options {
     pub keys: usize,
     /// One key space is multi-value, and definitions change.
     pub keyspaces: bool,
+    /// Sets and maps grow over many pages.
+    pub large: bool,
+    /// Peers compare the sums of all buckets often.
+    pub audit: bool,
     /// Commands that set deadlines.
     pub expiry: bool,
     /// MULTI/EXEC with several commands.
@@ -72,10 +76,12 @@ impl Options {
         ]);
         let mut options = Options {
             nodes: 2 + *random.weighted(&[(3, 0), (5, 1), (2, 2), (1, 3)]),
-            steps: 300 + random.index(500),
+            steps: 400 + random.index(1_600),
             policy,
             keys: 1 + random.index(4),
             keyspaces: random.percent(60),
+            large: random.percent(12),
+            audit: random.percent(6),
             expiry: random.percent(60),
             transactions: random.percent(70),
             skew_ms: *random.pick(&[0, 0, 50, 500, 5_000]),
@@ -93,6 +99,38 @@ impl Options {
             history_bytes: *random.pick(&[256, 2 << 10, 1 << 20]),
             mutant: None,
         };
+        options.settle();
+        options
+    }
+
+    /// The options of a seed under which a planted bug can show itself.
+    pub fn of_mutant(mutant: Mutant, seed: u64) -> Options {
+        let mut options = Options::of_seed(seed);
+        options.mutant = Some(mutant);
+        options.audit = false;
+        match mutant {
+            Mutant::NoChainCheck => {
+                (options.policy, options.image_restores, options.cuts) =
+                    (Policy::Always, true, true);
+                (options.kills, options.power_losses) = (false, false);
+            }
+            Mutant::TableAheadOfLog => {
+                (options.checkpoints, options.power_losses) = (true, true);
+            }
+            Mutant::KeepIdAfterLoss => {
+                options.policy = Policy::Interval;
+                (options.kills, options.power_losses) = (true, true);
+            }
+            Mutant::StartNotSynced => {
+                (options.policy, options.checkpoints) = (Policy::Never, false);
+                (options.kills, options.power_losses) = (true, true);
+                options.segment_bytes = 16 << 10;
+            }
+            Mutant::SendBeforeDurable | Mutant::ReplyBeforeDurable | Mutant::AckFromMemory => {
+                (options.policy, options.power_losses) = (Policy::Always, true);
+            }
+            _ => {}
+        }
         options.settle();
         options
     }

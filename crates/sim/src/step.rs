@@ -210,7 +210,7 @@ fn weights(options: &Options) -> Vec<(u64, Drawn)> {
         (when(options.reconnects || options.cuts, 8), Drawn::Drop),
         (when(options.kills, 8), Drawn::Kill),
         (when(options.power_losses, 8), Drawn::PowerLoss),
-        (when(options.kills, 2), Drawn::Stop),
+        (when(options.kills, 6), Drawn::Stop),
         (when(stops, 22), Drawn::Restart),
         (when(options.disk_faults, 6), Drawn::FailDisk),
         (when(options.image_restores, 8), Drawn::SaveImage),

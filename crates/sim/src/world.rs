@@ -7,14 +7,14 @@ use isles_replica::ReplicaConfig;
 use isles_replica::session::{Effect, Effects, Now, Received, SessionError};
 use isles_transport::{Message, RejectCode};
 
-use crate::client::{self, Tokens};
+use crate::client::{self, Tokens, Truth};
 use crate::command::Script;
 use crate::engine::{Disks, Engine, Sealed, Start};
 use crate::failure::{Breaks, Checked, Invariant};
 use crate::ledger::Ledger;
 use crate::mutant::Mutant;
 use crate::network::Network;
-use crate::node::{Image, Node, Process, Reply};
+use crate::node::{Image, Node, Process, Reply, timing};
 use crate::options::{Options, Policy};
 use crate::plant;
 use crate::random::Random;
@@ -173,11 +173,16 @@ impl World {
             return Ok(());
         };
         let replica = &mut process.engine.replica;
-        let outcome = client::run(replica, &self.ledger, &mut self.tokens, script, wall_ms);
+        let truth = if *is_forked {
+            Truth::Unknown
+        } else {
+            Truth::Ledger(&self.ledger)
+        };
+        let outcome = client::run(replica, truth, &mut self.tokens, script, wall_ms);
+        let mut outcome = outcome.breaks(Invariant::Meaning)?;
         if *is_forked {
             return Ok(());
         }
-        let mut outcome = outcome.breaks(Invariant::Meaning)?;
         self.counts.commands += script.commands.len() as u64;
         self.counts.entries += outcome.entries.len() as u64;
         if outcome.entries.iter().any(|entry| entry.hlc <= *promised) {
@@ -763,6 +768,7 @@ impl World {
             engine,
             sessions: BTreeMap::new(),
             replies: Vec::new(),
+            timing: timing(self.options.audit),
             logged,
         });
         self.check_definitions(node)?;
@@ -823,10 +829,12 @@ impl World {
         let Some(Image { id, last, .. }) = self.nodes[node].image else {
             return Ok(());
         };
-        if self.nodes[node].is_forked || self.nodes[node].id != Some(id) {
+        // Once per run: two lost disks may lose what was acknowledged.
+        let restored = self.nodes.iter().any(|node| node.was_restored);
+        if restored || self.nodes[node].id != Some(id) {
             return Ok(());
         }
-        let mut known = last;
+        let mut known = Vec::new();
         for other in self.nodes.iter().filter(|other| other.number != node) {
             let Some(process) = &other.process else {
                 return Ok(());
@@ -840,7 +848,13 @@ impl World {
             {
                 return Ok(());
             }
-            known = known.max(applied);
+            known.push(applied.max(last));
+        }
+        // Who knows nothing of what was forgotten would take the new history for the only one, and nobody could tell.
+        let all_know = known.iter().all(|known| *known > last);
+        let known = known.into_iter().max().unwrap_or(last);
+        if known > last && !all_know {
+            return Ok(());
         }
         self.crash(node)?;
         self.network.lose_messages_of(node);
