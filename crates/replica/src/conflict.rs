@@ -377,7 +377,10 @@ mod tests {
 
     #[test]
     fn a_record_that_was_dropped_may_come_again() {
-        let limits = JournalLimits { records: 1, bytes: usize::MAX };
+        let limits = JournalLimits {
+            records: 1,
+            bytes: usize::MAX,
+        };
         let mut journal = Journal::new(limits);
         for loser in [1, 2, 1] {
             journal.push(record(loser, 3));
