@@ -270,7 +270,7 @@ impl Database {
         }
     }
 
-    /// The log can go no further: nothing that waits for it will ever leave.
+    /// Log or table can go no further: nothing that waits for the log will ever leave.
     fn fail(&self, reason: String) {
         let _ = self.stopped.set(reason);
         self.failed.notify_one();

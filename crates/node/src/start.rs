@@ -51,7 +51,7 @@ pub(crate) fn run(config: Config, stop: Stop) -> anyhow::Result<()> {
         tracing::info!("stopping");
         running.stop().await;
         match failure {
-            Some(reason) => bail!("the node has stopped, because its log did: {reason}"),
+            Some(reason) => bail!("the node cannot go on: {reason}"),
             None => tracing::info!("stopped"),
         }
         Ok(())

@@ -123,7 +123,7 @@ pub enum TableError {
         place: String,
     },
     /// The operating system refused.
-    #[error("cannot {doing} the table in {place}: {source}")]
+    #[error("cannot {doing} the table in {place}: {source}; check the disk, then restart the node")]
     Io {
         /// The directory.
         place: String,

@@ -40,11 +40,11 @@ pub(super) fn spawn(database: Arc<Database>, mut checkpointer: Checkpointer, loc
             while !database.stopping.load(Ordering::Acquire) && database.stopped.get().is_none() {
                 std::thread::park_timeout(LOOK);
                 if checkpointer.is_due(&database) {
-                    checkpointer.round_or_log(&database);
+                    checkpointer.round_or_fail(&database);
                 }
             }
             if database.failure().is_none() {
-                checkpointer.round_or_log(&database);
+                checkpointer.round_or_fail(&database);
             }
             drop(lock);
         })
@@ -69,11 +69,14 @@ impl Checkpointer {
         written >= self.config.dirty_bytes || (elapsed && written > 0)
     }
 
-    fn round_or_log(&mut self, database: &Database) {
+    /// A round that fails ends the node: what reached the table is unknown, and what was taken from memory to be written
+    /// is not there twice. The log holds everything that the table lacks; the next start replays it.
+    fn round_or_fail(&mut self, database: &Database) {
         self.written_bytes_then = database.written_bytes.load(Ordering::Relaxed);
-        if let Err(error) = self.round(database) {
-            // The log holds everything that the table lacks, so nothing is lost; it grows until a round succeeds.
-            tracing::error!("a checkpoint has failed and will be tried again: {error}");
+        if let Err(error) = self.round(database)
+            && database.failure().is_none()
+        {
+            database.fail(format!("a checkpoint has failed: {error:#}"));
         }
         self.last = Instant::now();
     }
@@ -88,10 +91,7 @@ impl Checkpointer {
             if images.is_empty() && left == 0 {
                 break;
             }
-            if let Err(error) = self.write(database, &images, &mut batch) {
-                database.hold(|replica, _| replica.return_images(&images));
-                return Err(error);
-            }
+            self.write(database, &images, &mut batch)?;
         }
         self.table.write(std::mem::take(&mut batch))?;
         self.move_to(database, &restored, id)
@@ -132,7 +132,11 @@ impl Checkpointer {
         database.checkpoint.store(checkpoint, Ordering::Relaxed);
         let record = restored.record;
         database.hold(|replica, _| replica.log_note(Note::Checkpoint { checkpoint, record }));
-        self.offer_trim(database, record)
+        if let Err(error) = self.offer_trim(database, record) {
+            // The checkpoint stands; only the log stays longer than it must, until a later round.
+            tracing::warn!("the log cannot be trimmed yet: {error:#}");
+        }
+        Ok(())
     }
 
     /// Lets log go that the table covers, that every peer holds, and that is older than what is kept anyway.
