@@ -267,8 +267,8 @@ fn a_peer_that_speaks_otherwise_than_it_may() {
         let told = rogue.refusal(&address, hello);
         assert!(told.contains(words), "{told}");
         let node = &cluster.nodes[0];
-        eventually(&format!("the log says {told}"), || {
-            node.log().contains(&told)
+        eventually(&format!("the log says {words}"), || {
+            node.log().contains(words)
         });
     }
     // The right node gets in all the same.
