@@ -37,6 +37,6 @@ pub use self::replica::{
 };
 pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::txn::{
-    ContextError, EntryTooLarge, Expiry, IncrementError, Scope, SiblingVersion, Siblings, Txn,
-    ValueType, WrongType,
+    ContextError, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError, Scope,
+    SiblingVersion, Siblings, Txn, ValueType, WrongType,
 };

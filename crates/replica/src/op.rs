@@ -219,7 +219,7 @@ pub enum Part<'a> {
         value: Blob<'a>,
     },
     /// Changes of the fields of a map.
-    Map(MapPart<'a>),
+    Map(#[serde(borrow)] Box<MapPart<'a>>),
     /// Changes of the members of an add-wins set.
     SetAw(SetPart<'a>),
     /// Changes of the members of a remove-wins set.

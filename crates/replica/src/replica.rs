@@ -564,7 +564,8 @@ impl Replica {
         let hash = hash_of(op.key.0);
         let id = self.rows.find_or_insert(op.key.0, hash);
         if self.rows.get(id).position >= position {
-            self.rows.note_change(hash, author.dot.replica, author.dot.sequence);
+            self.rows
+                .note_change(hash, author.dot.replica, author.dot.sequence);
             return;
         }
         self.change_row(id, op, author, position, now_ms);

@@ -14,6 +14,12 @@ use super::{Expiry, IncrementError, Spot, Txn, ValueType, WrongType, set_part};
 use crate::op::{Base, Blob, FieldPut, FieldRemoval, FieldTally, KeyOp, MapPart, Part};
 use crate::row::{Field, FieldMap, Row};
 
+/// A field and its value.
+pub type FieldValue = (Vec<u8>, Vec<u8>);
+
+/// Is called with each field and its value until it breaks.
+pub type EachField<'e> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'e;
+
 impl Txn<'_> {
     fn fields(&self, spot: &Spot<'_>) -> Result<Option<&FieldMap>, WrongType> {
         Ok(self.typed(spot, ValueType::Hash)?.and_then(Row::map))
@@ -46,11 +52,7 @@ impl Txn<'_> {
     ///
     /// # Errors
     /// As [`hash_len`](Self::hash_len).
-    pub fn hash_each(
-        &mut self,
-        key: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), WrongType> {
+    pub fn hash_each(&mut self, key: &[u8], each: &mut EachField<'_>) -> Result<(), WrongType> {
         let spot = self.spot(key);
         let map = self.fields(&spot)?;
         for (name, field) in map.into_iter().flat_map(|map| map.fields.iter()) {
@@ -94,7 +96,7 @@ impl Txn<'_> {
         &mut self,
         key: &[u8],
         random: u64,
-    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, WrongType> {
+    ) -> Result<Option<FieldValue>, WrongType> {
         let spot = self.spot(key);
         let Some(map) = self.fields(&spot)? else {
             return Ok(None);
@@ -140,10 +142,10 @@ impl Txn<'_> {
             .find(|part| matches!(part, Part::Map(_)))
         {
             Some(Part::Map(part)) => part.put.extend(put),
-            _ => op.parts.push(Part::Map(MapPart {
+            _ => op.parts.push(Part::Map(Box::new(MapPart {
                 put: put.collect(),
                 ..MapPart::default()
-            })),
+            }))),
         }
     }
 
@@ -183,10 +185,10 @@ impl Txn<'_> {
         });
         let remove = remove.collect();
         let mut op = KeyOp::new(key);
-        op.parts.push(Part::Map(MapPart {
+        op.parts.push(Part::Map(Box::new(MapPart {
             remove,
             ..MapPart::default()
-        }));
+        })));
         self.write(&spot, &op);
         Ok(removed)
     }
@@ -223,10 +225,10 @@ impl Txn<'_> {
             .find(|part| matches!(part, Part::Map(_)))
         {
             Some(Part::Map(part)) => part.add.push(add),
-            _ => op.parts.push(Part::Map(MapPart {
+            _ => op.parts.push(Part::Map(Box::new(MapPart {
                 add: [add].into_iter().collect(),
                 ..MapPart::default()
-            })),
+            }))),
         }
         self.write(&spot, &op);
         Ok(sum)

@@ -48,7 +48,7 @@ fn merge_part<'a>(parts: &mut SmallVec<[Part<'a>; 1]>, earlier: Part<'a>) {
     match (later, earlier) {
         (Part::Counter(later), Part::Counter(earlier)) => later.restart |= earlier.restart,
         (Part::SetAw(later), Part::SetAw(earlier)) => merge_set(later, earlier),
-        (Part::Map(later), Part::Map(earlier)) => merge_map(later, earlier),
+        (Part::Map(later), Part::Map(earlier)) => merge_map(later, *earlier),
         // A register or a deadline: the later write is what remains.
         _ => {}
     }

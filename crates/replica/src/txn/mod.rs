@@ -16,6 +16,7 @@ use isles_crdt::op::{Reset, Tally};
 use smallvec::SmallVec;
 
 pub use self::context::{ContextError, SiblingVersion, Siblings};
+pub use self::hashes::{EachField, FieldValue};
 pub use self::strings::{Expiry, IncrementError};
 use crate::apply::Author;
 use crate::frame::ENTRY_BYTES_MAX;
@@ -254,10 +255,10 @@ impl Txn<'_> {
                 field: Blob(field),
                 resets: resets.clone(),
             };
-            op.parts.push(Part::Map(MapPart {
+            op.parts.push(Part::Map(Box::new(MapPart {
                 remove: counters.iter().map(removal).collect(),
                 ..MapPart::default()
-            }));
+            })));
         }
         if row.deadline.stamp.hlc >= self.hlc {
             op.parts.push(Part::Deadline {
