@@ -8,9 +8,9 @@
 //! order of what they would do is chosen, as unkindly as possible.
 //!
 //! In reading order: [`options`], what a run is like; [`command`] and [`step`], what happens in it; [`engine`],
-//! [`node`], [`network`] and [`world`], to whom; [`model`] and [`ledger`], what it means by definition; [`client`] and
-//! `check`, where the two are compared; `settle`, the end of a run; [`mutant`] and [`plant`], bugs that it must find;
-//! [`run`], whole runs and shrinking.
+//! [`node`], [`network`] and [`world`], to whom, with `talk` and `crash`, its two larger parts; [`model`] and
+//! [`ledger`], what it means by definition; [`client`] and `check`, where the two are compared; `settle`, the end of a
+//! run; [`mutant`] and [`plant`], bugs that it must find; [`run`](mod@run), whole runs and shrinking.
 
 pub mod client;
 pub mod command;
@@ -29,7 +29,9 @@ pub mod step;
 pub mod world;
 
 mod check;
+mod crash;
 mod settle;
+mod talk;
 
 pub use self::failure::{Failure, Invariant};
 pub use self::mutant::Mutant;

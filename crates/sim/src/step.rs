@@ -273,13 +273,13 @@ fn draw_one(kind: Drawn, options: &Options, faults: &mut Faults, random: &mut Ra
             faults.power_left -= 1;
             Step::PowerLoss {
                 node,
-                seed: random.next(),
+                seed: random.number(),
             }
         }
         Drawn::PowerLoss if !options.kills => Step::Restart(node),
         Drawn::Kill | Drawn::PowerLoss => Step::Kill {
             node,
-            seed: random.next(),
+            seed: random.number(),
         },
         Drawn::Stop => Step::Stop(node),
         Drawn::Restart => Step::Restart(node),

@@ -3,22 +3,20 @@
 use std::collections::BTreeMap;
 
 use isles_clock::{Dot, Hlc, ReplicaId, VectorClock};
-use isles_replica::ReplicaConfig;
-use isles_replica::session::{Effect, Effects, Now, Received, SessionError};
-use isles_transport::{Message, RejectCode};
+use isles_replica::session::Now;
 
 use crate::client::{self, Tokens, Truth};
 use crate::command::Script;
-use crate::engine::{Disks, Engine, Sealed, Start};
+use crate::engine::{Disks, Sealed};
 use crate::failure::{Breaks, Checked, Invariant};
 use crate::ledger::Ledger;
 use crate::mutant::Mutant;
 use crate::network::Network;
-use crate::node::{Image, Node, Process, Reply, timing};
-use crate::options::{Options, Policy};
+use crate::node::{Node, Reply};
+use crate::options::Options;
 use crate::plant;
 use crate::random::Random;
-use crate::step::{LANES, Step};
+use crate::step::Step;
 
 /// Wall time at the beginning of every run, in milliseconds since 1970.
 const BEGINNING_MS: u64 = 1_700_000_000_000;
@@ -50,8 +48,8 @@ pub struct World {
     pub(crate) contents: BTreeMap<Vec<(ReplicaId, u64)>, (u128, u64)>,
     /// Ids that were given up after a loss, and what of them is known to be left.
     pub(crate) abandoned: BTreeMap<ReplicaId, u64>,
-    tokens: Tokens,
-    ids: Random,
+    pub(crate) tokens: Tokens,
+    pub(crate) ids: Random,
 }
 
 impl World {
@@ -102,11 +100,11 @@ impl World {
         }
     }
 
-    fn lies(&self) -> bool {
+    pub(crate) fn lies(&self) -> bool {
         self.options.mutant == Some(Mutant::AckFromMemory)
     }
 
-    fn is_mutant(&self, mutant: Mutant) -> bool {
+    pub(crate) fn is_mutant(&self, mutant: Mutant) -> bool {
         self.options.mutant == Some(mutant)
     }
 
@@ -347,7 +345,7 @@ impl World {
     }
 
     /// Sends the answers that the log has caught up with.
-    fn reply(&mut self, node: usize) -> Checked {
+    pub(crate) fn reply(&mut self, node: usize) -> Checked {
         let Node {
             process: Some(process),
             is_forked: false,
@@ -407,494 +405,6 @@ impl World {
             Err(_) => self.crash(node),
         }
     }
-
-    fn pass(&mut self, ms: u64) -> Checked {
-        self.now_ms += ms;
-        (0..self.nodes.len()).try_for_each(|node| self.pump(node))
-    }
-
-    fn connect(&mut self, from: usize, to: usize) -> Checked {
-        let both_run = self.nodes[from].process.is_some() && self.nodes[to].process.is_some();
-        if !both_run || self.network.is_cut(from, to) || self.network.is_cut(to, from) {
-            return Ok(());
-        }
-        let id = self.network.connect(from, to);
-        for (end, (node, peer)) in [(from, to), (to, from)].into_iter().enumerate() {
-            let (now, nonce) = (self.now(node), self.nodes[node].nonce());
-            if let Some(process) = &mut self.nodes[node].process {
-                process.open_session(node, peer, id, end, nonce, now);
-            }
-        }
-        self.pump(from)?;
-        self.pump(to)
-    }
-
-    fn drop_connections(&mut self, node: usize, peer: usize) -> Checked {
-        let mine = |(id, end): (u64, usize)| {
-            self.network
-                .get(id)
-                .is_some_and(|each| each.open[end])
-                .then_some(id)
-        };
-        let ids: Vec<u64> = self
-            .network
-            .between(peer, node)
-            .into_iter()
-            .filter_map(mine)
-            .collect();
-        ids.into_iter().for_each(|id| self.close(node, id));
-        Ok(())
-    }
-
-    /// One end lets a connection go.
-    fn close(&mut self, node: usize, id: u64) {
-        let lies = self.lies();
-        let Some(process) = &mut self.nodes[node].process else {
-            return;
-        };
-        let Some(mut talk) = process.sessions.remove(&id) else {
-            return;
-        };
-        talk.session
-            .close(&mut Process::host(&mut process.engine, lies));
-        self.network.close(id, talk.end);
-    }
-
-    pub(crate) fn deliver(&mut self, from: usize, to: usize, lane: usize, count: usize) -> Checked {
-        if self.network.is_cut(from, to) {
-            return Ok(());
-        }
-        let mut left = count;
-        for (id, end) in self.network.between(from, to) {
-            while left > 0 && self.deliver_one(id, end, to, lane)? {
-                left -= 1;
-            }
-            self.notice_end(id, end, to);
-        }
-        self.pump(to)?;
-        self.pump(from)
-    }
-
-    /// Delivers the next message of a lane; false if there is none, or nobody reads it.
-    fn deliver_one(&mut self, id: u64, end: usize, to: usize, lane: usize) -> Checked<bool> {
-        let now = self.now(to);
-        let Some(process) = &mut self.nodes[to].process else {
-            return Ok(false);
-        };
-        if !process.sessions.contains_key(&id) || !process.may_read(id, LANES[lane]) {
-            return Ok(false);
-        }
-        let Some(connection) = self.network.get_mut(id) else {
-            return Ok(false);
-        };
-        let Some(bytes) = connection.queues[end][lane].pop_front() else {
-            return Ok(false);
-        };
-        let mut message = Message::decode(bytes).breaks(Invariant::Sessions)?;
-        if self.is_mutant(Mutant::NoChainCheck) {
-            let process = self.nodes[to]
-                .process
-                .as_ref()
-                .expect("invariant: it was just there");
-            match plant::without_chain(message, &process.engine.replica) {
-                Some(relinked) => message = relinked,
-                None => return Ok(true),
-            }
-        }
-        let lies = self.lies();
-        let process = self.nodes[to]
-            .process
-            .as_mut()
-            .expect("invariant: it was just there");
-        let result = process.handle(id, Received::decode(LANES[lane], message), now, lies);
-        self.conclude(to, id, result)?;
-        Ok(true)
-    }
-
-    /// An end finds out that the other has let go once everything has arrived.
-    fn notice_end(&mut self, id: u64, end: usize, node: usize) {
-        let Some(connection) = self.network.get(id) else {
-            return;
-        };
-        let drained = connection.queues[end].iter().all(|queue| queue.is_empty());
-        if drained && !connection.open[1 - end] {
-            match self.nodes[node].process {
-                Some(_) => self.close(node, id),
-                None => self.network.close(id, end),
-            }
-        }
-    }
-
-    fn conclude(&mut self, node: usize, id: u64, result: Result<Effects, SessionError>) -> Checked {
-        let effects = match result {
-            Ok(effects) => effects,
-            Err(error) => return self.end_session(node, id, &error),
-        };
-        for effect in effects {
-            match effect {
-                Effect::Replace { session } => self.close(node, session),
-                Effect::Wake { session } => {
-                    let (now, lies) = (self.now(node), self.lies());
-                    let Some(process) = &mut self.nodes[node].process else {
-                        return Ok(());
-                    };
-                    let result = process.advance(session, now, lies);
-                    self.conclude(node, session, result)?;
-                }
-                Effect::Diverged {
-                    bucket,
-                    ours,
-                    theirs,
-                } => {
-                    let what = format!(
-                        "n{node} found bucket {bucket:?} to differ from its peer's: {ours:x}, {theirs:x}"
-                    );
-                    return Err((Invariant::Convergence, what));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn end_session(&mut self, node: usize, id: u64, error: &SessionError) -> Checked {
-        self.send_control(node, id);
-        let peer = self.nodes[node]
-            .process
-            .as_ref()
-            .and_then(|process| Some(process.sessions.get(&id)?.peer));
-        self.close(node, id);
-        let expected = match error {
-            SessionError::Silent { .. } | SessionError::Replaced | SessionError::Redundant => true,
-            // Silence, as the other end tells it.
-            SessionError::Rejected {
-                code: RejectCode::Violation,
-                reason,
-            } => reason.contains("said nothing"),
-            _ => false,
-        };
-        if expected {
-            return Ok(());
-        }
-        let forked = [Some(node), peer]
-            .into_iter()
-            .flatten()
-            .find(|node| self.nodes[*node].is_forked);
-        let identity = matches!(
-            error,
-            SessionError::Fork { .. }
-                | SessionError::Amnesia { .. }
-                | SessionError::Clone { .. }
-                | SessionError::Rejected {
-                    code: RejectCode::Fork | RejectCode::Clone,
-                    ..
-                }
-        );
-        let restored = [Some(node), peer]
-            .into_iter()
-            .flatten()
-            .any(|node| self.nodes[node].was_restored);
-        match forked {
-            Some(forked) if identity => self.wipe(forked),
-            None if identity && restored => Ok(()),
-            _ => Err((
-                Invariant::Sessions,
-                format!("n{node} ended its session with n{peer:?}: {error}"),
-            )),
-        }
-    }
-
-    /// Says and sends everything that a node's sessions have to say and send.
-    pub(crate) fn pump(&mut self, node: usize) -> Checked {
-        let Some(process) = &self.nodes[node].process else {
-            return Ok(());
-        };
-        let ids: Vec<u64> = process.sessions.keys().copied().collect();
-        for id in ids {
-            let (now, lies) = (self.now(node), self.lies());
-            let Some(process) = &mut self.nodes[node].process else {
-                return Ok(());
-            };
-            let result = process.advance(id, now, lies);
-            self.conclude(node, id, result)?;
-            self.send_control(node, id);
-            for lane in [1, 2] {
-                self.send_frames(node, id, lane)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn send_control(&mut self, node: usize, id: u64) {
-        let (now, lies) = (self.now(node), self.lies());
-        let Some(process) = &mut self.nodes[node].process else {
-            return;
-        };
-        let messages = process.poll_transmit(id, now, lies);
-        for message in &messages {
-            self.note_told(node, message);
-        }
-        self.send(node, id, 0, messages);
-    }
-
-    fn send_frames(&mut self, node: usize, id: u64, lane: usize) -> Checked {
-        let Some(process) = &mut self.nodes[node].process else {
-            return Ok(());
-        };
-        let Some(talk) = process.sessions.get(&id) else {
-            return Ok(());
-        };
-        let Some(connection) = self.network.get(id) else {
-            return Ok(());
-        };
-        let queued = connection.queues[1 - talk.end][lane].len();
-        match process.feed(id, LANES[lane], queued) {
-            Ok(messages) => {
-                self.send(node, id, lane, messages);
-                Ok(())
-            }
-            Err(error) => self.end_session(node, id, &error),
-        }
-    }
-
-    fn send(&mut self, node: usize, id: u64, lane: usize, messages: Vec<Message>) {
-        let process = self.nodes[node].process.as_ref();
-        let Some(talk) = process.and_then(|process| process.sessions.get(&id)) else {
-            return;
-        };
-        let other = 1 - talk.end;
-        let Some(connection) = self
-            .network
-            .get_mut(id)
-            .filter(|connection| connection.open[other])
-        else {
-            return;
-        };
-        connection.queues[other][lane].extend(messages.iter().map(Message::encode));
-    }
-
-    /// Remembers what was said to be durable here: it must be, whatever happens.
-    fn note_told(&mut self, node: usize, message: &Message) {
-        let node = &mut self.nodes[node];
-        match message {
-            Message::Ack(ack) if Some(ack.about) == node.id => {
-                node.told_durable.merge(&ack.durable);
-                node.promised = node.promised.max(ack.promise);
-            }
-            Message::Hello(hello) => node.told_durable.merge(&hello.durable),
-            _ => {}
-        }
-    }
-
-    /// The process is gone.
-    pub(crate) fn crash(&mut self, node: usize) -> Checked {
-        let Some(process) = self.nodes[node].process.take() else {
-            return Ok(());
-        };
-        for (id, talk) in process.sessions {
-            self.network.close(id, talk.end);
-        }
-        Ok(())
-    }
-
-    fn kill(&mut self, node: usize, seed: u64) -> Checked {
-        if self.nodes[node].process.is_none() {
-            return Ok(());
-        }
-        self.crash(node)?;
-        let table = &self.nodes[node].disks.table;
-        let kept = Random::new(seed).index(table.unpersisted() + 1);
-        table.crash_keeping(kept);
-        Ok(())
-    }
-
-    fn lose_power(&mut self, node: usize, seed: u64) -> Checked {
-        self.crash(node)?;
-        let node = &mut self.nodes[node];
-        let kept = Random::new(seed).index(node.disks.table.unpersisted() + 1);
-        node.disks.table.crash_keeping(kept);
-        node.disks.log.crash(seed);
-        node.boot += 1;
-        Ok(())
-    }
-
-    fn stop(&mut self, node: usize) -> Checked {
-        // Twice: the first time takes what was on its way, the second what has become ready meanwhile.
-        self.log(node)?;
-        self.log(node)?;
-        let wall_ms = self.now(node).wall_ms;
-        let Some(process) = &mut self.nodes[node].process else {
-            return Ok(());
-        };
-        // A disk that fails here makes it a crash, which the next start finds out.
-        let _ = process.engine.finish(wall_ms);
-        self.crash(node)
-    }
-
-    pub(crate) fn restart(&mut self, node: usize) -> Checked {
-        if self.nodes[node].process.is_some() {
-            return Ok(());
-        }
-        self.nodes[node].starts += 1;
-        let wall_ms = self.now(node).wall_ms;
-        let start = self.start_of(node);
-        let fresh = start.fresh_id;
-        let opened = Engine::open(&self.nodes[node].disks, start, wall_ms);
-        let mut engine = match opened {
-            Ok(engine) => engine,
-            // The disk fails while it is read: as good as a later start.
-            Err(error) if error.contains("injected") => return Ok(()),
-            Err(error) => {
-                return Err((
-                    Invariant::Recovery,
-                    format!("n{node} cannot start: {error}"),
-                ));
-            }
-        };
-        if let Some(damage) = self.options.mutant.and_then(Mutant::damage) {
-            engine.replica.damage(damage);
-        }
-        self.counts.restarts += 1;
-        let id = engine.replica.id();
-        self.check_recovery(node, &engine, id == fresh)?;
-        let logged = engine.replica.applied().clone();
-        let this = &mut self.nodes[node];
-        if this.id != Some(id) {
-            this.promised = Hlc::ZERO;
-        }
-        this.id = Some(id);
-        this.told_durable = VectorClock::new();
-        this.process = Some(Process {
-            engine,
-            sessions: BTreeMap::new(),
-            replies: Vec::new(),
-            timing: timing(self.options.audit),
-            logged,
-        });
-        self.check_definitions(node)?;
-        self.check_content(node)
-    }
-
-    fn start_of(&mut self, node: usize) -> Start {
-        let fresh_id =
-            ReplicaId::from_u128(u128::from(self.ids.next()) << 64 | u128::from(self.ids.next()));
-        let node = &self.nodes[node];
-        Start {
-            policy: self.options.policy,
-            boot: format!("boot {}", node.boot),
-            nonce: node.nonce(),
-            fresh_id,
-            config: ReplicaConfig {
-                max_skew_ms: self.options.max_skew_ms,
-                ..ReplicaConfig::default()
-            },
-            segment_bytes: self.options.segment_bytes,
-            history_bytes: self.options.history_bytes,
-            mutant: self.options.mutant,
-        }
-    }
-
-    /// Forgets what clients were told of entries that are gone.
-    pub(crate) fn forget_tokens(&mut self, replica: ReplicaId, after: u64) {
-        for token in &mut self.tokens {
-            if token
-                .as_ref()
-                .is_some_and(|token| token.get(replica) > after)
-            {
-                *token = None;
-            }
-        }
-    }
-
-    fn save_image(&mut self, node: usize) -> Checked {
-        let node = &mut self.nodes[node];
-        let Some(process) = &process_of(node) else {
-            return Ok(());
-        };
-        let replica = &process.engine.replica;
-        let (id, last) = (replica.id(), replica.durable().get(replica.id()));
-        if node.is_forked || replica.durable() != replica.applied() {
-            return Ok(());
-        }
-        node.image = Some(Image {
-            disks: node.disks.fork(),
-            id,
-            last,
-        });
-        Ok(())
-    }
-
-    /// An operator puts an older copy of a disk back. Only if it is clear what others know of what that forgets.
-    fn restore_image(&mut self, node: usize) -> Checked {
-        let Some(Image { id, last, .. }) = self.nodes[node].image else {
-            return Ok(());
-        };
-        // Once per run: two lost disks may lose what was acknowledged.
-        let restored = self.nodes.iter().any(|node| node.was_restored);
-        if restored || self.nodes[node].id != Some(id) {
-            return Ok(());
-        }
-        let mut known = Vec::new();
-        for other in self.nodes.iter().filter(|other| other.number != node) {
-            let Some(process) = &other.process else {
-                return Ok(());
-            };
-            let replica = &process.engine.replica;
-            let (applied, durable) = (replica.applied().get(id), replica.durable().get(id));
-            let delivery = replica.delivery();
-            if applied != durable
-                || delivery.reach(id, replica.applied()) != applied
-                || delivery.has_gap(id, replica.applied())
-            {
-                return Ok(());
-            }
-            known.push(applied.max(last));
-        }
-        // Who knows nothing of what was forgotten would take the new history for the only one, and nobody could tell.
-        let all_know = known.iter().all(|known| *known > last);
-        let known = known.into_iter().max().unwrap_or(last);
-        if known > last && !all_know {
-            return Ok(());
-        }
-        self.crash(node)?;
-        self.network.lose_messages_of(node);
-        self.ledger.lose_after(id, known);
-        self.forget_tokens(id, known);
-        self.contents.retain(|clock, _| {
-            clock
-                .iter()
-                .all(|(replica, last)| *replica != id || *last <= known)
-        });
-        let this = &mut self.nodes[node];
-        let image = this.image.take().expect("invariant: it was just there");
-        this.disks = image.disks;
-        this.boot += 1;
-        this.is_forked = known > last;
-        this.was_restored = true;
-        this.told_durable = VectorClock::new();
-        this.promised = Hlc::ZERO;
-        self.restart(node)?;
-        let this = &mut self.nodes[node];
-        this.is_forked &= this.id == Some(id);
-        Ok(())
-    }
-
-    /// An operator empties the disks of a node whose history has forked.
-    pub(crate) fn wipe(&mut self, node: usize) -> Checked {
-        self.crash(node)?;
-        let node = &mut self.nodes[node];
-        node.disks = Disks::default();
-        node.image = None;
-        node.is_forked = false;
-        node.boot += 1;
-        node.id = None;
-        Ok(())
-    }
-
-    /// Whether losing power may lose what was acknowledged.
-    pub(crate) fn may_lose(&self) -> bool {
-        self.options.policy != Policy::Always
-    }
 }
 
 impl Node {
@@ -902,8 +412,4 @@ impl Node {
     pub(crate) fn nonce(&self) -> u64 {
         (self.number as u64) << 32 | self.boot << 16 | self.starts
     }
-}
-
-fn process_of(node: &Node) -> Option<&Process> {
-    node.process.as_ref()
 }

@@ -18,31 +18,46 @@ fn is_found(mutant: Mutant, expected: &[Invariant]) {
         }
     }
     let _ = std::panic::take_hook();
-    panic!("no seed below {SEEDS} breaks {expected:?} with {}, but: {other:?}", mutant.name());
+    panic!(
+        "no seed below {SEEDS} breaks {expected:?} with {}, but: {other:?}",
+        mutant.name()
+    );
 }
 
 // F1: the receivers of a removal remove what its writer had not seen.
 #[test]
 fn deps_read_at_seal() {
-    is_found(Mutant::DepsAtSeal, &[Invariant::Meaning, Invariant::Convergence]);
+    is_found(
+        Mutant::DepsAtSeal,
+        &[Invariant::Meaning, Invariant::Convergence],
+    );
 }
 
 // F3: of two concurrent values one is dropped, the other removed.
 #[test]
 fn one_value_per_map_field() {
-    is_found(Mutant::OneValuePerField, &[Invariant::Meaning, Invariant::Convergence]);
+    is_found(
+        Mutant::OneValuePerField,
+        &[Invariant::Meaning, Invariant::Convergence],
+    );
 }
 
 // F4: an increment is taken for a first one.
 #[test]
 fn a_counter_restarts_on_net_zero() {
-    is_found(Mutant::RestartOnZero, &[Invariant::Meaning, Invariant::Convergence]);
+    is_found(
+        Mutant::RestartOnZero,
+        &[Invariant::Meaning, Invariant::Convergence],
+    );
 }
 
 // F4: what a reset has taken away is counted again.
 #[test]
 fn covered_contributions_are_dropped_at_once() {
-    is_found(Mutant::DropCovered, &[Invariant::Meaning, Invariant::Convergence]);
+    is_found(
+        Mutant::DropCovered,
+        &[Invariant::Meaning, Invariant::Convergence],
+    );
 }
 
 // F7: an ack counts, and what it is for is gone after a crash.
@@ -54,13 +69,25 @@ fn acks_tell_what_is_in_memory() {
 // F7: a row outlives the entries that it is made of.
 #[test]
 fn the_table_runs_ahead_of_the_log() {
-    is_found(Mutant::TableAheadOfLog, &[Invariant::Meaning, Invariant::Recovery, Invariant::Convergence]);
+    is_found(
+        Mutant::TableAheadOfLog,
+        &[
+            Invariant::Meaning,
+            Invariant::Recovery,
+            Invariant::Convergence,
+        ],
+    );
 }
 
 // F9: others hold entries whose writer has lost them and uses their dots again.
 #[test]
 fn frames_leave_before_they_are_durable() {
-    let expected = [Invariant::Dots, Invariant::Sessions, Invariant::Meaning, Invariant::Convergence];
+    let expected = [
+        Invariant::Dots,
+        Invariant::Sessions,
+        Invariant::Meaning,
+        Invariant::Convergence,
+    ];
     is_found(Mutant::SendBeforeDurable, &expected);
 }
 
@@ -73,23 +100,35 @@ fn replies_leave_before_they_are_durable() {
 // F19: after a loss the same dots stand for other entries.
 #[test]
 fn an_id_is_kept_after_a_loss() {
-    is_found(Mutant::KeepIdAfterLoss, &[Invariant::Durability, Invariant::Dots, Invariant::Sessions]);
+    is_found(
+        Mutant::KeepIdAfterLoss,
+        &[Invariant::Durability, Invariant::Dots, Invariant::Sessions],
+    );
 }
 
 // F19: a clean stop is followed by a start that a loss of power takes away, and with it what was written since.
 #[test]
 fn a_start_is_not_synced() {
-    is_found(Mutant::StartNotSynced, &[Invariant::Durability, Invariant::Dots, Invariant::Sessions]);
+    is_found(
+        Mutant::StartNotSynced,
+        &[Invariant::Durability, Invariant::Dots, Invariant::Sessions],
+    );
 }
 
 // F20: members that an entry added and took away again are there at its receivers.
 #[test]
 fn entries_are_logged_command_by_command() {
-    is_found(Mutant::NoNetEffect, &[Invariant::Meaning, Invariant::Convergence]);
+    is_found(
+        Mutant::NoNetEffect,
+        &[Invariant::Meaning, Invariant::Convergence],
+    );
 }
 
 // A1, A2: a restored disk forks its history, and both branches are applied.
 #[test]
 fn nobody_checks_chains() {
-    is_found(Mutant::NoChainCheck, &[Invariant::Dots, Invariant::Progress, Invariant::Convergence]);
+    is_found(
+        Mutant::NoChainCheck,
+        &[Invariant::Dots, Invariant::Progress, Invariant::Convergence],
+    );
 }

@@ -9,7 +9,10 @@ fn check(seeds: std::ops::Range<u64>) {
         let options = Options::of_seed(seed);
         if let Err(report) = examine(&options, seed) {
             let _ = std::panic::take_hook();
-            panic!("seed {seed}: {}\nshrunk to {:#?}\nof {options:?}: {}", report.failure, report.steps, report.shrunk);
+            panic!(
+                "seed {seed}: {}\nshrunk to {:#?}\nof {options:?}: {}",
+                report.failure, report.steps, report.shrunk
+            );
         }
     }
 }
