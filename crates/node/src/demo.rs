@@ -47,19 +47,29 @@ async fn perform(options: &DemoOptions, plan: &Plan) -> anyhow::Result<()> {
     plan.check_ports()?;
     let home = Home::open(plan, options.keep.as_deref())?;
     let mut screen = Screen::new();
-    screen.line(&format!("{}, in {}", plan.introduction(), home.path().display()))?;
+    screen.line(&format!(
+        "{}, in {}",
+        plan.introduction(),
+        home.path().display()
+    ))?;
     let mut cluster = Cluster::start(plan, &home)?;
-    let outcome = tokio::select! {
-        outcome = play(options, &mut cluster, &mut screen) => outcome,
-        () = interrupted => end_early(options),
+    let (outcome, fate) = tokio::select! {
+        outcome = play(options, &mut cluster, &mut screen) => match outcome {
+            Ok(()) => (Ok(()), Fate::Remove),
+            Err(error) => (Err(error), Fate::KeepForInspection),
+        },
+        () = interrupted => (end_early(options), Fate::Remove),
     };
-    drop(screen);
     cluster.stop().await;
-    home.close(if outcome.is_ok() { Fate::Remove } else { Fate::KeepForInspection });
+    home.close(fate);
     outcome
 }
 
-async fn play(options: &DemoOptions, cluster: &mut Cluster, screen: &mut Screen) -> anyhow::Result<()> {
+async fn play(
+    options: &DemoOptions,
+    cluster: &mut Cluster,
+    screen: &mut Screen,
+) -> anyhow::Result<()> {
     cluster.wait_until_ready().await?;
     match options.story {
         true => story::play(cluster, screen).await,

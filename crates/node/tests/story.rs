@@ -14,14 +14,21 @@ fn free_ports(count: u16) -> u16 {
     let bases = (0..PORTS.end - PORTS.start).step_by(usize::from(count));
     let mut bases = bases.map(|step| PORTS.start + (start + step) % (PORTS.end - PORTS.start));
     let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    bases.find(|base| (*base..base + count).all(free)).expect("some ports are free")
+    bases
+        .find(|base| (*base..base + count).all(free))
+        .expect("some ports are free")
 }
 
 fn demo(temporary: &Path, line: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_isles"));
-    command.arg("demo").args(line.split_whitespace()).stdin(Stdio::null());
+    command
+        .arg("demo")
+        .args(line.split_whitespace())
+        .stdin(Stdio::null());
     // A variable of the user's must not reach the nodes.
-    command.env("TMPDIR", temporary).env("ISLES_CLUSTER", "of-somebody-else");
+    command
+        .env("TMPDIR", temporary)
+        .env("ISLES_CLUSTER", "of-somebody-else");
     command.output().unwrap()
 }
 
@@ -37,8 +44,10 @@ fn the_story_holds_twice_on_the_same_data() {
     );
     for _ in 0..2 {
         let output = demo(folder.path(), &line);
-        let (told, complaint) =
-            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (told, complaint) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
         assert_eq!(output.status.code(), Some(0), "{told}\n{complaint}");
         for sentence in [
             "3 regions on this machine: eu, us, ap",
@@ -51,7 +60,10 @@ fn the_story_holds_twice_on_the_same_data() {
             "ok equal digests",
             "checks held",
         ] {
-            assert!(told.contains(sentence), "'{sentence}' is missing in:\n{told}");
+            assert!(
+                told.contains(sentence),
+                "'{sentence}' is missing in:\n{told}"
+            );
         }
         assert!(kept.join("certs/ca.pem").is_file());
     }
@@ -64,11 +76,22 @@ fn a_port_in_use_is_a_failure_that_names_it() {
     let folder = tempfile::tempdir().unwrap();
     let base = free_ports(8);
     let _holder = TcpListener::bind(("127.0.0.1", base + 1)).unwrap();
-    let output = demo(folder.path(), &format!("--redis-port-base {base} --admin-port-base {}", base + 4));
+    let output = demo(
+        folder.path(),
+        &format!("--redis-port-base {base} --admin-port-base {}", base + 4),
+    );
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{complaint}");
-    for word in [&(base + 1).to_string(), "region us", "--redis-port-base", "ss -ltnp"] {
-        assert!(complaint.contains(word), "'{word}' is missing in: {complaint}");
+    for word in [
+        &(base + 1).to_string(),
+        "region us",
+        "--redis-port-base",
+        "ss -ltnp",
+    ] {
+        assert!(
+            complaint.contains(word),
+            "'{word}' is missing in: {complaint}"
+        );
     }
     assert!(!complaint.contains("panicked"), "{complaint}");
 }
@@ -83,14 +106,20 @@ fn mistakes_are_usage_errors() {
     for (line, words) in [
         ("--wan eu-mars=80ms", ["--wan", "eu-mars", "eu, us, ap"]),
         ("--wan eu-us=soon", ["--wan", "soon", "eu-us=80ms"]),
-        ("--regions 3 --redis-port-base 65535", ["65535", "--redis-port-base", "65500"]),
+        (
+            "--regions 3 --redis-port-base 65535",
+            ["65535", "--redis-port-base", "65500"],
+        ),
         (strange.as_str(), ["--keep", "thesis", "new or empty"]),
     ] {
         let output = demo(folder.path(), line);
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{line}: {complaint}");
         for word in words {
-            assert!(complaint.contains(word), "{line}: '{word}' is missing in: {complaint}");
+            assert!(
+                complaint.contains(word),
+                "{line}: '{word}' is missing in: {complaint}"
+            );
         }
     }
 }

@@ -24,6 +24,8 @@ enum Wish {
     Heal,
     /// Cut or heal the link with this index.
     Toggle(usize),
+    /// Start every node again that has ended.
+    Restart,
     Quit,
 }
 
@@ -32,6 +34,7 @@ impl Wish {
         match key {
             'c' | 'C' => Some(Self::CutFirst),
             'h' | 'H' => Some(Self::Heal),
+            'r' | 'R' => Some(Self::Restart),
             'q' | 'Q' => Some(Self::Quit),
             '1'..='9' => Some(Self::Toggle(key as usize - '1' as usize)),
             _ => None,
@@ -45,9 +48,17 @@ impl Wish {
 /// If nobody reads the output any more.
 pub(super) async fn show(cluster: &mut Cluster, screen: &mut Screen) -> anyhow::Result<()> {
     let mut keys = Keys::listen()?;
-    let mut board = Board { cluster, screen, reported: None };
+    let mut board = Board {
+        cluster,
+        screen,
+        reported: None,
+    };
     board.introduce().await?;
-    let every = if board.screen.is_terminal() { REDRAW_EVERY } else { REPORT_EVERY };
+    let every = if board.screen.is_terminal() {
+        REDRAW_EVERY
+    } else {
+        REPORT_EVERY
+    };
     let mut ticks = tokio::time::interval_at(Instant::now() + every, every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -72,7 +83,9 @@ struct Board<'b> {
 
 impl Board<'_> {
     async fn introduce(&mut self) -> anyhow::Result<()> {
-        let [first, second, ..] = self.cluster.regions() else { return Ok(()) };
+        let [first, second, ..] = self.cluster.regions() else {
+            return Ok(());
+        };
         let hint = format!(
             "try: redis-cli -p {} SET greeting hello; redis-cli -p {} GET greeting\n",
             first.redis.port(),
@@ -81,7 +94,9 @@ impl Board<'_> {
         self.screen.line(&hint)?;
         let snapshot = Snapshot::take(self.cluster).await;
         if self.screen.is_terminal() {
-            return self.screen.redraw(&format!("{}{}\n", table(&snapshot), legend(&snapshot)));
+            return self
+                .screen
+                .redraw(&format!("{}{}\n", table(&snapshot), legend(&snapshot)));
         }
         self.screen.line(table(&snapshot).trim_end())?;
         self.screen.line(&legend(&snapshot))?;
@@ -98,6 +113,7 @@ impl Board<'_> {
                 Some(link) => (RegionLink::heal, vec![link]),
                 None => return Ok(()),
             },
+            Wish::Restart => return self.cluster.restart_ended(),
             Wish::Quit => return Ok(()),
         };
         links.into_iter().for_each(act);
@@ -107,7 +123,9 @@ impl Board<'_> {
     async fn refresh(&mut self) -> anyhow::Result<()> {
         let snapshot = Snapshot::take(self.cluster).await;
         if self.screen.is_terminal() {
-            return self.screen.redraw(&format!("{}{}\n", table(&snapshot), legend(&snapshot)));
+            return self
+                .screen
+                .redraw(&format!("{}{}\n", table(&snapshot), legend(&snapshot)));
         }
         for line in news(self.reported.as_ref(), &snapshot) {
             self.screen.line(&line)?;
@@ -119,7 +137,16 @@ impl Board<'_> {
 
 /// The table, and below it whether the regions agree.
 fn table(snapshot: &Snapshot) -> String {
-    let head = ["REGION", "REDIS", "ADMIN", "KEYS", "CONFLICTS", "LAG", "LINKS"].map(str::to_owned);
+    let head = [
+        "REGION",
+        "REDIS",
+        "ADMIN",
+        "KEYS",
+        "CONFLICTS",
+        "LAG",
+        "LINKS",
+    ]
+    .map(str::to_owned);
     let rows = snapshot.regions.iter().enumerate().map(|(index, view)| {
         let [keys, conflicts, lag, links] = match &view.state {
             State::Up(status) => [
@@ -128,10 +155,23 @@ fn table(snapshot: &Snapshot) -> String {
                 worst_lag(status),
                 links(snapshot, index, status),
             ],
-            down => ["-".to_owned(), "-".to_owned(), "-".to_owned(), trouble(down)],
+            down => [
+                "-".to_owned(),
+                "-".to_owned(),
+                "-".to_owned(),
+                trouble(down),
+            ],
         };
         let admin = format!("http://{}", view.region.admin);
-        [view.region.name.to_owned(), view.region.redis.to_string(), admin, keys, conflicts, lag, links]
+        [
+            view.region.name.to_owned(),
+            view.region.redis.to_string(),
+            admin,
+            keys,
+            conflicts,
+            lag,
+            links,
+        ]
     });
     let rows: Vec<[String; 7]> = std::iter::once(head).chain(rows).collect();
     format!("{}{}\n", columns(&rows), agreement(snapshot))
@@ -141,13 +181,16 @@ fn trouble(state: &State) -> String {
     match state {
         State::Up(_) => String::new(),
         State::Silent => "does not answer".to_owned(),
-        State::Ended(how) => format!("ended: {how}"),
+        State::Ended(how) => format!("ended: {how}; r starts it again"),
     }
 }
 
 /// Of the peers' newest entries that are known here, the age of the oldest.
 fn worst_lag(status: &NodeStatus) -> String {
-    let lags = status.peers.iter().filter_map(|peer| Some((peer.lag_ms?, &peer.region)));
+    let lags = status
+        .peers
+        .iter()
+        .filter_map(|peer| Some((peer.lag_ms?, &peer.region)));
     match lags.max_by(|left, right| left.0.total_cmp(&right.0)) {
         None => "-".to_owned(),
         Some((lag_ms, _)) if lag_ms < 0.5 => "0 ms".to_owned(),
@@ -157,10 +200,21 @@ fn worst_lag(status: &NodeStatus) -> String {
 
 /// The links of a region: to whom, and how long there and back.
 fn links(snapshot: &Snapshot, own: usize, status: &NodeStatus) -> String {
-    let others = snapshot.regions.iter().enumerate().filter(|(index, _)| *index != own);
+    let others = snapshot
+        .regions
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| *index != own);
     let link = |(index, view): (usize, &RegionView)| {
-        let peer = status.peers.iter().find(|peer| peer.region == view.region.name);
-        format!("{} {}", view.region.name, link_state(snapshot.is_open(own, index), peer))
+        let peer = status
+            .peers
+            .iter()
+            .find(|peer| peer.region == view.region.name);
+        format!(
+            "{} {}",
+            view.region.name,
+            link_state(snapshot.is_open(own, index), peer)
+        )
     };
     others.map(link).collect::<Vec<_>>().join(", ")
 }
@@ -168,8 +222,14 @@ fn links(snapshot: &Snapshot, own: usize, status: &NodeStatus) -> String {
 fn link_state(open: bool, peer: Option<&PeerStatus>) -> String {
     match peer {
         _ if !open => "cut".to_owned(),
-        Some(PeerStatus { connected: true, rtt_ms: Some(round_trip_ms), .. }) => time(*round_trip_ms),
-        Some(PeerStatus { connected: true, .. }) => "connected".to_owned(),
+        Some(PeerStatus {
+            connected: true,
+            rtt_ms: Some(round_trip_ms),
+            ..
+        }) => time(*round_trip_ms),
+        Some(PeerStatus {
+            connected: true, ..
+        }) => "connected".to_owned(),
         _ => "connecting".to_owned(),
     }
 }
@@ -194,12 +254,22 @@ fn agreement(snapshot: &Snapshot) -> String {
             _ => None,
         })
         .collect();
-    let Some(((_, first), rest)) = up.split_first() else { return "no region answers".to_owned() };
-    let behind: Vec<&str> =
-        rest.iter().filter(|(_, status)| status.applied != first.applied).map(|(name, _)| *name).collect();
+    let Some(((_, first), rest)) = up.split_first() else {
+        return "no region answers".to_owned();
+    };
+    let behind: Vec<&str> = rest
+        .iter()
+        .filter(|(_, status)| status.applied != first.applied)
+        .map(|(name, _)| *name)
+        .collect();
+    let who = if up.len() == snapshot.regions.len() {
+        "all regions"
+    } else {
+        "the regions that answer"
+    };
     let digest = first.digest.get(..8).unwrap_or_default();
     match (behind.is_empty(), rest.iter().all(|(_, status)| status.digest == first.digest)) {
-        (true, true) => format!("all regions have applied the same entries and hold the same data (digest {digest})"),
+        (true, true) => format!("{who} have applied the same entries and hold the same data (digest {digest})"),
         (true, false) => "the regions have applied the same entries and hold different data: this is a bug, please report it".to_owned(),
         (false, _) => format!("not the same everywhere yet: {} and {} have applied different entries", up[0].0, behind.join(", ")),
     }
@@ -209,9 +279,14 @@ fn agreement(snapshot: &Snapshot) -> String {
 fn legend(snapshot: &Snapshot) -> String {
     let name = |index: usize| snapshot.regions[index].region.name;
     let links = snapshot.links.iter().take(DIGITS).zip(1..);
-    let digits: Vec<String> =
-        links.map(|(link, digit)| format!("{digit} {}-{}", name(link.ends.0), name(link.ends.1))).collect();
-    format!("keys: c cut {} off, h heal, {} (cut or heal one link), q quit", name(0), digits.join(", "))
+    let digits: Vec<String> = links
+        .map(|(link, digit)| format!("{digit} {}-{}", name(link.ends.0), name(link.ends.1)))
+        .collect();
+    format!(
+        "keys: c cut {} off, h heal, {} (cut or heal one link), q quit",
+        name(0),
+        digits.join(", ")
+    )
 }
 
 /// One line for each region that has changed, and one if their agreement has.
@@ -227,11 +302,20 @@ fn news(before: Option<&Snapshot>, now: &Snapshot) -> Vec<String> {
                 let name = snapshot.regions[other].region.name;
                 let peer = status.peers.iter().find(|peer| peer.region == name);
                 let state = link_state(snapshot.is_open(index, other), peer);
-                ["cut", "connecting"].contains(&state.as_str()).then(|| format!(", {name} {state}"))
+                ["cut", "connecting"]
+                    .contains(&state.as_str())
+                    .then(|| format!(", {name} {state}"))
             })
             .collect();
-        let (keys, conflicts) = (counted(status.keys, "key"), counted(status.conflicts_total, "conflict"));
-        Some(format!("{}: {keys}, {conflicts}{}", view.region.name, away.concat()))
+        let (keys, conflicts) = (
+            counted(status.keys, "key"),
+            counted(status.conflicts_total, "conflict"),
+        );
+        Some(format!(
+            "{}: {keys}, {conflicts}{}",
+            view.region.name,
+            away.concat()
+        ))
     };
     let mut lines: Vec<String> = (0..now.regions.len())
         .filter(|index| before.and_then(|before| line(before, *index)) != line(now, *index))

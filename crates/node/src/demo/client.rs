@@ -31,7 +31,10 @@ impl Value {
     /// The entry of a map.
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
         match self {
-            Self::Map(entries) => entries.iter().find(|(key, _)| key.text() == name).map(|(_, value)| value),
+            Self::Map(entries) => entries
+                .iter()
+                .find(|(key, _)| key.text() == name)
+                .map(|(_, value)| value),
             _ => None,
         }
     }
@@ -48,7 +51,11 @@ impl Value {
     pub(super) fn text(&self) -> String {
         let joined = |mut parts: Vec<String>| {
             parts.sort();
-            if parts.is_empty() { "-".to_owned() } else { parts.join(" ") }
+            if parts.is_empty() {
+                "-".to_owned()
+            } else {
+                parts.join(" ")
+            }
         };
         match self {
             Self::Null => "-".to_owned(),
@@ -56,9 +63,12 @@ impl Value {
             Self::Integer(number) => number.to_string(),
             Self::Boolean(value) => value.to_string(),
             Self::List(items) => joined(items.iter().map(Self::text).collect()),
-            Self::Map(entries) => {
-                joined(entries.iter().map(|(key, value)| format!("{}={}", key.text(), value.text())).collect())
-            }
+            Self::Map(entries) => joined(
+                entries
+                    .iter()
+                    .map(|(key, value)| format!("{}={}", key.text(), value.text()))
+                    .collect(),
+            ),
             Self::Error(message) => format!("error: {message}"),
         }
     }
@@ -78,7 +88,10 @@ impl Client {
         let stream = TcpStream::connect(address).await;
         let stream = stream.with_context(|| format!("cannot connect to {region} at {address}"))?;
         stream.set_nodelay(true)?;
-        let mut client = Self { region, stream: BufReader::new(stream) };
+        let mut client = Self {
+            region,
+            stream: BufReader::new(stream),
+        };
         client.run("HELLO 3").await?;
         Ok(client)
     }
@@ -96,7 +109,8 @@ impl Client {
         let words = words(command);
         let exchange = exchange(&mut self.stream, &words);
         let answer = tokio::time::timeout(ANSWER_LIMIT, exchange).await;
-        let answer = answer.with_context(|| format!("no answer within {} s", ANSWER_LIMIT.as_secs()));
+        let answer =
+            answer.with_context(|| format!("no answer within {} s", ANSWER_LIMIT.as_secs()));
         match answer.and_then(|answer| answer).with_context(failed)? {
             Value::Error(message) => bail!("{}: {message}", failed()),
             value => Ok(value),
@@ -130,8 +144,13 @@ fn request(words: &[&str]) -> Vec<u8> {
 
 async fn read(stream: &mut BufReader<TcpStream>, depth: usize) -> anyhow::Result<Value> {
     let mut line = String::new();
-    stream.take(BULK_BYTES_MAX as u64).read_line(&mut line).await?;
-    let line = line.strip_suffix("\r\n").context("the connection has ended")?;
+    stream
+        .take(BULK_BYTES_MAX as u64)
+        .read_line(&mut line)
+        .await?;
+    let line = line
+        .strip_suffix("\r\n")
+        .context("the connection has ended")?;
     let (kind, rest) = line.split_at_checked(1).context("an empty answer")?;
     Ok(match kind {
         "_" => Value::Null,
@@ -148,7 +167,11 @@ async fn read(stream: &mut BufReader<TcpStream>, depth: usize) -> anyhow::Result
             for _ in 0..parts {
                 items.push(Box::pin(read(stream, depth + 1)).await?);
             }
-            if kind == "%" { Value::Map(in_pairs(items)) } else { Value::List(items) }
+            if kind == "%" {
+                Value::Map(in_pairs(items))
+            } else {
+                Value::List(items)
+            }
         }
         _ => bail!("an answer that is not RESP3: {line}"),
     })
@@ -193,14 +216,21 @@ mod tests {
             stream.read_exact(&mut buffer[..ping.len()]).await.unwrap();
             stream.write_all(bytes.as_bytes()).await.unwrap();
         });
-        let answer = Client::connect("eu", address).await.unwrap().run("PING").await;
+        let answer = Client::connect("eu", address)
+            .await
+            .unwrap()
+            .run("PING")
+            .await;
         server.await.unwrap();
         answer
     }
 
     #[test]
     fn words_may_be_quoted() {
-        assert_eq!(words("SET  a \"b c\" CONTEXT x"), ["SET", "a", "b c", "CONTEXT", "x"]);
+        assert_eq!(
+            words("SET  a \"b c\" CONTEXT x"),
+            ["SET", "a", "b c", "CONTEXT", "x"]
+        );
     }
 
     #[tokio::test]

@@ -63,14 +63,20 @@ impl Cluster {
     /// Names what could not be had.
     pub(super) fn start(plan: &Plan, home: &Home) -> anyhow::Result<Self> {
         let reserved = reserve_quic_ports(plan.regions.len())?;
-        let addresses: Vec<SocketAddr> =
-            reserved.iter().map(UdpSocket::local_addr).collect::<io::Result<_>>().context("cannot use UDP sockets")?;
+        let addresses: Vec<SocketAddr> = reserved
+            .iter()
+            .map(UdpSocket::local_addr)
+            .collect::<io::Result<_>>()
+            .context("cannot use UDP sockets")?;
         let links = plan
             .pairs()
             .zip(1..)
             .map(|((a, b), seed)| {
                 let relay = Relay::start(plan.link(a, b), addresses[a], addresses[b], seed)?;
-                Ok(RegionLink { ends: (a, b), relay })
+                Ok(RegionLink {
+                    ends: (a, b),
+                    relay,
+                })
             })
             .collect::<io::Result<Vec<_>>>()
             .context("cannot relay between the regions")?;
@@ -86,7 +92,12 @@ impl Cluster {
             })
             .collect::<anyhow::Result<_>>()?;
         let settle_limit = SETTLE_LIMIT + SETTLE_ROUND_TRIPS * plan.longest_round_trip();
-        Ok(Self { regions: plan.regions.clone(), processes, links, settle_limit })
+        Ok(Self {
+            regions: plan.regions.clone(),
+            processes,
+            links,
+            settle_limit,
+        })
     }
 
     pub(super) fn regions(&self) -> &[Region] {
@@ -99,7 +110,9 @@ impl Cluster {
 
     /// The links of one region.
     pub(super) fn links_of(&self, region: usize) -> impl Iterator<Item = &RegionLink> {
-        self.links.iter().filter(move |link| link.ends.0 == region || link.ends.1 == region)
+        self.links
+            .iter()
+            .filter(move |link| link.ends.0 == region || link.ends.1 == region)
     }
 
     /// The longest that replication can need to settle after anything that a demo does.
@@ -116,7 +129,11 @@ impl Cluster {
         until("all regions serve and are connected", limit, async || {
             self.check()?;
             let statuses = snapshot::statuses(&self.regions).await;
-            let missing = self.regions.iter().zip(&statuses).find_map(|(region, status)| unready(region, status.as_ref()));
+            let missing = self
+                .regions
+                .iter()
+                .zip(&statuses)
+                .find_map(|(region, status)| unready(region, status.as_ref()));
             Ok(missing.map_or(Look::Holds(()), Look::NotYet))
         })
         .await
@@ -135,6 +152,16 @@ impl Cluster {
         self.processes.iter_mut().map(Process::ended).collect()
     }
 
+    /// Starts every node again that has ended.
+    ///
+    /// # Errors
+    /// If one cannot be started.
+    pub(super) fn restart_ended(&mut self) -> anyhow::Result<()> {
+        self.processes
+            .iter_mut()
+            .try_for_each(Process::restart_if_ended)
+    }
+
     /// Stops all nodes in order.
     pub(super) async fn stop(mut self) {
         self.processes.iter_mut().for_each(Process::ask_to_stop);
@@ -147,11 +174,23 @@ impl Cluster {
 /// What keeps a node from being ready.
 fn unready(region: &Region, status: Option<&NodeStatus>) -> Option<String> {
     let Some(status) = status else {
-        return Some(format!("{} does not answer at http://{}", region.node(), region.admin));
+        return Some(format!(
+            "{} does not answer at http://{}",
+            region.node(),
+            region.admin
+        ));
     };
     let away = status.peers.iter().find(|peer| !peer.connected)?;
-    let reason = away.last_error.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    Some(format!("{} has no connection to {}{reason}", region.node(), away.node))
+    let reason = away
+        .last_error
+        .as_deref()
+        .map(|reason| format!(": {reason}"))
+        .unwrap_or_default();
+    Some(format!(
+        "{} has no connection to {}{reason}",
+        region.node(),
+        away.node
+    ))
 }
 
 /// The other nodes, each at its link's near end.
@@ -159,8 +198,14 @@ fn peers_of<'a>(index: usize, plan: &'a Plan, links: &[RegionLink]) -> Vec<PeerA
     links
         .iter()
         .filter_map(|link| match link.ends {
-            (a, b) if a == index => Some(PeerAddress { region: &plan.regions[b], address: link.relay.address_of_b() }),
-            (a, b) if b == index => Some(PeerAddress { region: &plan.regions[a], address: link.relay.address_of_a() }),
+            (a, b) if a == index => Some(PeerAddress {
+                region: &plan.regions[b],
+                address: link.relay.address_of_b(),
+            }),
+            (a, b) if b == index => Some(PeerAddress {
+                region: &plan.regions[a],
+                address: link.relay.address_of_a(),
+            }),
             _ => None,
         })
         .collect()
@@ -193,7 +238,11 @@ mod tests {
     #[test]
     fn a_node_is_ready_when_it_has_all_its_peers() {
         let address: SocketAddr = "127.0.0.1:9181".parse().unwrap();
-        let region = Region { name: "eu", redis: address, admin: address };
+        let region = Region {
+            name: "eu",
+            redis: address,
+            admin: address,
+        };
         let peer = |connected, reason: &str| NodeStatus {
             peers: vec![PeerStatus {
                 node: "us-1".into(),
@@ -206,14 +255,20 @@ mod tests {
         let no_answer = "eu-1 does not answer at http://127.0.0.1:9181";
         assert_eq!(unready(&region, None).as_deref(), Some(no_answer));
         let away = "eu-1 has no connection to us-1: timed out";
-        assert_eq!(unready(&region, Some(&peer(false, "timed out"))).as_deref(), Some(away));
+        assert_eq!(
+            unready(&region, Some(&peer(false, "timed out"))).as_deref(),
+            Some(away)
+        );
         assert_eq!(unready(&region, Some(&peer(true, "timed out"))), None);
     }
 
     #[test]
     fn reserved_ports_differ() {
         let sockets = reserve_quic_ports(9).unwrap();
-        let mut ports: Vec<u16> = sockets.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
+        let mut ports: Vec<u16> = sockets
+            .iter()
+            .map(|socket| socket.local_addr().unwrap().port())
+            .collect();
         ports.sort_unstable();
         ports.dedup();
         assert_eq!(ports.len(), 9);

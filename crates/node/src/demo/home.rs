@@ -14,7 +14,8 @@ use crate::cli::UsageError;
 const CLUSTER: &str = "demo";
 /// The file by which a folder is known to be a demo's.
 const MARK: &str = "ISLES-DEMO";
-const MARK_TEXT: &str = "This folder belongs to `isles demo --keep`. It can be removed while no demo runs in it.\n";
+const MARK_TEXT: &str =
+    "This folder belongs to `isles demo --keep`. It can be removed while no demo runs in it.\n";
 const CERTIFICATES: &str = "certs";
 /// As for a cluster that is meant to last: a kept folder may be used again next year.
 const CERTIFICATE_DAYS: u32 = 825;
@@ -35,7 +36,7 @@ enum Kind {
 /// What becomes of a temporary folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// All went well.
+    /// All went well, or somebody has had enough.
     Remove,
     /// Somebody will want to read the logs.
     KeepForInspection,
@@ -65,16 +66,25 @@ impl Home {
     fn temporary() -> anyhow::Result<Self> {
         let mut random = [0; 4];
         getrandom::fill(&mut random).context("the operating system gives no random numbers")?;
-        let path = std::env::temp_dir().join(format!("isles-demo-{:08x}", u32::from_le_bytes(random)));
-        fs::create_dir(&path)
-            .with_context(|| format!("cannot make {}; name another folder with --keep DIR", path.display()))?;
-        Ok(Self { path, kind: Kind::Temporary })
+        let path =
+            std::env::temp_dir().join(format!("isles-demo-{:08x}", u32::from_le_bytes(random)));
+        fs::create_dir(&path).with_context(|| {
+            format!(
+                "cannot make {}; name another folder with --keep DIR",
+                path.display()
+            )
+        })?;
+        Ok(Self {
+            path,
+            kind: Kind::Temporary,
+        })
     }
 
     fn kept(path: &Path) -> anyhow::Result<Self> {
         let place = path.display();
         let made = fs::create_dir_all(path).and_then(|()| fs::read_dir(path));
-        let mut entries = made.with_context(|| format!("cannot use {place}; name another folder with --keep DIR"))?;
+        let mut entries = made
+            .with_context(|| format!("cannot use {place}; name another folder with --keep DIR"))?;
         let mark = path.join(MARK);
         if entries.next().is_some() && !mark.is_file() {
             return Err(UsageError(format!(
@@ -84,7 +94,10 @@ impl Home {
         }
         fs::write(&mark, MARK_TEXT).with_context(|| format!("cannot write {}", mark.display()))?;
         let path = fs::canonicalize(path).with_context(|| format!("cannot find {place}"))?;
-        Ok(Self { path, kind: Kind::Kept })
+        Ok(Self {
+            path,
+            kind: Kind::Kept,
+        })
     }
 
     fn make_certificates(&self, plan: &Plan) -> anyhow::Result<()> {
@@ -101,7 +114,9 @@ impl Home {
             let own = folder.join(region.node());
             if !own.exists() {
                 let names = [region.redis.ip().to_string()];
-                authority.issue(&region.node(), region.name, &names, CERTIFICATE_DAYS)?.save(&own)?;
+                authority
+                    .issue(&region.node(), region.name, &names, CERTIFICATE_DAYS)?
+                    .save(&own)?;
             }
         }
         Ok(())
@@ -139,7 +154,10 @@ impl Home {
         match (self.kind, fate) {
             (Kind::Temporary, Fate::Remove) => {
                 if let Err(error) = fs::remove_dir_all(&self.path) {
-                    eprintln!("note: {} could not be removed: {error}", self.path.display());
+                    eprintln!(
+                        "note: {} could not be removed: {error}",
+                        self.path.display()
+                    );
                 }
             }
             _ => eprintln!("certificates, data and logs are in {}", self.path.display()),
@@ -148,7 +166,12 @@ impl Home {
 }
 
 /// Paths are relative: they start at the file that names them.
-fn configuration(plan: &Plan, region: &Region, quic: SocketAddr, peers: &[PeerAddress<'_>]) -> String {
+fn configuration(
+    plan: &Plan,
+    region: &Region,
+    quic: SocketAddr,
+    peers: &[PeerAddress<'_>],
+) -> String {
     let node = region.node();
     let mut text = format!(
         r#"# Written by `isles demo` at each start.
@@ -204,7 +227,9 @@ mod tests {
     fn a_kept_folder_is_used_again_with_its_certificates() {
         let (folder, plan) = (tempfile::tempdir().unwrap(), plan());
         let read = || fs::read(folder.path().join("certs/eu-1/node.pem")).unwrap();
-        Home::open(&plan, Some(folder.path())).unwrap().close(Fate::Remove);
+        Home::open(&plan, Some(folder.path()))
+            .unwrap()
+            .close(Fate::Remove);
         let first = read();
         Home::open(&plan, Some(folder.path())).unwrap();
         assert_eq!(read(), first);
@@ -215,7 +240,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("thesis.txt"), "years of work").unwrap();
         let error = Home::open(&plan(), Some(folder.path())).unwrap_err();
-        assert!(error.is::<UsageError>() && error.to_string().contains("holds something else"), "{error}");
+        assert!(
+            error.is::<UsageError>() && error.to_string().contains("holds something else"),
+            "{error}"
+        );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
@@ -236,11 +264,19 @@ mod tests {
     fn configurations_are_good() {
         let (folder, plan) = (tempfile::tempdir().unwrap(), plan());
         let home = Home::open(&plan, Some(folder.path())).unwrap();
-        let peer = PeerAddress { region: &plan.regions[1], address: "127.0.0.1:4001".parse().unwrap() };
+        let peer = PeerAddress {
+            region: &plan.regions[1],
+            address: "127.0.0.1:4001".parse().unwrap(),
+        };
         let quic = "127.0.0.1:4000".parse().unwrap();
-        let file = home.write_configuration(&plan, &plan.regions[0], quic, &[peer]).unwrap();
+        let file = home
+            .write_configuration(&plan, &plan.regions[0], quic, &[peer])
+            .unwrap();
         let config = Config::load(Some(&file), &Overrides::default()).unwrap();
-        assert_eq!((config.node.as_str(), config.peers.listen), ("eu-1", Some(quic)));
+        assert_eq!(
+            (config.node.as_str(), config.peers.listen),
+            ("eu-1", Some(quic))
+        );
         assert_eq!(config.peer[0].address, "127.0.0.1:4001");
         assert!(config.tls.unwrap().cert.is_file());
     }

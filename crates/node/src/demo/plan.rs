@@ -38,8 +38,16 @@ impl Plan {
     /// # Errors
     /// A [`UsageError`] that names the option.
     pub(super) fn new(options: &DemoOptions) -> Result<Self, UsageError> {
-        let redis = ports("--redis-port-base", options.redis_port_base, options.regions)?;
-        let admin = ports("--admin-port-base", options.admin_port_base, options.regions)?;
+        let redis = ports(
+            "--redis-port-base",
+            options.redis_port_base,
+            options.regions,
+        )?;
+        let admin = ports(
+            "--admin-port-base",
+            options.admin_port_base,
+            options.regions,
+        )?;
         if let Some(port) = redis.iter().find(|port| admin.contains(port)) {
             return Err(UsageError(format!(
                 "port {port} would serve both Redis clients and admin requests; \
@@ -50,19 +58,33 @@ impl Plan {
         let regions: Vec<Region> = REGIONS
             .iter()
             .zip(redis.iter().zip(&admin))
-            .map(|(name, (redis, admin))| Region { name, redis: local(*redis), admin: local(*admin) })
+            .map(|(name, (redis, admin))| Region {
+                name,
+                redis: local(*redis),
+                admin: local(*admin),
+            })
             .collect();
         let wan = options.wan.clone().unwrap_or_default();
         let names: Vec<&str> = regions.iter().map(|region| region.name).collect();
         wan.check(&names).map_err(|error| {
-            UsageError(format!("--wan: {error}; the regions of this demo are {} (--regions adds more)", names.join(", ")))
+            UsageError(format!(
+                "--wan: {error}; the regions of this demo are {} (--regions adds more)",
+                names.join(", ")
+            ))
         })?;
-        Ok(Self { regions, durability: options.durability.clone(), wan })
+        Ok(Self {
+            regions,
+            durability: options.durability.clone(),
+            wan,
+        })
     }
 
     /// How the link between two regions behaves.
     pub(super) fn link(&self, a: usize, b: usize) -> LinkSpec {
-        self.wan.link(self.regions[a].name, self.regions[b].name).copied().unwrap_or_default()
+        self.wan
+            .link(self.regions[a].name, self.regions[b].name)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// All pairs of regions, by index.
@@ -74,7 +96,10 @@ impl Plan {
     /// The longest round trip between two regions.
     pub(super) fn longest_round_trip(&self) -> Duration {
         let links = self.pairs().map(|(a, b)| self.link(a, b));
-        links.map(|link| link.round_trip + 2 * link.jitter).max().unwrap_or_default()
+        links
+            .map(|link| link.round_trip + 2 * link.jitter)
+            .max()
+            .unwrap_or_default()
     }
 
     /// Whether every port can be had. Asked here so that the answer can name the option; a node would name its own file.
@@ -96,19 +121,30 @@ impl Plan {
             true => "QUIC with mutual TLS between them".to_owned(),
             false => format!("QUIC with mutual TLS over {} between them", self.wan),
         };
-        format!("{} regions on this machine: {}; {links}", names.len(), names.join(", "))
+        format!(
+            "{} regions on this machine: {}; {links}",
+            names.len(),
+            names.join(", ")
+        )
     }
 }
 
 fn ports(option: &str, base: u16, count: u8) -> Result<Vec<u16>, UsageError> {
     let last = base.checked_add(u16::from(count) - 1);
     let last = last.ok_or_else(|| {
-        UsageError(format!("{option} {base} leaves no room for {count} ports; the last port is 65535"))
+        UsageError(format!(
+            "{option} {base} leaves no room for {count} ports; the last port is 65535"
+        ))
     })?;
     Ok((base..=last).collect())
 }
 
-fn check_port(region: &Region, address: SocketAddr, purpose: &str, option: &str) -> anyhow::Result<()> {
+fn check_port(
+    region: &Region,
+    address: SocketAddr,
+    purpose: &str,
+    option: &str,
+) -> anyhow::Result<()> {
     let port = address.port();
     TcpListener::bind(address).map(drop).with_context(|| {
         format!(
@@ -132,7 +168,10 @@ mod tests {
 
     fn plan(line: &str) -> Result<Plan, String> {
         let words = ["isles", "demo"].into_iter().chain(line.split_whitespace());
-        match Cli::try_parse_from(words).map_err(|error| error.to_string())?.command {
+        match Cli::try_parse_from(words)
+            .map_err(|error| error.to_string())?
+            .command
+        {
             Command::Demo(options) => Plan::new(&options).map_err(|error| error.to_string()),
             other => panic!("not demo: {other:?}"),
         }
@@ -141,8 +180,11 @@ mod tests {
     #[test]
     fn three_regions_unless_told_otherwise() {
         let plan = plan("").unwrap();
-        let shown: Vec<String> =
-            plan.regions.iter().map(|region| format!("{} {} {}", region.node(), region.redis, region.admin)).collect();
+        let shown: Vec<String> = plan
+            .regions
+            .iter()
+            .map(|region| format!("{} {} {}", region.node(), region.redis, region.admin))
+            .collect();
         assert_eq!(
             shown,
             [
@@ -170,12 +212,21 @@ mod tests {
             ("--wan eu-sa=80ms", ["--wan", "eu-sa", "--regions"]),
             ("--wan eu-us=fast", ["--wan", "fast", "eu-us=80ms"]),
             ("--regions 1", ["--regions", "1", "2..=9"]),
-            ("--redis-port-base 9180", ["9181", "--redis-port-base", "--admin-port-base"]),
-            ("--durability perhaps", ["--durability", "perhaps", "interval"]),
+            (
+                "--redis-port-base 9180",
+                ["9181", "--redis-port-base", "--admin-port-base"],
+            ),
+            (
+                "--durability perhaps",
+                ["--durability", "perhaps", "interval"],
+            ),
         ] {
             let error = plan(line).unwrap_err();
             for word in words {
-                assert!(error.contains(word), "{line}: {word} is missing in: {error}");
+                assert!(
+                    error.contains(word),
+                    "{line}: {word} is missing in: {error}"
+                );
             }
         }
     }
@@ -184,9 +235,21 @@ mod tests {
     fn a_port_in_use_is_named() {
         let holder = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = holder.local_addr().unwrap();
-        let region = Region { name: "eu", redis: address, admin: address };
-        let error = format!("{:#}", check_port(&region, address, "Redis clients", "--redis-port-base").unwrap_err());
-        for word in [&address.port().to_string(), "region eu", "--redis-port-base", "in use"] {
+        let region = Region {
+            name: "eu",
+            redis: address,
+            admin: address,
+        };
+        let error = format!(
+            "{:#}",
+            check_port(&region, address, "Redis clients", "--redis-port-base").unwrap_err()
+        );
+        for word in [
+            &address.port().to_string(),
+            "region eu",
+            "--redis-port-base",
+            "in use",
+        ] {
             assert!(error.contains(word), "{word} is missing in: {error}");
         }
     }

@@ -18,6 +18,7 @@ pub(super) struct Process {
     child: Child,
     /// The node stops when this closes, which the operating system sees to even if the demo is killed.
     leash: Option<ChildStdin>,
+    configuration: PathBuf,
     log: PathBuf,
     /// Where this start's lines begin in the log.
     log_start: u64,
@@ -34,19 +35,44 @@ impl Process {
         let output = open.with_context(|| format!("cannot write {}", log.display()))?;
         let log_start = output.metadata().map_or(0, |metadata| metadata.len());
         let mut command = Command::new(&program);
-        command.args(["start", "--exit-with-stdin", "--config"]).arg(configuration);
+        command
+            .args(["start", "--exit-with-stdin", "--config"])
+            .arg(configuration);
         // Variables for a node of the user's own would beat the demo's configuration.
         for (variable, _) in std::env::vars_os() {
             if variable.to_string_lossy().starts_with("ISLES_") {
                 command.env_remove(variable);
             }
         }
-        command.stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output);
+        command
+            .stdin(Stdio::piped())
+            .stdout(output.try_clone()?)
+            .stderr(output);
         // Ctrl-C goes to the whole foreground group; the demo wants to end its nodes in order.
         command.process_group(0).kill_on_drop(true);
-        let mut child = command.spawn().with_context(|| format!("cannot run {}", program.display()))?;
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot run {}", program.display()))?;
         let leash = child.stdin.take();
-        Ok(Self { name, child, leash, log, log_start })
+        Ok(Self {
+            name,
+            child,
+            leash,
+            configuration: configuration.to_owned(),
+            log,
+            log_start,
+        })
+    }
+
+    /// Starts the node again if it has ended.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(super) fn restart_if_ended(&mut self) -> anyhow::Result<()> {
+        if self.ended().is_some() {
+            *self = Self::start(self.name.clone(), &self.configuration, self.log.clone())?;
+        }
+        Ok(())
     }
 
     /// Whether the node runs.
@@ -54,7 +80,11 @@ impl Process {
     /// # Errors
     /// How it ended, with the last words of its log.
     pub(super) fn check(&mut self) -> anyhow::Result<()> {
-        match self.child.try_wait().context("cannot ask for a node's state")? {
+        match self
+            .child
+            .try_wait()
+            .context("cannot ask for a node's state")?
+        {
             None => Ok(()),
             Some(status) => Err(anyhow::anyhow!(
                 "node {} has ended ({}): {}\nits log is {}",
@@ -84,8 +114,15 @@ impl Process {
 
     /// Waits until the node has stopped, and kills it if that takes too long.
     pub(super) async fn stopped(&mut self) {
-        if tokio::time::timeout(STOP_LIMIT, self.child.wait()).await.is_err() {
-            eprintln!("note: node {} did not stop within {} s and is killed", self.name, STOP_LIMIT.as_secs());
+        if tokio::time::timeout(STOP_LIMIT, self.child.wait())
+            .await
+            .is_err()
+        {
+            eprintln!(
+                "note: node {} did not stop within {} s and is killed",
+                self.name,
+                STOP_LIMIT.as_secs()
+            );
             // It may have ended in this moment; then there is nothing to kill.
             let _ = self.child.kill().await;
         }
@@ -102,7 +139,10 @@ fn ending(status: ExitStatus) -> String {
 }
 
 fn last_line(text: &str) -> &str {
-    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing")
+    text.lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("it said nothing")
 }
 
 #[cfg(test)]

@@ -22,7 +22,11 @@ impl Screen {
     pub(super) fn new() -> Self {
         let terminal = io::stdout().is_terminal();
         let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { terminal, colours, block_lines: 0 }
+        Self {
+            terminal,
+            colours,
+            block_lines: 0,
+        }
     }
 
     pub(super) fn is_terminal(&self) -> bool {
@@ -95,7 +99,10 @@ impl Keys {
     pub(super) fn listen() -> anyhow::Result<Self> {
         let (press, pressed) = mpsc::channel(KEYS_MAX);
         if io::stdin().is_terminal() && tcgetpgrp(io::stdin()).ok() != Some(getpgrp()) {
-            return Ok(Self { pressed, before: None });
+            return Ok(Self {
+                pressed,
+                before: None,
+            });
         }
         let before = unbuffer();
         // A thread that dies with the process: nothing can end a read of a terminal.
@@ -134,7 +141,8 @@ impl Drop for Keys {
 fn unbuffer() -> Option<Termios> {
     let before = tcgetattr(io::stdin()).ok()?;
     let mut keys = before.clone();
-    keys.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+    keys.local_modes
+        .remove(LocalModes::ICANON | LocalModes::ECHO);
     tcsetattr(io::stdin(), OptionalActions::Now, &keys).ok()?;
     Some(before)
 }

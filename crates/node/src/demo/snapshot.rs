@@ -58,8 +58,17 @@ impl Snapshot {
         let states = statuses.into_iter().zip(endings).map(state);
         let regions = cluster.regions().iter().cloned().zip(states);
         Self {
-            regions: regions.map(|(region, state)| RegionView { region, state }).collect(),
-            links: cluster.links().iter().map(|link| LinkView { ends: link.ends, open: link.is_open() }).collect(),
+            regions: regions
+                .map(|(region, state)| RegionView { region, state })
+                .collect(),
+            links: cluster
+                .links()
+                .iter()
+                .map(|link| LinkView {
+                    ends: link.ends,
+                    open: link.is_open(),
+                })
+                .collect(),
         }
     }
 

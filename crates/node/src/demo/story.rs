@@ -50,7 +50,9 @@ pub(super) async fn play(cluster: &mut Cluster, screen: &mut Screen) -> anyhow::
     story.resolve_siblings().await?;
     story.prove().await?;
     story.checks.verdict(start.elapsed(), story.screen)?;
-    story.screen.line("Without --story the regions stay up, for you to write, cut and heal.")
+    story
+        .screen
+        .line("Without --story the regions stay up, for you to write, cut and heal.")
 }
 
 struct Story<'s> {
@@ -73,7 +75,10 @@ impl<'s> Story<'s> {
             clients.push(Client::connect(region.name, region.redis).await?);
         }
         let statuses = snapshot::statuses(cluster.regions()).await;
-        let replicas = statuses.into_iter().map(|status| status.unwrap_or_default().replica).collect();
+        let replicas = statuses
+            .into_iter()
+            .map(|status| status.unwrap_or_default().replica)
+            .collect();
         let mut story = Self {
             cluster,
             screen,
@@ -89,11 +94,20 @@ impl<'s> Story<'s> {
 
     /// A kept database may hold what an earlier story wrote.
     async fn forget_earlier_stories(&mut self) -> anyhow::Result<()> {
-        self.settle("all regions hold what earlier runs left").await?;
+        self.settle("all regions hold what earlier runs left")
+            .await?;
         let keys: Vec<&str> = VIEWS.iter().map(|(key, _)| *key).collect();
-        self.clients[ISLAND].run(&format!("DEL {}", keys.join(" "))).await?;
-        self.settle("all regions have forgotten earlier stories").await?;
-        self.old_conflicts = self.conflicts(ISLAND).await?.iter().map(|record| field(record, "id")).collect();
+        self.clients[ISLAND]
+            .run(&format!("DEL {}", keys.join(" ")))
+            .await?;
+        self.settle("all regions have forgotten earlier stories")
+            .await?;
+        self.old_conflicts = self
+            .conflicts(ISLAND)
+            .await?
+            .iter()
+            .map(|record| field(record, "id"))
+            .collect();
         Ok(())
     }
 
@@ -155,9 +169,18 @@ impl<'s> Story<'s> {
     }
 
     fn show_answers(&mut self, answers: &[Vec<String>]) -> anyhow::Result<()> {
-        let mut rows = vec![["KEY".to_owned()].into_iter().chain(self.names().iter().map(|name| name.to_uppercase())).collect()];
+        let mut rows = vec![
+            ["KEY".to_owned()]
+                .into_iter()
+                .chain(self.names().iter().map(|name| name.to_uppercase()))
+                .collect(),
+        ];
         for ((key, _), row) in VIEWS.iter().zip(answers) {
-            rows.push(std::iter::once((*key).to_owned()).chain(row.iter().cloned()).collect::<Vec<_>>());
+            rows.push(
+                std::iter::once((*key).to_owned())
+                    .chain(row.iter().cloned())
+                    .collect::<Vec<_>>(),
+            );
         }
         self.show_table(&rows)
     }
@@ -176,7 +199,9 @@ impl<'s> Story<'s> {
     ) -> anyhow::Result<()> {
         let regions = self.names().into_iter().enumerate();
         let all = |of: &dyn Fn(usize) -> Vec<String>| -> String {
-            let regions = regions.clone().map(|(region, name)| format!("{name}: {}", of(region).join("; ")));
+            let regions = regions
+                .clone()
+                .map(|(region, name)| format!("{name}: {}", of(region).join("; ")));
             regions.collect::<Vec<_>>().join(" | ")
         };
         let expected = all(&|region| expected(region).to_vec());
@@ -185,19 +210,31 @@ impl<'s> Story<'s> {
     }
 
     /// Waits until these regions have applied the same entries; says how long it took.
-    async fn settle_among(&mut self, awaited: &str, regions: std::ops::Range<usize>) -> anyhow::Result<Duration> {
+    async fn settle_among(
+        &mut self,
+        awaited: &str,
+        regions: std::ops::Range<usize>,
+    ) -> anyhow::Result<Duration> {
         let start = Instant::now();
-        let Self { cluster, clients, .. } = self;
+        let Self {
+            cluster, clients, ..
+        } = self;
         until(awaited, cluster.settle_limit(), async || {
             cluster.check()?;
             let mut clocks = Vec::new();
             for client in &mut clients[regions.clone()] {
-                clocks.push((client.region(), field(&client.run("ISLES.DIGEST").await?, "applied")));
+                clocks.push((
+                    client.region(),
+                    field(&client.run("ISLES.DIGEST").await?, "applied"),
+                ));
             }
             if clocks.iter().all(|(_, clock)| *clock == clocks[0].1) {
                 return Ok(Look::Holds(()));
             }
-            let seen: Vec<String> = clocks.iter().map(|(name, clock)| format!("{name} has applied {clock}")).collect();
+            let seen: Vec<String> = clocks
+                .iter()
+                .map(|(name, clock)| format!("{name} has applied {clock}"))
+                .collect();
             Ok(Look::NotYet(seen.join(", ")))
         })
         .await?;
@@ -211,9 +248,14 @@ impl<'s> Story<'s> {
 
     /// The conflicts over the story's keys that a region has recorded, oldest first, without those of earlier stories.
     async fn conflicts(&mut self, region: usize) -> anyhow::Result<Vec<Value>> {
-        let answer = self.clients[region].run("ISLES.CONFLICTS COUNT 1000 KEY shop:*").await?;
+        let answer = self.clients[region]
+            .run("ISLES.CONFLICTS COUNT 1000 KEY shop:*")
+            .await?;
         let newest_first = answer.items().iter().rev();
-        Ok(newest_first.filter(|record| !self.old_conflicts.contains(&field(record, "id"))).cloned().collect())
+        Ok(newest_first
+            .filter(|record| !self.old_conflicts.contains(&field(record, "id")))
+            .cloned()
+            .collect())
     }
 
     /// The name of the region with this replica.

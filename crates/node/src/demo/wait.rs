@@ -46,14 +46,23 @@ mod tests {
         let mut looks = 0;
         let value = until("three looks", Duration::from_secs(60), async || {
             looks += 1;
-            Ok(if looks == 3 { Look::Holds(looks) } else { Look::NotYet(format!("{looks} so far")) })
+            Ok(if looks == 3 {
+                Look::Holds(looks)
+            } else {
+                Look::NotYet(format!("{looks} so far"))
+            })
         });
         assert_eq!(value.await.unwrap(), 3);
     }
 
     #[tokio::test]
     async fn gives_up_and_says_what_it_saw() {
-        let never = until::<()>("pigs fly", Duration::ZERO, async || Ok(Look::NotYet("they walk".to_owned())));
-        assert_eq!(never.await.unwrap_err().to_string(), "waited 0 s until pigs fly, but they walk");
+        let never = until::<()>("pigs fly", Duration::ZERO, async || {
+            Ok(Look::NotYet("they walk".to_owned()))
+        });
+        assert_eq!(
+            never.await.unwrap_err().to_string(),
+            "waited 0 s until pigs fly, but they walk"
+        );
     }
 }

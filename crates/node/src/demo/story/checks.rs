@@ -28,7 +28,10 @@ impl Checks {
             true => self.held += 1,
             false => self.failed.push(claim.to_owned()),
         }
-        let mark = screen.paint(if held { "ok" } else { "FAILED" }, if held { "32" } else { "1;31" });
+        let mark = screen.paint(
+            if held { "ok" } else { "FAILED" },
+            if held { "32" } else { "1;31" },
+        );
         screen.line(&format!("   {mark} {claim}"))?;
         if !held {
             screen.line(&format!("      expected  {expected}"))?;
@@ -48,7 +51,10 @@ impl Checks {
             self.failed.join("; ")
         );
         screen.line("")?;
-        screen.heading(&format!("All {total} checks held, in {:.1} s.", took.as_secs_f64()))
+        screen.heading(&format!(
+            "All {total} checks held, in {:.1} s.",
+            took.as_secs_f64()
+        ))
     }
 }
 
@@ -62,7 +68,10 @@ mod tests {
         checks.check("one is one", "1", "1", &mut screen).unwrap();
         checks.verdict(Duration::ZERO, &mut screen).unwrap();
         checks.check("one is two", "1", "2", &mut screen).unwrap();
-        let error = checks.verdict(Duration::ZERO, &mut screen).unwrap_err().to_string();
+        let error = checks
+            .verdict(Duration::ZERO, &mut screen)
+            .unwrap_err()
+            .to_string();
         assert_eq!(error, "1 of 2 checks failed: one is two");
     }
 }
