@@ -87,7 +87,10 @@ pub(crate) struct State {
 impl State {
     /// The replica as its sessions see it.
     pub(crate) fn host(&mut self) -> ReplicaHost<'_> {
-        ReplicaHost { replica: &mut self.replica, exchange: &mut self.exchange }
+        ReplicaHost {
+            replica: &mut self.replica,
+            exchange: &mut self.exchange,
+        }
     }
 }
 
@@ -100,16 +103,25 @@ pub(crate) struct Threads {
 /// Milliseconds since 1970.
 pub(crate) fn wall_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 impl Database {
     /// Starts the threads of an opened database.
-    pub(crate) fn start(
-        opened: Opened,
-        settings: Settings,
-    ) -> (Arc<Database>, Threads) {
-        let Opened { state, history, log, table, chain, lock, start, checkpoint: number, directory } = opened;
+    pub(crate) fn start(opened: Opened, settings: Settings) -> (Arc<Database>, Threads) {
+        let Opened {
+            state,
+            history,
+            log,
+            table,
+            chain,
+            lock,
+            start,
+            checkpoint: number,
+            directory,
+        } = opened;
         let durable_record = state.replica.durable_record();
         let database = Arc::new(Database {
             durable: AtomicU64::new(Position::end_of(durable_record).as_u64()),
@@ -119,7 +131,13 @@ impl Database {
             reader: log.reader(),
             undurable_bytes: AtomicU64::new(0),
             waiters: Waiters::default(),
-            peers_durable: Mutex::new(settings.peers.iter().map(|node| (node.clone(), VectorClock::new())).collect()),
+            peers_durable: Mutex::new(
+                settings
+                    .peers
+                    .iter()
+                    .map(|node| (node.clone(), VectorClock::new()))
+                    .collect(),
+            ),
             log_pending: AtomicBool::new(false),
             log_thread: OnceLock::new(),
             stopped: OnceLock::new(),
@@ -137,7 +155,13 @@ impl Database {
         let checkpointer = checkpoint::Checkpointer::new(table, &settings, trim);
         let checkpoint_thread = checkpoint::spawn(Arc::clone(&database), checkpointer, lock);
         database.wake_log();
-        (database, Threads { log: log_thread, checkpoint: checkpoint_thread })
+        (
+            database,
+            Threads {
+                log: log_thread,
+                checkpoint: checkpoint_thread,
+            },
+        )
     }
 
     /// Runs the closure under the replica's lock and wakes the log's thread if it has become needed.
@@ -204,7 +228,8 @@ impl Database {
     /// Waits until the log has caught up.
     pub(crate) async fn wait_room(&self) {
         let mut progress = self.progress.subscribe();
-        while !self.has_room() && self.stopped.get().is_none() && progress.changed().await.is_ok() {}
+        while !self.has_room() && self.stopped.get().is_none() && progress.changed().await.is_ok() {
+        }
     }
 
     /// A view of the log's progress that wakes its holder.
@@ -234,7 +259,9 @@ impl Database {
 
     /// How far a peer's log is durable: what everyone has need not be kept.
     pub(crate) fn note_peer_durable(&self, node: &str, durable: &VectorClock) {
-        self.peers_durable.lock().insert(node.to_owned(), durable.clone());
+        self.peers_durable
+            .lock()
+            .insert(node.to_owned(), durable.clone());
     }
 
     /// Where the log and the table lie.

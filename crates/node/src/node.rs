@@ -64,7 +64,10 @@ impl Node {
     ///
     /// # Errors
     /// Names what cannot be had, where, and what to do.
-    pub(crate) async fn start(config: Config, metrics: PrometheusHandle) -> anyhow::Result<Running> {
+    pub(crate) async fn start(
+        config: Config,
+        metrics: PrometheusHandle,
+    ) -> anyhow::Result<Running> {
         let ports = take_ports(&config).await?;
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || database::open(&opening)).await??;
@@ -115,7 +118,15 @@ impl Node {
             tasks.spawn(peers.run(Arc::clone(transport), self.config.peer.clone()));
         }
         tasks.spawn(upkeep(Arc::clone(&self), stopped));
-        Running { redis, admin, threads, transport: ports.transport, stop, tasks, node: self }
+        Running {
+            redis,
+            admin,
+            threads,
+            transport: ports.transport,
+            stop,
+            tasks,
+            node: self,
+        }
     }
 }
 
@@ -133,7 +144,10 @@ impl Running {
         }
         while self.tasks.join_next().await.is_some() {}
         let (threads, database) = (self.threads, Arc::clone(&self.node.database));
-        if tokio::task::spawn_blocking(move || threads.stop(&database)).await.is_err() {
+        if tokio::task::spawn_blocking(move || threads.stop(&database))
+            .await
+            .is_err()
+        {
             tracing::error!("stopping the log has panicked");
         }
     }
@@ -176,16 +190,24 @@ async fn take_ports(config: &Config) -> anyhow::Result<Ports> {
             listen.port()
         )
     })?;
-    Ok(Ports { redis, admin: Admin::bind(config.admin.listen).await?, transport })
+    Ok(Ports {
+        redis,
+        admin: Admin::bind(config.admin.listen).await?,
+        transport,
+    })
 }
 
 fn transport(config: &Config, tls: &TlsConfig) -> anyhow::Result<Arc<dyn Transport>> {
     let certificate = NodeCertificate::load_files(&tls.ca, &tls.cert, &tls.key)?;
     let place = || format!("{} cannot be used", tls.cert.display());
-    certificate.info().check_at(SystemTime::now()).with_context(place)?;
+    certificate
+        .info()
+        .check_at(SystemTime::now())
+        .with_context(place)?;
     let named = certificate.identity();
     anyhow::ensure!(
-        (&named.cluster, &named.node, &named.region) == (&config.cluster, &config.node, &config.region),
+        (&named.cluster, &named.node, &named.region)
+            == (&config.cluster, &config.node, &config.region),
         "the certificate {} is for {named}, the configuration says {} (region {}, cluster {}); \
          make one with `isles certs node`, or correct cluster, node and region",
         tls.cert.display(),
@@ -193,7 +215,10 @@ fn transport(config: &Config, tls: &TlsConfig) -> anyhow::Result<Arc<dyn Transpo
         config.region,
         config.cluster
     );
-    let listen = config.peers.listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
+    let listen = config
+        .peers
+        .listen
+        .unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
     let mut quic = QuicConfig::new(listen, certificate);
     quic.idle_timeout = IDLE_TIMEOUT;
     quic.keep_alive = KEEP_ALIVE;
@@ -206,6 +231,7 @@ fn transport(config: &Config, tls: &TlsConfig) -> anyhow::Result<Arc<dyn Transpo
             address: Some(peer.address.clone()),
         })
         .collect();
-    let transport = QuicTransport::new(quic).with_context(|| format!("cannot serve peers at peers.listen = {listen}"))?;
+    let transport = QuicTransport::new(quic)
+        .with_context(|| format!("cannot serve peers at peers.listen = {listen}"))?;
     Ok(Arc::new(transport))
 }

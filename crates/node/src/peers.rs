@@ -88,7 +88,13 @@ impl Peers {
                 region: config.region.clone(),
                 timing,
             },
-            states: Mutex::new(config.peer.iter().map(|peer| (peer.node.clone(), state(peer))).collect()),
+            states: Mutex::new(
+                config
+                    .peer
+                    .iter()
+                    .map(|peer| (peer.node.clone(), state(peer)))
+                    .collect(),
+            ),
             sessions: Mutex::new(HashMap::new()),
             next_session: AtomicU64::new(1),
             started: Instant::now(),
@@ -105,7 +111,9 @@ impl Peers {
             match transport.accept().await {
                 Ok(channel) => {
                     let peers = Arc::clone(&self);
-                    tasks.spawn(async move { _ = peers.converse(channel, Direction::Accepted).await });
+                    tasks.spawn(
+                        async move { _ = peers.converse(channel, Direction::Accepted).await },
+                    );
                 }
                 Err(AcceptError::Closed) => return,
                 Err(error) => tracing::warn!("{error}"),
@@ -129,7 +137,12 @@ impl Peers {
     }
 
     /// One attempt, and the whole conversation if it succeeds; says how long to wait before the next.
-    async fn dial(&self, transport: &dyn Transport, peer: &Peer, backoff: &mut Backoff) -> Duration {
+    async fn dial(
+        &self,
+        transport: &dyn Transport,
+        peer: &Peer,
+        backoff: &mut Backoff,
+    ) -> Duration {
         let channel = match transport.connect(&peer.address).await {
             Ok(channel) => channel,
             Err(error) => {
@@ -155,7 +168,13 @@ impl Peers {
         let session = self.next_session.fetch_add(1, Ordering::Relaxed);
         let signals = Arc::new(Signals::default());
         self.sessions.lock().insert(session, Arc::clone(&signals));
-        let ended = driver::drive(self, &*channel, self.session_config(session, direction, &*channel), &signals).await;
+        let ended = driver::drive(
+            self,
+            &*channel,
+            self.session_config(session, direction, &*channel),
+            &signals,
+        )
+        .await;
         self.sessions.lock().remove(&session);
         let node = channel.peer().node.clone();
         let reason = ended.to_string();
@@ -167,7 +186,12 @@ impl Peers {
         retry
     }
 
-    fn session_config(&self, session: u64, direction: Direction, channel: &dyn Channel) -> SessionConfig {
+    fn session_config(
+        &self,
+        session: u64,
+        direction: Direction,
+        channel: &dyn Channel,
+    ) -> SessionConfig {
         SessionConfig {
             session,
             direction,
@@ -188,7 +212,10 @@ impl Peers {
     }
 
     fn is_connected(&self, node: &str) -> bool {
-        self.states.lock().get(node).is_some_and(PeerState::is_connected)
+        self.states
+            .lock()
+            .get(node)
+            .is_some_and(PeerState::is_connected)
     }
 
     fn change(&self, node: &str, change: impl FnOnce(&mut PeerState)) {
@@ -206,7 +233,10 @@ impl Peers {
     }
 
     fn now(&self) -> Now {
-        Now { ms: self.started.elapsed().as_millis() as u64, wall_ms: wall_ms() }
+        Now {
+            ms: self.started.elapsed().as_millis() as u64,
+            wall_ms: wall_ms(),
+        }
     }
 
     fn signals(&self, session: u64) -> Option<Arc<Signals>> {

@@ -33,7 +33,11 @@ pub(super) struct Checkpointer {
     written_bytes_then: u64,
 }
 
-pub(super) fn spawn(database: Arc<Database>, mut checkpointer: Checkpointer, lock: DirLock) -> JoinHandle<()> {
+pub(super) fn spawn(
+    database: Arc<Database>,
+    mut checkpointer: Checkpointer,
+    lock: DirLock,
+) -> JoinHandle<()> {
     std::thread::Builder::new()
         .name("isles-table".to_owned())
         .spawn(move || {
@@ -83,10 +87,12 @@ impl Checkpointer {
 
     /// Writes all rows that have changed by now, and moves the checkpoint.
     fn round(&mut self, database: &Database) -> anyhow::Result<()> {
-        let ((restored, rows), id) = database.hold(|replica, _| (replica.begin_checkpoint(), replica.id()));
+        let ((restored, rows), id) =
+            database.hold(|replica, _| (replica.begin_checkpoint(), replica.id()));
         let (mut left, mut batch) = (rows, Batch::new());
         while left > 0 || batch.is_empty() {
-            let images = database.hold(|replica, _| replica.take_images(left.clamp(1, ROWS_PER_HOLD)));
+            let images =
+                database.hold(|replica, _| replica.take_images(left.clamp(1, ROWS_PER_HOLD)));
             left = left.saturating_sub(ROWS_PER_HOLD);
             if images.is_empty() && left == 0 {
                 break;
@@ -144,11 +150,17 @@ impl Checkpointer {
         let segments = database.reader.segments();
         let kept = self.log.retention_bytes.div_ceil(self.log.segment_bytes) as usize;
         let peers = database.peers_durable.lock();
-        let droppable = segments.windows(2).take(segments.len().saturating_sub(kept + 1)).take_while(|pair| {
-            let through = log_thread::clock_of(&pair[1].note);
-            pair[1].first.0 <= record && peers.values().all(|durable| durable.dominates(&through))
-        });
-        let Some(before) = droppable.last().map(|pair| pair[1].first.0) else { return Ok(()) };
+        let droppable = segments
+            .windows(2)
+            .take(segments.len().saturating_sub(kept + 1))
+            .take_while(|pair| {
+                let through = log_thread::clock_of(&pair[1].note);
+                pair[1].first.0 <= record
+                    && peers.values().all(|durable| durable.dominates(&through))
+            });
+        let Some(before) = droppable.last().map(|pair| pair[1].first.0) else {
+            return Ok(());
+        };
         drop(peers);
         // The table's own journal may be damaged unseen: what the log drops must lie in immutable files.
         self.table.flush()?;

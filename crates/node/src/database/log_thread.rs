@@ -39,7 +39,12 @@ struct Meters {
     frames: Counter,
 }
 
-pub(super) fn spawn(database: Arc<Database>, log: Log, chain: u64, trims: Receiver<u64>) -> JoinHandle<()> {
+pub(super) fn spawn(
+    database: Arc<Database>,
+    log: Log,
+    chain: u64,
+    trims: Receiver<u64>,
+) -> JoinHandle<()> {
     let meters = Meters {
         sync_seconds: metrics::histogram!("isles_log_sync_seconds"),
         frame_entries: metrics::histogram!("isles_frame_entries"),
@@ -47,11 +52,20 @@ pub(super) fn spawn(database: Arc<Database>, log: Log, chain: u64, trims: Receiv
         frames: metrics::counter!("isles_log_frames_total"),
     };
     let syncer = match database.durability {
-        Durability::Interval(every) => Some(spawn_syncer(Arc::clone(&database), log.syncer(), every)),
+        Durability::Interval(every) => {
+            Some(spawn_syncer(Arc::clone(&database), log.syncer(), every))
+        }
         _ => None,
     };
     let logged = database.state.lock().replica.durable().clone();
-    let writer = Writer { log, chain, logged, trims, last_sealed: Instant::now(), meters };
+    let writer = Writer {
+        log,
+        chain,
+        logged,
+        trims,
+        last_sealed: Instant::now(),
+        meters,
+    };
     std::thread::Builder::new()
         .name("isles-log".to_owned())
         .spawn(move || {
@@ -119,14 +133,20 @@ impl Writer {
         let taken = self.take(database);
         self.last_sealed = Instant::now();
         self.trim(database)?;
-        let Some(last) = taken.last().map(|unlogged| unlogged.number) else { return Ok(()) };
+        let Some(last) = taken.last().map(|unlogged| unlogged.number) else {
+            return Ok(());
+        };
         let mut frames = Vec::with_capacity(taken.len());
         let mut bodies = Vec::new();
         for unlogged in taken {
             self.append(unlogged, &mut frames, &mut bodies);
         }
         let written = self.log.write()?;
-        debug_assert_eq!(written, RecordNumber(last), "the replica numbers records as the log does");
+        debug_assert_eq!(
+            written,
+            RecordNumber(last),
+            "the replica numbers records as the log does"
+        );
         if database.durability == Durability::Always {
             let started = Instant::now();
             self.log.sync()?;
@@ -151,7 +171,12 @@ impl Writer {
         taken
     }
 
-    fn append(&mut self, unlogged: Unlogged, frames: &mut Vec<(u64, Frame)>, bodies: &mut Vec<Vec<u8>>) {
+    fn append(
+        &mut self,
+        unlogged: Unlogged,
+        frames: &mut Vec<(u64, Frame)>,
+        bodies: &mut Vec<Vec<u8>>,
+    ) {
         let number = unlogged.number;
         let frame = match unlogged.content {
             UnloggedContent::Own(open) => self.seal(open, bodies),
@@ -174,12 +199,20 @@ impl Writer {
         let frame = open.seal(self.chain);
         self.chain = frame.chain();
         self.meters.frames.increment(1);
-        self.meters.frame_entries.record(f64::from(frame.header().count));
+        self.meters
+            .frame_entries
+            .record(f64::from(frame.header().count));
         bodies.push(open.body);
         frame
     }
 
-    fn publish(&self, database: &Database, last: u64, frames: Vec<(u64, Frame)>, bodies: Vec<Vec<u8>>) {
+    fn publish(
+        &self,
+        database: &Database,
+        last: u64,
+        frames: Vec<(u64, Frame)>,
+        bodies: Vec<Vec<u8>>,
+    ) {
         {
             let replica = &mut database.state.lock().replica;
             replica.note_durable(last, frames.iter().map(|(_, frame)| frame));
@@ -187,11 +220,16 @@ impl Writer {
             let bytes = replica.undurable_bytes() as u64;
             database.undurable_bytes.store(bytes, Ordering::Relaxed);
         }
-        let bytes: u64 = frames.iter().map(|(_, frame)| frame.bytes().len() as u64).sum();
+        let bytes: u64 = frames
+            .iter()
+            .map(|(_, frame)| frame.bytes().len() as u64)
+            .sum();
         database.written_bytes.fetch_add(bytes, Ordering::Relaxed);
         {
             let mut history = database.history.lock();
-            frames.into_iter().for_each(|(number, frame)| history.push(number, frame));
+            frames
+                .into_iter()
+                .for_each(|(number, frame)| history.push(number, frame));
         }
         let durable = Position::end_of(last);
         database.durable.store(durable.as_u64(), Ordering::Release);
@@ -231,8 +269,15 @@ pub(crate) fn clock_of(note: &[u8]) -> VectorClock {
 
 /// Per replica, the first sequence that the log still holds.
 pub(super) fn floor_of(log: &LogReader) -> Vec<(ReplicaId, u64)> {
-    let before = log.segments().first().map(|segment| clock_of(&segment.note)).unwrap_or_default();
-    before.iter().map(|(replica, sequence)| (replica, sequence + 1)).collect()
+    let before = log
+        .segments()
+        .first()
+        .map(|segment| clock_of(&segment.note))
+        .unwrap_or_default();
+    before
+        .iter()
+        .map(|(replica, sequence)| (replica, sequence + 1))
+        .collect()
 }
 
 /// How a note is recorded; the bytes say the rest.

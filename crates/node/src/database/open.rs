@@ -10,7 +10,8 @@ use isles_replica::image::Meta;
 use isles_replica::session::Exchange;
 use isles_replica::{Frame, Note, Replica, ReplicaConfig};
 use isles_store::{
-    DirLock, FileStorage, FjallConfig, FjallTable, Log, LogConfig, RecordKind, RecordNumber, Recovered, Table,
+    DirLock, FileStorage, FjallConfig, FjallTable, Log, LogConfig, RecordKind, RecordNumber,
+    Recovered, Table,
 };
 
 use super::log_thread::floor_of;
@@ -44,27 +45,53 @@ struct Past {
 /// Names the file or directory, what is wrong with it, and what to do. Nothing is changed then.
 pub(crate) fn open(config: &Config) -> anyhow::Result<Opened> {
     let directory = config.data_dir.clone();
-    std::fs::create_dir_all(&directory)
-        .with_context(|| format!("cannot create the data directory {}; choose another data_dir", directory.display()))?;
+    std::fs::create_dir_all(&directory).with_context(|| {
+        format!(
+            "cannot create the data directory {}; choose another data_dir",
+            directory.display()
+        )
+    })?;
     let lock = DirLock::acquire(&directory)?;
     let storage = FileStorage::open(directory.join("log"))
         .with_context(|| format!("cannot open the log in {}", directory.join("log").display()))?;
-    let log_config = LogConfig::new(config.cluster.as_bytes()).with_segment_bytes(config.log.segment_bytes);
+    let log_config =
+        LogConfig::new(config.cluster.as_bytes()).with_segment_bytes(config.log.segment_bytes);
     let (log, recovered) = Log::open(Arc::new(storage), log_config)?;
-    let table: Box<dyn Table> = Box::new(FjallTable::open(directory.join("table"), &FjallConfig::default())?);
-    let meta = table.get(Meta::key())?.map(|bytes| Meta::decode(&bytes)).transpose()?;
+    let table: Box<dyn Table> = Box::new(FjallTable::open(
+        directory.join("table"),
+        &FjallConfig::default(),
+    )?);
+    let meta = table
+        .get(Meta::key())?
+        .map(|bytes| Meta::decode(&bytes))
+        .transpose()?;
     check_pair(&directory, meta.as_ref(), &recovered)?;
     let past = past_of(&log, meta.as_ref())?;
-    let start = Start { boot: boot_id(), nonce: u64::from_le_bytes(random()?) };
+    let start = Start {
+        boot: boot_id(),
+        nonce: u64::from_le_bytes(random()?),
+    };
     let id = identity(config, &past, &recovered, &start)?;
     let mut replica = recover(config, id, &log, &*table, meta.as_ref())?;
     check_checkpoint(&directory, meta.as_ref(), &past)?;
-    replica.log_note(Note::Start { boot: start.boot.clone(), nonce: start.nonce, replica: id });
-    let chain = replica.chains().find(|link| link.replica == id).map_or(0, |link| link.chain);
+    replica.log_note(Note::Start {
+        boot: start.boot.clone(),
+        nonce: start.nonce,
+        replica: id,
+    });
+    let chain = replica
+        .chains()
+        .find(|link| link.replica == id)
+        .map_or(0, |link| link.chain);
     let mut exchange = Exchange::default();
     exchange.set_log_floor(floor_of(&log.reader()));
     Ok(Opened {
-        history: History::new(id, recovered.last.0, replica.durable().clone(), HISTORY_BYTES),
+        history: History::new(
+            id,
+            recovered.last.0,
+            replica.durable().clone(),
+            HISTORY_BYTES,
+        ),
         state: State { replica, exchange },
         log,
         table,
@@ -77,7 +104,11 @@ pub(crate) fn open(config: &Config) -> anyhow::Result<Opened> {
 }
 
 /// Table and log must fit together: the log goes on where the table ends.
-fn check_pair(directory: &std::path::Path, meta: Option<&Meta>, recovered: &Recovered) -> anyhow::Result<()> {
+fn check_pair(
+    directory: &std::path::Path,
+    meta: Option<&Meta>,
+    recovered: &Recovered,
+) -> anyhow::Result<()> {
     let place = directory.display();
     let covered = meta.map_or(0, |meta| meta.record);
     ensure!(
@@ -96,7 +127,11 @@ fn check_pair(directory: &std::path::Path, meta: Option<&Meta>, recovered: &Reco
 }
 
 /// A table that silently lost its newest batches is older than the newest checkpoint that the log knows of.
-fn check_checkpoint(directory: &std::path::Path, meta: Option<&Meta>, past: &Past) -> anyhow::Result<()> {
+fn check_checkpoint(
+    directory: &std::path::Path,
+    meta: Option<&Meta>,
+    past: &Past,
+) -> anyhow::Result<()> {
     let have = meta.map_or(0, |meta| meta.checkpoint);
     ensure!(
         have >= past.checkpoint,
@@ -126,7 +161,9 @@ fn past_of(log: &Log, meta: Option<&Meta>) -> anyhow::Result<Past> {
             Note::Start { boot, replica, .. } => {
                 (past.replica, past.boot) = (Some(replica), Some(boot));
             }
-            Note::Checkpoint { checkpoint, .. } => past.checkpoint = past.checkpoint.max(checkpoint),
+            Note::Checkpoint { checkpoint, .. } => {
+                past.checkpoint = past.checkpoint.max(checkpoint)
+            }
             Note::Stop => past.stopped_cleanly = true,
             _ => {}
         }
@@ -139,8 +176,15 @@ fn after(meta: Option<&Meta>) -> RecordNumber {
 }
 
 /// The id of before, or a new one if the log may have lost entries that others have seen: a dot is never used twice.
-fn identity(config: &Config, past: &Past, recovered: &Recovered, start: &Start) -> anyhow::Result<ReplicaId> {
-    let Some(old) = past.replica else { return Ok(ReplicaId::from_bytes(random()?)) };
+fn identity(
+    config: &Config,
+    past: &Past,
+    recovered: &Recovered,
+    start: &Start,
+) -> anyhow::Result<ReplicaId> {
+    let Some(old) = past.replica else {
+        return Ok(ReplicaId::from_bytes(random()?));
+    };
     let lost_power = !past.stopped_cleanly && past.boot.as_deref() != Some(&start.boot);
     let unsynced = lost_power && config.durability != Durability::Always;
     if recovered.cut.is_none() && !unsynced {
@@ -167,7 +211,10 @@ fn recover(
     table: &dyn Table,
     meta: Option<&Meta>,
 ) -> anyhow::Result<Replica> {
-    let settings = ReplicaConfig { max_skew_ms: config.clock.max_skew_ms, ..ReplicaConfig::default() };
+    let settings = ReplicaConfig {
+        max_skew_ms: config.clock.max_skew_ms,
+        ..ReplicaConfig::default()
+    };
     let mut replica = Replica::new(id, settings);
     if let Some(meta) = meta {
         replica.restore(&meta.restored());

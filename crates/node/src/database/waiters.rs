@@ -25,7 +25,9 @@ impl Waiters {
             all.into_iter().for_each(|(_, waker)| waker.wake());
             return;
         }
-        let (ready, rest) = std::mem::take(&mut *waiting).into_iter().partition(|(position, _)| *position <= durable);
+        let (ready, rest) = std::mem::take(&mut *waiting)
+            .into_iter()
+            .partition(|(position, _)| *position <= durable);
         *waiting = rest;
         drop(waiting);
         let ready: Vec<(Position, Waker)> = ready;
@@ -33,6 +35,8 @@ impl Waiters {
     }
 
     pub(super) fn wake_all(&self) {
-        std::mem::take(&mut *self.waiting.lock()).into_iter().for_each(|(_, waker)| waker.wake());
+        std::mem::take(&mut *self.waiting.lock())
+            .into_iter()
+            .for_each(|(_, waker)| waker.wake());
     }
 }

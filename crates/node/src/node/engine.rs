@@ -17,7 +17,10 @@ impl Engine for Node {
         self.database.durable()
     }
 
-    fn wait_durable(&self, position: Position) -> impl Future<Output = Result<(), EngineStopped>> + Send {
+    fn wait_durable(
+        &self,
+        position: Position,
+    ) -> impl Future<Output = Result<(), EngineStopped>> + Send {
         self.database.wait_durable(position)
     }
 
@@ -77,6 +80,9 @@ pub(super) fn policy(durability: Durability) -> &'static str {
 fn resident_bytes() -> u64 {
     const PAGE_BYTES: u64 = 4096;
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    let pages = statm
+        .split_whitespace()
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok());
     pages.unwrap_or(0) * PAGE_BYTES
 }

@@ -22,7 +22,12 @@ impl Probe for Node {
             last: reader.last().0,
             sync_policy: policy(self.config.durability).to_owned(),
         };
-        let peers = self.peers.states().into_iter().map(|(node, state)| self.peer_status(node, state)).collect();
+        let peers = self
+            .peers
+            .states()
+            .into_iter()
+            .map(|(node, state)| self.peer_status(node, state))
+            .collect();
         self.database.hold(|replica, _| NodeStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             cluster: self.config.cluster.clone(),
@@ -60,7 +65,10 @@ impl Node {
             region: state.region,
             address: state.address,
             connected,
-            rtt_ms: state.round_trip.filter(|_| connected).map(|rtt| rtt.as_secs_f64() * 1e3),
+            rtt_ms: state
+                .round_trip
+                .filter(|_| connected)
+                .map(|rtt| rtt.as_secs_f64() * 1e3),
             backlog_bytes: state.backlog_bytes,
             bytes_sent: state.bytes_sent,
             bytes_received: state.bytes_received,
@@ -73,7 +81,11 @@ impl Node {
     pub(super) fn lag_ms(&self, state: &PeerState) -> Option<u64> {
         let replica = state.replica?;
         self.database.hold_state(|all, _| {
-            let written = all.exchange.acks().newest(replica).map_or(0, |ack| ack.applied.get(replica));
+            let written = all
+                .exchange
+                .acks()
+                .newest(replica)
+                .map_or(0, |ack| ack.applied.get(replica));
             if state.is_connected() && all.replica.applied().get(replica) >= written {
                 return Some(0);
             }
@@ -83,5 +95,11 @@ impl Node {
 }
 
 fn clock_entries(clock: &VectorClock) -> Vec<ClockEntry> {
-    clock.iter().map(|(replica, sequence)| ClockEntry { replica: replica.to_string(), sequence }).collect()
+    clock
+        .iter()
+        .map(|(replica, sequence)| ClockEntry {
+            replica: replica.to_string(),
+            sequence,
+        })
+        .collect()
 }

@@ -12,7 +12,11 @@ use super::{Ended, Peers, Signals, feeder};
 
 /// How often figures of a connection are taken over into the peer's state.
 const FIGURES: Duration = Duration::from_millis(500);
-const LANES: [TrafficClass; 3] = [TrafficClass::Control, TrafficClass::Frames, TrafficClass::Pull];
+const LANES: [TrafficClass; 3] = [
+    TrafficClass::Control,
+    TrafficClass::Frames,
+    TrafficClass::Pull,
+];
 
 /// A session and who drives it.
 pub(super) struct Drive<'d> {
@@ -34,7 +38,14 @@ pub(super) async fn drive(
     signals: &Signals,
 ) -> Ended {
     let session = Mutex::new(Session::new(config, peers.now()));
-    let drive = Drive { peers, channel, session, feed: Notify::new(), greeted: AtomicBool::new(false), signals };
+    let drive = Drive {
+        peers,
+        channel,
+        session,
+        feed: Notify::new(),
+        greeted: AtomicBool::new(false),
+        signals,
+    };
     let ended = tokio::select! {
         ended = drive.converse() => ended,
         ended = feeder::feed(&drive, TrafficClass::Frames) => ended,
@@ -80,30 +91,45 @@ impl Drive<'_> {
             let message = {
                 let mut session = self.session.lock();
                 let now = self.peers.now();
-                self.peers.database.hold_state(|state, _| session.poll_transmit(now, &mut state.host()))
+                self.peers
+                    .database
+                    .hold_state(|state, _| session.poll_transmit(now, &mut state.host()))
             };
-            let Some(message) = message else { return Ok(()) };
+            let Some(message) = message else {
+                return Ok(());
+            };
             self.send(TrafficClass::Control, message).await?;
         }
     }
 
     pub(super) async fn send(&self, class: TrafficClass, message: Message) -> Result<(), Ended> {
-        self.channel.send(class, message).await.map_err(|error| Ended::Channel(error.to_string()))
+        self.channel
+            .send(class, message)
+            .await
+            .map_err(|error| Ended::Channel(error.to_string()))
     }
 
     fn may_read(&self, class: TrafficClass) -> bool {
         let session = self.session.lock();
-        self.peers.database.hold_state(|state, _| session.may_read(class, &state.host()))
+        self.peers
+            .database
+            .hold_state(|state, _| session.may_read(class, &state.host()))
     }
 
     /// How long the session may be left alone.
     fn due(&self) -> Duration {
         let due_ms = self.session.lock().poll_timeout();
         let now_ms = self.peers.now().ms;
-        due_ms.map_or(FIGURES, |due_ms| Duration::from_millis(due_ms.saturating_sub(now_ms).max(1)))
+        due_ms.map_or(FIGURES, |due_ms| {
+            Duration::from_millis(due_ms.saturating_sub(now_ms).max(1))
+        })
     }
 
-    fn handle(&self, class: TrafficClass, message: Result<Message, ChannelError>) -> Result<(), Ended> {
+    fn handle(
+        &self,
+        class: TrafficClass,
+        message: Result<Message, ChannelError>,
+    ) -> Result<(), Ended> {
         let message = match message {
             Ok(message) => message,
             Err(ChannelError::Decode { error, .. }) if error.is_skippable() => return Ok(()),
@@ -116,7 +142,9 @@ impl Drive<'_> {
         let effects = {
             let mut session = self.session.lock();
             let now = self.peers.now();
-            self.peers.database.hold_state(|state, _| session.handle(now, received, &mut state.host()))
+            self.peers
+                .database
+                .hold_state(|state, _| session.handle(now, received, &mut state.host()))
         };
         self.follow(effects?)
     }
@@ -125,7 +153,9 @@ impl Drive<'_> {
         let effects = {
             let mut session = self.session.lock();
             let now = self.peers.now();
-            self.peers.database.hold_state(|state, _| session.advance(now, &mut state.host()))
+            self.peers
+                .database
+                .hold_state(|state, _| session.advance(now, &mut state.host()))
         };
         self.follow(effects?)
     }
@@ -147,7 +177,11 @@ impl Drive<'_> {
                 }
                 Effect::Ready => self.peers.database.apply_ready(),
                 Effect::Feed => self.feed.notify_waiters(),
-                Effect::Diverged { bucket, ours, theirs } => self.report_divergence(bucket, ours, theirs),
+                Effect::Diverged {
+                    bucket,
+                    ours,
+                    theirs,
+                } => self.report_divergence(bucket, ours, theirs),
                 _ => {}
             }
         }
@@ -172,9 +206,15 @@ impl Drive<'_> {
     }
 
     fn note_ack(&self, ack: &isles_transport::Ack) {
-        let about_the_peer = self.session.lock().peer().is_some_and(|hello| hello.replica == ack.about);
+        let about_the_peer = self
+            .session
+            .lock()
+            .peer()
+            .is_some_and(|hello| hello.replica == ack.about);
         if about_the_peer {
-            self.peers.database.note_peer_durable(&self.channel.peer().node, &ack.durable);
+            self.peers
+                .database
+                .note_peer_durable(&self.channel.peer().node, &ack.durable);
         }
     }
 
@@ -192,11 +232,16 @@ impl Drive<'_> {
     /// Equal histories and different content: a bug, and the most important thing that a log can say.
     fn report_divergence(&self, bucket: Option<u32>, ours: u128, theirs: u128) {
         metrics::counter!("isles_divergence_total").increment(1);
-        let keys = bucket.and_then(|bucket| u16::try_from(bucket).ok()).map_or_else(Vec::new, |bucket| {
-            self.peers.database.hold(|replica, _| {
-                replica.bucket_keys(bucket).map(|(key, sum)| format!("{}={sum:032x}", key.escape_ascii())).collect()
-            })
-        });
+        let keys = bucket
+            .and_then(|bucket| u16::try_from(bucket).ok())
+            .map_or_else(Vec::new, |bucket| {
+                self.peers.database.hold(|replica, _| {
+                    replica
+                        .bucket_keys(bucket)
+                        .map(|(key, sum)| format!("{}={sum:032x}", key.escape_ascii()))
+                        .collect()
+                })
+            });
         let node = &self.channel.peer().node;
         tracing::error!(
             "content differs from {node}'s although both have applied the same: bucket {bucket:?}, sum {ours:032x} here, \

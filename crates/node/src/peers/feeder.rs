@@ -51,8 +51,16 @@ async fn feed_until_error(drive: &Drive<'_>, class: TrafficClass) -> Result<Infa
 }
 
 /// The frames that a request asks for, from memory or from the disk; none if there is nothing newer.
-async fn read(drive: &Drive<'_>, database: &Arc<Database>, request: &FeedRequest) -> Result<Option<Batch>, Ended> {
-    match database.history().lock().read(request, BatchLimits::default()) {
+async fn read(
+    drive: &Drive<'_>,
+    database: &Arc<Database>,
+    request: &FeedRequest,
+) -> Result<Option<Batch>, Ended> {
+    match database
+        .history()
+        .lock()
+        .read(request, BatchLimits::default())
+    {
         Lookup::Found(batch) => return Ok(Some(batch)),
         Lookup::AtEnd => return Ok(None),
         Lookup::Behind => {}
@@ -62,9 +70,14 @@ async fn read(drive: &Drive<'_>, database: &Arc<Database>, request: &FeedRequest
     let read = tokio::task::spawn_blocking(move || read_log(&reader, &wanted, through)).await;
     match read.map_err(|_| Ended::Log("reading the log has panicked".to_owned()))? {
         Ok(batch) => Ok(Some(batch).filter(|batch| batch.through > 0)),
-        Err(error) if error.downcast_ref::<ReadError>().is_some_and(|e| matches!(e, ReadError::Trimmed { .. })) => {
+        Err(error)
+            if error
+                .downcast_ref::<ReadError>()
+                .is_some_and(|e| matches!(e, ReadError::Trimmed { .. })) =>
+        {
             let mut session = drive.session.lock();
-            let result = database.hold_state(|state, _| session.feed_unavailable(request, &mut state.host()));
+            let result = database
+                .hold_state(|state, _| session.feed_unavailable(request, &mut state.host()));
             result?;
             Ok(None)
         }
@@ -78,7 +91,11 @@ fn read_log(reader: &LogReader, request: &FeedRequest, through: u64) -> anyhow::
         Place::After(number) => RecordNumber(number + 1),
         Place::Uncovered(clock) => first_segment_for(reader, clock),
     };
-    let records = reader.scan(from).take_while(|record| record.as_ref().map_or(true, |record| record.number.0 <= through));
+    let records = reader.scan(from).take_while(|record| {
+        record
+            .as_ref()
+            .map_or(true, |record| record.number.0 <= through)
+    });
     let frames = records.filter_map(|record| match record {
         Ok(record) if record.kind != RecordKind::Frame => None,
         Ok(record) => {
@@ -93,6 +110,11 @@ fn read_log(reader: &LogReader, request: &FeedRequest, through: u64) -> anyhow::
 /// Where the newest segment begins before which the clock covers everything.
 fn first_segment_for(reader: &LogReader, clock: &VectorClock) -> RecordNumber {
     let segments = reader.segments();
-    let covered = segments.iter().rev().find(|segment| clock.dominates(&clock_of(&segment.note)));
-    covered.or(segments.first()).map_or(RecordNumber(1), |segment| segment.first)
+    let covered = segments
+        .iter()
+        .rev()
+        .find(|segment| clock.dominates(&clock_of(&segment.note)));
+    covered
+        .or(segments.first())
+        .map_or(RecordNumber(1), |segment| segment.first)
 }
