@@ -150,9 +150,10 @@ impl Database {
             directory,
         });
         let (trim, trims) = std::sync::mpsc::sync_channel(1);
+        let syncer = log.syncer();
         let log_thread = log_thread::spawn(Arc::clone(&database), log, chain, trims);
         let _ = database.log_thread.set(log_thread.thread().clone());
-        let checkpointer = checkpoint::Checkpointer::new(table, &settings, trim);
+        let checkpointer = checkpoint::Checkpointer::new(table, syncer, &settings, trim);
         let checkpoint_thread = checkpoint::spawn(Arc::clone(&database), checkpointer, lock);
         database.wake_log();
         (
@@ -267,11 +268,6 @@ impl Database {
     /// Where the log and the table lie.
     pub(crate) fn directory(&self) -> &std::path::Path {
         &self.directory
-    }
-
-    /// When a write counts as durable.
-    pub(crate) fn durability(&self) -> Durability {
-        self.durability
     }
 
     /// Why the log has stopped, if it has.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use isles_replica::image::{Images, Meta, TableChange};
 use isles_replica::{Note, Restored};
-use isles_store::{Batch, DirLock, Table};
+use isles_store::{Batch, DirLock, LogSyncer, Table};
 
 use super::{Database, Settings, log_thread};
 use crate::config::{CheckpointConfig, LogConfig};
@@ -26,6 +26,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) struct Checkpointer {
     table: Box<dyn Table>,
+    syncer: LogSyncer,
     config: CheckpointConfig,
     log: LogConfig,
     trim: SyncSender<u64>,
@@ -56,9 +57,15 @@ pub(super) fn spawn(
 }
 
 impl Checkpointer {
-    pub(super) fn new(table: Box<dyn Table>, settings: &Settings, trim: SyncSender<u64>) -> Self {
+    pub(super) fn new(
+        table: Box<dyn Table>,
+        syncer: LogSyncer,
+        settings: &Settings,
+        trim: SyncSender<u64>,
+    ) -> Self {
         Checkpointer {
             table,
+            syncer,
             config: settings.checkpoint.clone(),
             log: settings.log.clone(),
             trim,
@@ -99,7 +106,7 @@ impl Checkpointer {
             }
             self.write(database, &images, &mut batch)?;
         }
-        self.table.write(std::mem::take(&mut batch))?;
+        self.hand_over(&mut batch)?;
         self.move_to(database, &restored, id)
     }
 
@@ -110,8 +117,17 @@ impl Checkpointer {
             TableChange::Delete(key) => batch.delete(key),
         });
         if batch.bytes() >= BATCH_BYTES {
-            self.table.write(std::mem::take(batch))?;
+            self.hand_over(batch)?;
         }
+        Ok(())
+    }
+
+    /// Invariant: no row is in the table whose entries are not on the disk. Without a sync for each of them the machine
+    /// could lose the end of its log and keep rows that hold more; entries that come again from peers, under other
+    /// positions, would then meet rows that seem to have them.
+    fn hand_over(&self, batch: &mut Batch) -> anyhow::Result<()> {
+        self.syncer.sync()?;
+        self.table.write(std::mem::take(batch))?;
         Ok(())
     }
 
