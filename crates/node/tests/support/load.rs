@@ -17,6 +17,9 @@ const FIELDS: &str = "load:fields";
 const COUNTERS: u64 = 4;
 /// Keys that everybody changes in every way, so that much of it is concurrent.
 const CHURNED: u64 = 12;
+/// A set that lies in many rows of the table.
+const LARGE: &str = "load:large";
+const LARGE_MEMBERS: u64 = 5_000;
 /// A node that is down is tried again so much later.
 const RETRY: Duration = Duration::from_millis(20);
 /// How many keys one check reads at once.
@@ -189,10 +192,15 @@ impl Writer {
         }
     }
 
+    /// Changes that nobody keeps account of: what matters is that all nodes make the same of them.
     fn churn(&mut self, unique: &str) {
-        let key = format!("load:churn:{}", self.next(CHURNED));
+        let (one, step) = (self.next(CHURNED), 1 + self.next(CHURNED - 1));
+        let (key, other) = (
+            format!("load:churn:{one}"),
+            format!("load:churn:{}", (one + step) % CHURNED),
+        );
         let element = self.next(8);
-        match self.next(9) {
+        match self.next(20) {
             0 => self.send(cmd("DEL").arg(&key)),
             1 => self.send(cmd("SET").arg(&key).arg(unique)),
             2 => self.send(cmd("SET").arg(&key).arg(element)),
@@ -201,7 +209,28 @@ impl Writer {
             5 => self.send(cmd("SREM").arg(&key).arg(element)),
             6 => self.send(cmd("HSET").arg(&key).arg(element).arg(unique)),
             7 => self.send(cmd("HDEL").arg(&key).arg(element)),
-            _ => self.send(cmd("EXPIRE").arg(&key).arg(1000)),
+            8 => self.send(cmd("HINCRBY").arg(&key).arg(element).arg(3)),
+            9 => self.send(cmd("EXPIRE").arg(&key).arg(1000)),
+            10 => self.send(cmd("PEXPIRE").arg(&key).arg(1 + element)),
+            11 => self.send(cmd("PERSIST").arg(&key)),
+            12 => self.send(cmd("RENAME").arg(&key).arg(&other)),
+            13 => self.send(cmd("COPY").arg(&key).arg(&other).arg("REPLACE")),
+            14 => self.send(cmd("SUNIONSTORE").arg(&key).arg(&key).arg(&other)),
+            15 => self.send(cmd("MSET").arg(&key).arg(unique).arg(&other).arg(element)),
+            16 => self.send(cmd("APPEND").arg(&key).arg(element)),
+            17 => self.send(cmd("SPOP").arg(LARGE)),
+            18 => {
+                let member = self.next(LARGE_MEMBERS);
+                self.send(cmd("SREM").arg(LARGE).arg(member))
+            }
+            _ => {
+                let mut add = cmd("SADD");
+                add.arg(LARGE);
+                for _ in 0..50 {
+                    add.arg(self.next(LARGE_MEMBERS));
+                }
+                self.send(&add)
+            }
         };
     }
 
@@ -224,7 +253,13 @@ impl Writer {
         }
         let text = error.to_string();
         // The keys of the churn hold now this, now that; a node that starts says so.
-        let expected = ["WRONGTYPE", "not an integer", "LOADING", "loading"];
+        let expected = [
+            "WRONGTYPE",
+            "not an integer",
+            "no such key",
+            "LOADING",
+            "loading",
+        ];
         if !expected.iter().any(|word| text.contains(word)) {
             self.ledger.refusals.push(text);
         }
