@@ -165,11 +165,9 @@ impl Config {
         Self::layered(layers, overrides, &place)
     }
 
-    /// A node with the defaults of every other key, for programs that make their own nodes.
-    ///
-    /// # Errors
-    /// If a name is not one.
-    pub(crate) fn with_defaults(
+    /// A node with the defaults of every other key, which must be good by themselves.
+    #[cfg(test)]
+    fn with_defaults(
         cluster: &str,
         node: &str,
         region: &str,

@@ -1,4 +1,5 @@
 //! What a node had before a stop it has after the start: content, deadlines, conflicts, keyspaces.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod support;
 

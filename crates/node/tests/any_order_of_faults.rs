@@ -18,7 +18,7 @@ fn check(seed: u64, durability: &'static str) {
         number("ISLES_TEST_SEED").unwrap_or(seed),
         number("ISLES_TEST_FAULTS").unwrap_or(25),
     );
-    println!("seed {random}");
+    eprintln!("seed {random}");
     let mut next = |below: u64| {
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -51,15 +51,15 @@ fn check(seed: u64, durability: &'static str) {
             (2, true) => cluster.link(node, (node + 1) % 3).cut(),
             (_, true) => cluster.link(node, (node + 1) % 3).heal(),
         }
-        println!("up {up:?}");
+        eprintln!("up {up:?}");
         if let Some(serving) = up.iter().position(|up| *up) {
             load.await_more(serving, WRITES);
         }
     }
-    for node in 0..3 {
-        cluster.rejoin(node);
-        if !up[node] {
-            cluster.nodes[node].start();
+    (0..3).for_each(|node| cluster.rejoin(node));
+    for (node, up) in cluster.nodes.iter_mut().zip(up) {
+        if !up {
+            node.start();
         }
     }
     load.await_more_everywhere(WRITES);

@@ -1,4 +1,5 @@
 //! A node that cannot start, or cannot go on, says what is wrong, where, and what to do; without panic or backtrace.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod support;
 

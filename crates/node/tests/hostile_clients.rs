@@ -1,4 +1,5 @@
 //! Whatever bytes a client sends: a clear error or a close, and the node lives.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Who is not the right node is refused, both logs say why, and both nodes go on serving.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Nobody in another region ever sees half of a MULTI/EXEC.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod support;
 
