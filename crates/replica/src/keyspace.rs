@@ -41,12 +41,14 @@ impl Keyspaces {
         }
     }
 
-    /// The keyspace of a key: its prefix and strategy. Keys outside all prefixes are under `lww`, prefix empty.
+    /// The keyspace of a key: its prefix and strategy. Keys outside all prefixes are under `lww`, prefix empty, and so
+    /// are Isles' own: a definition of the empty prefix must not change what definitions are.
     pub(crate) fn of(&self, key: &[u8]) -> (&[u8], Strategy) {
+        let is_own = key.starts_with(RESERVED_PREFIX);
         let found = self
             .definitions
             .iter()
-            .find(|(prefix, _)| key.starts_with(prefix));
+            .find(|(prefix, _)| !is_own && key.starts_with(prefix));
         found.map_or((b"", Strategy::Lww), |(prefix, strategy)| {
             (prefix, *strategy)
         })

@@ -10,6 +10,7 @@ use isles_replica::op::Kind;
 use isles_replica::{
     ConflictKind, Expiry, Frame, Replica, ReplicaConfig, Scope, Txn, UnloggedContent,
 };
+use isles_resolve::Strategy;
 
 const NOW_MS: u64 = 1_700_000_000_000;
 
@@ -215,4 +216,24 @@ fn a_bucket_knows_after_a_restart_what_has_changed_it() {
             "{changed:?}"
         );
     }
+}
+
+// Once the empty prefix was multi-value, further definitions became multi-value registers themselves, which nobody
+// reads: they were acknowledged and had no effect.
+#[test]
+fn definitions_of_keyspaces_are_no_part_of_any_keyspace() {
+    let mut eu = replica(1);
+    run(&mut eu, NOW_MS, |txn| {
+        txn.keyspace_set(b"", Strategy::MultiValue)
+    });
+    run(&mut eu, NOW_MS, |txn| {
+        txn.keyspace_set(b"log:", Strategy::Lww)
+    });
+    run(&mut eu, NOW_MS, |txn| {
+        assert_eq!(txn.keyspace_of(b"log:1"), (b"log:".to_vec(), Strategy::Lww));
+        assert_eq!(
+            txn.keyspace_of(b"other"),
+            (Vec::new(), Strategy::MultiValue)
+        );
+    });
 }
