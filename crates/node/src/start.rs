@@ -67,7 +67,10 @@ fn end_of_input(stop: Stop) -> anyhow::Result<impl Future<Output = ()>> {
             .name("isles-input".to_owned())
             .spawn(move || {
                 let mut ignored = [0; 1024];
-                while std::io::stdin().read(&mut ignored).is_ok_and(|count| count > 0) {}
+                while std::io::stdin()
+                    .read(&mut ignored)
+                    .is_ok_and(|count| count > 0)
+                {}
                 let _ = ended.send(());
             })
             .context("cannot start the thread that watches standard input")?;
@@ -80,8 +83,12 @@ fn end_of_input(stop: Stop) -> anyhow::Result<impl Future<Output = ()>> {
 }
 
 fn trace(config: &TraceConfig) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.filter)
-        .with_context(|| format!("trace.filter {:?} cannot be read; such as \"info,isles=debug\"", config.filter))?;
+    let filter = EnvFilter::try_new(&config.filter).with_context(|| {
+        format!(
+            "trace.filter {:?} cannot be read; such as \"info,isles=debug\"",
+            config.filter
+        )
+    })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
