@@ -253,6 +253,12 @@ impl Node {
         child.wait().unwrap();
     }
 
+    /// The same while others still hold it; [`kill`](Self::kill) is to follow.
+    pub(crate) fn kill_now(&self) {
+        let child = self.child.as_ref().expect("it runs");
+        kill_process(Pid::from_child(child), Signal::KILL).unwrap();
+    }
+
     /// As an operator stops it; it must end well.
     pub(crate) fn stop(&mut self) {
         let child = self.child.as_ref().expect("it runs");
