@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use isles_clock::{Context, Dot, ReplicaId};
+use isles_replica::inspect::KeyContent;
 use isles_replica::op::Kind;
 use isles_replica::{ConflictKind, ConflictRecord, Replica};
 
@@ -122,6 +123,35 @@ impl World {
             ),
         };
         Err((Invariant::Convergence, what))
+    }
+
+    /// What WATCH goes by changes whenever what readers see of a key has changed.
+    pub(crate) fn check_versions(&mut self, node: usize) -> Checked {
+        let wall_ms = self.now(node).wall_ms;
+        let keys: Vec<Bytes> = self.ledger.keys().cloned().collect();
+        let Some(process) = &mut self.nodes[node].process else {
+            return Ok(());
+        };
+        let replica = &mut process.engine.replica;
+        let (mut content, now_ms) = (replica.content(), replica.latest().wall_ms().max(wall_ms));
+        for key in keys {
+            let version = replica.version(&key, wall_ms);
+            let held = content.remove(&key).unwrap_or_default();
+            let is_hidden = held.deadline.is_some_and(|(at_ms, _)| at_ms <= now_ms);
+            let is_live = KeyContent {
+                deadline: None,
+                ..held.clone()
+            } != KeyContent::default();
+            let seen = (is_live && !is_hidden).then_some(held);
+            let before = process.watched.insert(key.clone(), (version, seen.clone()));
+            if before.is_some_and(|before| before.0 == version && before.1 != seen) {
+                let key = key.escape_ascii();
+                let what =
+                    format!("at n{node}, key \"{key}\" has changed, its version {version} has not");
+                return Err((Invariant::Bookkeeping, what));
+            }
+        }
+        Ok(())
     }
 
     /// What must hold when everything is everywhere.

@@ -183,13 +183,15 @@ impl Draft<'_> {
         effect.deadline_open = false;
     }
 
-    /// Whether registers that come to be under this key are multi-value.
+    /// Whether registers that come to be under this key are multi-value: the longest defined prefix says so.
     fn is_multi_value(&self, key: &[u8]) -> bool {
-        let definition = self.now(&definition_key());
-        key.starts_with(PREFIX)
-            && definition
-                .lww_value()
-                .is_some_and(|value| value == b"multi-value")
+        let strategy = |prefix: &[u8]| {
+            let definition = self.now(&definition_key(prefix));
+            definition.lww_value().map(|value| value == b"multi-value")
+        };
+        let special = key.starts_with(PREFIX).then(|| strategy(PREFIX)).flatten();
+        let is_definition = key.starts_with(isles_replica::RESERVED_PREFIX);
+        !is_definition && special.or_else(|| strategy(b"")).unwrap_or(false)
     }
 
     fn writes_multi_value(&self, key: &[u8]) -> bool {
@@ -276,11 +278,11 @@ impl Draft<'_> {
                 Some(token) => self.set_in_context(txn, key, value, token),
                 None => Ok(()),
             },
-            Command::Keyspace(multi_value) => {
+            Command::Keyspace(prefix, multi_value) => {
                 let name = if *multi_value { "multi-value" } else { "lww" };
                 let strategy: Strategy = name.parse().map_err(|_| "has no such strategy")?;
-                self.set(&definition_key(), name.as_bytes(), Expiry::Keep);
-                txn.keyspace_set(PREFIX, strategy);
+                self.set(&definition_key(prefix), name.as_bytes(), Expiry::Keep);
+                txn.keyspace_set(prefix, strategy);
                 Ok(())
             }
         }
@@ -586,7 +588,7 @@ impl Draft<'_> {
             .ledger
             .keys()
             .chain(drafts.flat_map(|entry| entry.effects.keys()));
-        keys.filter(|key| **key != definition_key())
+        keys.filter(|key| !key.starts_with(isles_replica::RESERVED_PREFIX))
             .cloned()
             .collect()
     }
@@ -653,8 +655,8 @@ impl Draft<'_> {
     }
 }
 
-fn definition_key() -> Bytes {
-    [isles_replica::RESERVED_PREFIX, b"keyspace:", PREFIX].concat()
+fn definition_key(prefix: &[u8]) -> Bytes {
+    [isles_replica::RESERVED_PREFIX, b"keyspace:", prefix].concat()
 }
 
 fn slices(items: &[Bytes]) -> Vec<&[u8]> {

@@ -63,8 +63,8 @@ pub enum Command {
     Siblings(Bytes, usize),
     /// ISLES.SET with the context kept under a number.
     SetInContext(Bytes, Bytes, usize),
-    /// ISLES.KEYSPACE SET for [`PREFIX`]: whether it becomes multi-value.
-    Keyspace(bool),
+    /// ISLES.KEYSPACE SET for a prefix: whether it becomes multi-value.
+    Keyspace(Bytes, bool),
 }
 
 /// What a client sends at once: one command, or a MULTI/EXEC.
@@ -176,7 +176,10 @@ fn command(
         17 => Command::Siblings(key(random), random.index(4)),
         18 => Command::SetInContext(key(random), value(random), random.index(4)),
         20 => Command::Keys,
-        _ => Command::Keyspace(random.percent(70)),
+        _ => match random.percent(80) {
+            true => Command::Keyspace(PREFIX.to_vec(), random.percent(70)),
+            false => Command::Keyspace(Vec::new(), random.percent(40)),
+        },
     }
 }
 

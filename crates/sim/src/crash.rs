@@ -96,6 +96,7 @@ impl World {
             engine,
             sessions: BTreeMap::new(),
             replies: Vec::new(),
+            watched: BTreeMap::new(),
             timing: timing(self.options.audit),
             logged,
         });
@@ -104,8 +105,9 @@ impl World {
     }
 
     pub(crate) fn start_of(&mut self, node: usize) -> Start {
-        let fresh_id =
-            ReplicaId::from_u128(u128::from(self.ids.number()) << 64 | u128::from(self.ids.number()));
+        let fresh_id = ReplicaId::from_u128(
+            u128::from(self.ids.number()) << 64 | u128::from(self.ids.number()),
+        );
         let node = &self.nodes[node];
         Start {
             policy: self.options.policy,

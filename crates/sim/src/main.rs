@@ -163,14 +163,42 @@ fn examine_or_run(
 }
 
 fn print(options: &Options, report: &Report) {
-    println!("seed {}: {}", report.seed, report.failure);
+    println!(
+        "seed {}: {}",
+        report.seed,
+        readable(&report.failure.to_string())
+    );
     if !report.steps.is_empty() {
         println!("  shrunk to {} steps of {options:?}", report.steps.len());
         for step in &report.steps {
-            println!("    {step:?}");
+            println!("    {}", readable(&format!("{step:?}")));
         }
-        println!("  {}", report.shrunk);
+        println!("  {}", readable(&report.shrunk.to_string()));
     }
+}
+
+/// Shows lists of bytes, such as `[102, 111, 111]`, as text.
+fn readable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('[') {
+        shown.push_str(before);
+        let bytes = after.split_once(']').and_then(|(inside, behind)| {
+            let bytes: Result<Vec<u8>, _> = inside.split(", ").map(str::parse).collect();
+            Some((bytes.ok()?, behind))
+        });
+        rest = match bytes {
+            Some((bytes, behind)) => {
+                shown.push_str(&format!("\"{}\"", bytes.escape_ascii()));
+                behind
+            }
+            None => {
+                shown.push('[');
+                after
+            }
+        };
+    }
+    shown + rest
 }
 
 /// Says for each planted bug which seed finds it first.
@@ -184,7 +212,7 @@ fn hunt_all(settings: &Settings) -> bool {
                 if settings.mutants.len() == 1 {
                     print(&options, &report);
                 } else {
-                    println!("  {}", report.shrunk);
+                    println!("  {}", readable(&report.shrunk.to_string()));
                 }
                 return true;
             }

@@ -6,6 +6,7 @@ use isles_clock::{Dot, Hlc, ReplicaId, VectorClock};
 use isles_replica::delivery::{Delivery, Lane};
 use isles_replica::frame::{Frame, FrameError};
 use isles_replica::history::Lookup;
+use isles_replica::inspect::KeyContent;
 use isles_replica::session::{
     BatchLimits, BucketContent, Direction, Effects, Exchange, FeedRequest, Host, Now, Place,
     Received, ReplicaHost, Session, SessionConfig, SessionError, Timing,
@@ -65,6 +66,8 @@ pub struct Process {
     pub sessions: BTreeMap<u64, Talk>,
     /// Answers that wait for the log.
     pub replies: Vec<Reply>,
+    /// What was last seen of each key: its version for WATCH, and what readers see.
+    pub watched: BTreeMap<Bytes, (u64, Option<KeyContent>)>,
     /// When sessions do what.
     pub timing: Timing,
     /// Everything logged, in the order of the log: by definition everything applied.

@@ -223,6 +223,7 @@ impl World {
         };
         process.replies.push(reply);
         self.damage(node);
+        self.check_versions(node)?;
         if self.is_mutant(Mutant::ReplyBeforeDurable) {
             self.reply_all(node);
             return Ok(());
@@ -304,6 +305,7 @@ impl World {
             );
             return Err((Invariant::Order, what));
         }
+        self.check_versions(node)?;
         self.check_definitions(node)
     }
 
