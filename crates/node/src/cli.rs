@@ -74,7 +74,7 @@ pub(crate) struct DemoOptions {
     /// How many regions, in this order: eu, us, ap, sa, af, oc, me, in, jp
     #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=9))]
     pub(crate) regions: u8,
-    /// Links between regions, with commas between: A-B=ROUND-TRIP[/JITTER][/LOSS%][/MBIT], such as
+    /// Links between regions, with commas between: A-B=ROUND-TRIP, then, if wanted, /JITTER, /LOSS% and /MBIT, such as
     /// eu-us=80ms/5ms/0.1%/100mbit,eu-ap=180ms; the round trip is what ping would show, everything else holds in each
     /// direction [default: no delay]
     #[arg(long, value_name = "SPEC")]
