@@ -136,6 +136,9 @@ impl Writer {
         let Some(last) = taken.last().map(|unlogged| unlogged.number) else {
             return Ok(());
         };
+        // A restart must know of this start, whatever the policy: else it would take the last clean stop for the end,
+        // keep the replica's id, and use dots again that others have seen.
+        let begins = taken.iter().any(is_start);
         let mut frames = Vec::with_capacity(taken.len());
         let mut bodies = Vec::new();
         for unlogged in taken {
@@ -147,7 +150,7 @@ impl Writer {
             RecordNumber(last),
             "the replica numbers records as the log does"
         );
-        if database.durability == Durability::Always {
+        if begins || database.durability == Durability::Always {
             let started = Instant::now();
             self.log.sync()?;
             self.meters.sync_seconds.record(started.elapsed());
@@ -255,6 +258,10 @@ impl Writer {
         self.log.sync()?;
         Ok(())
     }
+}
+
+fn is_start(unlogged: &Unlogged) -> bool {
+    matches!(unlogged.content, UnloggedContent::Note(Note::Start { .. }))
 }
 
 /// What a segment's header says of the log before it.
