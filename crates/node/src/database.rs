@@ -1,17 +1,18 @@
 //! A replica with its lock, its log and its table: what makes the state machine durable.
 //!
-//! One mutex guards the replica; one thread writes the log, another the checkpoints. Whoever must wait until the log is
-//! durable leaves a waker and is woken by the log's thread.
+//! One mutex guards the replica, another the log's writer, whose turns are taken by a task or a thread; a thread writes
+//! the checkpoints. Whoever must wait until the log is durable leaves a waker and is woken by the writer.
 
 mod checkpoint;
-mod log_thread;
+mod log_turns;
 mod open;
 mod waiters;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -25,9 +26,10 @@ use isles_store::LogReader;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-pub(crate) use self::log_thread::clock_of;
 pub(crate) use self::open::{Opened, open};
 use self::waiters::Waiters;
+use self::writer::Writer;
+pub(crate) use self::writer::clock_of;
 use crate::config::{CheckpointConfig, Durability, LogConfig};
 
 /// Writers wait while more than this is applied and not yet durable.
@@ -45,8 +47,15 @@ pub(crate) struct Database {
     peers_durable: Mutex<BTreeMap<String, VectorClock>>,
     /// Changes whenever the log has become durable further; sessions watch it.
     progress: watch::Sender<u64>,
+    writer: Mutex<Writer>,
+    /// Whether somebody has rung since the last turn began.
     log_pending: AtomicBool,
+    log_bell: Notify,
+    /// Rings when the log's thread has written something.
+    written_bell: Notify,
     log_thread: OnceLock<std::thread::Thread>,
+    /// Syncs under way: a write may have to wait for them.
+    syncing: AtomicU32,
     stopped: OnceLock<String>,
     /// Rings once when the log has stopped by itself.
     failed: Notify,
@@ -123,12 +132,15 @@ impl Database {
             directory,
         } = opened;
         let durable_record = state.replica.durable_record();
+        let (reader, syncer) = (log.reader(), log.syncer());
+        let writer = Writer::new(log, chain, state.replica.durable().clone());
         let database = Arc::new(Database {
             durable: AtomicU64::new(Position::end_of(durable_record).as_u64()),
             progress: watch::Sender::new(durable_record),
             state: Mutex::new(state),
             history: Mutex::new(history),
-            reader: log.reader(),
+            reader,
+            writer: Mutex::new(writer),
             undurable_bytes: AtomicU64::new(0),
             waiters: Waiters::default(),
             peers_durable: Mutex::new(
@@ -139,7 +151,10 @@ impl Database {
                     .collect(),
             ),
             log_pending: AtomicBool::new(false),
+            log_bell: Notify::new(),
+            written_bell: Notify::new(),
             log_thread: OnceLock::new(),
+            syncing: AtomicU32::new(0),
             stopped: OnceLock::new(),
             failed: Notify::new(),
             stopping: AtomicBool::new(false),
@@ -149,13 +164,11 @@ impl Database {
             start,
             directory,
         });
-        let (trim, trims) = std::sync::mpsc::sync_channel(1);
-        let syncer = log.syncer();
-        let log_thread = log_thread::spawn(Arc::clone(&database), log, chain, trims);
+        let log_thread = log_turns::spawn(&database, syncer.clone());
         let _ = database.log_thread.set(log_thread.thread().clone());
-        let checkpointer = checkpoint::Checkpointer::new(table, syncer, &settings, trim);
+        let checkpointer = checkpoint::Checkpointer::new(table, syncer, &settings);
         let checkpoint_thread = checkpoint::spawn(Arc::clone(&database), checkpointer, lock);
-        database.wake_log();
+        database.ring_log();
         (
             database,
             Threads {
@@ -165,7 +178,7 @@ impl Database {
         )
     }
 
-    /// Runs the closure under the replica's lock and wakes the log's thread if it has become needed.
+    /// Runs the closure under the replica's lock and has the log written if that has become needed.
     pub(crate) fn hold<R>(&self, act: impl FnOnce(&mut Replica, u64) -> R) -> R {
         self.hold_state(|state, wall_ms| act(&mut state.replica, wall_ms))
     }
@@ -178,19 +191,19 @@ impl Database {
         let wake = idle && state.replica.has_unlogged();
         drop(state);
         if wake {
-            self.wake_log();
+            self.ring_log();
         }
         result
     }
 
-    /// Applies remote frames that have become ready: at once if no own entry is open, else the log's thread does it
+    /// Applies remote frames that have become ready: at once if no own entry is open, else the log's writer does it
     /// right after it has sealed what is open.
     pub(crate) fn apply_ready(&self) {
         let more = self.hold_state(|state, wall_ms| {
             state.replica.is_open() || state.replica.apply_ready(wall_ms) > 0
         });
         if more {
-            self.wake_log();
+            self.ring_log();
         }
     }
 
@@ -285,14 +298,6 @@ impl Database {
         }
     }
 
-    fn wake_log(&self) {
-        if !self.log_pending.swap(true, Ordering::AcqRel)
-            && let Some(thread) = self.log_thread.get()
-        {
-            thread.unpark();
-        }
-    }
-
     /// Log or table can go no further: nothing that waits for the log will ever leave.
     fn fail(&self, reason: String) {
         let _ = self.stopped.set(reason);
@@ -310,7 +315,7 @@ impl Threads {
         if self.checkpoint.join().is_err() {
             tracing::error!("the checkpoint's thread has panicked");
         }
-        database.log_pending.store(true, Ordering::Release);
+        database.log_bell.notify_one();
         self.log.thread().unpark();
         if self.log.join().is_err() {
             tracing::error!("the log's thread has panicked");

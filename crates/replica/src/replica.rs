@@ -117,7 +117,7 @@ pub struct Restored {
 /// # Calling contract
 /// - *Write*: [`txn`](Self::txn), commands on it, [`Txn::commit`](crate::Txn::commit) → a position; the answer may
 ///   leave once the log is durable through it.
-/// - *Log*: [`take_unlogged`](Self::take_unlogged) in the log's thread; outside the lock seal own frames, append all in
+/// - *Log*: [`take_unlogged`](Self::take_unlogged) for the log's writer; outside the lock seal own frames, append all in
 ///   order, write, sync; then [`note_durable`](Self::note_durable) with the frames as they were logged.
 /// - *Receive*: [`offer`](Self::offer) frames of peers, then [`apply_ready`](Self::apply_ready) until it returns zero:
 ///   right after `take_unlogged`, and at once when [`is_open`](Self::is_open) is false.

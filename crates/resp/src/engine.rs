@@ -1,4 +1,4 @@
-//! The port through which connections reach the database: a node implements it with a mutex and a log thread, a test
+//! The port through which connections reach the database: a node implements it with a mutex and a log, a test
 //! with a plain replica.
 
 use std::future::Future;

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use isles_replica::image::{Images, Meta, TableChange};
 use isles_replica::{Note, Restored};
 use isles_store::{Batch, DirLock, LogSyncer, Table};
 
-use super::{Database, Settings, log_thread};
+use super::{Database, Settings, writer};
 use crate::config::{CheckpointConfig, LogConfig};
 
 /// Rows imaged under one hold of the lock: a few tens of microseconds.
@@ -29,7 +28,6 @@ pub(super) struct Checkpointer {
     syncer: LogSyncer,
     config: CheckpointConfig,
     log: LogConfig,
-    trim: SyncSender<u64>,
     last: Instant,
     written_bytes_then: u64,
 }
@@ -57,18 +55,12 @@ pub(super) fn spawn(
 }
 
 impl Checkpointer {
-    pub(super) fn new(
-        table: Box<dyn Table>,
-        syncer: LogSyncer,
-        settings: &Settings,
-        trim: SyncSender<u64>,
-    ) -> Self {
+    pub(super) fn new(table: Box<dyn Table>, syncer: LogSyncer, settings: &Settings) -> Self {
         Checkpointer {
             table,
             syncer,
             config: settings.checkpoint.clone(),
             log: settings.log.clone(),
-            trim,
             last: Instant::now(),
             written_bytes_then: 0,
         }
@@ -106,7 +98,7 @@ impl Checkpointer {
             }
             self.write(database, &images, &mut batch)?;
         }
-        self.hand_over(&mut batch)?;
+        self.hand_over(database, &mut batch)?;
         self.move_to(database, &restored, id)
     }
 
@@ -117,7 +109,7 @@ impl Checkpointer {
             TableChange::Delete(key) => batch.delete(key),
         });
         if batch.bytes() >= BATCH_BYTES {
-            self.hand_over(batch)?;
+            self.hand_over(database, batch)?;
         }
         Ok(())
     }
@@ -125,8 +117,8 @@ impl Checkpointer {
     /// Invariant: no row is in the table whose entries are not on the disk. Without a sync for each of them the machine
     /// could lose the end of its log and keep rows that hold more; entries that come again from peers, under other
     /// positions, would then meet rows that seem to have them.
-    fn hand_over(&self, batch: &mut Batch) -> anyhow::Result<()> {
-        self.syncer.sync()?;
+    fn hand_over(&self, database: &Database, batch: &mut Batch) -> anyhow::Result<()> {
+        database.sync_log(&self.syncer)?;
         self.table.write(std::mem::take(batch))?;
         Ok(())
     }
@@ -154,7 +146,7 @@ impl Checkpointer {
         database.checkpoint.store(checkpoint, Ordering::Relaxed);
         let record = restored.record;
         database.hold(|replica, _| replica.log_note(Note::Checkpoint { checkpoint, record }));
-        if let Err(error) = self.offer_trim(database, record) {
+        if let Err(error) = self.trim(database, record) {
             // The checkpoint stands; only the log stays longer than it must, until a later round.
             tracing::warn!("the log cannot be trimmed yet: {error:#}");
         }
@@ -162,7 +154,7 @@ impl Checkpointer {
     }
 
     /// Lets log go that the table covers, that every peer holds, and that is older than what is kept anyway.
-    fn offer_trim(&self, database: &Database, record: u64) -> anyhow::Result<()> {
+    fn trim(&self, database: &Database, record: u64) -> anyhow::Result<()> {
         let segments = database.reader.segments();
         let kept = self.log.retention_bytes.div_ceil(self.log.segment_bytes) as usize;
         let peers = database.peers_durable.lock();
@@ -170,18 +162,17 @@ impl Checkpointer {
             .windows(2)
             .take(segments.len().saturating_sub(kept + 1))
             .take_while(|pair| {
-                let through = log_thread::clock_of(&pair[1].note);
+                let through = writer::clock_of(&pair[1].note);
                 pair[1].first.0 <= record
                     && peers.values().all(|durable| durable.dominates(&through))
             });
-        let Some(before) = droppable.last().map(|pair| pair[1].first.0) else {
+        let Some(before) = droppable.last().map(|pair| pair[1].first) else {
             return Ok(());
         };
         drop(peers);
         // The table's own journal may be damaged unseen: what the log drops must lie in immutable files.
         self.table.flush()?;
-        // A full channel means that the last trim is still to come; the next round offers again.
-        let _ = self.trim.try_send(before);
+        database.writer.lock().trim(database, before)?;
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use isles_store::{
     Recovered, Table,
 };
 
-use super::log_thread::floor_of;
+use super::writer::floor_of;
 use super::{Start, State, wall_ms};
 use crate::config::{Config, Durability};
 

@@ -1,34 +1,26 @@
-//! The log's thread: takes what is open, writes it, syncs it by policy, and lets everyone know.
+//! The log's writer: takes what is open, seals and writes it, syncs it by policy, and lets everyone know.
 //!
-//! A frame holds whatever arrived while the previous one was being written; there is no timer, except that without a
-//! sync per frame sealings are [`LINGER`] apart, so that frames do not shrink to one entry.
+//! A frame holds whatever arrived while the previous one was being written; there is no timer. Who takes a turn, and
+//! when, is `log_turns`' business.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use isles_clock::{ReplicaId, VectorClock};
 use isles_replica::frame::OpenFrame;
 use isles_replica::{Frame, Note, Position, Unlogged, UnloggedContent};
-use isles_store::{Log, LogError, LogReader, LogSyncer, RecordKind, RecordNumber};
+use isles_store::{Log, LogError, LogReader, RecordKind, RecordNumber};
 use metrics::{Counter, Gauge, Histogram};
 
 use super::{Database, wall_ms};
 use crate::config::Durability;
 
-/// Without a sync per frame, frames are sealed this far apart.
-const LINGER: Duration = Duration::from_micros(200);
-
-struct Writer {
+pub(super) struct Writer {
     log: Log,
     /// The chain of the last own frame.
     chain: u64,
     /// What the log holds, or has held.
     logged: VectorClock,
-    trims: Receiver<u64>,
-    last_sealed: Instant,
     meters: Meters,
 }
 
@@ -39,100 +31,24 @@ struct Meters {
     frames: Counter,
 }
 
-pub(super) fn spawn(
-    database: Arc<Database>,
-    log: Log,
-    chain: u64,
-    trims: Receiver<u64>,
-) -> JoinHandle<()> {
-    let meters = Meters {
-        sync_seconds: metrics::histogram!("isles_log_sync_seconds"),
-        frame_entries: metrics::histogram!("isles_frame_entries"),
-        bytes: metrics::gauge!("isles_log_bytes"),
-        frames: metrics::counter!("isles_log_frames_total"),
-    };
-    let syncer = match database.durability {
-        Durability::Interval(every) => {
-            Some(spawn_syncer(Arc::clone(&database), log.syncer(), every))
-        }
-        _ => None,
-    };
-    let logged = database.state.lock().replica.durable().clone();
-    let writer = Writer {
-        log,
-        chain,
-        logged,
-        trims,
-        last_sealed: Instant::now(),
-        meters,
-    };
-    std::thread::Builder::new()
-        .name("isles-log".to_owned())
-        .spawn(move || {
-            writer.run(&database);
-            if let Some(syncer) = syncer {
-                syncer.thread().unpark();
-                let _ = syncer.join();
-            }
-        })
-        .expect("the machine has room for the log's thread")
-}
-
-/// Under `interval` a thread of its own syncs, so that writing goes on meanwhile.
-fn spawn_syncer(database: Arc<Database>, syncer: LogSyncer, every: Duration) -> JoinHandle<()> {
-    let histogram = metrics::histogram!("isles_log_sync_seconds");
-    std::thread::Builder::new()
-        .name("isles-sync".to_owned())
-        .spawn(move || {
-            while !database.stopping.load(Ordering::Acquire) && database.stopped.get().is_none() {
-                std::thread::park_timeout(every);
-                let started = Instant::now();
-                match syncer.sync() {
-                    Ok(_) => histogram.record(started.elapsed()),
-                    Err(error) => database.fail(error.to_string()),
-                }
-            }
-        })
-        .expect("the machine has room for the sync's thread")
-}
-
 impl Writer {
-    fn run(mut self, database: &Database) {
-        loop {
-            let stopping = database.stopping.load(Ordering::Acquire);
-            if !database.log_pending.swap(false, Ordering::AcqRel) && !stopping {
-                std::thread::park();
-                continue;
-            }
-            self.linger(database);
-            if let Err(error) = self.cycle(database) {
-                database.fail(error.to_string());
-                return;
-            }
-            let idle = !database.state.lock().replica.has_unlogged();
-            if stopping && idle {
-                if let Err(error) = self.finish(database) {
-                    database.fail(error.to_string());
-                }
-                return;
-            }
-        }
-    }
-
-    fn linger(&self, database: &Database) {
-        if database.durability == Durability::Always || database.stopping.load(Ordering::Acquire) {
-            return;
-        }
-        if let Some(rest) = LINGER.checked_sub(self.last_sealed.elapsed()) {
-            std::thread::sleep(rest);
+    pub(super) fn new(log: Log, chain: u64, logged: VectorClock) -> Self {
+        Writer {
+            log,
+            chain,
+            logged,
+            meters: Meters {
+                sync_seconds: metrics::histogram!("isles_log_sync_seconds"),
+                frame_entries: metrics::histogram!("isles_frame_entries"),
+                bytes: metrics::gauge!("isles_log_bytes"),
+                frames: metrics::counter!("isles_log_frames_total"),
+            },
         }
     }
 
     /// Takes, seals, writes and syncs once.
-    fn cycle(&mut self, database: &Database) -> Result<(), LogError> {
+    pub(super) fn turn(&mut self, database: &Database) -> Result<(), LogError> {
         let taken = self.take(database);
-        self.last_sealed = Instant::now();
-        self.trim(database)?;
         let Some(last) = taken.last().map(|unlogged| unlogged.number) else {
             return Ok(());
         };
@@ -166,8 +82,8 @@ impl Writer {
         let mut taken = replica.take_unlogged();
         if replica.apply_ready(wall_ms()) > 0 {
             taken.extend(replica.take_unlogged());
-            // There may be more: the next cycle looks again.
-            database.log_pending.store(true, Ordering::Release);
+            // There may be more: the next turn looks again.
+            database.ring_log();
         }
         let bytes = replica.undurable_bytes() as u64;
         database.undurable_bytes.store(bytes, Ordering::Relaxed);
@@ -228,6 +144,7 @@ impl Writer {
             .map(|(_, frame)| frame.bytes().len() as u64)
             .sum();
         database.written_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.meters.bytes.set(self.log.bytes() as f64);
         {
             let mut history = database.history.lock();
             frames
@@ -236,25 +153,25 @@ impl Writer {
         }
         let durable = Position::end_of(last);
         database.durable.store(durable.as_u64(), Ordering::Release);
-        database.waiters.wake(durable);
         database.progress.send_replace(last);
     }
 
-    /// Drops what the checkpointer no longer needs; it never waits for it.
-    fn trim(&mut self, database: &Database) -> Result<(), LogError> {
-        if let Ok(before) = self.trims.try_recv() {
-            self.log.trim(RecordNumber(before))?;
-            let floor = floor_of(&self.log.reader());
-            database.state.lock().exchange.set_log_floor(floor);
-        }
-        self.meters.bytes.set(self.log.bytes() as f64);
+    /// Drops segments that hold only records before `before`.
+    pub(super) fn trim(
+        &mut self,
+        database: &Database,
+        before: RecordNumber,
+    ) -> Result<(), LogError> {
+        self.log.trim(before)?;
+        let floor = floor_of(&self.log.reader());
+        database.state.lock().exchange.set_log_floor(floor);
         Ok(())
     }
 
     /// The last record: everything before it was written in order.
-    fn finish(&mut self, database: &Database) -> Result<(), LogError> {
+    pub(super) fn finish(&mut self, database: &Database) -> Result<(), LogError> {
         database.state.lock().replica.log_note(Note::Stop);
-        self.cycle(database)?;
+        self.turn(database)?;
         self.log.sync()?;
         Ok(())
     }

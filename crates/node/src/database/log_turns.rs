@@ -1,0 +1,155 @@
+//! Who writes the log, and when.
+//!
+//! What has to be written rings a bell. A task on the runtime hears it, lets every request that has arrived run first,
+//! so that they share one write, and then takes the writer's turn itself: nothing wakes another thread, and the answers
+//! leave from where they were made. A thread of its own takes the turns that may block: all of them where each ends in
+//! a sync, and those during a sync elsewhere, for which a write may have to wait.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use isles_store::{LogError, LogSyncer};
+
+use super::Database;
+use crate::config::Durability;
+
+/// Starts the task, the thread, and under `interval` the thread that syncs.
+pub(super) fn spawn(database: &Arc<Database>, syncer: LogSyncer) -> JoinHandle<()> {
+    tokio::spawn(attend(Arc::clone(database)));
+    tokio::spawn(wake_waiters(Arc::clone(database)));
+    let syncing = match database.durability {
+        Durability::Interval(every) => Some(spawn_syncer(Arc::clone(database), syncer, every)),
+        Durability::Always | Durability::Never => None,
+    };
+    let database = Arc::clone(database);
+    std::thread::Builder::new()
+        .name("isles-log".to_owned())
+        .spawn(move || {
+            take_blocking_turns(&database);
+            if let Some(syncing) = syncing {
+                syncing.thread().unpark();
+                let _ = syncing.join();
+            }
+        })
+        .expect("the machine has room for the log's thread")
+}
+
+/// Under `interval` a thread of its own syncs, so that writing goes on meanwhile.
+fn spawn_syncer(database: Arc<Database>, syncer: LogSyncer, every: Duration) -> JoinHandle<()> {
+    let histogram = metrics::histogram!("isles_log_sync_seconds");
+    std::thread::Builder::new()
+        .name("isles-sync".to_owned())
+        .spawn(move || {
+            while !database.stopping.load(Ordering::Acquire) && database.stopped.get().is_none() {
+                std::thread::park_timeout(every);
+                let started = Instant::now();
+                match database.sync_log(&syncer) {
+                    Ok(()) => histogram.record(started.elapsed()),
+                    Err(error) => database.fail(error.to_string()),
+                }
+            }
+        })
+        .expect("the machine has room for the sync's thread")
+}
+
+async fn attend(database: Arc<Database>) {
+    while !database.stopping.load(Ordering::Acquire) && database.stopped.get().is_none() {
+        database.log_bell.notified().await;
+        tokio::task::yield_now().await;
+        if !database.try_turn() {
+            database.wake_log_thread();
+        }
+    }
+}
+
+/// Wakes those whose entries the thread has written. From here that costs a push to the runtime's own queue; from the
+/// thread each would cost a push to a shared one, and compete with the worker that takes them out.
+async fn wake_waiters(database: Arc<Database>) {
+    while !database.stopping.load(Ordering::Acquire) && database.stopped.get().is_none() {
+        database.written_bell.notified().await;
+        database.waiters.wake(database.durable());
+    }
+}
+
+/// The thread: parked until somebody needs a turn that may block, or the node stops.
+fn take_blocking_turns(database: &Database) {
+    loop {
+        let stopping = database.stopping.load(Ordering::Acquire);
+        if !stopping && !database.log_pending.load(Ordering::Acquire) {
+            std::thread::park();
+            continue;
+        }
+        let result = if stopping {
+            database.last_turns()
+        } else {
+            database.turn()
+        };
+        if let Err(error) = result {
+            database.fail(error.to_string());
+            return;
+        }
+        if stopping {
+            return;
+        }
+    }
+}
+
+impl Database {
+    /// Says that there is something to write.
+    pub(super) fn ring_log(&self) {
+        if !self.log_pending.swap(true, Ordering::AcqRel) {
+            self.log_bell.notify_one();
+        }
+    }
+
+    fn wake_log_thread(&self) {
+        if let Some(thread) = self.log_thread.get() {
+            thread.unpark();
+        }
+    }
+
+    /// Takes a turn if that cannot block; says whether somebody else must.
+    fn try_turn(&self) -> bool {
+        if self.durability == Durability::Always || self.syncing.load(Ordering::Acquire) > 0 {
+            return false;
+        }
+        let Some(mut writer) = self.writer.try_lock() else {
+            return false;
+        };
+        self.log_pending.store(false, Ordering::Release);
+        match writer.turn(self) {
+            Ok(()) => self.waiters.wake(self.durable()),
+            Err(error) => self.fail(error.to_string()),
+        }
+        true
+    }
+
+    fn turn(&self) -> Result<(), LogError> {
+        let mut writer = self.writer.lock();
+        self.log_pending.store(false, Ordering::Release);
+        writer.turn(self)?;
+        self.written_bell.notify_one();
+        Ok(())
+    }
+
+    /// Writes what is left when everyone has stopped writing, and that the stop was a clean one.
+    fn last_turns(&self) -> Result<(), LogError> {
+        let mut writer = self.writer.lock();
+        while self.state.lock().replica.has_unlogged() {
+            writer.turn(self)?;
+        }
+        writer.finish(self)?;
+        self.waiters.wake(self.durable());
+        Ok(())
+    }
+
+    /// Syncs the log; meanwhile turns go to the thread.
+    pub(super) fn sync_log(&self, syncer: &LogSyncer) -> Result<(), LogError> {
+        self.syncing.fetch_add(1, Ordering::AcqRel);
+        let result = syncer.sync();
+        self.syncing.fetch_sub(1, Ordering::AcqRel);
+        result.map(|_| ())
+    }
+}
