@@ -28,6 +28,7 @@ mod row;
 mod rows;
 mod sum;
 mod txn;
+mod warm;
 
 pub use self::conflict::{ConflictKind, ConflictRecord, Contender, Journal, JournalLimits};
 pub use self::frame::{Frame, FrameError};
@@ -40,3 +41,4 @@ pub use self::txn::{
     ContextError, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError, Scope,
     SiblingVersion, Siblings, Txn, ValueType, WrongType,
 };
+pub use self::warm::{WARM_MAX, Wanted};

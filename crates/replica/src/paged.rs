@@ -15,7 +15,6 @@ const PAGE_ITEMS: usize = 16;
 /// An element of a page.
 #[derive(Clone, Debug)]
 pub(crate) struct Item<V> {
-    hash: u64,
     pub(crate) key: Box<[u8]>,
     pub(crate) value: V,
 }
@@ -24,13 +23,42 @@ pub(crate) struct Item<V> {
 #[derive(Clone, Debug)]
 pub(crate) struct Page<V> {
     dirty: bool,
+    /// The hashes of the items, beside each other: a search reads two cache lines instead of the whole page.
+    hashes: Vec<u64>,
     items: Vec<Item<V>>,
 }
 
 impl<V> Page<V> {
+    fn new() -> Self {
+        Page {
+            dirty: true,
+            hashes: Vec::new(),
+            items: Vec::new(),
+        }
+    }
+
     /// The elements, in no particular order.
     pub(crate) fn items(&self) -> &[Item<V>] {
         &self.items
+    }
+
+    fn hashed(&self) -> impl Iterator<Item = (u64, &Item<V>)> {
+        self.hashes.iter().copied().zip(&self.items)
+    }
+
+    fn push(&mut self, hash: u64, item: Item<V>) {
+        self.hashes.push(hash);
+        self.items.push(item);
+    }
+
+    fn place(&self, hash: u64, key: &[u8]) -> Option<usize> {
+        self.hashed()
+            .position(|(other, item)| other == hash && *item.key == *key)
+    }
+
+    fn take(&mut self, place: usize) -> Item<V> {
+        self.hashes.swap_remove(place);
+        self.items.swap_remove(place)
     }
 }
 
@@ -45,10 +73,7 @@ pub(crate) struct PagedMap<V> {
 impl<V: Clone> PagedMap<V> {
     pub(crate) fn new() -> Self {
         PagedMap {
-            pages: vec![Arc::new(Page {
-                dirty: true,
-                items: Vec::new(),
-            })],
+            pages: vec![Arc::new(Page::new())],
             len: 0,
             dirty: vec![0],
         }
@@ -66,7 +91,8 @@ impl<V: Clone> PagedMap<V> {
 
     pub(crate) fn get(&self, key: &[u8]) -> Option<&V> {
         let hash = xxh3_64(key);
-        find(&self.pages[self.address(hash)].items, hash, key).map(|item| &item.value)
+        let page = &self.pages[self.address(hash)];
+        page.place(hash, key).map(|place| &page.items[place].value)
     }
 
     /// Changes the value at `key`: `change` gets the present one and says what to put in its place.
@@ -76,31 +102,20 @@ impl<V: Clone> PagedMap<V> {
         let hash = xxh3_64(key);
         let address = self.address(hash);
         let page = self.touch(address);
-        let place = page
-            .items
-            .iter()
-            .position(|item| item.hash == hash && *item.key == *key);
-        let Some(place) = place else {
-            let mut value = None;
-            let result = change(&mut value);
-            if let Some(value) = value {
-                page.items.push(Item {
-                    hash,
-                    key: key.into(),
-                    value,
-                });
-                self.len += 1;
-                self.grow();
-            }
-            return result;
+        let (old_key, mut value) = match page.place(hash, key).map(|place| page.take(place)) {
+            Some(Item { key, value }) => (Some(key), Some(value)),
+            None => (None, None),
         };
-        let item = page.items.swap_remove(place);
-        let (hash, key) = (item.hash, item.key);
-        let mut value = Some(item.value);
+        let was_there = value.is_some();
         let result = change(&mut value);
-        match value {
-            Some(value) => page.items.push(Item { hash, key, value }),
-            None => self.len -= 1,
+        let is_there = value.is_some();
+        if let Some(value) = value {
+            let key = old_key.unwrap_or_else(|| key.into());
+            page.push(hash, Item { key, value });
+        }
+        self.len = self.len + usize::from(is_there) - usize::from(was_there);
+        if is_there && !was_there {
+            self.grow();
         }
         result
     }
@@ -113,8 +128,13 @@ impl<V: Clone> PagedMap<V> {
             }
             let page = self.touch(address);
             let before = page.items.len();
-            page.items
-                .retain_mut(|item| keep(&item.key, &mut item.value));
+            let items = std::mem::take(&mut page.items).into_iter();
+            let hashes = std::mem::take(&mut page.hashes).into_iter();
+            for (hash, mut item) in hashes.zip(items) {
+                if keep(&item.key, &mut item.value) {
+                    page.push(hash, item);
+                }
+            }
             let removed = before - page.items.len();
             self.len -= removed;
         }
@@ -153,8 +173,8 @@ impl<V: Clone> PagedMap<V> {
         let mut seen = 0;
         loop {
             let bucket = cursor & mask;
-            for item in &self.pages[self.address(bucket)].items {
-                if item.hash & mask == bucket {
+            for (hash, item) in self.pages[self.address(bucket)].hashed() {
+                if hash & mask == bucket {
                     each(&item.key, &item.value);
                     seen += 1;
                 }
@@ -208,18 +228,13 @@ impl<V: Clone> PagedMap<V> {
             dirty: Vec::new(),
         };
         for page in pages {
-            let items: Vec<_> = page
-                .into_iter()
-                .map(|(key, value)| Item {
-                    hash: xxh3_64(&key),
-                    key,
-                    value,
-                })
-                .collect();
-            map.len += items.len();
+            let hashes: Vec<u64> = page.iter().map(|(key, _)| xxh3_64(key)).collect();
+            let items = page.into_iter().map(|(key, value)| Item { key, value });
+            map.len += hashes.len();
             map.pages.push(Arc::new(Page {
                 dirty: false,
-                items,
+                hashes,
+                items: items.collect(),
             }));
         }
         if map.pages.is_empty() {
@@ -231,11 +246,10 @@ impl<V: Clone> PagedMap<V> {
 
     /// Whether every element lies where its hash says; stored pages are checked by it.
     pub(crate) fn is_sound(&self) -> bool {
-        self.pages.iter().enumerate().all(|(number, page)| {
-            page.items
-                .iter()
-                .all(|item| self.address(item.hash) == number)
-        })
+        self.pages
+            .iter()
+            .enumerate()
+            .all(|(number, page)| page.hashes.iter().all(|hash| self.address(*hash) == number))
     }
 
     fn address(&self, hash: u64) -> usize {
@@ -263,24 +277,40 @@ impl<V: Clone> PagedMap<V> {
         }
         let new = self.pages.len();
         let split = new - (new + 1).next_power_of_two() / 2;
-        self.pages.push(Arc::new(Page {
-            dirty: true,
-            items: Vec::new(),
-        }));
+        self.pages.push(Arc::new(Page::new()));
         self.dirty.push(new as u32);
-        let items = std::mem::take(&mut self.touch(split).items);
-        let (stay, go) = items
-            .into_iter()
-            .partition(|item| self.address(item.hash) == split);
-        self.touch(split).items = stay;
-        self.touch(new).items = go;
+        let page = self.touch(split);
+        let hashes = std::mem::take(&mut page.hashes).into_iter();
+        let items = std::mem::take(&mut page.items).into_iter();
+        for (hash, item) in hashes.zip(items) {
+            let address = self.address(hash);
+            self.touch(address).push(hash, item);
+        }
+    }
+
+    /// Reads a part of what a search for `key` reads, and no more than that; see `warm.rs`.
+    pub(crate) fn warm(&self, key: &[u8], depth: Depth) -> usize {
+        let hash = xxh3_64(key);
+        let page = &self.pages[self.address(hash)];
+        match depth {
+            Depth::Page => page.items.len(),
+            Depth::Hashes => page.hashes.first().map_or(0, |hash| *hash as usize),
+            Depth::Item => page
+                .place(hash, key)
+                .map_or(0, |place| page.items[place].key.len()),
+        }
     }
 }
 
-fn find<'a, V>(items: &'a [Item<V>], hash: u64, key: &[u8]) -> Option<&'a Item<V>> {
-    items
-        .iter()
-        .find(|item| item.hash == hash && *item.key == *key)
+/// How far [`PagedMap::warm`] follows a key: each step reads what the one before points to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// The page.
+    Page,
+    /// The hashes in it.
+    Hashes,
+    /// The element.
+    Item,
 }
 
 #[cfg(test)]

@@ -103,6 +103,18 @@ impl Rows {
             .map(|place| place.row)
     }
 
+    /// The row that a key with this hash most likely has; its key has not been looked at.
+    pub(crate) fn guess(&self, hash: u64) -> Option<&Row> {
+        let tag = tag_of(hash);
+        let place = self.table.find(hash, |place| place.tag == tag)?;
+        Some(self.get(place.row))
+    }
+
+    /// Reads the bucket of a hash; see `warm.rs`.
+    pub(crate) fn warm_bucket(&self, hash: u64) -> usize {
+        self.buckets[bucket_of(hash)].first as usize
+    }
+
     /// The row of a key, made empty if there is none.
     pub(crate) fn find_or_insert(&mut self, key: &[u8], hash: u64) -> RowId {
         if let Some(id) = self.find(key, hash) {

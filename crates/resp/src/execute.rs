@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use isles_replica::{Position, RESERVED_PREFIX, Replica, Scope, Txn};
+use isles_replica::{Position, RESERVED_PREFIX, Replica, Scope, Txn, WARM_MAX, Wanted};
 use smallvec::SmallVec;
 
 use crate::call::{Call, Inspection, Surroundings};
@@ -26,6 +26,8 @@ const HOLD_MAX: Duration = Duration::from_micros(100);
 const COMMANDS_PER_LOOK: u32 = 16;
 /// Longer requests count as long commands.
 const SHORT_ARGUMENTS_MAX: usize = 64;
+/// With so many commands at once it pays to bring their rows near first.
+const WARM_MIN: usize = 4;
 /// Answers are sent when there are so many bytes of them, before more are made.
 const REPLY_BYTES_BEFORE_SEND: usize = 256 << 10;
 
@@ -69,6 +71,32 @@ pub(crate) struct Work<'b> {
     pub(crate) at: usize,
 }
 
+impl<'b> Work<'b> {
+    /// Brings the rows of the next commands near.
+    fn warm(&self, replica: &Replica) {
+        let next = self.at..self.batch.len();
+        if next.len() >= WARM_MIN {
+            replica.warm(next.filter_map(|index| self.wanted(index)));
+        }
+    }
+
+    /// The first key of a command, and what it wants of it.
+    fn wanted(&self, index: usize) -> Option<Wanted<'b>> {
+        let spec = self.plan.commands[index]?.spec();
+        let Keys::Range { first, .. } = spec.keys else {
+            return None;
+        };
+        let deep = matches!(spec.family, Family::Sets | Family::Hashes);
+        Some(Wanted {
+            key: self.batch.argument(index, first, self.buffer)?,
+            element: self
+                .batch
+                .argument(index, first + 1, self.buffer)
+                .filter(|_| deep),
+        })
+    }
+}
+
 /// Why execution stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
@@ -93,7 +121,12 @@ pub(crate) fn run(
 ) -> Stop {
     let mut args = Arguments::new();
     let mut hold = Hold::default();
+    let mut warm_from = work.at;
     while work.at < work.batch.len() {
+        if work.at >= warm_from {
+            warm_from = work.at + WARM_MAX;
+            work.warm(replica);
+        }
         let command = work.plan.commands[work.at];
         args.clear();
         args.extend(work.batch.arguments(work.at, work.buffer));

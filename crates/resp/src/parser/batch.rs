@@ -76,6 +76,16 @@ impl Batch {
         &buffer[self.arguments[self.commands[index].first as usize].range()]
     }
 
+    /// One argument of a command, its name being the first.
+    pub(crate) fn argument<'b>(
+        &self,
+        index: usize,
+        at: usize,
+        buffer: &'b [u8],
+    ) -> Option<&'b [u8]> {
+        self.spans(index).get(at).map(|span| &buffer[span.range()])
+    }
+
     fn spans(&self, index: usize) -> &[Span] {
         let Command { first, count } = self.commands[index];
         &self.arguments[first as usize..(first + count) as usize]

@@ -1,0 +1,74 @@
+//! Bringing rows near before a batch of commands needs them.
+//!
+//! A command that looks up a key follows four or five pointers, and each is a wait for memory. The commands of one read
+//! buffer are known beforehand, so all of them take the first step, then all the second, and so on: the waits of one step
+//! overlap, because none of its loads depends on another. Nothing is changed and nothing is remembered.
+
+use smallvec::SmallVec;
+
+use crate::paged::Depth;
+use crate::replica::Replica;
+use crate::row::{Component, Row};
+use crate::rows::hash_of;
+
+/// How many keys are brought near at once; more would push each other out of the nearest cache.
+pub const WARM_MAX: usize = 32;
+
+/// A key that a command is about to use, and the member or field of it, if there is one.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'k> {
+    /// The key.
+    pub key: &'k [u8],
+    /// The member or field.
+    pub element: Option<&'k [u8]>,
+}
+
+/// A row, and the element of it that is wanted.
+type Near<'r> = (&'r Row, Option<&'r [u8]>);
+
+impl Replica {
+    /// Reads what looking up up to [`WARM_MAX`] keys is going to read. Worth its 20 ns per key where several commands are
+    /// known beforehand.
+    pub fn warm<'k>(&self, wanted: impl Iterator<Item = Wanted<'k>>) {
+        let mut read = 0;
+        let rows: SmallVec<[Near<'_>; WARM_MAX]> = wanted
+            .take(WARM_MAX)
+            .filter_map(|wanted| {
+                let hash = hash_of(wanted.key);
+                read ^= self.rows.warm_bucket(hash);
+                Some((self.rows.guess(hash)?, wanted.element))
+            })
+            .collect();
+        let steps = [Depth::Page, Depth::Hashes, Depth::Item];
+        let deep = rows.iter().any(|(_, element)| element.is_some());
+        read ^= read_rows(&rows);
+        for depth in steps.into_iter().filter(|_| deep) {
+            for (row, element) in &rows {
+                let Some(element) = element else { continue };
+                read ^= match row.components.first() {
+                    Some(Component::Set(set)) => set.warm(element, depth),
+                    Some(Component::Map(map)) => map.fields.warm(element, depth),
+                    _ => 0,
+                };
+            }
+        }
+        // Without a use of what was read, nothing would be.
+        std::hint::black_box(read);
+    }
+}
+
+fn read_rows(rows: &[Near<'_>]) -> usize {
+    let mut read = 0;
+    for (row, _) in rows {
+        read ^= row.key.len() ^ row.sum as usize ^ usize::from(row.counted);
+        read ^= usize::from(row.is_live());
+    }
+    for (row, _) in rows {
+        read ^= usize::from(row.key.first().copied().unwrap_or_default());
+        if let Some(Component::Lww(cell)) = row.components.first() {
+            let value = cell.value.as_deref().unwrap_or_default();
+            read ^= usize::from(value.first().copied().unwrap_or_default());
+        }
+    }
+    read
+}
