@@ -34,6 +34,8 @@ pub(crate) struct Outcome {
     pub(crate) clashes: Vec<Clash>,
     /// Concurrent updates met and merged without a loser.
     pub(crate) merged: bool,
+    /// The members that were added were all there already.
+    pub(crate) repeats: bool,
 }
 
 /// Applies one op to its row and keeps the row's sum.
@@ -73,6 +75,8 @@ pub(crate) fn apply<C: Context>(
         apply_part(row, part, author, outcome);
     }
     row.sweep();
+    // Only if this is all that the op did.
+    outcome.repeats &= op.base == Base::Keep && op.parts.len() == 1;
     let live_after = live_values(row);
     if live_before == 1 && live_after > 1 {
         report_type_clash(row, op, author, outcome);
@@ -108,7 +112,7 @@ fn clear<C: Context>(row: &mut Row, op: &KeyOp<'_>, author: &Author<'_, C>) {
             Component::Mv(cell) => {
                 cell.remove(context);
             }
-            Component::Set(set) => set.retain(|_, presence| {
+            Component::Set(set) => set.members.retain(|_, presence| {
                 presence.remove(context);
                 !presence.is_empty()
             }),
@@ -150,9 +154,12 @@ fn sum_of(hash: u64, component: &Component) -> u128 {
         Component::Lww(cell) => sum::of_lww(hash, cell),
         Component::Mv(cell) => sum::of_cell(hash, Kind::RegisterMv, 0, cell),
         Component::Counter(tally) => sum::of_tally(hash, Kind::Counter, 0, tally),
-        Component::Set(set) => set.iter().fold(0, |total: u128, (member, presence)| {
-            total.wrapping_add(sum::of_member(hash, member, presence))
-        }),
+        Component::Set(set) => set
+            .members
+            .iter()
+            .fold(0, |total: u128, (member, presence)| {
+                total.wrapping_add(sum::of_member(hash, member, presence))
+            }),
         Component::Map(map) => map.fields.iter().fold(0, |total: u128, (name, field)| {
             total.wrapping_add(sum::of_field(hash, name, field))
         }),
@@ -367,8 +374,9 @@ fn change_set<C: Context>(
         return;
     };
     let mut delta = 0u128;
+    outcome.repeats = part.remove.is_empty();
     for member in &part.remove {
-        set.update(member.0, |slot| {
+        set.members.update(member.0, |slot| {
             let Some(presence) = slot else { return };
             delta = delta.wrapping_sub(sum::of_member(hash, member.0, presence));
             presence.remove(author.context);
@@ -380,7 +388,8 @@ fn change_set<C: Context>(
         });
     }
     for member in &part.add {
-        set.update(member.0, |slot| {
+        set.members.update(member.0, |slot| {
+            outcome.repeats &= slot.is_some();
             let presence = slot.get_or_insert_default();
             delta = delta.wrapping_sub(sum::of_member(hash, member.0, presence));
             outcome.merged |= presence.add(author.dot, author.context);
@@ -546,6 +555,7 @@ fn newest_unseen<C: Context>(component: &Component, context: &C) -> Option<(Dot,
         Component::Counter(tally) => of_tally(tally),
         Component::Set(set) => {
             let dots = set
+                .members
                 .iter()
                 .flat_map(|(_, presence)| presence.dots().iter().copied());
             dots.filter(unseen).max().map(|dot| (dot, Hlc::ZERO))

@@ -16,7 +16,7 @@ use crate::op::Kind;
 use crate::paged::{Page, PagedMap};
 use crate::position::Position;
 use crate::replica::{Replica, Restored};
-use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, Row, Stored};
+use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, MemberSet, Row, Stored};
 use crate::rows::hash_of;
 use crate::sum;
 
@@ -378,7 +378,9 @@ fn image_of(row: &mut Row) -> RowImage {
     for component in &mut row.components {
         let kind = component.kind();
         let taken = match component {
-            Component::Set(set) => paged_image(set, kind, PageContent::Set, &row.stored),
+            Component::Set(set) => {
+                paged_image(&mut set.members, kind, PageContent::Set, &row.stored)
+            }
             Component::Map(map) => {
                 paged_image(&mut map.fields, kind, PageContent::Map, &row.stored)
             }
@@ -454,9 +456,9 @@ fn stored_component(component: &Component) -> StoredComponent<'_> {
         Component::Mv(cell) => StoredComponent::Mv(stored_versions(cell)),
         Component::Counter(tally) => StoredComponent::Counter(tally.contributions().to_vec()),
         Component::Set(set) => {
-            let only = set.only_page().map_or(Vec::new(), stored_members);
+            let only = set.members.only_page().map_or(Vec::new(), stored_members);
             StoredComponent::Set {
-                pages: set.pages_len() as u32,
+                pages: set.members.pages_len() as u32,
                 only,
             }
         }
@@ -530,7 +532,9 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
             }
             StoredComponent::Set { pages, only } => {
                 note_pages(&mut row, Kind::SetAw, pages, &mut is_paged);
-                Component::Set(Box::new(PagedMap::from_pages(vec![loaded_members(only)])))
+                Component::Set(Box::new(MemberSet::from(PagedMap::from_pages(vec![
+                    loaded_members(only),
+                ]))))
             }
             StoredComponent::Map { pages, only } => {
                 note_pages(&mut row, Kind::Map, pages, &mut is_paged);
@@ -578,8 +582,8 @@ fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError>
         }
         let sound = match row.component_mut(stored.kind) {
             Some(Component::Set(set)) => {
-                **set = PagedMap::from_pages(members);
-                set.is_sound()
+                **set = PagedMap::from_pages(members).into();
+                set.members.is_sound()
             }
             Some(Component::Map(map)) => {
                 **map = loaded_map(fields);

@@ -77,7 +77,7 @@ fn check_row(row: &Row) -> Result<(), String> {
     }
     for component in &row.components {
         let sound = match component {
-            Component::Set(set) => set.is_sound(),
+            Component::Set(set) => set.members.is_sound(),
             Component::Map(map) => {
                 map.fields.is_sound()
                     && map.live
@@ -113,7 +113,7 @@ fn content_of(row: &Row) -> KeyContent {
             Component::Mv(cell) => content.mv = written(cell),
             Component::Counter(tally) => content.counter = uncovered(tally),
             Component::Set(set) => {
-                let members = set.iter();
+                let members = set.members.iter();
                 content.set = members
                     .map(|(member, presence)| (member.to_vec(), presence.dots().to_vec()))
                     .collect();

@@ -13,6 +13,7 @@ use crate::frame::{FRAME_BYTES, FRAME_ENTRIES_MAX, Frame, FrameError, FrameHeade
 use crate::keyspace::Keyspaces;
 use crate::op::{Attribute, Entry, KeyOp};
 use crate::position::Position;
+use crate::row::Component;
 use crate::rows::{RESERVED_PREFIX, RowId, Rows, hash_of};
 
 /// Entries applied in one hold of the lock, about 100 µs' worth.
@@ -374,7 +375,11 @@ impl Replica {
             return 0;
         };
         let row = self.rows.get(id);
-        row.position.as_u64() << 1 | u64::from(row.is_visible(now_ms))
+        let changed = match &row.components[..] {
+            [Component::Set(set)] => set.changed,
+            _ => row.position,
+        };
+        changed.as_u64() << 1 | u64::from(row.is_visible(now_ms))
     }
 
     /// Bytes of entries that are applied here and not yet durable.
@@ -584,6 +589,11 @@ impl Replica {
         let hash = self.rows.change(id, now_ms, |row| {
             apply(row, op, author, &mut outcome);
             row.position = position;
+            if let Some(Component::Set(set)) = row.components.first_mut()
+                && !outcome.repeats
+            {
+                set.changed = position;
+            }
             row.hash
         });
         self.rows

@@ -54,13 +54,30 @@ pub(crate) struct FieldMap {
     pub(crate) live: usize,
 }
 
+/// The members of a set.
+#[derive(Clone, Debug)]
+pub(crate) struct MemberSet {
+    pub(crate) members: PagedMap<Presence>,
+    /// The newest entry after which readers may see another set; adding what is there already is logged, but not seen.
+    pub(crate) changed: Position,
+}
+
+impl From<PagedMap<Presence>> for MemberSet {
+    fn from(members: PagedMap<Presence>) -> Self {
+        MemberSet {
+            members,
+            changed: Position::ZERO,
+        }
+    }
+}
+
 /// One component of a key.
 #[derive(Clone, Debug)]
 pub(crate) enum Component {
     Lww(LwwCell),
     Mv(Box<Cell<Box<[u8]>>>),
     Map(Box<FieldMap>),
-    Set(Box<PagedMap<Presence>>),
+    Set(Box<MemberSet>),
     Counter(Box<Tally>),
 }
 
@@ -81,7 +98,7 @@ impl Component {
             Component::Lww(cell) => cell.value.is_some(),
             Component::Mv(cell) => !cell.is_empty(),
             Component::Map(map) => map.live > 0,
-            Component::Set(set) => set.len() > 0,
+            Component::Set(set) => set.members.len() > 0,
             Component::Counter(tally) => !tally.all_covered(),
         }
     }
@@ -92,7 +109,7 @@ impl Component {
             Component::Lww(_) => false,
             Component::Mv(cell) => cell.is_empty(),
             Component::Map(map) => map.fields.len() == 0,
-            Component::Set(set) => set.len() == 0,
+            Component::Set(set) => set.members.len() == 0,
             Component::Counter(tally) => tally.is_empty(),
         }
     }
@@ -104,7 +121,7 @@ impl Component {
                 fields: PagedMap::new(),
                 live: 0,
             })),
-            Kind::SetAw => Component::Set(Box::new(PagedMap::new())),
+            Kind::SetAw => Component::Set(Box::new(PagedMap::new().into())),
             Kind::Counter => Component::Counter(Box::default()),
             _ => return None,
         })
@@ -234,7 +251,7 @@ impl Row {
         self.components
             .iter()
             .find_map(|component| match component {
-                Component::Set(set) => Some(&**set),
+                Component::Set(set) => Some(&set.members),
                 _ => None,
             })
     }

@@ -1,6 +1,6 @@
 //! All rows of a replica, by key, by bucket and by deadline.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use hashbrown::HashTable;
 use isles_clock::{ReplicaId, VectorClock};
@@ -56,7 +56,7 @@ pub(crate) struct Rows {
     sum: u128,
     visible: usize,
     deadlines: BTreeSet<(u64, RowId)>,
-    dirty: Vec<RowId>,
+    dirty: VecDeque<RowId>,
 }
 
 /// The hash that places a key: its high bits choose the bucket.
@@ -89,7 +89,7 @@ impl Rows {
             sum: 0,
             visible: 0,
             deadlines: BTreeSet::new(),
-            dirty: Vec::new(),
+            dirty: VecDeque::new(),
         }
     }
 
@@ -227,7 +227,7 @@ impl Rows {
         row.counted = live && !reserved && !row.is_hidden(now_ms);
         let new_counted = row.counted;
         if newly_dirty {
-            self.dirty.push(id);
+            self.dirty.push_back(id);
         }
         let delta = new_sum.wrapping_sub(sum);
         let bucket = &mut self.buckets[bucket_of(hash)];
@@ -356,8 +356,7 @@ impl Rows {
 
     /// Up to `limit` rows that changed since they were last taken; their marks are cleared.
     pub(crate) fn take_dirty(&mut self, limit: usize) -> Vec<RowId> {
-        let rest = self.dirty.split_off(limit.min(self.dirty.len()));
-        let taken = std::mem::replace(&mut self.dirty, rest);
+        let taken: Vec<RowId> = self.dirty.drain(..limit.min(self.dirty.len())).collect();
         for id in &taken {
             self.slot_mut(*id).row.dirty = false;
         }
@@ -367,7 +366,7 @@ impl Rows {
     /// Puts a row back that could not be written yet.
     pub(crate) fn mark_dirty(&mut self, id: RowId) {
         if !std::mem::replace(&mut self.slot_mut(id).row.dirty, true) {
-            self.dirty.push(id);
+            self.dirty.push_back(id);
         }
     }
 
@@ -387,11 +386,11 @@ impl Rows {
         let row = &mut self.slot_mut(id).row;
         row.dirty = false;
         debug_assert_eq!(
-            self.dirty.last(),
+            self.dirty.back(),
             Some(&id),
             "loading happens before anything else is dirty"
         );
-        self.dirty.pop();
+        self.dirty.pop_back();
     }
 }
 

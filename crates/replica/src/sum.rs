@@ -105,7 +105,7 @@ pub(crate) fn of_row(row: &Row) -> u128 {
             Component::Lww(cell) => of_lww(hash, cell),
             Component::Mv(cell) => of_cell(hash, Kind::RegisterMv, 0, cell),
             Component::Counter(tally) => of_tally(hash, Kind::Counter, 0, tally),
-            Component::Set(set) => set.iter().fold(0, |sum, (member, presence)| {
+            Component::Set(set) => set.members.iter().fold(0, |sum, (member, presence)| {
                 sum.wrapping_add(of_member(hash, member, presence))
             }),
             Component::Map(map) => map.fields.iter().fold(0, |sum, (name, field)| {

@@ -46,7 +46,7 @@ impl Replica {
             for (row, element) in &rows {
                 let Some(element) = element else { continue };
                 read ^= match row.components.first() {
-                    Some(Component::Set(set)) => set.warm(element, depth),
+                    Some(Component::Set(set)) => set.members.warm(element, depth),
                     Some(Component::Map(map)) => map.fields.warm(element, depth),
                     _ => 0,
                 };

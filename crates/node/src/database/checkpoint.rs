@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use isles_replica::image::{Images, Meta, TableChange};
-use isles_replica::{Note, Restored};
+use isles_replica::image::{Meta, TableChange};
+use isles_replica::{Note, Position, Restored};
 use isles_store::{Batch, DirLock, LogSyncer, Table};
 
 use super::{Database, Settings, writer};
@@ -88,36 +88,39 @@ impl Checkpointer {
     fn round(&mut self, database: &Database) -> anyhow::Result<()> {
         let ((restored, rows), id) =
             database.hold(|replica, _| (replica.begin_checkpoint(), replica.id()));
-        let (mut left, mut batch) = (rows, Batch::new());
-        while left > 0 || batch.is_empty() {
+        let (mut left, mut batch, mut through) = (rows, Batch::new(), Position::ZERO);
+        loop {
             let images =
                 database.hold(|replica, _| replica.take_images(left.clamp(1, ROWS_PER_HOLD)));
             left = left.saturating_sub(ROWS_PER_HOLD);
-            if images.is_empty() && left == 0 {
+            through = through.max(images.position());
+            images.encode(&mut |change| match change {
+                TableChange::Put(key, value) => batch.put(key, value),
+                TableChange::Delete(key) => batch.delete(key),
+            });
+            // While images exist, writers copy the pages in them.
+            drop(images);
+            if batch.bytes() >= BATCH_BYTES {
+                self.hand_over(database, through, &mut batch)?;
+            }
+            if left == 0 {
                 break;
             }
-            self.write(database, &images, &mut batch)?;
         }
-        self.hand_over(database, &mut batch)?;
+        self.hand_over(database, through, &mut batch)?;
         self.move_to(database, &restored, id)
-    }
-
-    fn write(&self, database: &Database, images: &Images, batch: &mut Batch) -> anyhow::Result<()> {
-        wait_durable(database, images)?;
-        images.encode(&mut |change| match change {
-            TableChange::Put(key, value) => batch.put(key, value),
-            TableChange::Delete(key) => batch.delete(key),
-        });
-        if batch.bytes() >= BATCH_BYTES {
-            self.hand_over(database, batch)?;
-        }
-        Ok(())
     }
 
     /// Invariant: no row is in the table whose entries are not on the disk. Without a sync for each of them the machine
     /// could lose the end of its log and keep rows that hold more; entries that come again from peers, under other
     /// positions, would then meet rows that seem to have them.
-    fn hand_over(&self, database: &Database, batch: &mut Batch) -> anyhow::Result<()> {
+    fn hand_over(
+        &self,
+        database: &Database,
+        through: Position,
+        batch: &mut Batch,
+    ) -> anyhow::Result<()> {
+        wait_durable(database, through)?;
         database.sync_log(&self.syncer)?;
         self.table.write(std::mem::take(batch))?;
         Ok(())
@@ -177,17 +180,17 @@ impl Checkpointer {
     }
 }
 
-/// Waits until the log is durable through everything in the images; they must never run ahead of it.
+/// Waits until the log is durable through a place: what goes to the table must never run ahead of it.
 ///
 /// # Errors
 /// The log has stopped before.
-fn wait_durable(database: &Database, images: &Images) -> anyhow::Result<()> {
+fn wait_durable(database: &Database, through: Position) -> anyhow::Result<()> {
     let me = std::thread::current();
     let waker = std::task::Waker::from(Arc::new(Unpark(me)));
-    while database.durable() < images.position() {
+    while database.durable() < through {
         anyhow::ensure!(database.failure().is_none(), "the log has stopped");
-        database.waiters.push(images.position(), &waker);
-        if database.durable() >= images.position() {
+        database.waiters.push(through, &waker);
+        if database.durable() >= through {
             break;
         }
         std::thread::park_timeout(LOOK);

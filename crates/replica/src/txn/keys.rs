@@ -221,7 +221,11 @@ impl Txn<'_> {
                 .map(|version| version.value.len() + 48)
                 .sum(),
             Component::Counter(tally) => tally.contributions().len() * 96,
-            Component::Set(set) => set.iter().map(|(member, _)| member.len() + 64).sum(),
+            Component::Set(set) => set
+                .members
+                .iter()
+                .map(|(member, _)| member.len() + 64)
+                .sum(),
             Component::Map(map) => map
                 .fields
                 .iter()

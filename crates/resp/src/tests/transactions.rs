@@ -144,6 +144,22 @@ fn another_connection_changes_a_watched_key() {
     check_in(&mut world, &[("EXEC", "*-1"), ("GET a", "$6 theirs")]);
 }
 
+/// Adding what is there is logged, so that it beats a concurrent removal; who watches the set sees no change.
+#[test]
+fn adding_a_present_member_changes_no_watched_set() {
+    let unseen = ["SADD s x", "SMOVE from s x", "SREM s absent"];
+    let seen = ["SADD s x z", "SREM s y", "EXPIRE s 100", "DEL s", "SET s 1"];
+    let cases = unseen.map(|write| (write, true));
+    for (write, unchanged) in cases.into_iter().chain(seen.map(|write| (write, false))) {
+        let mut world = World::new();
+        for before in ["SADD s x y", "SADD from x", "WATCH s", write, "MULTI"] {
+            world.run(before);
+        }
+        let ran = world.run("EXEC") == "*0";
+        assert_eq!(ran, unchanged, "after {write}");
+    }
+}
+
 #[test]
 fn a_watched_key_expires() {
     let mut world = World::new();
