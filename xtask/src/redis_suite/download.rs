@@ -16,10 +16,13 @@ const SOURCES: &str = "deb-src [signed-by=/usr/share/keyrings/debian-archive-key
 const BY_HAND: &str = "put Debian's redis_7.0.15.orig.tar.gz there yourself: enable deb-src in apt's sources, then \
                        `apt-get update && apt-get source --download-only redis`";
 
+const GUARD: &str = "if {[string match {*jemalloc*} [s mem_allocator]]} {";
+
 /// The unpacked source of Redis, downloaded on the first call.
 pub(super) fn source(folder: &Path) -> Result<PathBuf> {
     let unpacked = folder.join(format!("redis-{VERSION}"));
     if unpacked.join("tests/test_helper.tcl").is_file() {
+        run_guarded_tests(&unpacked)?;
         return Ok(unpacked);
     }
     fs::create_dir_all(folder)?;
@@ -45,7 +48,17 @@ pub(super) fn source(folder: &Path) -> Result<PathBuf> {
             .arg("-C")
             .arg(folder),
     )?;
+    run_guarded_tests(&unpacked)?;
     Ok(unpacked)
+}
+
+/// A test of memory use runs only if INFO names jemalloc. We use another allocator and hold to the same bound.
+fn run_guarded_tests(unpacked: &Path) -> Result<()> {
+    let strings = unpacked.join("tests/unit/type/string.tcl");
+    let text = fs::read_to_string(&strings)
+        .with_context(|| format!("cannot read {}", strings.display()))?;
+    fs::write(strings, text.replace(GUARD, "if {1} {"))?;
+    Ok(())
 }
 
 /// apt with a configuration of its own, so that the system's stays as it is.
