@@ -41,4 +41,4 @@ pub use self::txn::{
     ContextError, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError, Scope,
     SiblingVersion, Siblings, Txn, ValueType, WrongType,
 };
-pub use self::warm::{WARM_MAX, Wanted};
+pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use isles_clock::{Context, Dot, Hlc, HybridClock, ReplicaId, VectorClock};
 use isles_transport::ChainLink;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::apply::{Author, Outcome, apply};
 use crate::conflict::{Clash, ConflictRecord, Journal, JournalLimits};
@@ -15,6 +16,7 @@ use crate::op::{Attribute, Entry, KeyOp};
 use crate::position::Position;
 use crate::row::Component;
 use crate::rows::{RESERVED_PREFIX, RowId, Rows, hash_of};
+use crate::warm::{WARM_MAX, WARM_MIN, Wanted};
 
 /// Entries applied in one hold of the lock, about 100 µs' worth.
 pub const APPLY_ENTRIES: usize = 256;
@@ -508,27 +510,43 @@ impl Replica {
             self.open.is_none(),
             "a remote frame never joins an open one"
         );
-        for (index, entry) in frame.entries().enumerate() {
-            let entry = entry?;
-            let dot = Dot {
-                replica: frame.replica(),
-                sequence: frame.first() + index as u64,
-            };
-            let hlc = Hlc::from_u64(
-                frame
-                    .header()
-                    .base
-                    .as_u64()
-                    .saturating_add(entry.stamp_delta),
-            );
-            self.clock.observe(hlc, wall_ms);
-            let now_ms = self.clock.latest().wall_ms().max(wall_ms);
-            let position = Position::of_entry(self.next_record, index as u32);
-            self.apply_entry(&entry, dot, hlc, &frame.header().deps, position, now_ms);
-            self.applied.observe(dot);
-            self.newest.insert(dot.replica, hlc);
+        let mut entries = frame.entries();
+        let mut sequence = frame.first();
+        loop {
+            let some: SmallVec<[Entry<'_>; WARM_MAX]> =
+                entries.by_ref().take(WARM_MAX).collect::<Result<_, _>>()?;
+            if some.is_empty() {
+                return Ok(());
+            }
+            if some.len() >= WARM_MIN {
+                self.warm(some.iter().filter_map(Wanted::of));
+            }
+            for entry in &some {
+                self.apply_remote(frame, entry, sequence, wall_ms);
+                sequence += 1;
+            }
         }
-        Ok(())
+    }
+
+    fn apply_remote(&mut self, frame: &Frame, entry: &Entry<'_>, sequence: u64, wall_ms: u64) {
+        let dot = Dot {
+            replica: frame.replica(),
+            sequence,
+        };
+        let hlc = Hlc::from_u64(
+            frame
+                .header()
+                .base
+                .as_u64()
+                .saturating_add(entry.stamp_delta),
+        );
+        self.clock.observe(hlc, wall_ms);
+        let now_ms = self.clock.latest().wall_ms().max(wall_ms);
+        let index = (sequence - frame.first()) as u32;
+        let position = Position::of_entry(self.next_record, index);
+        self.apply_entry(entry, dot, hlc, &frame.header().deps, position, now_ms);
+        self.applied.observe(dot);
+        self.newest.insert(dot.replica, hlc);
     }
 
     fn apply_entry(

@@ -6,6 +6,7 @@
 
 use smallvec::SmallVec;
 
+use crate::op::{Entry, Part};
 use crate::paged::Depth;
 use crate::replica::Replica;
 use crate::row::{Component, Row};
@@ -13,6 +14,9 @@ use crate::rows::hash_of;
 
 /// How many keys are brought near at once; more would push each other out of the nearest cache.
 pub const WARM_MAX: usize = 32;
+
+/// With so many look-ups to come it pays.
+pub const WARM_MIN: usize = 4;
 
 /// A key that a command is about to use, and the member or field of it, if there is one.
 #[derive(Clone, Copy, Debug)]
@@ -23,12 +27,27 @@ pub struct Wanted<'k> {
     pub element: Option<&'k [u8]>,
 }
 
+impl<'k> Wanted<'k> {
+    /// What applying an entry is going to use first.
+    pub(crate) fn of(entry: &Entry<'k>) -> Option<Wanted<'k>> {
+        let op = entry.ops.first()?;
+        let element = op.parts.first().and_then(|part| match part {
+            Part::SetAw(set) => set.add.first().copied(),
+            Part::Map(map) => map.put.first().map(|put| put.field),
+            _ => None,
+        });
+        Some(Wanted {
+            key: op.key.0,
+            element: element.map(|element| element.0),
+        })
+    }
+}
+
 /// A row, and the element of it that is wanted.
 type Near<'r> = (&'r Row, Option<&'r [u8]>);
 
 impl Replica {
-    /// Reads what looking up up to [`WARM_MAX`] keys is going to read. Worth its 20 ns per key where several commands are
-    /// known beforehand.
+    /// Reads what looking up up to [`WARM_MAX`] keys is going to read. Worth its 20 ns per key from [`WARM_MIN`] on.
     pub fn warm<'k>(&self, wanted: impl Iterator<Item = Wanted<'k>>) {
         let mut read = 0;
         let rows: SmallVec<[Near<'_>; WARM_MAX]> = wanted

@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use isles_replica::{Position, RESERVED_PREFIX, Replica, Scope, Txn, WARM_MAX, Wanted};
+use isles_replica::{Position, RESERVED_PREFIX, Replica, Scope, Txn, WARM_MAX, WARM_MIN, Wanted};
 use smallvec::SmallVec;
 
 use crate::call::{Call, Inspection, Surroundings};
@@ -26,8 +26,6 @@ const HOLD_MAX: Duration = Duration::from_micros(100);
 const COMMANDS_PER_LOOK: u32 = 16;
 /// Longer requests count as long commands.
 const SHORT_ARGUMENTS_MAX: usize = 64;
-/// With so many commands at once it pays to bring their rows near first.
-const WARM_MIN: usize = 4;
 /// Answers are sent when there are so many bytes of them, before more are made.
 const REPLY_BYTES_BEFORE_SEND: usize = 256 << 10;
 

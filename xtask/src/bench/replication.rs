@@ -22,6 +22,8 @@ const PIPELINES: [(usize, usize); 2] = [(1, 100_000), (16, 800_000)];
 const CATCH_UP_MAX: Duration = Duration::from_secs(120);
 /// A probe that has not arrived after this long never will.
 const PROBE_MAX: Duration = Duration::from_secs(30);
+/// A node reads its connections' counters this often, and a bit.
+const FIGURES_EVERY: Duration = Duration::from_millis(1500);
 /// Between probes, so that they are a sample and not a load.
 const PROBE_EVERY: Duration = Duration::from_millis(5);
 
@@ -106,6 +108,7 @@ fn percentile(sorted: &[f64], percent: usize) -> f64 {
 }
 
 fn round(pair: &Pair, load: &Load) -> Result<Round> {
+    thread::sleep(FIGURES_EVERY);
     let sent_before = bytes_sent(&pair.first)?;
     let loaded = AtomicBool::new(true);
     let begin = Instant::now();
@@ -125,6 +128,7 @@ fn round(pair: &Pair, load: &Load) -> Result<Round> {
     let done = Instant::now();
     pair.wait_until_equal(CATCH_UP_MAX)?;
     let catch_up_ms = done.elapsed().as_secs_f64() * 1000.0;
+    thread::sleep(FIGURES_EVERY);
     let sent = bytes_sent(&pair.first)?.saturating_sub(sent_before);
     Ok(Round {
         writes_per_second: 2.0 * load.requests as f64 / elapsed.as_secs_f64(),
