@@ -8,6 +8,7 @@ use isles_resolve::Strategy;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use crate::hot_keys::HotKeys;
 use crate::op::Kind;
 
 /// Of a contender's value the journal keeps this many bytes.
@@ -214,6 +215,7 @@ pub struct Journal {
     unsaved: usize,
     evicted: Vec<u128>,
     merged: u64,
+    hot_keys: HotKeys,
 }
 
 /// How much the journal keeps.
@@ -246,6 +248,7 @@ impl Journal {
             unsaved: 0,
             evicted: Vec::new(),
             merged: 0,
+            hot_keys: HotKeys::default(),
         }
     }
 
@@ -279,6 +282,17 @@ impl Journal {
         self.merged
     }
 
+    /// Which keys were in conflict most often since start.
+    pub fn hot_keys(&self) -> &HotKeys {
+        &self.hot_keys
+    }
+
+    /// What was counted while the log was replayed had happened before.
+    pub(crate) fn forget_totals(&mut self) {
+        (self.total, self.discarded_bytes, self.merged) = (0, 0, 0);
+        self.hot_keys = HotKeys::default();
+    }
+
     pub(crate) fn note_merged(&mut self) {
         self.merged += 1;
     }
@@ -288,6 +302,7 @@ impl Journal {
             return;
         }
         self.total += 1;
+        self.hot_keys.note(&record.key);
         if !record.kept {
             self.discarded_bytes += record.loser.value_bytes;
         }
