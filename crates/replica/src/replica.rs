@@ -309,6 +309,15 @@ impl Replica {
         self.promise
     }
 
+    /// All own entries with this stamp or a smaller one are durable, and no more will be written as long as this process
+    /// lives. Unlike the [`promise`](Self::promise) it goes on while nothing is written.
+    pub fn as_of(&mut self, wall_ms: u64) -> Hlc {
+        match self.durable.get(self.id) == self.applied.get(self.id) {
+            true => self.clock.now(wall_ms),
+            false => self.promise,
+        }
+    }
+
     /// The greatest stamp seen.
     pub fn latest(&self) -> Hlc {
         self.clock.latest()

@@ -254,11 +254,13 @@ impl Drive<'_> {
         let message = {
             let mut session = self.session.lock();
             let now = self.peers.now();
-            let message = self.peers.database.hold_state(|state, _| {
+            let (message, waiting) = self.peers.database.hold_state(|state, _| {
                 let message = session.poll_transmit(now, &mut state.host());
-                session.close(&mut state.host());
-                message
+                (message, session.close(&mut state.host()))
             });
+            if let Some(signals) = waiting.and_then(|session| self.peers.signals(session)) {
+                signals.wake.notify_one();
+            }
             if self.greeted.load(Ordering::Relaxed) {
                 let node = &self.channel.peer().node;
                 self.peers.change(node, |state| {

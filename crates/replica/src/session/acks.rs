@@ -138,11 +138,14 @@ impl Known {
     }
 }
 
+/// What tells an older ack from a newer one.
+type Age = (Hlc, u128, u128, Hlc);
+
 /// Acks of one replica are totally ordered: none of these ever falls, except `applied` in a crash, which raises the
 /// promise.
-fn age(ack: &Ack) -> (Hlc, u128, u128) {
+fn age(ack: &Ack) -> Age {
     let sum = |clock: &VectorClock| clock.iter().map(|(_, sequence)| u128::from(sequence)).sum();
-    (ack.promise, sum(&ack.durable), sum(&ack.applied))
+    (ack.promise, sum(&ack.durable), sum(&ack.applied), ack.as_of)
 }
 
 /// This replica's own ack, as of now.
@@ -153,6 +156,7 @@ pub(super) fn own_ack<H: Host>(now: Now, host: &mut H) -> Ack {
         durable: host.durable().clone(),
         promise,
         applied: shown_applied(host),
+        as_of: host.as_of(now.wall_ms),
     }
 }
 
@@ -170,7 +174,7 @@ pub(super) struct AckSender {
     own_due_ms: u64,
     relay_due_ms: u64,
     /// Of each other replica, the newest ack that the peer knows from us or told us.
-    told: BTreeMap<ReplicaId, (Hlc, u128, u128)>,
+    told: BTreeMap<ReplicaId, Age>,
     relaying: Vec<Ack>,
 }
 
@@ -275,6 +279,7 @@ mod tests {
             applied: durable.clone(),
             durable,
             promise: Hlc::new(promise, 0),
+            as_of: Hlc::ZERO,
         }
     }
 

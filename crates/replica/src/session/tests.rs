@@ -17,6 +17,8 @@ use toy::{Toy, ToyLimits};
 const EU: ReplicaId = ReplicaId::from_u128(1);
 const US: ReplicaId = ReplicaId::from_u128(2);
 const AP: ReplicaId = ReplicaId::from_u128(3);
+/// The nonce of the session under test.
+const CLOCKS: u64 = 1_000;
 
 fn at(ms: u64) -> Now {
     Now { ms, wall_ms: ms }
@@ -30,11 +32,16 @@ fn config(session: u64) -> SessionConfig {
         node: "eu-1".to_owned(),
         region: "eu".to_owned(),
         role: Role::Leader,
-        nonce: 1,
+        nonce: CLOCKS,
         proven: None,
         serves: Vec::new(),
         timing: Timing::default(),
     }
+}
+
+/// Whether a probe asks for the peer's clock: those are numbered on from the nonce.
+fn is_about_clocks(nonce: u64) -> bool {
+    nonce > CLOCKS && nonce < CLOCKS + 100
 }
 
 /// A hello of us-1, which holds nothing.
@@ -90,6 +97,7 @@ fn told(
     };
     while let Some(message) = session.poll_transmit(now, host) {
         lines.push(match message {
+            Message::Probe { nonce } if is_about_clocks(nonce) => continue,
             Message::Reject(Reject { code, .. }) => format!("reject {code:?}"),
             Message::Pull(Pull { have }) => format!("pull beyond {have}"),
             Message::Ack(ack) => format!("ack of {:?}", ack.about),
@@ -171,7 +179,7 @@ fn who_does_not_fit_is_refused_and_told_why() {
     refuses(
         Hello {
             replica: EU,
-            nonce: 1,
+            nonce: CLOCKS,
             ..hello()
         },
         host,
@@ -244,6 +252,7 @@ fn a_peer_that_knows_more_of_us_than_we_do_is_amnesia() {
         durable: applied.clone(),
         promise: Hlc::ZERO,
         applied,
+        as_of: Hlc::ZERO,
     };
     let answer = outcome(
         &mut session,
@@ -345,7 +354,7 @@ fn the_same_process_takes_its_own_place() {
         answer,
         "error: a newer connection to the same node has taken over"
     );
-    older.close(&mut host);
+    assert_eq!(older.close(&mut host), None);
     assert_eq!(
         host.exchange().peers().collect::<Vec<_>>(),
         [(US, 2)],
@@ -373,7 +382,10 @@ fn another_process_with_the_same_identity_is_a_clone_if_the_first_still_answers(
     let answer = outcome(
         &mut first,
         at(9),
-        control(Message::ProbeReply { nonce: 3 }),
+        control(Message::ProbeReply {
+            nonce: 3,
+            wall_ms: 9,
+        }),
         &mut host,
     );
     assert!(answer.starts_with("Wake { session: 2 }"), "{answer}");
@@ -410,6 +422,122 @@ fn another_process_takes_the_place_of_one_that_no_longer_answers() {
     assert_eq!(
         first.advance(at(3_000), &mut host),
         Err(SessionError::Replaced)
+    );
+}
+
+// After kill -9 the peers of a node had waited for three seconds before they let it back in.
+#[test]
+fn another_process_is_given_as_long_as_the_first_one_took_to_answer_and_not_more() {
+    for (round_trip_ms, patience_ms) in [(1, 200), (80, 320), (2_000, 3_000)] {
+        let mut host = eu();
+        let mut first = established(1, &mut host);
+        let reply = Message::ProbeReply {
+            nonce: CLOCKS + 1,
+            wall_ms: 0,
+        };
+        outcome(&mut first, at(round_trip_ms), control(reply), &mut host);
+        let mut second = Session::new(config(2), at(0));
+        let nonce = 3;
+        greet(&mut second, Hello { nonce, ..hello() }, &mut host);
+        assert_eq!(second.poll_timeout(), Some(patience_ms));
+    }
+}
+
+#[test]
+fn who_waits_for_a_place_is_woken_when_it_becomes_free() {
+    let mut host = eu();
+    let mut first = established(1, &mut host);
+    let mut second = Session::new(config(2), at(0));
+    let nonce = 3;
+    greet(&mut second, Hello { nonce, ..hello() }, &mut host);
+    assert_eq!(first.close(&mut host), Some(2));
+    let result = second.advance(at(1), &mut host);
+    let answer = told(&mut second, at(1), result, &mut host);
+    assert!(answer.starts_with("Established"), "{answer}");
+}
+
+// Each end had gone by when it had seen the two connections: at the edge of a window of time one kept the older, the
+// other the newer, and both were closed.
+#[test]
+fn of_two_connections_of_one_process_the_one_of_the_smaller_name_is_kept() {
+    let accepted = |session| SessionConfig {
+        direction: Direction::Accepted,
+        ..config(session)
+    };
+    let hour = at(3_600_000);
+    let mut host = eu();
+    let mut ours = established(1, &mut host);
+    let mut theirs = Session::new(accepted(2), at(0));
+    assert_eq!(
+        greet(&mut theirs, hello(), &mut host),
+        "Wake { session: 1 }"
+    );
+    let result = ours.advance(hour, &mut host);
+    assert!(told(&mut ours, hour, result, &mut host).starts_with("probe 2"));
+    let reply = Message::ProbeReply {
+        nonce: 2,
+        wall_ms: 0,
+    };
+    let answer = outcome(&mut ours, hour, control(reply), &mut host);
+    assert!(answer.starts_with("Wake { session: 2 }"), "{answer}");
+    assert_eq!(
+        theirs.advance(at(10), &mut host),
+        Err(SessionError::Redundant)
+    );
+    // The other way round it takes the place at once.
+    let mut host = eu();
+    let mut theirs = Session::new(accepted(1), at(0));
+    greet(&mut theirs, hello(), &mut host);
+    let mut ours = Session::new(config(2), at(0));
+    let answer = greet(&mut ours, hello(), &mut host);
+    assert!(
+        answer.starts_with("Replace { session: 1 }; Established"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn a_dead_connection_of_the_smaller_name_gives_way() {
+    let mut host = eu();
+    let mut ours = established(1, &mut host);
+    let accepted = SessionConfig {
+        direction: Direction::Accepted,
+        ..config(2)
+    };
+    let mut theirs = Session::new(accepted, at(0));
+    greet(&mut theirs, hello(), &mut host);
+    let result = theirs.advance(at(3_000), &mut host);
+    let answer = told(&mut theirs, at(3_000), result, &mut host);
+    assert!(
+        answer.starts_with("Replace { session: 1 }; Established"),
+        "{answer}"
+    );
+    assert_eq!(
+        ours.advance(at(3_000), &mut host),
+        Err(SessionError::Replaced)
+    );
+}
+
+// The peer asks over the same connection whether we live: to it, that connection is the one to keep.
+#[test]
+fn a_question_over_a_doubted_connection_is_an_answer() {
+    let mut host = eu();
+    let mut ours = established(1, &mut host);
+    let accepted = SessionConfig {
+        direction: Direction::Accepted,
+        ..config(2)
+    };
+    let mut theirs = Session::new(accepted, at(0));
+    greet(&mut theirs, hello(), &mut host);
+    let question = control(Message::Probe { nonce: 9 });
+    let answer = outcome(&mut ours, at(1), question, &mut host);
+    assert!(
+        answer.starts_with("Wake { session: 2 }; probe reply"),
+        "{answer}"
+    );
+    assert_eq!(
+        theirs.advance(at(2), &mut host),
+        Err(SessionError::Redundant)
     );
 }
 
@@ -477,6 +605,7 @@ fn acks_of_others_are_relayed_once_and_never_to_whom_they_are_about() {
         durable: VectorClock::new(),
         promise: Hlc::new(1, 0),
         applied: VectorClock::new(),
+        as_of: Hlc::ZERO,
     };
     let answer = outcome(
         &mut to_ap,
@@ -576,6 +705,7 @@ fn what_is_missing_is_asked_for_but_not_before_it_had_time_to_arrive() {
         durable: durable.clone(),
         promise: Hlc::new(1, 0),
         applied: durable,
+        as_of: Hlc::ZERO,
     };
     let quiet = |answer: String| assert!(!answer.contains("pull"), "{answer}");
     quiet(outcome(
@@ -696,6 +826,7 @@ fn ask_for(replicas: &[&Toy], session: &mut Session, host: &mut Toy) {
         durable: durable.clone(),
         promise,
         applied: durable,
+        as_of: Hlc::ZERO,
     };
     outcome(session, at(100), control(Message::Ack(ack)), host);
     let result = session.advance(at(600), host);

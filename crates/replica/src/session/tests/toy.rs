@@ -198,6 +198,14 @@ impl Host for Toy {
         self.promise
     }
 
+    fn as_of(&mut self, _wall_ms: u64) -> Hlc {
+        if self.durable.get(self.id) == self.applied.get(self.id) {
+            self.hlc = self.hlc.next();
+            return self.hlc;
+        }
+        self.promise
+    }
+
     fn offer(&mut self, frame: Frame, lane: Lane) -> Result<Offer, FrameError> {
         Ok(self.delivery.offer(frame, lane, &self.applied))
     }
