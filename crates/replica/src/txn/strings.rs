@@ -218,7 +218,12 @@ fn integer_of(row: &Row, lens: Lens<'_>) -> Option<i64> {
 pub(super) fn sum_of(register: Option<&[u8]>, tally: &Tally) -> Option<i64> {
     let register = register.map_or(Some(0), parse_integer)?;
     let sum = i128::from(register).saturating_add(tally.value());
-    Some(sum.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
+    Some(saturated(sum))
+}
+
+/// The nearest number of 64 bits.
+pub(super) fn saturated(sum: i128) -> i64 {
+    sum.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
 }
 
 fn register_of<'r>(row: &'r Row, lens: Lens<'_>) -> Option<&'r [u8]> {
