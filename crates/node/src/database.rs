@@ -3,9 +3,12 @@
 //! One mutex guards the replica; one thread writes the log, another the checkpoints. Whoever must wait until the log is
 //! durable leaves a waker and is woken by the log's thread.
 
+mod blocked;
 mod checkpoint;
 mod log_thread;
 mod open;
+mod progress;
+mod renew;
 mod waiters;
 
 use std::collections::BTreeMap;
@@ -27,6 +30,8 @@ use tokio::sync::{Notify, watch};
 
 pub(crate) use self::log_thread::clock_of;
 pub(crate) use self::open::{Opened, open};
+pub(crate) use self::progress::Progress;
+pub(crate) use self::renew::renew;
 use self::waiters::Waiters;
 use crate::config::{CheckpointConfig, Durability, LogConfig};
 
