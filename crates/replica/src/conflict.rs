@@ -328,10 +328,10 @@ impl Journal {
     pub(crate) fn take_changes(&mut self) -> (Vec<ConflictRecord>, Vec<u128>) {
         let start = self.records.len() - self.unsaved.min(self.records.len());
         self.unsaved = 0;
-        (
-            self.records.range(start..).cloned().collect(),
-            std::mem::take(&mut self.evicted),
-        )
+        // One that was dropped and came again is to stay.
+        let mut dropped = std::mem::take(&mut self.evicted);
+        dropped.retain(|id| !self.ids.contains(id));
+        (self.records.range(start..).cloned().collect(), dropped)
     }
 
     fn keep(&mut self, record: ConflictRecord) {
@@ -401,5 +401,24 @@ mod tests {
             journal.push(record(loser, 3));
         }
         assert_eq!((journal.len(), journal.total()), (1, 3));
+    }
+
+    // The table wrote it and then deleted it: after a restart it was gone, although the journal had it.
+    #[test]
+    fn a_record_that_came_again_is_not_deleted_from_the_table() {
+        let limits = JournalLimits {
+            records: 1,
+            bytes: usize::MAX,
+        };
+        let mut journal = Journal::new(limits);
+        journal.push(record(1, 3));
+        journal.take_changes();
+        for loser in [2, 1] {
+            journal.push(record(loser, 3));
+        }
+        let (written, deleted) = journal.take_changes();
+        let [one, two] = [1, 2].map(|loser| record(loser, 3).id);
+        let written: Vec<u128> = written.iter().map(|record| record.id).collect();
+        assert_eq!((written, deleted), (vec![one], vec![two]));
     }
 }

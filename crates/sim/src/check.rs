@@ -218,6 +218,15 @@ impl World {
             }
         }
         self.counts.conflicts += recorded.len() as u64;
+        let limit = self.options.journal_records;
+        if recorded.len() > limit {
+            let what = format!("n{node} keeps {} records, of {limit}", recorded.len());
+            return Err((Invariant::Conflicts, what));
+        }
+        if recorded.len() == limit {
+            // Older ones may have been dropped.
+            return Ok(());
+        }
         for (key, dot) in unseen_losses(&self.ledger, replica) {
             if !recorded.contains_key(&(&key[..], Kind::RegisterLww, None, dot)) {
                 let key = key.escape_ascii();
