@@ -142,6 +142,8 @@ pub struct Replica {
     loaded: VectorClock,
     durable_record: u64,
     promise: Hlc,
+    /// The greatest [`as_of`](Self::as_of) so far.
+    as_of: Hlc,
     delivery: Delivery,
     /// The links of each replica's last durable frame.
     chains: BTreeMap<ReplicaId, ChainLink>,
@@ -196,6 +198,7 @@ impl Replica {
             loaded: VectorClock::new(),
             durable_record: 0,
             promise: Hlc::ZERO,
+            as_of: Hlc::ZERO,
             delivery: Delivery::new(id, DeliveryLimits::default()),
             chains: BTreeMap::new(),
             journal: Journal::new(config.journal),
@@ -310,12 +313,14 @@ impl Replica {
     }
 
     /// All own entries with this stamp or a smaller one are durable, and no more will be written as long as this process
-    /// lives. Unlike the [`promise`](Self::promise) it goes on while nothing is written.
+    /// lives. Unlike the [`promise`](Self::promise) it goes on while nothing is written. It never falls.
     pub fn as_of(&mut self, wall_ms: u64) -> Hlc {
-        match self.durable.get(self.id) == self.applied.get(self.id) {
+        let all_durable = self.durable.get(self.id) == self.applied.get(self.id);
+        self.as_of = match all_durable {
             true => self.clock.now(wall_ms),
-            false => self.promise,
-        }
+            false => self.as_of.max(self.promise),
+        };
+        self.as_of
     }
 
     /// The greatest stamp seen.

@@ -139,13 +139,13 @@ impl Known {
 }
 
 /// What tells an older ack from a newer one.
-type Age = (Hlc, u128, u128, Hlc);
+type Age = (Hlc, Hlc, u128, u128);
 
-/// Acks of one replica are totally ordered: none of these ever falls, except `applied` in a crash, which raises the
-/// promise.
+/// Acks of one replica are totally ordered: none of these ever falls, except in a crash, after which the clock goes on. A
+/// restarted replica has promised nothing yet, so the promise alone would make its acks seem older than those before.
 fn age(ack: &Ack) -> Age {
     let sum = |clock: &VectorClock| clock.iter().map(|(_, sequence)| u128::from(sequence)).sum();
-    (ack.promise, sum(&ack.durable), sum(&ack.applied), ack.as_of)
+    (ack.as_of, ack.promise, sum(&ack.durable), sum(&ack.applied))
 }
 
 /// This replica's own ack, as of now.
@@ -294,6 +294,19 @@ mod tests {
         assert!(!acks.record(ack(EU, &[(OWN, 3)], 5), &here));
         assert!(!acks.record(ack(EU, &[(OWN, 2)], 4), &here));
         assert!(acks.record(ack(EU, &[(OWN, 4)], 5), &here));
+        assert_eq!(acks.newest(EU).map(|ack| ack.durable.get(OWN)), Some(4));
+    }
+
+    // A replica that was stopped and started, and wrote nothing since, was not heard any more: its promise had fallen.
+    #[test]
+    fn a_restarted_replica_is_heard_although_it_has_promised_nothing_yet() {
+        let (mut acks, here) = (Acks::default(), VectorClock::new());
+        let at = |ack: Ack, as_of| Ack {
+            as_of: Hlc::new(as_of, 0),
+            ..ack
+        };
+        assert!(acks.record(at(ack(EU, &[(OWN, 3)], 5), 8), &here));
+        assert!(acks.record(at(ack(EU, &[(OWN, 4)], 0), 9), &here));
         assert_eq!(acks.newest(EU).map(|ack| ack.durable.get(OWN)), Some(4));
     }
 
