@@ -29,6 +29,9 @@ pub struct HotKeys {
     /// Beside `keys`, so that a search reads little memory.
     hashes: Vec<u64>,
     keys: Vec<HotKey>,
+    /// No key has fewer conflicts, and none before `next` has as few.
+    least: u64,
+    next: usize,
 }
 
 impl HotKeys {
@@ -39,17 +42,19 @@ impl HotKeys {
             self.keys[place].conflicts += 1;
             return;
         }
-        let (place, error) = self.place();
+        let place = self.place();
         self.hashes[place] = hash;
-        self.keys[place] = HotKey {
-            key: key[..key.len().min(HOT_KEY_BYTES_MAX)].to_vec(),
-            conflicts: error + 1,
-            error,
-        };
+        let hot = &mut self.keys[place];
+        hot.key.clear();
+        hot.key
+            .extend_from_slice(&key[..key.len().min(HOT_KEY_BYTES_MAX)]);
+        hot.error = hot.conflicts;
+        hot.conflicts += 1;
     }
 
-    /// A place for a key that is not monitored, and the count of the one that it pushes out.
-    fn place(&mut self) -> (usize, u64) {
+    /// A place for a key that is not monitored: an empty one, or that of a key with the fewest conflicts. The places are
+    /// gone through in turn, since each one that is given away has a conflict more than the fewest.
+    fn place(&mut self) -> usize {
         if self.keys.len() < MONITORED {
             self.hashes.push(0);
             self.keys.push(HotKey {
@@ -57,12 +62,19 @@ impl HotKeys {
                 conflicts: 0,
                 error: 0,
             });
-            return (self.keys.len() - 1, 0);
+            return self.keys.len() - 1;
         }
-        let counts = self.keys.iter().map(|hot| hot.conflicts).enumerate();
-        counts
-            .min_by_key(|(_, conflicts)| *conflicts)
-            .expect("invariant: keys are monitored before one is pushed out")
+        loop {
+            let rest = self.keys[self.next..].iter();
+            if let Some(ahead) = rest.clone().position(|hot| hot.conflicts == self.least) {
+                let place = self.next + ahead;
+                self.next = place + 1;
+                return place;
+            }
+            self.next = 0;
+            let counts = self.keys.iter().map(|hot| hot.conflicts);
+            self.least = counts.min().expect("invariant: all places are taken");
+        }
     }
 
     /// The keys with the most conflicts, most first, at most `limit` of them.
