@@ -13,12 +13,12 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::connection::LimitedListener;
-use crate::status::NodeStatus;
+use crate::status::{HotConflicts, NodeStatus};
 
 /// What Prometheus expects of its text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-const INDEX: &str = "isles\n\n/metrics  Prometheus text\n/healthz  does the process answer\n/readyz   may it be given traffic\n/status   everything, as JSON\n";
+const INDEX: &str = "isles\n\n/metrics  Prometheus text\n/healthz  does the process answer\n/readyz   may it be given traffic\n/status   everything, as JSON\n/conflicts/hot  the keys most often in conflict, as JSON\n";
 
 /// What a node can be asked. Each method may block for a moment (a lock, a large rendering): they are called off the
 /// threads that serve sockets.
@@ -26,7 +26,15 @@ pub trait Probe: Send + Sync + 'static {
     /// Every metric, in Prometheus's text format.
     fn metrics(&self) -> String;
     /// What the node says about itself.
-    fn status(&self) -> NodeStatus;
+    ///
+    /// # Errors
+    /// It cannot say yet; why, in words for an operator.
+    fn status(&self) -> Result<NodeStatus, String>;
+    /// The keys that were in conflict most often, most first.
+    ///
+    /// # Errors
+    /// As [`Probe::status`].
+    fn hot_conflicts(&self) -> Result<HotConflicts, String>;
     /// Whether the node may be given traffic.
     ///
     /// # Errors
@@ -130,6 +138,7 @@ fn router(probe: Arc<dyn Probe>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/status", get(status))
+        .route("/conflicts/hot", get(hot_conflicts))
         .fallback(|| async { (StatusCode::NOT_FOUND, format!("no such path\n\n{INDEX}")) })
         .with_state(probe)
 }
@@ -144,18 +153,28 @@ async fn metrics(State(probe): State<Arc<dyn Probe>>) -> Response {
 async fn ready(State(probe): State<Arc<dyn Probe>>) -> Response {
     match ask(probe, |probe| probe.ready()).await {
         Ok(Ok(())) => "ready\n".into_response(),
-        Ok(Err(reason)) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("not ready: {reason}\n"),
-        )
-            .into_response(),
+        Ok(Err(reason)) => not_ready(&reason),
         Err(failed) => failed,
     }
 }
 
+fn not_ready(reason: &str) -> Response {
+    let text = format!("not ready: {reason}\n");
+    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+}
+
 async fn status(State(probe): State<Arc<dyn Probe>>) -> Response {
-    match ask(probe, |probe| probe.status()).await {
-        Ok(status) => axum::Json(status).into_response(),
+    json(ask(probe, |probe| probe.status()).await)
+}
+
+async fn hot_conflicts(State(probe): State<Arc<dyn Probe>>) -> Response {
+    json(ask(probe, |probe| probe.hot_conflicts()).await)
+}
+
+fn json<T: serde::Serialize>(answer: Result<Result<T, String>, Response>) -> Response {
+    match answer {
+        Ok(Ok(content)) => axum::Json(content).into_response(),
+        Ok(Err(reason)) => not_ready(&reason),
         Err(failed) => failed,
     }
 }

@@ -32,6 +32,8 @@ pub struct NodeStatus {
     pub digest: String,
     /// Conflicts detected since the start.
     pub conflicts_total: u64,
+    /// The stamp up to which all regions are known to be equal, in milliseconds since 1970.
+    pub convergence_watermark_ms: Option<u64>,
     /// The other nodes, as configured.
     pub peers: Vec<PeerStatus>,
     /// The log.
@@ -63,7 +65,8 @@ pub struct PeerStatus {
     pub connected: bool,
     /// Round-trip time in milliseconds, once measured.
     pub rtt_ms: Option<f64>,
-    /// Age of its newest entry applied here when it was applied, in milliseconds.
+    /// Zero while everything that it is known to have written is applied here, else the age of its newest entry applied,
+    /// in milliseconds.
     pub lag_ms: Option<f64>,
     /// Bytes of our log that it has not acknowledged.
     pub backlog_bytes: u64,
@@ -71,8 +74,31 @@ pub struct PeerStatus {
     pub bytes_sent: u64,
     /// Bytes received from it over all sessions since the start.
     pub bytes_received: u64,
+    /// Its wall clock minus this one, in milliseconds, once measured.
+    pub clock_skew_ms: Option<f64>,
     /// Why the last session ended or could not begin.
     pub last_error: Option<String>,
+}
+
+/// The answer of `/conflicts/hot`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HotConflicts {
+    /// Conflicts of all keys since the start.
+    pub conflicts_total: u64,
+    /// The keys with the most of them, most first.
+    pub keys: Vec<HotConflict>,
+}
+
+/// A key that is often in conflict.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HotConflict {
+    /// The key, at most its first 256 bytes; those that are not printable are escaped.
+    pub key: String,
+    /// Its conflicts since the start, at most.
+    pub conflicts: u64,
+    /// Its conflicts since the start, at least.
+    pub at_least: u64,
 }
 
 /// The log of a node.

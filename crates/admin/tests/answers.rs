@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use isles_admin::{Admin, BindError, NodeStatus, PeerStatus, Probe};
+use isles_admin::{Admin, BindError, HotConflict, HotConflicts, NodeStatus, PeerStatus, Probe};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -22,18 +22,32 @@ impl Probe for Node {
         "isles_role 1\n".into()
     }
 
-    fn status(&self) -> NodeStatus {
+    fn status(&self) -> Result<NodeStatus, String> {
+        self.ready()?;
         let peer = PeerStatus {
             node: "us-1".into(),
             rtt_ms: Some(80.5),
             ..PeerStatus::default()
         };
-        NodeStatus {
+        Ok(NodeStatus {
             node: "eu-1".into(),
             keys: 7,
             peers: vec![peer],
             ..NodeStatus::default()
-        }
+        })
+    }
+
+    fn hot_conflicts(&self) -> Result<HotConflicts, String> {
+        self.ready()?;
+        let hot = HotConflict {
+            key: "cart:7".into(),
+            conflicts: 9,
+            at_least: 8,
+        };
+        Ok(HotConflicts {
+            conflicts_total: 20,
+            keys: vec![hot],
+        })
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -98,9 +112,11 @@ async fn a_node_is_healthy_before_it_is_ready() {
             .0
             .starts_with("http/1.1 200")
     );
-    let (head, body) = ask(running.address, "GET /readyz").await;
-    assert!(head.starts_with("http/1.1 503"), "{head}");
-    assert_eq!(body, "not ready: replaying the log, 40 % done\n");
+    for path in ["/readyz", "/status", "/conflicts/hot"] {
+        let (head, body) = ask(running.address, &format!("GET {path}")).await;
+        assert!(head.starts_with("http/1.1 503"), "{head}");
+        assert_eq!(body, "not ready: replaying the log, 40 % done\n");
+    }
     running.node.ready.store(true, Ordering::Relaxed);
     assert!(
         ask(running.address, "GET /readyz")
@@ -113,10 +129,14 @@ async fn a_node_is_healthy_before_it_is_ready() {
 #[tokio::test]
 async fn status_is_json_that_reads_back() {
     let running = start().await;
+    running.node.ready.store(true, Ordering::Relaxed);
     let (head, body) = ask(running.address, "GET /status").await;
     assert!(head.contains("content-type: application/json"), "{head}");
     let status: NodeStatus = serde_json::from_str(&body).unwrap();
-    assert_eq!(status, running.node.status());
+    assert_eq!(Ok(status), running.node.status());
+    let (_, body) = ask(running.address, "GET /conflicts/hot").await;
+    let hot: HotConflicts = serde_json::from_str(&body).unwrap();
+    assert_eq!(Ok(hot), running.node.hot_conflicts());
 }
 
 #[tokio::test]
@@ -162,7 +182,7 @@ async fn a_probe_that_panics_costs_its_own_request_only() {
             .starts_with("http/1.1 500")
     );
     assert!(
-        ask(running.address, "GET /status")
+        ask(running.address, "GET /healthz")
             .await
             .0
             .starts_with("http/1.1 200")

@@ -43,6 +43,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: CertsCommand,
     },
+    /// Give the data directory of a node that does not run a new replica id
+    Identity {
+        #[command(subcommand)]
+        command: IdentityCommand,
+    },
     /// Ask a running node how it is
     Status(StatusOptions),
     /// Print a completion script for a shell
@@ -136,6 +141,18 @@ pub(crate) enum CertsCommand {
         /// How long the certificate is good, in days
         #[arg(long, value_name = "DAYS", default_value_t = 825, value_parser = clap::value_parser!(u32).range(1..=36_500))]
         days: u32,
+    },
+}
+
+/// `isles identity`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum IdentityCommand {
+    /// Let the node go on under a new replica id from its next start: after its data directory was restored from a copy,
+    /// or copied, so that its peers refuse the old id. The node must not run. Nothing it holds is removed
+    Renew {
+        /// Configuration file of the node
+        #[arg(long, short, value_name = "FILE", env = "ISLES_CONFIG")]
+        config: PathBuf,
     },
 }
 

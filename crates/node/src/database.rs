@@ -3,9 +3,12 @@
 //! One mutex guards the replica, another the log's writer, whose turns are taken by a task or a thread; a thread writes
 //! the checkpoints. Whoever must wait until the log is durable leaves a waker and is woken by the writer.
 
+mod blocked;
 mod checkpoint;
 mod log_turns;
 mod open;
+mod progress;
+mod renew;
 mod waiters;
 mod writer;
 
@@ -27,6 +30,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 pub(crate) use self::open::{Opened, open};
+pub(crate) use self::progress::Progress;
+pub(crate) use self::renew::renew;
 use self::waiters::Waiters;
 use self::writer::Writer;
 pub(crate) use self::writer::clock_of;

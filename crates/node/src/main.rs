@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod database;
 mod demo;
+mod identity;
 mod node;
 mod peers;
 mod start;
@@ -19,7 +20,7 @@ use clap::{CommandFactory, Parser};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-use crate::cli::{Cli, Command, ConfigCommand};
+use crate::cli::{Cli, Command, ConfigCommand, IdentityCommand};
 use crate::config::Config;
 
 fn main() -> ExitCode {
@@ -67,6 +68,9 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Certs { command } => certs::run(command),
+        Command::Identity {
+            command: IdentityCommand::Renew { config },
+        } => identity::renew(&config),
         Command::Status(options) => status::run(&options),
     }
 }

@@ -1,6 +1,7 @@
 //! A running node: its database, its peers, and the ports that it serves.
 
 mod engine;
+mod front;
 mod meters;
 mod probe;
 
@@ -19,9 +20,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::front::Front;
 pub(crate) use self::meters::install_recorder;
 use crate::config::{Config, TlsConfig};
-use crate::database::{self, Database, Settings, Threads};
+use crate::database::{self, Database, Progress, Settings, Threads};
 use crate::peers::Peers;
 
 /// How often gauges are brought up to date and the metrics library is given time.
@@ -68,9 +70,27 @@ impl Node {
         config: Config,
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Running> {
-        let ports = take_ports(&config).await?;
+        let Ports {
+            redis,
+            admin,
+            transport,
+        } = take_ports(&config).await?;
+        let progress = Arc::new(Progress::default());
+        let redis_address = redis.local_addr()?;
+        let front = Front::new(
+            &config,
+            redis_address.port(),
+            metrics.clone(),
+            Arc::clone(&progress),
+        );
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let admin_address = admin.local_address();
+        front.serve_redis(redis, &config, stopped.clone(), &mut tasks);
+        front.serve_admin(admin, stopped.clone(), &mut tasks);
         let opening = config.clone();
-        let opened = tokio::task::spawn_blocking(move || database::open(&opening)).await??;
+        let open = move || database::open(&opening, &progress);
+        let opened = tokio::task::spawn_blocking(open).await??;
         let settings = Settings {
             durability: config.durability,
             checkpoint: config.checkpoint.clone(),
@@ -78,55 +98,69 @@ impl Node {
             peers: config.peer.iter().map(|peer| peer.node.clone()).collect(),
         };
         let (database, threads) = Database::start(opened, settings);
-        let redis = ports.redis.local_addr()?;
+        database.hold(|replica, _| replica.observe(meters::observer()));
         let node = Arc::new(Node {
             peers: Peers::new(Arc::clone(&database), &config, Timing::default()),
             meters: meters::Meters::new(),
             database,
             metrics,
-            redis,
+            redis: redis_address,
             started: Instant::now(),
             config,
         });
-        Ok(node.serve(ports, redis, threads))
+        node.peers.refresh();
+        if let Some(transport) = &transport {
+            let peers = Arc::clone(&node.peers);
+            tasks.spawn(peers.run(Arc::clone(transport), node.config.peer.clone()));
+        }
+        tasks.spawn(upkeep(Arc::clone(&node), stopped));
+        front.open(Arc::clone(&node));
+        Ok(Running {
+            node,
+            redis: redis_address,
+            admin: admin_address,
+            threads,
+            transport,
+            stop,
+            tasks,
+        })
     }
+}
 
-    fn serve(self: Arc<Self>, ports: Ports, redis: SocketAddr, threads: Threads) -> Running {
-        let (stop, stopped) = watch::channel(false);
-        let mut tasks = JoinSet::new();
-        let admin = ports.admin.local_address();
+impl Front {
+    fn serve_redis(
+        self: &Arc<Self>,
+        listener: TcpListener,
+        config: &Config,
+        stopped: watch::Receiver<bool>,
+        tasks: &mut JoinSet<()>,
+    ) {
         let options = ServeOptions {
-            max_clients: self.config.redis.max_clients,
-            max_request_bytes: self.config.redis.max_request_bytes,
-            select_any: self.config.redis.select_any,
+            max_clients: config.redis.max_clients,
+            max_request_bytes: config.redis.max_request_bytes,
+            select_any: config.redis.select_any,
             ..ServeOptions::default()
         };
-        let serving = isles_resp::serve(ports.redis, Arc::clone(&self), options, stopped.clone());
+        let serving = isles_resp::serve(listener, Arc::clone(self), options, stopped);
         tasks.spawn(async move {
             if let Err(error) = serving.await {
                 tracing::error!("Redis clients are no longer served: {error}");
             }
         });
-        let (probe, until) = (Arc::clone(&self), ended(stopped.clone()));
+    }
+
+    fn serve_admin(
+        self: &Arc<Self>,
+        admin: Admin,
+        stopped: watch::Receiver<bool>,
+        tasks: &mut JoinSet<()>,
+    ) {
+        let (probe, until) = (Arc::clone(self), ended(stopped));
         tasks.spawn(async move {
-            if let Err(error) = ports.admin.serve(probe, until).await {
+            if let Err(error) = admin.serve(probe, until).await {
                 tracing::error!("admin requests are no longer answered: {error}");
             }
         });
-        if let Some(transport) = &ports.transport {
-            let peers = Arc::clone(&self.peers);
-            tasks.spawn(peers.run(Arc::clone(transport), self.config.peer.clone()));
-        }
-        tasks.spawn(upkeep(Arc::clone(&self), stopped));
-        Running {
-            redis,
-            admin,
-            threads,
-            transport: ports.transport,
-            stop,
-            tasks,
-            node: self,
-        }
     }
 }
 

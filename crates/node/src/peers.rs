@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use isles_clock::ReplicaId;
-use isles_replica::session::{Direction, Now, Retry, SessionConfig, SessionError, Timing};
+use isles_replica::session::{
+    Direction, Now, Retry, SessionConfig, SessionError, Skew, Timing, watermark,
+};
+use isles_resp::Writer;
 use isles_transport::{AcceptError, Channel, ConnectError, Role, Transport};
 use isles_transport_quic::Backoff;
 use parking_lot::Mutex;
@@ -24,6 +27,9 @@ const REFUSED_WAIT: Duration = Duration::from_secs(10);
 /// Both ends dial; the one with the greater name lets the other one try first.
 const POLITE_WAIT: Duration = Duration::from_millis(300);
 
+/// Replica ids whose writers are remembered by name.
+const NAMES_MAX: usize = 4096;
+
 /// All peers of a node.
 pub(crate) struct Peers {
     database: Arc<Database>,
@@ -31,6 +37,10 @@ pub(crate) struct Peers {
     states: Mutex<BTreeMap<String, PeerState>>,
     sessions: Mutex<HashMap<u64, Arc<Signals>>>,
     next_session: AtomicU64,
+    /// Who was met under which replica id; [`NAMES_MAX`] of them.
+    names: Mutex<HashMap<ReplicaId, Writer>>,
+    /// In milliseconds since 1970; zero while it is not known.
+    watermark_ms: AtomicU64,
     started: Instant,
 }
 
@@ -55,9 +65,23 @@ pub(crate) struct PeerState {
     pub(crate) bytes_received: u64,
     pub(crate) backlog_bytes: u64,
     pub(crate) last_error: Option<String>,
+    pub(crate) skew: Option<Skew>,
+    /// The stamp of its newest entry applied here, in milliseconds since 1970.
+    newest_ms: Option<u64>,
+    /// All that it is known to have written is applied here.
+    caught_up: bool,
 }
 
 impl PeerState {
+    /// How old what is known of its writes is: zero while everything that it is known to have written is here, else the
+    /// age of the newest entry applied.
+    pub(crate) fn lag_ms(&self) -> Option<u64> {
+        match self.is_connected() && self.caught_up {
+            true => Some(0),
+            false => Some(wall_ms().saturating_sub(self.newest_ms?)),
+        }
+    }
+
     /// Whether there is a session.
     pub(crate) fn is_connected(&self) -> bool {
         self.sessions > 0
@@ -80,7 +104,8 @@ impl Peers {
             address: peer.address.clone(),
             ..PeerState::default()
         };
-        Arc::new(Peers {
+        let own = database.hold(|replica, _| replica.id());
+        let peers = Arc::new(Peers {
             database,
             identity: Identity {
                 cluster: config.cluster.clone(),
@@ -97,8 +122,12 @@ impl Peers {
             ),
             sessions: Mutex::new(HashMap::new()),
             next_session: AtomicU64::new(1),
+            names: Mutex::new(HashMap::new()),
+            watermark_ms: AtomicU64::new(0),
             started: Instant::now(),
-        })
+        });
+        peers.note_name(own, &config.node, &config.region);
+        peers
     }
 
     /// Dials and accepts peers until it is dropped.
@@ -209,6 +238,65 @@ impl Peers {
     /// What is known of each peer, by name.
     pub(crate) fn states(&self) -> BTreeMap<String, PeerState> {
         self.states.lock().clone()
+    }
+
+    /// Who writes under a replica id: this node, or one that it has met since it started.
+    pub(crate) fn writer(&self, replica: ReplicaId) -> Option<Writer> {
+        self.names.lock().get(&replica).cloned()
+    }
+
+    fn note_name(&self, replica: ReplicaId, node: &str, region: &str) {
+        let mut names = self.names.lock();
+        if names.len() < NAMES_MAX {
+            names.insert(
+                replica,
+                Writer {
+                    node: node.to_owned(),
+                    region: region.to_owned(),
+                },
+            );
+        }
+    }
+
+    /// The stamp up to which all regions are known to be equal, in milliseconds since 1970.
+    pub(crate) fn watermark_ms(&self) -> Option<u64> {
+        Some(self.watermark_ms.load(Ordering::Relaxed)).filter(|ms| *ms > 0)
+    }
+
+    /// Brings up to date what follows from the replica's state: how far behind each peer's writes are here, and how far
+    /// all regions are equal.
+    pub(crate) fn refresh(&self) {
+        let known: Vec<(String, Option<ReplicaId>)> = {
+            let states = self.states.lock();
+            let replica = |(node, state): (&String, &PeerState)| (node.clone(), state.replica);
+            states.iter().map(replica).collect()
+        };
+        let now = self.now();
+        let (progress, watermark) = self.database.hold_state(|all, _| {
+            let progress = known.iter().map(|(_, replica)| {
+                let replica = (*replica)?;
+                let written = all.exchange.acks().newest(replica);
+                let written = written.map_or(0, |ack| ack.applied.get(replica));
+                let caught_up = all.replica.applied().get(replica) >= written;
+                let newest = all.replica.newest_of(replica).map(|hlc| hlc.wall_ms());
+                Some((newest, caught_up))
+            });
+            let progress: Vec<_> = progress.collect();
+            let members: Option<Vec<ReplicaId>> = known.iter().map(|known| known.1).collect();
+            let watermark = members.and_then(|members| watermark(now, &members, &mut all.host()));
+            (progress, watermark)
+        });
+        self.watermark_ms.store(
+            watermark.map_or(0, |stamp| stamp.wall_ms()),
+            Ordering::Relaxed,
+        );
+        for ((node, _), progress) in known.iter().zip(progress) {
+            if let Some((newest_ms, caught_up)) = progress {
+                self.change(node, |state| {
+                    (state.newest_ms, state.caught_up) = (newest_ms, caught_up);
+                });
+            }
+        }
     }
 
     fn is_connected(&self, node: &str) -> bool {

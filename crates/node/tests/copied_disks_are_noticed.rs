@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use redis::Commands;
-use support::{Cluster, Node, Options, eventually};
+use support::{Cluster, Node, Options, Stopped, eventually, isles};
 
 fn copy(from: &Path, to: &Path) {
     let _ = std::fs::remove_dir_all(to);
@@ -87,6 +87,81 @@ fn an_older_copy_of_a_node_that_went_on() {
     assert_eq!(get(&cluster.nodes[1], "key").as_deref(), Some("new"));
 }
 
+fn renew(node: &Node) -> Stopped {
+    let config = node.files.config();
+    let output = isles(&["identity", "renew", "--config", config.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    Stopped {
+        complaint: Stopped::of(&output).complaint + &said,
+        code: output.status.code(),
+    }
+}
+
+// The way out of a restored copy: a new id, and what the old one had written since comes back from the peers.
+#[test]
+fn an_older_copy_with_a_new_id() {
+    let mut cluster = Cluster::start(&Options {
+        nodes: 2,
+        relayed: true,
+        ..Options::default()
+    });
+    set(&cluster.nodes[0], "key", "old");
+    cluster.await_convergence();
+    let (data, backup) = (
+        cluster.nodes[0].files.path("data"),
+        cluster.nodes[0].files.path("backup"),
+    );
+    // Nobody else has this one.
+    cluster.link(0, 1).cut();
+    set(&cluster.nodes[0], "alone", "kept");
+    cluster.nodes[0].stop();
+    copy(&data, &backup);
+    cluster.nodes[0].start();
+    cluster.link(0, 1).heal();
+    cluster.await_connected();
+    set(&cluster.nodes[0], "key", "new");
+    cluster.await_convergence();
+    cluster.nodes[0].stop();
+    copy(&backup, &data);
+    cluster.nodes[0].start();
+    await_told(&cluster.nodes, "isles identity renew");
+    renew(&cluster.nodes[0]).check(1, &["another process"]);
+    cluster.nodes[0].stop();
+    let old = cluster.nodes[1].status()["peers"][0]["node"].clone();
+    assert_eq!(old, "eu-1");
+    renew(&cluster.nodes[0]).check(0, &["goes on as replica", "through entry 2"]);
+    cluster.nodes[0].start();
+    cluster.await_connected();
+    set(&cluster.nodes[0], "after", "value");
+    cluster.await_convergence();
+    for node in &cluster.nodes {
+        for (key, value) in [("key", "new"), ("alone", "kept"), ("after", "value")] {
+            assert_eq!(get(node, key).as_deref(), Some(value), "{key}");
+        }
+    }
+}
+
+// Entries of the old id that nobody else has are fetched by its peers, although it no longer sends them by itself.
+#[test]
+fn what_only_a_renewed_node_has_reaches_its_peers() {
+    let mut cluster = Cluster::start(&Options {
+        nodes: 2,
+        relayed: true,
+        ..Options::default()
+    });
+    cluster.link(0, 1).cut();
+    set(&cluster.nodes[0], "alone", "kept");
+    cluster.nodes[0].stop();
+    renew(&cluster.nodes[0]).check(0, &["goes on as replica"]);
+    cluster.nodes[0].start();
+    cluster.link(0, 1).heal();
+    cluster.await_connected();
+    cluster.await_convergence();
+    assert_eq!(get(&cluster.nodes[1], "alone").as_deref(), Some("kept"));
+}
+
 // It went on writing before anybody saw it again: one number, two entries.
 #[test]
 fn an_older_copy_that_was_written_to() {
@@ -114,6 +189,10 @@ fn an_older_copy_that_was_written_to() {
     }
     cluster.nodes[1].start();
     await_told(&cluster.nodes, "was restored or copied and then written");
+    // A new id does not mend that, as `isles identity renew` says.
+    cluster.nodes[0].stop();
+    renew(&cluster.nodes[0]).check(0, &["A new id cannot mend that"]);
+    cluster.nodes[0].start();
     assert_eq!(get(&cluster.nodes[1], "key").as_deref(), Some("new"));
     assert_eq!(get(&cluster.nodes[1], "other:1"), None);
     assert_eq!(get(&cluster.nodes[0], "key").as_deref(), Some("old"));

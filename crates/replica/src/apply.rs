@@ -7,6 +7,7 @@ use isles_clock::{Context, Dot, Hlc, Stamp};
 use isles_crdt::op::{Cell, Tally, Version};
 
 use crate::conflict::{Clash, ConflictKind, Contender};
+use crate::observer::rivals;
 use crate::op::{Base, FieldPut, KeyOp, Kind, MapPart, Part, SetPart};
 use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, Row};
 use crate::sum;
@@ -36,6 +37,8 @@ pub(crate) struct Outcome {
     pub(crate) merged: bool,
     /// The members that were added were all there already.
     pub(crate) repeats: bool,
+    /// Values that stood beside each other before and after.
+    pub(crate) rivals: [usize; 2],
 }
 
 /// Applies one op to its row and keeps the row's sum.
@@ -49,6 +52,7 @@ pub(crate) fn apply<C: Context>(
     outcome: &mut Outcome,
 ) {
     let live_before = live_values(row);
+    outcome.rivals[0] = rivals(row, live_before);
     match op.base {
         Base::Keep => {}
         Base::Clear | Base::Create => {
@@ -78,13 +82,14 @@ pub(crate) fn apply<C: Context>(
     // Only if this is all that the op did.
     outcome.repeats &= op.base == Base::Keep && op.parts.len() == 1;
     let live_after = live_values(row);
+    outcome.rivals[1] = rivals(row, live_after);
     if live_before == 1 && live_after > 1 {
         report_type_clash(row, op, author, outcome);
     }
 }
 
 /// Number of values of different types that readers could see; an integer register and its counter are one.
-fn live_values(row: &Row) -> usize {
+pub(crate) fn live_values(row: &Row) -> usize {
     match row.components.as_slice() {
         [] => 0,
         [only] => usize::from(only.is_live()),

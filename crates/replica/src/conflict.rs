@@ -8,6 +8,7 @@ use isles_resolve::Strategy;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use crate::hot_keys::HotKeys;
 use crate::op::Kind;
 
 /// Of a contender's value the journal keeps this many bytes.
@@ -214,6 +215,7 @@ pub struct Journal {
     unsaved: usize,
     evicted: Vec<u128>,
     merged: u64,
+    hot_keys: HotKeys,
 }
 
 /// How much the journal keeps.
@@ -246,6 +248,7 @@ impl Journal {
             unsaved: 0,
             evicted: Vec::new(),
             merged: 0,
+            hot_keys: HotKeys::default(),
         }
     }
 
@@ -279,6 +282,17 @@ impl Journal {
         self.merged
     }
 
+    /// Which keys were in conflict most often since start.
+    pub fn hot_keys(&self) -> &HotKeys {
+        &self.hot_keys
+    }
+
+    /// What was counted while the log was replayed had happened before.
+    pub(crate) fn forget_totals(&mut self) {
+        (self.total, self.discarded_bytes, self.merged) = (0, 0, 0);
+        self.hot_keys = HotKeys::default();
+    }
+
     pub(crate) fn note_merged(&mut self) {
         self.merged += 1;
     }
@@ -288,6 +302,7 @@ impl Journal {
             return;
         }
         self.total += 1;
+        self.hot_keys.note(&record.key);
         if !record.kept {
             self.discarded_bytes += record.loser.value_bytes;
         }
@@ -313,10 +328,10 @@ impl Journal {
     pub(crate) fn take_changes(&mut self) -> (Vec<ConflictRecord>, Vec<u128>) {
         let start = self.records.len() - self.unsaved.min(self.records.len());
         self.unsaved = 0;
-        (
-            self.records.range(start..).cloned().collect(),
-            std::mem::take(&mut self.evicted),
-        )
+        // One that was dropped and came again is to stay.
+        let mut dropped = std::mem::take(&mut self.evicted);
+        dropped.retain(|id| !self.ids.contains(id));
+        (self.records.range(start..).cloned().collect(), dropped)
     }
 
     fn keep(&mut self, record: ConflictRecord) {
@@ -386,5 +401,24 @@ mod tests {
             journal.push(record(loser, 3));
         }
         assert_eq!((journal.len(), journal.total()), (1, 3));
+    }
+
+    // The table wrote it and then deleted it: after a restart it was gone, although the journal had it.
+    #[test]
+    fn a_record_that_came_again_is_not_deleted_from_the_table() {
+        let limits = JournalLimits {
+            records: 1,
+            bytes: usize::MAX,
+        };
+        let mut journal = Journal::new(limits);
+        journal.push(record(1, 3));
+        journal.take_changes();
+        for loser in [2, 1] {
+            journal.push(record(loser, 3));
+        }
+        let (written, deleted) = journal.take_changes();
+        let [one, two] = [1, 2].map(|loser| record(loser, 3).id);
+        let written: Vec<u128> = written.iter().map(|record| record.id).collect();
+        assert_eq!((written, deleted), (vec![one], vec![two]));
     }
 }

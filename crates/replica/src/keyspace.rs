@@ -16,6 +16,10 @@ const _: () = assert!(RESERVED_PREFIX.len() < DEFINITION.len());
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keyspaces {
     definitions: Vec<(Box<[u8]>, Strategy)>,
+    /// Ops of other replicas under each definition, in the same order.
+    remote_ops: Vec<u64>,
+    /// The same for keys outside all definitions, and for those whose definition has gone.
+    remote_ops_elsewhere: u64,
 }
 
 impl Keyspaces {
@@ -32,26 +36,62 @@ impl Keyspaces {
         let strategy = value
             .and_then(|value| std::str::from_utf8(value).ok())
             .and_then(|name| name.parse().ok());
-        self.definitions.retain(|(known, _)| **known != *prefix);
-        if let Some(strategy) = strategy {
-            let place = self
-                .definitions
-                .partition_point(|(known, _)| known.len() > prefix.len());
-            self.definitions.insert(place, (prefix.into(), strategy));
+        let known = self
+            .definitions
+            .iter()
+            .position(|(known, _)| **known == *prefix);
+        match (known, strategy) {
+            (Some(place), Some(strategy)) => self.definitions[place].1 = strategy,
+            (Some(place), None) => {
+                self.definitions.remove(place);
+                self.remote_ops_elsewhere += self.remote_ops.remove(place);
+            }
+            (None, Some(strategy)) => {
+                let place = self
+                    .definitions
+                    .partition_point(|(known, _)| known.len() > prefix.len());
+                self.definitions.insert(place, (prefix.into(), strategy));
+                self.remote_ops.insert(place, 0);
+            }
+            (None, None) => {}
         }
+    }
+
+    /// Counts an op of another replica. Costs a look at each definition, as each local write does.
+    pub(crate) fn count_remote(&mut self, key: &[u8]) {
+        match self.place_of(key) {
+            Some(place) => self.remote_ops[place] += 1,
+            None => self.remote_ops_elsewhere += 1,
+        }
+    }
+
+    /// What was counted, by prefix; the empty one stands for keys outside all definitions.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (&[u8], u64)> {
+        let defined = self.definitions.iter().zip(&self.remote_ops);
+        defined
+            .map(|((prefix, _), count)| (&**prefix, *count))
+            .chain(std::iter::once((&b""[..], self.remote_ops_elsewhere)))
+    }
+
+    pub(crate) fn forget_counts(&mut self) {
+        self.remote_ops.fill(0);
+        self.remote_ops_elsewhere = 0;
     }
 
     /// The keyspace of a key: its prefix and strategy. Keys outside all prefixes are under `lww`, prefix empty, and so
     /// are Isles' own: a definition of the empty prefix must not change what definitions are.
     pub(crate) fn of(&self, key: &[u8]) -> (&[u8], Strategy) {
-        let is_own = key.starts_with(RESERVED_PREFIX);
-        let found = self
-            .definitions
-            .iter()
-            .find(|(prefix, _)| !is_own && key.starts_with(prefix));
+        let found = self.place_of(key).map(|place| &self.definitions[place]);
         found.map_or((b"", Strategy::Lww), |(prefix, strategy)| {
             (prefix, *strategy)
         })
+    }
+
+    fn place_of(&self, key: &[u8]) -> Option<usize> {
+        let is_own = key.starts_with(RESERVED_PREFIX);
+        self.definitions
+            .iter()
+            .position(|(prefix, _)| !is_own && key.starts_with(prefix))
     }
 
     pub(crate) fn list(&self) -> &[(Box<[u8]>, Strategy)] {

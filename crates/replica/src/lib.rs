@@ -20,7 +20,9 @@ pub mod op;
 pub mod session;
 
 mod apply;
+mod hot_keys;
 mod keyspace;
+mod observer;
 mod paged;
 mod position;
 mod replica;
@@ -32,6 +34,8 @@ mod warm;
 
 pub use self::conflict::{ConflictKind, ConflictRecord, Contender, Journal, JournalLimits};
 pub use self::frame::{Frame, FrameError};
+pub use self::hot_keys::{HOT_KEY_BYTES_MAX, HotKey, HotKeys, MONITORED};
+pub use self::observer::{OPEN_KEYS_MAX, Observer};
 pub use self::position::Position;
 pub use self::replica::{
     APPLY_ENTRIES, Note, ReplayError, Replica, ReplicaConfig, Restored, Unlogged, UnloggedContent,

@@ -12,6 +12,7 @@ use crate::conflict::{Clash, ConflictRecord, Journal, JournalLimits};
 use crate::delivery::{Delivery, DeliveryLimits, Lane, Offer};
 use crate::frame::{FRAME_BYTES, FRAME_ENTRIES_MAX, Frame, FrameError, FrameHeader, OpenFrame};
 use crate::keyspace::Keyspaces;
+use crate::observer::{Watch, timed};
 use crate::op::{Attribute, Entry, KeyOp};
 use crate::position::Position;
 use crate::row::Component;
@@ -144,6 +145,8 @@ pub struct Replica {
     loaded: VectorClock,
     durable_record: u64,
     promise: Hlc,
+    /// The greatest [`as_of`](Self::as_of) so far.
+    as_of: Hlc,
     delivery: Delivery,
     /// The links of each replica's last durable frame.
     chains: BTreeMap<ReplicaId, ChainLink>,
@@ -151,7 +154,7 @@ pub struct Replica {
     pub(crate) keyspaces: Keyspaces,
     spare_bodies: Vec<Vec<u8>>,
     newest: HashMap<ReplicaId, Hlc>,
-    remote_ops: u64,
+    pub(crate) watch: Watch,
 }
 
 /// A frame that was handed to the log.
@@ -198,13 +201,14 @@ impl Replica {
             loaded: VectorClock::new(),
             durable_record: 0,
             promise: Hlc::ZERO,
+            as_of: Hlc::ZERO,
             delivery: Delivery::new(id, DeliveryLimits::default()),
             chains: BTreeMap::new(),
             journal: Journal::new(config.journal),
             keyspaces: Keyspaces::default(),
             spare_bodies: Vec::new(),
             newest: HashMap::new(),
-            remote_ops: 0,
+            watch: Watch::default(),
         }
     }
 
@@ -311,6 +315,17 @@ impl Replica {
         self.promise
     }
 
+    /// All own entries with this stamp or a smaller one are durable, and no more will be written as long as this process
+    /// lives. Unlike the [`promise`](Self::promise) it goes on while nothing is written. It never falls.
+    pub fn as_of(&mut self, wall_ms: u64) -> Hlc {
+        let all_durable = self.durable.get(self.id) == self.applied.get(self.id);
+        self.as_of = match all_durable {
+            true => self.clock.now(wall_ms),
+            false => self.as_of.max(self.promise),
+        };
+        self.as_of
+    }
+
     /// The greatest stamp seen.
     pub fn latest(&self) -> Hlc {
         self.clock.latest()
@@ -343,11 +358,6 @@ impl Replica {
     /// The newest conflicts.
     pub fn conflicts(&self) -> &Journal {
         &self.journal
-    }
-
-    /// Ops of other replicas applied since start.
-    pub fn remote_ops(&self) -> u64 {
-        self.remote_ops
     }
 
     /// Number of keys that readers see.
@@ -565,8 +575,8 @@ impl Replica {
                 Attribute::Context(context) => Some(context),
                 _ => None,
             });
-        self.remote_ops += entry.ops.len() as u64;
         for op in &entry.ops {
+            self.keyspaces.count_remote(op.key.0);
             match explicit {
                 Some(context) => self.apply_op(op, &Author { dot, hlc, context }, position, now_ms),
                 None => {
@@ -619,8 +629,15 @@ impl Replica {
         if outcome.merged {
             self.journal.note_merged();
         }
-        for clash in outcome.clashes {
-            self.record(op.key.0, clash, now_ms);
+        let [rivals_before, rivals] = outcome.rivals;
+        if !outcome.clashes.is_empty() {
+            self.watch.note_conflict(hash, rivals, now_ms);
+            for clash in outcome.clashes {
+                self.record(op.key.0, clash, now_ms);
+            }
+        }
+        if rivals_before > 1 && rivals < 2 {
+            self.watch.note_collapse(hash, now_ms);
         }
         if op.key.0.starts_with(RESERVED_PREFIX) {
             let value = self
@@ -634,21 +651,22 @@ impl Replica {
 
     fn record(&mut self, key: &[u8], clash: Clash, now_ms: u64) {
         let (prefix, strategy) = self.keyspaces.of(key);
-        let [winner, loser] = clash.contenders;
-        let record = ConflictRecord {
-            id: ConflictRecord::id(key, clash.component, clash.field.as_deref(), loser.dot),
-            key: key.to_vec(),
-            keyspace: prefix.to_vec(),
-            component: clash.component,
-            field: clash.field.map(Vec::from),
-            kind: clash.kind,
-            strategy,
-            kept: clash.kept,
-            winner,
-            loser,
-            detected_ms: now_ms,
-        };
-        self.journal.push(record);
+        timed(self.watch.observer(), strategy, || {
+            let [winner, loser] = clash.contenders;
+            self.journal.push(ConflictRecord {
+                id: ConflictRecord::id(key, clash.component, clash.field.as_deref(), loser.dot),
+                key: key.to_vec(),
+                keyspace: prefix.to_vec(),
+                component: clash.component,
+                field: clash.field.map(Vec::from),
+                kind: clash.kind,
+                strategy,
+                kept: clash.kept,
+                winner,
+                loser,
+                detected_ms: now_ms,
+            });
+        });
     }
 
     /// The stamp for a command that begins now.

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use isles_clock::ReplicaId;
 use isles_replica::{Position, Replica};
 use thiserror::Error;
 
@@ -44,6 +45,12 @@ pub struct EngineStopped;
 pub trait Host: Send + Sync + 'static {
     /// For INFO and ISLES.STATUS.
     fn info(&self) -> NodeInfo;
+
+    /// The node and the region that write under a replica id, where they are known.
+    fn writer(&self, replica: ReplicaId) -> Option<Writer> {
+        let _ = replica;
+        None
+    }
 
     /// Settings of the node that CONFIG GET shows, by their Redis names.
     fn config(&self) -> Vec<(String, String)> {
@@ -97,8 +104,19 @@ pub struct NodeInfo {
     pub memory_bytes: u64,
     /// Bytes in the log.
     pub log_bytes: u64,
+    /// The stamp up to which all regions are known to be equal, in milliseconds since 1970.
+    pub watermark_ms: Option<u64>,
     /// The other nodes.
     pub peers: Vec<PeerInfo>,
+}
+
+/// Who writes under a replica id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writer {
+    /// The node's name.
+    pub node: String,
+    /// Its region.
+    pub region: String,
 }
 
 /// A peer as INFO and ISLES.STATUS show it.
@@ -112,7 +130,8 @@ pub struct PeerInfo {
     pub address: String,
     /// Whether there is a session.
     pub connected: bool,
-    /// Now minus the stamp of the newest entry applied from it.
+    /// Zero while everything that it is known to have written is applied here, else now minus the stamp of its newest
+    /// entry applied.
     pub lag: Option<Duration>,
     /// Bytes that wait to be sent to it.
     pub backlog_bytes: u64,

@@ -39,6 +39,6 @@ mod transaction;
 #[cfg(test)]
 mod tests;
 
-pub use crate::engine::{ConfigError, Engine, EngineStopped, Host, NodeInfo, PeerInfo};
+pub use crate::engine::{ConfigError, Engine, EngineStopped, Host, NodeInfo, PeerInfo, Writer};
 pub use crate::server::{ServeOptions, serve};
 pub use crate::token::{decode_token, encode_token};

@@ -136,7 +136,9 @@ impl World {
         let (mut content, now_ms) = (replica.content(), replica.latest().wall_ms().max(wall_ms));
         for key in keys {
             let version = replica.version(&key, wall_ms);
-            let held = content.remove(&key).unwrap_or_default();
+            let mut held = content.remove(&key).unwrap_or_default();
+            // Readers of a set see its members, not who added them.
+            held.set.values_mut().for_each(Vec::clear);
             let is_hidden = held.deadline.is_some_and(|(at_ms, _)| at_ms <= now_ms);
             let is_live = KeyContent {
                 deadline: None,
@@ -218,6 +220,15 @@ impl World {
             }
         }
         self.counts.conflicts += recorded.len() as u64;
+        let limit = self.options.journal_records;
+        if recorded.len() > limit {
+            let what = format!("n{node} keeps {} records, of {limit}", recorded.len());
+            return Err((Invariant::Conflicts, what));
+        }
+        if recorded.len() == limit {
+            // Older ones may have been dropped.
+            return Ok(());
+        }
         for (key, dot) in unseen_losses(&self.ledger, replica) {
             if !recorded.contains_key(&(&key[..], Kind::RegisterLww, None, dot)) {
                 let key = key.escape_ascii();

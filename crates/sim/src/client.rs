@@ -109,11 +109,16 @@ struct Draft<'l> {
 impl Draft<'_> {
     /// A key as it was before this entry.
     fn before(&self, key: &[u8]) -> KeyState {
-        self.ledger.state(key, self.clock, self.finished.iter())
+        let state = self.ledger.state(key, self.clock, self.finished.iter());
+        state.read_by(self.strategy(key))
     }
 
     /// A key as this entry has left it so far.
     fn now(&self, key: &[u8]) -> KeyState {
+        self.state(key).read_by(self.strategy(key))
+    }
+
+    fn state(&self, key: &[u8]) -> KeyState {
         let drafts = self.finished.iter().chain([&self.entry]);
         self.ledger.state(key, self.clock, drafts)
     }
@@ -183,15 +188,25 @@ impl Draft<'_> {
         effect.deadline_open = false;
     }
 
-    /// Whether registers that come to be under this key are multi-value: the longest defined prefix says so.
-    fn is_multi_value(&self, key: &[u8]) -> bool {
-        let strategy = |prefix: &[u8]| {
-            let definition = self.now(&definition_key(prefix));
-            definition.lww_value().map(|value| value == b"multi-value")
+    /// The strategy of the longest defined prefix.
+    fn strategy(&self, key: &[u8]) -> Strategy {
+        if key.starts_with(isles_replica::RESERVED_PREFIX) {
+            return Strategy::Lww;
+        }
+        let defined = |prefix: &[u8]| {
+            let definition = self.state(&definition_key(prefix));
+            let name = definition.lww_value()?;
+            Strategy::ALL
+                .into_iter()
+                .find(|strategy| strategy.name().as_bytes() == name.as_slice())
         };
-        let special = key.starts_with(PREFIX).then(|| strategy(PREFIX)).flatten();
-        let is_definition = key.starts_with(isles_replica::RESERVED_PREFIX);
-        !is_definition && special.or_else(|| strategy(b"")).unwrap_or(false)
+        let special = key.starts_with(PREFIX).then(|| defined(PREFIX)).flatten();
+        special.or_else(|| defined(b"")).unwrap_or(Strategy::Lww)
+    }
+
+    /// Whether registers that come to be under this key are multi-value.
+    fn is_multi_value(&self, key: &[u8]) -> bool {
+        self.strategy(key) != Strategy::Lww
     }
 
     fn writes_multi_value(&self, key: &[u8]) -> bool {
@@ -278,11 +293,10 @@ impl Draft<'_> {
                 Some(token) => self.set_in_context(txn, key, value, token),
                 None => Ok(()),
             },
-            Command::Keyspace(prefix, multi_value) => {
-                let name = if *multi_value { "multi-value" } else { "lww" };
-                let strategy: Strategy = name.parse().map_err(|_| "has no such strategy")?;
-                self.set(&definition_key(prefix), name.as_bytes(), Expiry::Keep);
-                txn.keyspace_set(prefix, strategy);
+            Command::Keyspace(prefix, strategy) => {
+                let name = strategy.name().as_bytes();
+                self.set(&definition_key(prefix), name, Expiry::Keep);
+                txn.keyspace_set(prefix, *strategy);
                 Ok(())
             }
         }
@@ -614,6 +628,11 @@ impl Draft<'_> {
             &expected,
             &values.map(|version| version.value.clone()).collect(),
         )?;
+        let counter = (there && !state.counter.is_empty()).then(|| {
+            let sum: i128 = state.counter.values().sum();
+            sum.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
+        });
+        self.same(&counter, &found.as_ref().and_then(|found| found.counter))?;
         // A client can only name what it was told, and it is told when that is durable.
         tokens[slot] = found.map(|found| found.context);
         Ok(())

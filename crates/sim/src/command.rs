@@ -1,5 +1,7 @@
 //! What clients ask for: a small grammar over all kinds, with few keys, so that conflicts are frequent.
 
+use isles_resolve::Strategy;
+
 use crate::options::Options;
 use crate::random::Random;
 
@@ -63,8 +65,8 @@ pub enum Command {
     Siblings(Bytes, usize),
     /// ISLES.SET with the context kept under a number.
     SetInContext(Bytes, Bytes, usize),
-    /// ISLES.KEYSPACE SET for a prefix: whether it becomes multi-value.
-    Keyspace(Bytes, bool),
+    /// ISLES.KEYSPACE SET for a prefix.
+    Keyspace(Bytes, Strategy),
 }
 
 /// What a client sends at once: one command, or a MULTI/EXEC.
@@ -177,9 +179,22 @@ fn command(
         18 => Command::SetInContext(key(random), value(random), random.index(4)),
         20 => Command::Keys,
         _ => match random.percent(80) {
-            true => Command::Keyspace(PREFIX.to_vec(), random.percent(70)),
-            false => Command::Keyspace(Vec::new(), random.percent(40)),
+            true => Command::Keyspace(PREFIX.to_vec(), strategy(75, random)),
+            false => Command::Keyspace(Vec::new(), strategy(40, random)),
         },
+    }
+}
+
+/// A strategy; so often one that keeps siblings.
+fn strategy(multi_percent: u64, random: &mut Random) -> Strategy {
+    match random.percent(multi_percent) {
+        true => *random.pick(&[
+            Strategy::MultiValue,
+            Strategy::Fww,
+            Strategy::Max,
+            Strategy::Min,
+        ]),
+        false => Strategy::Lww,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use isles_clock::{Hlc, ReplicaId, VectorClock};
-use isles_replica::ReplicaConfig;
+use isles_replica::{JournalLimits, ReplicaConfig};
 
 use crate::engine::{Disks, Engine, Start};
 use crate::failure::{Checked, Invariant};
@@ -116,7 +116,10 @@ impl World {
             fresh_id,
             config: ReplicaConfig {
                 max_skew_ms: self.options.max_skew_ms,
-                ..ReplicaConfig::default()
+                journal: JournalLimits {
+                    records: self.options.journal_records,
+                    ..JournalLimits::default()
+                },
             },
             segment_bytes: self.options.segment_bytes,
             history_bytes: self.options.history_bytes,

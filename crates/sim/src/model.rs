@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use isles_clock::{Context, Dot, Hlc, ReplicaId, Stamp, VectorClock};
 use isles_replica::inspect::{KeyContent, Written};
+use isles_resolve::Strategy;
 
 use crate::command::Bytes;
 
@@ -89,6 +90,8 @@ pub struct KeyState {
     pub map: BTreeMap<Bytes, FieldState>,
     /// Per replica what it has added and nobody has reset.
     pub counter: BTreeMap<ReplicaId, i128>,
+    /// By which strategy its siblings are read.
+    pub strategy: Strategy,
 }
 
 /// What a map field holds.
@@ -220,7 +223,12 @@ impl KeyState {
     }
 
     fn register(&self) -> Option<&Bytes> {
-        self.lww_value().or_else(|| latest(&self.mv))
+        self.lww_value().or_else(|| read(&self.mv, self.strategy))
+    }
+
+    /// The same content, read by another strategy.
+    pub fn read_by(self, strategy: Strategy) -> KeyState {
+        KeyState { strategy, ..self }
     }
 
     /// What GET answers.
@@ -295,6 +303,20 @@ fn counted(contributions: &[isles_crdt::op::Contribution]) -> BTreeMap<ReplicaId
         .iter()
         .map(|each| (each.replica, each.value()))
         .collect()
+}
+
+/// What a strategy answers for concurrent values.
+fn read(versions: &[Written], strategy: Strategy) -> Option<&Bytes> {
+    let stamp = |version: &&Written| (version.1, version.0.replica, version.0.sequence);
+    let mut values: Vec<&Bytes> = versions.iter().map(|version| &version.2).collect();
+    // Numbers come before everything else, by value; the rest by its bytes.
+    values.sort_by_key(|value| (canonical(value).is_none(), canonical(value), *value));
+    match strategy {
+        Strategy::Fww => versions.iter().min_by_key(stamp).map(|version| &version.2),
+        Strategy::Min => values.first().copied(),
+        Strategy::Max => values.last().copied(),
+        _ => latest(versions),
+    }
 }
 
 /// Of concurrent values the one with the greatest stamp.

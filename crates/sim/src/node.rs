@@ -263,7 +263,8 @@ pub fn timing(audit: bool) -> Timing {
     Timing {
         hello_ms: 2_000,
         probe_ms: 300,
-        simultaneous_ms: 500,
+        probe_min_ms: 100,
+        skew_every_ms: 1_000,
         ack_every_ms: 5,
         ack_idle_ms: 200,
         relay_every_ms: 50,
@@ -292,6 +293,10 @@ impl Host for SimHost<'_> {
 
     fn promise(&mut self, wall_ms: u64) -> Hlc {
         self.host.promise(wall_ms)
+    }
+
+    fn as_of(&mut self, wall_ms: u64) -> Hlc {
+        self.host.as_of(wall_ms)
     }
 
     fn offer(&mut self, frame: Frame, lane: Lane) -> Result<Offer, FrameError> {

@@ -25,7 +25,7 @@ pub struct Options {
     pub policy: Policy,
     /// Number of different keys outside keyspaces.
     pub keys: usize,
-    /// One key space is multi-value, and definitions change.
+    /// One key space begins as multi-value, and definitions change.
     pub keyspaces: bool,
     /// Sets and maps grow over many pages.
     pub large: bool,
@@ -61,6 +61,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Bytes of recent frames kept in memory; what is older is read from the log.
     pub history_bytes: usize,
+    /// Conflicts that a journal keeps.
+    pub journal_records: usize,
     /// A planted bug.
     pub mutant: Option<Mutant>,
 }
@@ -97,6 +99,7 @@ impl Options {
             image_restores: random.percent(12),
             segment_bytes: *random.pick(&[1 << 10, 2 << 10, 16 << 10]),
             history_bytes: *random.pick(&[256, 2 << 10, 1 << 20]),
+            journal_records: *random.pick(&[1, 5, 30, 100_000, 100_000]),
             mutant: None,
         };
         options.settle();

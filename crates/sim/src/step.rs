@@ -129,7 +129,10 @@ pub fn draw(options: &Options, seed: u64) -> Vec<Step> {
     let mut steps = Vec::with_capacity(options.steps + 32);
     connect_all(options, &mut steps);
     if options.keyspaces {
-        let commands = vec![command::Command::Keyspace(command::PREFIX.to_vec(), true)];
+        let commands = vec![command::Command::Keyspace(
+            command::PREFIX.to_vec(),
+            isles_resolve::Strategy::MultiValue,
+        )];
         steps.push(Step::Run {
             node: 0,
             script: Script {

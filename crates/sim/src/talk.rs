@@ -58,7 +58,9 @@ impl World {
         let Some(mut talk) = process.sessions.remove(&id) else {
             return;
         };
-        talk.session
+        // Whoever waits for its place is advanced with all others of the node.
+        _ = talk
+            .session
             .close(&mut Process::host(&mut process.engine, lies));
         self.network.close(id, talk.end);
     }

@@ -16,6 +16,7 @@
 //! - `transport`: dialling, accepting, and the exchange that makes both sides sure
 //! - `channel`, `lane`: messages on streams
 //! - `reason`: why a connection ended, in words
+//! - `restart`: how peers learn at once that a node was killed
 //! - [`backoff`]: how long to wait before dialling again
 
 pub mod backoff;
@@ -25,6 +26,7 @@ pub mod config;
 mod identity;
 mod lane;
 mod reason;
+mod restart;
 mod socket;
 mod tls;
 mod transport;

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use isles_transport::{
     AcceptError, Channel, ConnectError, PeerIdentity, Refuser, TrafficClass, Transport,
 };
-use quinn::{Connection, Endpoint, EndpointConfig, Incoming, TokioRuntime};
+use quinn::{Connection, Endpoint, Incoming, TokioRuntime};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
@@ -24,9 +24,9 @@ use crate::channel::QuicChannel;
 use crate::config::{PeerRule, QuicConfig};
 use crate::lane::{LaneError, Switch, read_class};
 use crate::reason::{self, Failure};
-use crate::socket;
 use crate::tls::Configs;
 use crate::verify::PeerRules;
+use crate::{restart, socket};
 
 /// Peers whose handshake is under way; further ones are told to come back.
 const MAX_HANDSHAKES: usize = 64;
@@ -97,7 +97,7 @@ impl QuicTransport {
             error,
         };
         let endpoint = Endpoint::new(
-            EndpointConfig::default(),
+            restart::endpoint_config(&config.certificate),
             Some(configs.server.clone()),
             socket,
             Arc::new(TokioRuntime),

@@ -279,7 +279,7 @@ async fn round_trip(nodes: &Connected, nonce: u64) {
         nodes.right.receive(TrafficClass::Control).await,
         Ok(question)
     );
-    let answer = Message::ProbeReply { nonce };
+    let answer = Message::ProbeReply { nonce, wall_ms: 7 };
     nodes
         .right
         .send(TrafficClass::Control, answer.clone())

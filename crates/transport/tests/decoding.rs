@@ -83,12 +83,13 @@ fn sums() -> impl Strategy<Value = Sums> {
 }
 
 fn message() -> impl Strategy<Value = Message> {
-    let ack = (replica(), clock(), any::<u64>(), clock()).prop_map(
-        |(about, durable, promise, applied)| Ack {
+    let ack = (replica(), clock(), any::<u64>(), clock(), any::<u64>()).prop_map(
+        |(about, durable, promise, applied, as_of)| Ack {
             about,
             durable,
             promise: Hlc::from_u64(promise),
             applied,
+            as_of: Hlc::from_u64(as_of),
         },
     );
     let reject = (any::<u16>(), ".{0,40}").prop_map(|(code, reason)| Reject {
@@ -103,7 +104,7 @@ fn message() -> impl Strategy<Value = Message> {
         start().prop_map(Message::StreamStart),
         vec(any::<u8>(), 0..200).prop_map(|frame| Message::Frame(frame.into())),
         any::<u64>().prop_map(|nonce| Message::Probe { nonce }),
-        any::<u64>().prop_map(|nonce| Message::ProbeReply { nonce }),
+        any::<[u64; 2]>().prop_map(|[nonce, wall_ms]| Message::ProbeReply { nonce, wall_ms }),
         sums().prop_map(Message::Sums),
         reject.prop_map(Message::Reject),
     ]

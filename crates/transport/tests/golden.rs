@@ -45,6 +45,7 @@ fn examples() -> Vec<(&'static str, Message)> {
         durable: clock(&[(0xE0, 299)]),
         promise: Hlc::new(1_700_000_000_000, 3),
         applied: clock(&[(0xE0, 300)]),
+        as_of: Hlc::new(1_700_000_000_001, 0),
     };
     let base = StreamBase {
         replica: replica(0xE0),
@@ -86,7 +87,13 @@ fn examples() -> Vec<(&'static str, Message)> {
         ),
         ("frame", Message::Frame(Bytes::from_static(b"sealed"))),
         ("probe", Message::Probe { nonce: 5 }),
-        ("probe reply", Message::ProbeReply { nonce: u64::MAX }),
+        (
+            "probe reply",
+            Message::ProbeReply {
+                nonce: u64::MAX,
+                wall_ms: 1_700_000_000_000,
+            },
+        ),
         ("sums", Message::Sums(sums)),
         ("reject", Message::Reject(reject)),
     ]

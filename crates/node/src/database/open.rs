@@ -15,7 +15,7 @@ use isles_store::{
 };
 
 use super::writer::floor_of;
-use super::{Start, State, wall_ms};
+use super::{Progress, Start, State, wall_ms};
 use crate::config::{Config, Durability};
 
 /// A database that is recovered and not yet running.
@@ -32,8 +32,8 @@ pub(crate) struct Opened {
 }
 
 /// What the notes in the log say of earlier starts.
-struct Past {
-    replica: Option<ReplicaId>,
+pub(super) struct Past {
+    pub(super) replica: Option<ReplicaId>,
     boot: Option<String>,
     stopped_cleanly: bool,
     checkpoint: u64,
@@ -43,7 +43,7 @@ struct Past {
 ///
 /// # Errors
 /// Names the file or directory, what is wrong with it, and what to do. Nothing is changed then.
-pub(crate) fn open(config: &Config) -> anyhow::Result<Opened> {
+pub(crate) fn open(config: &Config, progress: &Progress) -> anyhow::Result<Opened> {
     let directory = config.data_dir.clone();
     std::fs::create_dir_all(&directory).with_context(|| {
         format!(
@@ -51,28 +51,20 @@ pub(crate) fn open(config: &Config) -> anyhow::Result<Opened> {
             directory.display()
         )
     })?;
-    let lock = DirLock::acquire(&directory)?;
-    let storage = FileStorage::open(directory.join("log"))
-        .with_context(|| format!("cannot open the log in {}", directory.join("log").display()))?;
-    let log_config =
-        LogConfig::new(config.cluster.as_bytes()).with_segment_bytes(config.log.segment_bytes);
-    let (log, recovered) = Log::open(Arc::new(storage), log_config)?;
-    let table: Box<dyn Table> = Box::new(FjallTable::open(
-        directory.join("table"),
-        &FjallConfig::default(),
-    )?);
-    let meta = table
-        .get(Meta::key())?
-        .map(|bytes| Meta::decode(&bytes))
-        .transpose()?;
-    check_pair(&directory, meta.as_ref(), &recovered)?;
+    let Files {
+        lock,
+        log,
+        recovered,
+        table,
+        meta,
+    } = Files::open(config)?;
     let past = past_of(&log, meta.as_ref())?;
     let start = Start {
         boot: boot_id(),
         nonce: u64::from_le_bytes(random()?),
     };
     let id = identity(config, &past, &recovered, &start)?;
-    let mut replica = recover(config, id, &log, &*table, meta.as_ref())?;
+    let mut replica = recover(config, id, &log, &*table, meta.as_ref(), progress)?;
     check_checkpoint(&directory, meta.as_ref(), &past)?;
     replica.log_note(Note::Start {
         boot: start.boot.clone(),
@@ -101,6 +93,44 @@ pub(crate) fn open(config: &Config) -> anyhow::Result<Opened> {
         checkpoint: meta.as_ref().map_or(0, |meta| meta.checkpoint),
         directory,
     })
+}
+
+/// What lies in a data directory, opened and nothing of it read yet but the table's word on the checkpoint.
+pub(super) struct Files {
+    pub(super) lock: DirLock,
+    pub(super) log: Log,
+    pub(super) recovered: Recovered,
+    pub(super) table: Box<dyn Table>,
+    pub(super) meta: Option<Meta>,
+}
+
+impl Files {
+    pub(super) fn open(config: &Config) -> anyhow::Result<Files> {
+        let directory = &config.data_dir;
+        let lock = DirLock::acquire(directory)?;
+        let storage = FileStorage::open(directory.join("log")).with_context(|| {
+            format!("cannot open the log in {}", directory.join("log").display())
+        })?;
+        let log_config =
+            LogConfig::new(config.cluster.as_bytes()).with_segment_bytes(config.log.segment_bytes);
+        let (log, recovered) = Log::open(Arc::new(storage), log_config)?;
+        let table: Box<dyn Table> = Box::new(FjallTable::open(
+            directory.join("table"),
+            &FjallConfig::default(),
+        )?);
+        let meta = table
+            .get(Meta::key())?
+            .map(|bytes| Meta::decode(&bytes))
+            .transpose()?;
+        check_pair(directory, meta.as_ref(), &recovered)?;
+        Ok(Files {
+            lock,
+            log,
+            recovered,
+            table,
+            meta,
+        })
+    }
 }
 
 /// Table and log must fit together: the log goes on where the table ends.
@@ -143,7 +173,7 @@ fn check_checkpoint(
     Ok(())
 }
 
-fn past_of(log: &Log, meta: Option<&Meta>) -> anyhow::Result<Past> {
+pub(super) fn past_of(log: &Log, meta: Option<&Meta>) -> anyhow::Result<Past> {
     let mut past = Past {
         replica: meta.map(|meta| meta.replica),
         boot: meta.map(|meta| meta.boot.clone()),
@@ -171,7 +201,7 @@ fn past_of(log: &Log, meta: Option<&Meta>) -> anyhow::Result<Past> {
     Ok(past)
 }
 
-fn after(meta: Option<&Meta>) -> RecordNumber {
+pub(super) fn after(meta: Option<&Meta>) -> RecordNumber {
     RecordNumber(meta.map_or(1, |meta| meta.record + 1))
 }
 
@@ -210,6 +240,7 @@ fn recover(
     log: &Log,
     table: &dyn Table,
     meta: Option<&Meta>,
+    progress: &Progress,
 ) -> anyhow::Result<Replica> {
     let settings = ReplicaConfig {
         max_skew_ms: config.clock.max_skew_ms,
@@ -219,9 +250,11 @@ fn recover(
     if let Some(meta) = meta {
         replica.restore(&meta.restored());
     }
-    load(&mut replica, table).context("the table cannot be loaded; move the data directory away and let the node start empty beside its peers")?;
+    load(&mut replica, table, progress).context("the table cannot be loaded; move the data directory away and let the node start empty beside its peers")?;
+    let last = log.reader().last().0;
     for record in log.scan(after(meta)) {
         let record = record?;
+        progress.note_record(record.number.0, last);
         if record.kind != RecordKind::Frame {
             replica.replay_note(record.number.0);
             continue;
@@ -233,12 +266,13 @@ fn recover(
     Ok(replica)
 }
 
-fn load(replica: &mut Replica, table: &dyn Table) -> anyhow::Result<()> {
+fn load(replica: &mut Replica, table: &dyn Table, progress: &Progress) -> anyhow::Result<()> {
     let mut failed = None;
     let mut scan = |prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])| {
         let end = end_of_prefix(prefix);
         let result = table.scan(prefix, end.as_deref(), &mut |key, value| {
             each(key, value);
+            progress.note_row();
             std::ops::ControlFlow::Continue(())
         });
         failed = failed.take().or(result.err());
@@ -258,12 +292,12 @@ fn end_of_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     Some(end)
 }
 
-fn boot_id() -> String {
+pub(super) fn boot_id() -> String {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
     id.map_or_else(|_| String::new(), |id| id.trim().to_owned())
 }
 
-fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+pub(super) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).context("the operating system gives no random numbers")?;
     Ok(bytes)

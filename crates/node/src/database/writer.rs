@@ -101,17 +101,23 @@ impl Writer {
             UnloggedContent::Own(open) => self.seal(open, bodies),
             UnloggedContent::Remote(frame) => frame,
             UnloggedContent::Note(note) => {
-                self.log.append(kind_of(&note), &note.encode());
+                let bytes = note.encode();
+                self.annotate(bytes.len());
+                self.log.append(kind_of(&note), &bytes);
                 return;
             }
         };
-        if self.log.starts_segment(frame.bytes().len()) {
-            // A segment says what comes before it: so one knows who still needs the segment before.
-            self.log.annotate(&note_of(&self.logged));
-        }
+        self.annotate(frame.bytes().len());
         self.log.append(RecordKind::Frame, frame.bytes());
         self.logged.observe(frame.last_dot());
         frames.push((number, frame));
+    }
+
+    /// A segment says what comes before it: so one knows who still needs the segment before.
+    fn annotate(&mut self, payload_bytes: usize) {
+        if self.log.starts_segment(payload_bytes) {
+            self.log.annotate(&note_of(&self.logged));
+        }
     }
 
     fn seal(&mut self, open: OpenFrame, bodies: &mut Vec<Vec<u8>>) -> Frame {

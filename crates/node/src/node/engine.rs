@@ -1,39 +1,63 @@
 //! The node as its Redis front-end sees it.
 
-use std::future::Future;
+use std::time::Duration;
 
+use isles_clock::ReplicaId;
 use isles_replica::{Position, Replica};
-use isles_resp::{Engine, EngineStopped, Host, NodeInfo, PeerInfo};
+use isles_resp::{Engine, EngineStopped, Host, NodeInfo, PeerInfo, Writer};
 
-use super::Node;
+use super::{Front, Node};
 use crate::config::Durability;
+use crate::database::wall_ms;
 
-impl Engine for Node {
+impl Engine for Front {
     fn hold<R>(&self, act: impl FnOnce(&mut Replica, u64) -> R) -> R {
-        self.database.hold(act)
+        match self.node() {
+            Some(node) => node.database.hold(act),
+            None => act(&mut self.opening.replica.lock(), wall_ms()),
+        }
     }
 
     fn durable(&self) -> Position {
-        self.database.durable()
+        // Nothing that is answered before the log is replayed waits for it.
+        self.node()
+            .map_or(Position::from_u64(u64::MAX), |node| node.database.durable())
     }
 
-    fn wait_durable(
-        &self,
-        position: Position,
-    ) -> impl Future<Output = Result<(), EngineStopped>> + Send {
-        self.database.wait_durable(position)
+    async fn wait_durable(&self, position: Position) -> Result<(), EngineStopped> {
+        match self.node() {
+            Some(node) => node.database.wait_durable(position).await,
+            None => Ok(()),
+        }
     }
 
     fn has_room(&self) -> bool {
-        self.database.has_room()
+        self.node().is_none_or(|node| node.database.has_room())
     }
 
-    fn wait_room(&self) -> impl Future<Output = ()> + Send {
-        self.database.wait_room()
+    async fn wait_room(&self) {
+        if let Some(node) = self.node() {
+            node.database.wait_room().await;
+        }
+    }
+
+    fn is_loading(&self) -> bool {
+        self.node().is_none()
     }
 }
 
-impl Host for Node {
+impl Host for Front {
+    fn info(&self) -> NodeInfo {
+        self.node()
+            .map_or_else(|| self.opening.info(), |node| node.info())
+    }
+
+    fn writer(&self, replica: ReplicaId) -> Option<Writer> {
+        self.node()?.peers.writer(replica)
+    }
+}
+
+impl Node {
     fn info(&self) -> NodeInfo {
         NodeInfo {
             node: self.config.node.clone(),
@@ -47,19 +71,18 @@ impl Host for Node {
             uptime: self.started.elapsed(),
             memory_bytes: resident_bytes(),
             log_bytes: self.database.reader().bytes(),
+            watermark_ms: self.peers.watermark_ms(),
             peers: self.peers_info(),
         }
     }
-}
 
-impl Node {
     fn peers_info(&self) -> Vec<PeerInfo> {
         let peer = |(node, state): (String, crate::peers::PeerState)| PeerInfo {
             connected: state.is_connected(),
+            lag: state.lag_ms().map(Duration::from_millis),
             node,
             region: state.region,
             address: state.address,
-            lag: None,
             backlog_bytes: state.backlog_bytes,
             round_trip: state.round_trip,
         };

@@ -1,5 +1,8 @@
 //! Metrics: what is measured where it happens is recorded there; what has a state is brought up to date here.
 
+mod labels;
+mod observer;
+
 use std::collections::BTreeMap;
 
 use anyhow::Context;
@@ -9,6 +12,8 @@ use metrics::{Gauge, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use parking_lot::Mutex;
 
+use self::labels::KeyspaceLabels;
+pub(super) use self::observer::observer;
 use super::Node;
 
 /// Upper bounds of the buckets of every duration, in seconds: from a microsecond on, a few per decade.
@@ -18,8 +23,14 @@ const SECONDS: [f64; 20] = [
 ];
 /// Upper bounds of the buckets of the number of entries in a frame.
 const ENTRIES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
-/// Bytes of a keyspace's prefix that stand in a label.
-const LABEL_BYTES_MAX: usize = 64;
+/// Upper bounds of the buckets of a resolution's time: most take less than a microsecond.
+const RESOLUTION_SECONDS: [f64; 10] = [1e-7, 2e-7, 5e-7, 1e-6, 2e-6, 5e-6, 1e-5, 1e-4, 1e-3, 1e-2];
+/// Upper bounds of the buckets of how long a conflict stays open: from an instant to a week.
+const OPEN_SECONDS: [f64; 10] = [
+    0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3_600.0, 21_600.0, 86_400.0, 604_800.0,
+];
+/// Upper bounds of the buckets of the number of siblings.
+const SIBLINGS: [f64; 8] = [2.0, 3.0, 4.0, 6.0, 8.0, 16.0, 32.0, 64.0];
 
 /// Installs the recorder of this process and says what the metrics mean.
 ///
@@ -28,11 +39,18 @@ const LABEL_BYTES_MAX: usize = 64;
 pub(crate) fn install_recorder() -> anyhow::Result<PrometheusHandle> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
-        .set_buckets_for_metric(Matcher::Full("isles_frame_entries".to_owned()), &ENTRIES)?
+        .set_buckets_for_metric(full("isles_frame_entries"), &ENTRIES)?
+        .set_buckets_for_metric(full("isles_resolution_seconds"), &RESOLUTION_SECONDS)?
+        .set_buckets_for_metric(full("isles_conflict_open_seconds"), &OPEN_SECONDS)?
+        .set_buckets_for_metric(full("isles_siblings"), &SIBLINGS)?
         .install_recorder()
         .context("cannot install the metrics recorder")?;
     describe();
     Ok(handle)
+}
+
+fn full(name: &str) -> Matcher {
+    Matcher::Full(name.to_owned())
 }
 
 fn describe() {
@@ -85,7 +103,7 @@ fn describe() {
     describe_gauge!(
         "isles_replication_lag_seconds",
         Unit::Seconds,
-        "Age of the newest entry applied from the peer"
+        "Zero while all that the peer is known to have written is here, else the age of its newest entry applied"
     );
     describe_gauge!(
         "isles_replication_backlog_bytes",
@@ -98,6 +116,39 @@ fn describe() {
         "Round trip to the peer"
     );
     describe_gauge!("isles_role", "One for the role that this node has");
+    describe_histogram!(
+        "isles_resolution_seconds",
+        Unit::Seconds,
+        "Compute time of settling one conflict, or of one read of siblings"
+    );
+    describe_histogram!(
+        "isles_siblings",
+        "Values that stand beside each other after a conflict that left several"
+    );
+    describe_histogram!(
+        "isles_conflict_open_seconds",
+        Unit::Seconds,
+        "From the conflict's detection to the write that has seen all its values"
+    );
+    describe_gauge!(
+        "isles_conflicts_open",
+        "Keys whose conflict waits for a write that has seen all its values"
+    );
+    describe_gauge!(
+        "isles_clock_skew_seconds",
+        Unit::Seconds,
+        "The peer's wall clock minus this one"
+    );
+    describe_gauge!(
+        "isles_convergence_watermark_seconds",
+        Unit::Seconds,
+        "Seconds since 1970 up to which all regions are known to be equal"
+    );
+    describe_gauge!(
+        "isles_stability_blocked_bytes",
+        Unit::Bytes,
+        "Finished segments of the log that the member has not acknowledged as durable"
+    );
 }
 
 /// Gauges that exist as long as the node, and how far the journal has been counted.
@@ -106,6 +157,7 @@ pub(super) struct Meters {
     rows: Gauge,
     journal_records: Gauge,
     undurable_bytes: Gauge,
+    conflicts_open: Gauge,
     counted: Mutex<Counted>,
 }
 
@@ -113,15 +165,19 @@ pub(super) struct Meters {
 #[derive(Default)]
 struct Counted {
     conflicts: u64,
-    remote_ops: u64,
     merged: u64,
     discarded_bytes: u64,
+    labels: KeyspaceLabels,
 }
 
 /// What a round of counting has found.
 struct Totals {
-    counted: Counted,
+    conflicts_total: u64,
+    merged: u64,
+    discarded_bytes: u64,
     conflicts: BTreeMap<Labels, u64>,
+    /// By the label of the keyspace.
+    remote_ops: BTreeMap<String, u64>,
 }
 
 /// Keyspace, kind, strategy, and who wrote what lost.
@@ -136,6 +192,7 @@ impl Meters {
             rows: metrics::gauge!("isles_rows"),
             journal_records: metrics::gauge!("isles_journal_records"),
             undurable_bytes: metrics::gauge!("isles_undurable_bytes"),
+            conflicts_open: metrics::gauge!("isles_conflicts_open"),
             counted: Mutex::new(Counted::default()),
         }
     }
@@ -154,46 +211,52 @@ impl Node {
             self.meters
                 .undurable_bytes
                 .set(replica.undurable_bytes() as f64);
-            totals_of(replica, counted.conflicts)
+            self.meters
+                .conflicts_open
+                .set(replica.open_conflicts() as f64);
+            totals_of(replica, &mut counted)
         });
         self.count(&counted, &totals);
-        *counted = totals.counted;
+        counted.conflicts = totals.conflicts_total;
+        counted.merged = totals.merged;
+        counted.discarded_bytes = totals.discarded_bytes;
         drop(counted);
         self.refresh_peers();
     }
 
-    fn count(&self, before: &Counted, totals: &Totals) {
-        let now = &totals.counted;
-        metrics::counter!("isles_remote_ops_total").increment(now.remote_ops - before.remote_ops);
+    fn count(&self, before: &Counted, now: &Totals) {
         metrics::counter!("isles_merged_total").increment(now.merged - before.merged);
         metrics::counter!("isles_conflict_discarded_bytes_total")
             .increment(now.discarded_bytes - before.discarded_bytes);
-        let regions = self.regions();
-        for ((keyspace, kind, strategy, replica), number) in &totals.conflicts {
-            let region = regions
-                .get(replica)
-                .cloned()
-                .unwrap_or_else(|| replica.short());
+        for (keyspace, number) in &now.remote_ops {
+            metrics::counter!("isles_remote_ops_total", "keyspace" => keyspace.clone())
+                .absolute(*number);
+        }
+        for ((keyspace, kind, strategy, replica), number) in &now.conflicts {
+            let region = self
+                .peers
+                .writer(*replica)
+                .map_or_else(|| replica.short(), |writer| writer.region);
             metrics::counter!("isles_conflicts_total", "keyspace" => keyspace.clone(), "kind" => *kind,
                 "strategy" => strategy.clone(), "origin_region" => region)
             .increment(*number);
         }
     }
 
-    /// The region of every replica that is known by name.
-    fn regions(&self) -> BTreeMap<ReplicaId, String> {
-        let own = self.database.hold(|replica, _| replica.id());
-        let peers = self
-            .peers
-            .states()
-            .into_values()
-            .filter_map(|state| Some((state.replica?, state.region)));
-        peers.chain([(own, self.config.region.clone())]).collect()
-    }
-
     fn refresh_peers(&self) {
+        self.peers.refresh();
+        if let Some(watermark_ms) = self.peers.watermark_ms() {
+            metrics::gauge!("isles_convergence_watermark_seconds").set(watermark_ms as f64 / 1e3);
+        }
+        for (member, bytes) in self.database.blocked_bytes() {
+            metrics::gauge!("isles_stability_blocked_bytes", "member" => member).set(bytes as f64);
+        }
         for (peer, state) in self.peers.states() {
-            if let Some(lag_ms) = self.lag_ms(&state) {
+            if let Some(skew) = state.skew {
+                metrics::gauge!("isles_clock_skew_seconds", "peer" => peer.clone())
+                    .set(skew.ahead_ms as f64 / 1e3);
+            }
+            if let Some(lag_ms) = state.lag_ms() {
                 metrics::gauge!("isles_replication_lag_seconds", "peer" => peer.clone())
                     .set(lag_ms as f64 / 1e3);
             }
@@ -209,27 +272,30 @@ impl Node {
     }
 }
 
-fn totals_of(replica: &isles_replica::Replica, conflicts_before: u64) -> Totals {
+fn totals_of(replica: &isles_replica::Replica, counted: &mut Counted) -> Totals {
     let journal = replica.conflicts();
-    let new = (journal.total() - conflicts_before) as usize;
+    let new = (journal.total() - counted.conflicts) as usize;
     let mut conflicts = BTreeMap::new();
     for record in journal.iter().rev().take(new) {
-        *conflicts.entry(labels_of(record)).or_insert(0) += 1;
+        let labels = labels_of(record, &mut counted.labels);
+        *conflicts.entry(labels).or_insert(0) += 1;
     }
-    let counted = Counted {
-        conflicts: journal.total(),
-        remote_ops: replica.remote_ops(),
+    let mut remote_ops = BTreeMap::new();
+    for (prefix, number) in replica.remote_ops() {
+        *remote_ops.entry(counted.labels.of(prefix)).or_insert(0) += number;
+    }
+    Totals {
+        conflicts_total: journal.total(),
         merged: journal.merged(),
         discarded_bytes: journal.discarded_bytes(),
-    };
-    Totals { counted, conflicts }
+        conflicts,
+        remote_ops,
+    }
 }
 
-fn labels_of(record: &ConflictRecord) -> Labels {
-    let prefix = &record.keyspace[..record.keyspace.len().min(LABEL_BYTES_MAX)];
-    let keyspace = prefix.escape_ascii().to_string();
+fn labels_of(record: &ConflictRecord, labels: &mut KeyspaceLabels) -> Labels {
     (
-        keyspace,
+        labels.of(&record.keyspace),
         record.kind.name(),
         record.strategy.to_string(),
         record.loser.dot.replica,

@@ -1,20 +1,51 @@
 //! The node as its operator sees it.
 
-use isles_admin::{ClockEntry, LogStatus, NodeStatus, PeerStatus, Probe};
+use isles_admin::{
+    ClockEntry, HotConflict, HotConflicts, LogStatus, NodeStatus, PeerStatus, Probe,
+};
 use isles_clock::VectorClock;
 
-use super::Node;
 use super::engine::policy;
-use crate::database::wall_ms;
+use super::{Front, Node};
 use crate::peers::PeerState;
 
-impl Probe for Node {
+/// Keys that `/conflicts/hot` lists at most.
+const HOT_KEYS: usize = 32;
+
+impl Probe for Front {
     fn metrics(&self) -> String {
-        self.refresh_meters();
-        self.metrics.render()
+        if let Some(node) = self.node() {
+            node.refresh_meters();
+        }
+        self.opening.metrics.render()
     }
 
+    fn status(&self) -> Result<NodeStatus, String> {
+        Ok(self.loaded()?.status())
+    }
+
+    fn hot_conflicts(&self) -> Result<HotConflicts, String> {
+        Ok(self.loaded()?.hot_conflicts())
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        match self.loaded()?.database.failure() {
+            Some(reason) => Err(format!("the log has stopped: {reason}")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Front {
+    fn loaded(&self) -> Result<&Node, String> {
+        let node = self.node().map(|node| &**node);
+        node.ok_or_else(|| self.opening.progress.to_string())
+    }
+}
+
+impl Node {
     fn status(&self) -> NodeStatus {
+        self.peers.refresh();
         let reader = self.database.reader();
         let log = LogStatus {
             bytes: reader.bytes(),
@@ -42,25 +73,34 @@ impl Probe for Node {
             keys: replica.visible_keys() as u64,
             digest: format!("{:032x}", replica.digest()),
             conflicts_total: replica.conflicts().total(),
+            convergence_watermark_ms: self.peers.watermark_ms(),
             peers,
             log,
             checkpoint: self.database.checkpoint(),
         })
     }
 
-    fn ready(&self) -> Result<(), String> {
-        match self.database.failure() {
-            Some(reason) => Err(format!("the log has stopped: {reason}")),
-            None => Ok(()),
-        }
+    fn hot_conflicts(&self) -> HotConflicts {
+        self.database.hold(|replica, _| {
+            let journal = replica.conflicts();
+            let keys = journal.hot_keys().top(HOT_KEYS);
+            let hot = |hot: &isles_replica::HotKey| HotConflict {
+                key: hot.key.escape_ascii().to_string(),
+                conflicts: hot.conflicts,
+                at_least: hot.conflicts - hot.error,
+            };
+            HotConflicts {
+                conflicts_total: journal.total(),
+                keys: keys.into_iter().map(hot).collect(),
+            }
+        })
     }
-}
 
-impl Node {
     fn peer_status(&self, node: String, state: PeerState) -> PeerStatus {
         let connected = state.is_connected();
         PeerStatus {
-            lag_ms: self.lag_ms(&state).map(|lag_ms| lag_ms as f64),
+            lag_ms: state.lag_ms().map(|lag_ms| lag_ms as f64),
+            clock_skew_ms: state.skew.map(|skew| skew.ahead_ms as f64),
             node,
             region: state.region,
             address: state.address,
@@ -74,23 +114,6 @@ impl Node {
             bytes_received: state.bytes_received,
             last_error: state.last_error,
         }
-    }
-
-    /// How old what is known of a peer's writes is: zero while everything that it is known to have written is here,
-    /// else the age of the newest entry applied.
-    pub(super) fn lag_ms(&self, state: &PeerState) -> Option<u64> {
-        let replica = state.replica?;
-        self.database.hold_state(|all, _| {
-            let written = all
-                .exchange
-                .acks()
-                .newest(replica)
-                .map_or(0, |ack| ack.applied.get(replica));
-            if state.is_connected() && all.replica.applied().get(replica) >= written {
-                return Some(0);
-            }
-            Some(wall_ms().saturating_sub(all.replica.newest_of(replica)?.wall_ms()))
-        })
     }
 }
 

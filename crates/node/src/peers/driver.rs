@@ -193,6 +193,10 @@ impl Drive<'_> {
         let node = &self.channel.peer().node;
         let replica = self.session.lock().peer().map(|hello| hello.replica);
         tracing::info!("session with {} established", self.channel.peer());
+        if let Some(replica) = replica {
+            self.peers
+                .note_name(replica, node, &self.channel.peer().region);
+        }
         self.peers.change(node, |state| {
             state.sessions += 1;
             state.replica = replica;
@@ -220,12 +224,16 @@ impl Drive<'_> {
 
     fn note_figures(&self) {
         let stats = self.channel.stats();
-        let cursor = self.session.lock().feed_cursor(TrafficClass::Frames);
+        let (cursor, skew) = {
+            let session = self.session.lock();
+            (session.feed_cursor(TrafficClass::Frames), session.skew())
+        };
         let backlog = cursor.map(|cursor| self.peers.database.history().lock().backlog(cursor));
         self.peers.change(&self.channel.peer().node, |state| {
             state.round_trip = Some(stats.rtt);
             (state.bytes_sent, state.bytes_received) = (stats.bytes_sent, stats.bytes_received);
             state.backlog_bytes = backlog.map_or(0, |backlog| backlog.own_bytes);
+            state.skew = skew.or(state.skew);
         });
     }
 
@@ -254,11 +262,13 @@ impl Drive<'_> {
         let message = {
             let mut session = self.session.lock();
             let now = self.peers.now();
-            let message = self.peers.database.hold_state(|state, _| {
+            let (message, waiting) = self.peers.database.hold_state(|state, _| {
                 let message = session.poll_transmit(now, &mut state.host());
-                session.close(&mut state.host());
-                message
+                (message, session.close(&mut state.host()))
             });
+            if let Some(signals) = waiting.and_then(|session| self.peers.signals(session)) {
+                signals.wake.notify_one();
+            }
             if self.greeted.load(Ordering::Relaxed) {
                 let node = &self.channel.peer().node;
                 self.peers.change(node, |state| {

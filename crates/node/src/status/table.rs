@@ -183,6 +183,7 @@ mod tests {
             keys: 3,
             digest: "cd".into(),
             conflicts_total: 1,
+            convergence_watermark_ms: None,
             peers: vec![PeerStatus {
                 node: "us-1".into(),
                 region: "us".into(),

@@ -138,11 +138,14 @@ impl Known {
     }
 }
 
-/// Acks of one replica are totally ordered: none of these ever falls, except `applied` in a crash, which raises the
-/// promise.
-fn age(ack: &Ack) -> (Hlc, u128, u128) {
+/// What tells an older ack from a newer one.
+type Age = (Hlc, Hlc, u128, u128);
+
+/// Acks of one replica are totally ordered: none of these ever falls, except in a crash, after which the clock goes on. A
+/// restarted replica has promised nothing yet, so the promise alone would make its acks seem older than those before.
+fn age(ack: &Ack) -> Age {
     let sum = |clock: &VectorClock| clock.iter().map(|(_, sequence)| u128::from(sequence)).sum();
-    (ack.promise, sum(&ack.durable), sum(&ack.applied))
+    (ack.as_of, ack.promise, sum(&ack.durable), sum(&ack.applied))
 }
 
 /// This replica's own ack, as of now.
@@ -153,6 +156,7 @@ pub(super) fn own_ack<H: Host>(now: Now, host: &mut H) -> Ack {
         durable: host.durable().clone(),
         promise,
         applied: shown_applied(host),
+        as_of: host.as_of(now.wall_ms),
     }
 }
 
@@ -170,7 +174,7 @@ pub(super) struct AckSender {
     own_due_ms: u64,
     relay_due_ms: u64,
     /// Of each other replica, the newest ack that the peer knows from us or told us.
-    told: BTreeMap<ReplicaId, (Hlc, u128, u128)>,
+    told: BTreeMap<ReplicaId, Age>,
     relaying: Vec<Ack>,
 }
 
@@ -275,6 +279,7 @@ mod tests {
             applied: durable.clone(),
             durable,
             promise: Hlc::new(promise, 0),
+            as_of: Hlc::ZERO,
         }
     }
 
@@ -289,6 +294,19 @@ mod tests {
         assert!(!acks.record(ack(EU, &[(OWN, 3)], 5), &here));
         assert!(!acks.record(ack(EU, &[(OWN, 2)], 4), &here));
         assert!(acks.record(ack(EU, &[(OWN, 4)], 5), &here));
+        assert_eq!(acks.newest(EU).map(|ack| ack.durable.get(OWN)), Some(4));
+    }
+
+    // A replica that was stopped and started, and wrote nothing since, was not heard any more: its promise had fallen.
+    #[test]
+    fn a_restarted_replica_is_heard_although_it_has_promised_nothing_yet() {
+        let (mut acks, here) = (Acks::default(), VectorClock::new());
+        let at = |ack: Ack, as_of| Ack {
+            as_of: Hlc::new(as_of, 0),
+            ..ack
+        };
+        assert!(acks.record(at(ack(EU, &[(OWN, 3)], 5), 8), &here));
+        assert!(acks.record(at(ack(EU, &[(OWN, 4)], 0), 9), &here));
         assert_eq!(acks.newest(EU).map(|ack| ack.durable.get(OWN)), Some(4));
     }
 

@@ -58,10 +58,13 @@ pub struct SessionConfig {
 pub struct Timing {
     /// A peer that has not said hello by then is given up.
     pub hello_ms: u64,
-    /// A process that has not answered by then no longer runs.
+    /// A process that has not answered within [`PROBE_ROUND_TRIPS`](super::PROBE_ROUND_TRIPS) no longer runs; this is
+    /// the greatest time that it is given, and what it is given while no round trip to it is known.
     pub probe_ms: u64,
-    /// Two connections opened within this time are taken for simultaneous.
-    pub simultaneous_ms: u64,
+    /// The least time that it is given.
+    pub probe_min_ms: u64,
+    /// The time between two looks at how far the peer's clock is from this one.
+    pub skew_every_ms: u64,
     /// The least time between two own acks.
     pub ack_every_ms: u64,
     /// The greatest time between two own acks.
@@ -84,7 +87,8 @@ impl Default for Timing {
         Timing {
             hello_ms: 10_000,
             probe_ms: 3_000,
-            simultaneous_ms: 5_000,
+            probe_min_ms: 200,
+            skew_every_ms: 10_000,
             ack_every_ms: 5,
             ack_idle_ms: 1_000,
             relay_every_ms: 200,

@@ -55,7 +55,7 @@ pub enum SessionError {
     Myself,
     /// Another node runs under this replica's identity.
     #[error(
-        "node \"{node}\" runs with replica id {own}, which another node has too: one of the two data directories is a copy; stop that node and empty its data directory"
+        "node \"{node}\" runs with replica id {own}, which another node has too: one of the two data directories is a copy; stop that node and give it a new id with `isles identity renew`, or empty its data directory"
     )]
     OwnId {
         /// The identity.
@@ -65,7 +65,7 @@ pub enum SessionError {
     },
     /// Another process runs under the peer's identity.
     #[error(
-        "replica {replica} is connected from another process that still answers: one of the two data directories is a copy; stop that node and empty its data directory"
+        "replica {replica} is connected from another process that still answers: one of the two data directories is a copy; stop that node and give it a new id with `isles identity renew`, or empty its data directory"
     )]
     Clone {
         /// The identity.
@@ -73,7 +73,7 @@ pub enum SessionError {
     },
     /// Two histories of one replica.
     #[error(
-        "the histories of replica {replica} differ at sequence {sequence} (chain {ours} on one node, {theirs:016x} at \"{node}\"): a data directory was restored or copied and then written; nothing was applied, and that replica must go on with a new id"
+        "the histories of replica {replica} differ at sequence {sequence} (chain {ours} on one node, {theirs:016x} at \"{node}\"): a data directory was restored or copied and then written; nothing was applied; the node whose directory it was must start with an empty one beside its peers, what it alone holds has to be exported first"
     )]
     Fork {
         /// The peer.
@@ -89,7 +89,7 @@ pub enum SessionError {
     },
     /// The peer knows more of this replica than it does itself.
     #[error(
-        "\"{node}\" knows writes of replica {own} up to {known}, its own log ends at {remembered}: an older copy of its data directory was restored, or the end of its log was lost; it must go on with a new id"
+        "\"{node}\" knows writes of replica {own} up to {known}, its own log ends at {remembered}: an older copy of its data directory was restored, or the end of its log was lost; stop it, give it a new id with `isles identity renew`, and start it"
     )]
     Amnesia {
         /// The peer.

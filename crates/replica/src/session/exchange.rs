@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::acks::Acks;
 use super::pull::{Gap, Wants};
+use super::watermark::Watermark;
 use super::{Direction, Now, Timing};
 
 /// What the sessions of one replica share. It lives beside the replica, behind the same lock.
@@ -17,6 +18,7 @@ pub struct Exchange {
     wants: Wants,
     live: BTreeMap<ReplicaId, Live>,
     log_floor: Vec<(ReplicaId, u64)>,
+    watermark: Watermark,
 }
 
 /// The session with one peer.
@@ -25,8 +27,9 @@ struct Live {
     session: u64,
     nonce: u64,
     direction: Direction,
-    since_ms: u64,
     region: String,
+    /// The longest of the last round trips, once there was one.
+    round_trip_ms: Option<u64>,
     durable: VectorClock,
     floor: Vec<(ReplicaId, u64)>,
     /// The replicas for whose sake a pull is open; empty when it is to be stopped.
@@ -34,20 +37,36 @@ struct Live {
     probe: Option<Probe>,
 }
 
+/// A question to the peer over its older connection, for the sake of a newer one.
 #[derive(Debug)]
 struct Probe {
     nonce: u64,
+    /// The newer connection's session.
     asker: u64,
+    /// Both connections are with one process.
+    same_process: bool,
     until_ms: u64,
     sent: bool,
     answered: bool,
 }
 
+/// What has become of a question.
+enum Answer {
+    Alive,
+    Silent,
+    Awaited { until_ms: u64 },
+}
+
+/// A process that does not answer within so many round trips no longer runs: one to ask, one more should a packet be
+/// lost, and two for a busy machine.
+pub const PROBE_ROUND_TRIPS: u64 = 4;
+
 /// A session that wants to be the one with its peer.
 pub(super) struct Applicant<'a> {
     pub(super) session: u64,
     pub(super) direction: Direction,
-    pub(super) own: ReplicaId,
+    /// This node's name.
+    pub(super) node: &'a str,
     pub(super) hello: &'a Hello,
 }
 
@@ -58,11 +77,11 @@ pub(super) enum Admission {
     Alone,
     /// It is, and this older session must end.
     Replacing(u64),
-    /// Another process with this identity is connected: this older session must ask whether it still runs.
+    /// There is another connection with this identity: this older session must ask whether it still lives.
     Doubted { older: u64, until_ms: u64 },
     /// Another process with this identity still runs.
     Clone,
-    /// Both ends dialled each other at the same time, and the other connection is kept.
+    /// Both ends dialled each other, and the other connection lives.
     Redundant,
 }
 
@@ -75,6 +94,10 @@ impl Exchange {
     /// How far everybody has come, for questions about what counts.
     pub fn acks_mut(&mut self) -> &mut Acks {
         &mut self.acks
+    }
+
+    pub(super) fn acks_and_watermark(&mut self) -> (&Acks, &mut Watermark) {
+        (&self.acks, &mut self.watermark)
     }
 
     /// The peers that are connected, with their sessions.
@@ -99,34 +122,29 @@ impl Exchange {
         timing: &Timing,
     ) -> Admission {
         let Some(older) = self.live.get_mut(&applicant.hello.replica) else {
-            self.register(now, applicant);
+            self.register(applicant);
             return Admission::Alone;
         };
         let session = older.session;
         if session == applicant.session {
             return Admission::Alone;
         }
-        if older.nonce == applicant.hello.nonce {
-            if older.keeps_its_place(now, applicant, timing) {
-                return Admission::Redundant;
-            }
-        } else {
-            match older
-                .probe
-                .take_if(|probe| probe.answered || now.ms >= probe.until_ms)
-            {
-                Some(probe) if probe.answered => return Admission::Clone,
-                Some(_) => {}
-                None => {
-                    return Admission::Doubted {
-                        older: session,
-                        until_ms: older.ask(now, applicant, timing),
-                    };
-                }
-            }
+        if older.yields_to(applicant) {
+            self.register(applicant);
+            return Admission::Replacing(session);
         }
-        self.register(now, applicant);
-        Admission::Replacing(session)
+        match older.ask(now, applicant, timing) {
+            Answer::Alive if older.nonce == applicant.hello.nonce => Admission::Redundant,
+            Answer::Alive => Admission::Clone,
+            Answer::Silent => {
+                self.register(applicant);
+                Admission::Replacing(session)
+            }
+            Answer::Awaited { until_ms } => Admission::Doubted {
+                older: session,
+                until_ms,
+            },
+        }
     }
 
     pub(super) fn is_current(&self, peer: ReplicaId, session: u64) -> bool {
@@ -135,10 +153,13 @@ impl Exchange {
             .is_some_and(|live| live.session == session)
     }
 
-    pub(super) fn leave(&mut self, peer: ReplicaId, session: u64) {
-        if self.is_current(peer, session) {
-            self.live.remove(&peer);
+    /// A session has ended; returns the one that waited to see whether it lives.
+    pub(super) fn leave(&mut self, peer: ReplicaId, session: u64) -> Option<u64> {
+        if !self.is_current(peer, session) {
+            return None;
         }
+        let left = self.live.remove(&peer)?;
+        left.probe.map(|probe| probe.asker)
     }
 
     /// The number to ask the peer with, if somebody doubts that it still runs and it has not been asked.
@@ -157,6 +178,23 @@ impl Exchange {
             .filter(|probe| probe.nonce == nonce)?;
         probe.answered = true;
         Some(probe.asker)
+    }
+
+    /// The peer asks over the older of two connections whether *we* still read it, so it does itself. Without this, one
+    /// end could give that connection up while the other is told that it lives, and closes the newer one.
+    pub(super) fn probe_received(&mut self, peer: ReplicaId) -> Option<u64> {
+        let probe = self.live.get_mut(&peer)?.probe.as_mut()?;
+        probe.same_process.then(|| {
+            probe.answered = true;
+            probe.asker
+        })
+    }
+
+    /// How long the slowest of the peer's last answers took.
+    pub(super) fn note_round_trip(&mut self, peer: ReplicaId, round_trip_ms: u64) {
+        if let Some(live) = self.live.get_mut(&peer) {
+            live.round_trip_ms = Some(round_trip_ms);
+        }
     }
 
     /// Takes an ack that `peer` sent, about itself or about another.
@@ -233,15 +271,15 @@ impl Exchange {
         live.is_some_and(|live| live.pulling.take_if(|pulling| pulling.is_empty()).is_some())
     }
 
-    fn register(&mut self, now: Now, applicant: &Applicant<'_>) {
+    fn register(&mut self, applicant: &Applicant<'_>) {
         let hello = applicant.hello;
         self.wants.see(&hello.durable);
         let live = Live {
             session: applicant.session,
             nonce: hello.nonce,
             direction: applicant.direction,
-            since_ms: now.ms,
             region: hello.region.clone(),
+            round_trip_ms: None,
             durable: hello.durable.clone(),
             floor: hello.floor.clone(),
             pulling: None,
@@ -252,24 +290,48 @@ impl Exchange {
 }
 
 impl Live {
-    /// Two connections of the same two processes. The newer one is kept, for the older may be half open; but where both
-    /// ends dialled at once, each would close what the other keeps, so both keep what the smaller replica dialled.
-    fn keeps_its_place(&self, now: Now, applicant: &Applicant<'_>, timing: &Timing) -> bool {
-        let at_once = self.direction != applicant.direction
-            && now.ms < self.since_ms + timing.simultaneous_ms;
-        let we_are_smaller = applicant.own < applicant.hello.replica;
-        at_once && (self.direction == Direction::Dialed) == we_are_smaller
+    /// Two connections of the same two processes. Of two that one end has dialled it wants the newer one. Of one from
+    /// each end both keep what the node with the smaller name has dialled, whichever came first and however long ago:
+    /// an age would be another one at the other end, and each could close what the other keeps.
+    fn yields_to(&self, applicant: &Applicant<'_>) -> bool {
+        let hello = applicant.hello;
+        let we_are_smaller = applicant.node < hello.node.as_str();
+        let preferred = (applicant.direction == Direction::Dialed) == we_are_smaller;
+        self.nonce == hello.nonce && (self.direction == applicant.direction || preferred)
     }
 
-    fn ask(&mut self, now: Now, applicant: &Applicant<'_>, timing: &Timing) -> u64 {
-        let probe = self.probe.get_or_insert_with(|| Probe {
+    /// Whether the peer still answers over this connection: for the applicant, which waits until that is known.
+    fn ask(&mut self, now: Now, applicant: &Applicant<'_>, timing: &Timing) -> Answer {
+        let patience_ms = self.patience_ms(timing);
+        match &self.probe {
+            Some(probe) if probe.asker == applicant.session && probe.answered => {
+                self.probe = None;
+                return Answer::Alive;
+            }
+            Some(probe) if now.ms < probe.until_ms => {
+                let until_ms = probe.until_ms;
+                return Answer::Awaited { until_ms };
+            }
+            Some(probe) if probe.asker == applicant.session => return Answer::Silent,
+            _ => {}
+        }
+        let until_ms = now.ms + patience_ms;
+        self.probe = Some(Probe {
             nonce: applicant.hello.nonce,
             asker: applicant.session,
-            until_ms: now.ms + timing.probe_ms,
+            same_process: self.nonce == applicant.hello.nonce,
+            until_ms,
             sent: false,
             answered: false,
         });
-        probe.until_ms
+        Answer::Awaited { until_ms }
+    }
+
+    fn patience_ms(&self, timing: &Timing) -> u64 {
+        let measured = self.round_trip_ms.map(|ms| ms * PROBE_ROUND_TRIPS);
+        measured.map_or(timing.probe_ms, |ms| {
+            ms.clamp(timing.probe_min_ms.min(timing.probe_ms), timing.probe_ms)
+        })
     }
 
     fn floor_of(&self, replica: ReplicaId) -> u64 {

@@ -9,6 +9,9 @@ use super::{Effect, Effects, Host, Now, Received, Session, SessionError, State, 
 use crate::delivery::{Amnesia, Lane, LaneKind, Offer};
 use crate::frame::Frame;
 
+/// Of a peer's probes so many wait to be answered; of more, the first ones.
+const PROBES_MAX: usize = 4;
+
 impl Session {
     pub(super) fn dispatch<H: Host>(
         &mut self,
@@ -91,7 +94,7 @@ impl Session {
         let applicant = Applicant {
             session: config.session,
             direction: config.direction,
-            own,
+            node: &config.node,
             hello,
         };
         let mut effects = Effects::new();
@@ -155,8 +158,16 @@ impl Session {
                 self.answer = None;
                 effects.push(Effect::Feed);
             }
-            Message::Probe { nonce } => self.probe_to_answer = Some(nonce),
-            Message::ProbeReply { nonce } => {
+            Message::Probe { nonce } => {
+                self.probes_to_answer.truncate(PROBES_MAX - 1);
+                self.probes_to_answer.push_back(nonce);
+                let waiting = host.exchange_mut().probe_received(peer);
+                effects.extend(waiting.map(|session| Effect::Wake { session }));
+            }
+            Message::ProbeReply { nonce, wall_ms } => {
+                if let Some(round_trip_ms) = self.skew.answered(now, nonce, wall_ms) {
+                    host.exchange_mut().note_round_trip(peer, round_trip_ms);
+                }
                 let waiting = host.exchange_mut().probe_answered(peer, nonce);
                 effects.extend(waiting.map(|session| Effect::Wake { session }));
             }
@@ -256,7 +267,7 @@ impl Session {
     ) -> Result<Effects, SessionError> {
         if let Err(error) = &result {
             self.reject = error.reject();
-            self.close(host);
+            self.leave(host);
         }
         result
     }

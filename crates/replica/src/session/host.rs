@@ -23,6 +23,8 @@ pub trait Host {
     fn durable(&self) -> &VectorClock;
     /// The stamp of the oldest own entry that is not durable, else the clock; after this, own stamps are greater.
     fn promise(&mut self, wall_ms: u64) -> Hlc;
+    /// No own entry with this stamp or a smaller one will come, and all of them are durable; holds for this process.
+    fn as_of(&mut self, wall_ms: u64) -> Hlc;
     /// Gives a frame to [`delivery`](Self::delivery), with the applied clock.
     ///
     /// # Errors
@@ -66,6 +68,10 @@ impl Host for ReplicaHost<'_> {
 
     fn promise(&mut self, _wall_ms: u64) -> Hlc {
         self.replica.promise()
+    }
+
+    fn as_of(&mut self, wall_ms: u64) -> Hlc {
+        self.replica.as_of(wall_ms)
     }
 
     fn offer(&mut self, frame: Frame, lane: Lane) -> Result<Offer, FrameError> {

@@ -5,7 +5,7 @@
 //!
 //! In reading order: [`config`](SessionConfig) and [`host`](Host), what a session is given; `handle`, what it does with
 //! each message; `hello`, whether two nodes fit together; `feed`, frames out; `acks`, how far everybody has come; `pull`, asking for what does not arrive;
-//! `audit`, comparing content; `exchange`, what all sessions of a replica share; `error`, how it ends.
+//! `audit`, comparing content; `skew`, how far the peer's clock is off; `watermark`, up to when all regions are equal; `exchange`, what all sessions of a replica share; `error`, how it ends.
 
 mod acks;
 mod audit;
@@ -17,6 +17,10 @@ mod handle;
 mod hello;
 mod host;
 mod pull;
+mod skew;
+mod watermark;
+
+use std::collections::VecDeque;
 
 use isles_clock::ReplicaId;
 use isles_transport::{Hello, Message, Reject, StreamStart, TrafficClass};
@@ -27,10 +31,12 @@ pub use acks::{ACKED_MAX, Acks, Stability};
 pub use audit::{AuditCounts, BucketContent};
 pub use config::{Direction, Now, SessionConfig, Timing};
 pub use error::{Retry, SessionError};
-pub use exchange::Exchange;
+pub use exchange::{Exchange, PROBE_ROUND_TRIPS};
 pub use feed::{Batch, BatchLimits, FeedRequest, Origins, Place};
 pub use hello::{PROTOCOL_MAX, PROTOCOL_MIN};
 pub use host::{Effect, Effects, Host, Received, ReplicaHost};
+pub use skew::Skew;
+pub use watermark::watermark;
 
 use feed::Feed;
 
@@ -100,7 +106,11 @@ pub struct Session {
     acks: acks::AckSender,
     asker: pull::Asker,
     audit: audit::Audit,
-    probe_to_answer: Option<u64>,
+    skew: skew::SkewMeter,
+    /// Numbers that the peer wants to see again.
+    probes_to_answer: VecDeque<u64>,
+    /// The session that takes this one's place once it has gone.
+    successor: Option<u64>,
     reject: Option<Reject>,
     counts: SessionCounts,
 }
@@ -109,7 +119,7 @@ pub struct Session {
 enum State {
     /// Waits for the peer's hello.
     Greeting { until_ms: u64 },
-    /// Waits for another process with the peer's identity to answer, or not.
+    /// Waits until another connection with the peer shows that it lives, or does not.
     Doubted { until_ms: u64 },
     /// All is well.
     Established { peer: ReplicaId },
@@ -146,7 +156,9 @@ impl Session {
             acks: acks::AckSender::new(now),
             asker: pull::Asker::new(),
             audit: audit::Audit::new(now, &config.timing, config.nonce),
-            probe_to_answer: None,
+            skew: skew::SkewMeter::new(now, config.nonce),
+            probes_to_answer: VecDeque::new(),
+            successor: None,
             reject: None,
             counts: SessionCounts::default(),
             config,
@@ -187,8 +199,9 @@ impl Session {
         let State::Established { peer } = self.state else {
             return None;
         };
-        if let Some(nonce) = self.probe_to_answer.take() {
-            return Some(Message::ProbeReply { nonce });
+        if let Some(nonce) = self.probes_to_answer.pop_front() {
+            let wall_ms = now.wall_ms;
+            return Some(Message::ProbeReply { nonce, wall_ms });
         }
         if let Some(nonce) = host.exchange_mut().take_probe(peer) {
             return Some(Message::Probe { nonce });
@@ -198,6 +211,7 @@ impl Session {
             .poll(peer, host)
             .or_else(|| self.acks.poll(now, peer, &timing, host))
             .or_else(|| self.audit.poll(now, &timing, peer, host))
+            .or_else(|| self.skew.poll(now, &timing))
     }
 
     /// When [`advance`](Self::advance) must be called at the latest, on the clock of [`Now::ms`].
@@ -208,7 +222,8 @@ impl Session {
                 self.acks
                     .due_ms()
                     .min(self.asker.due_ms())
-                    .min(self.audit.due_ms()),
+                    .min(self.audit.due_ms())
+                    .min(self.skew.due_ms()),
             ),
             State::Ended => None,
         }
@@ -292,11 +307,20 @@ impl Session {
         self.lane_feed(class)?.cursor()
     }
 
-    /// The connection is gone. Call it once, whatever ended the session.
-    pub fn close<H: Host>(&mut self, host: &mut H) {
+    /// The connection is gone. Call it once, whatever ended the session; returns a session that has waited for this and
+    /// must be woken.
+    #[must_use]
+    pub fn close<H: Host>(&mut self, host: &mut H) -> Option<u64> {
+        self.leave(host);
+        self.successor.take()
+    }
+
+    fn leave<H: Host>(&mut self, host: &mut H) {
         if let Some(hello) = &self.hello {
-            host.exchange_mut()
+            let waiting = host
+                .exchange_mut()
                 .leave(hello.replica, self.config.session);
+            self.successor = self.successor.or(waiting);
         }
         self.state = State::Ended;
         (self.direct, self.answer) = (None, None);
@@ -320,6 +344,11 @@ impl Session {
     /// What the audit has found.
     pub fn audit(&self) -> &AuditCounts {
         self.audit.counts()
+    }
+
+    /// How far the peer's clock is from this one, once the peer has answered.
+    pub fn skew(&self) -> Option<Skew> {
+        self.skew.estimate()
     }
 
     fn lane_feed(&self, class: TrafficClass) -> Option<&Feed> {

@@ -3,6 +3,7 @@
 use isles_clock::{Dot, Stamp, VectorClock};
 use isles_resolve::Strategy;
 
+use super::strings::saturated;
 use super::{Expiry, Txn, ValueType, type_of};
 use crate::keyspace::Keyspaces;
 use crate::op::{Blob, KeyOp, Kind, Part};
@@ -14,8 +15,10 @@ pub struct Siblings {
     pub kind: Kind,
     /// What a client that read this has observed of the key.
     pub context: VectorClock,
-    /// The values, by dot.
+    /// The values, by dot; none where the key is only a counter.
     pub versions: Vec<SiblingVersion>,
+    /// What a counter beside the register adds to an integer, within 64 bits.
+    pub counter: Option<i64>,
 }
 
 /// One of several concurrent values.
@@ -47,10 +50,14 @@ pub enum ContextError {
 }
 
 impl Txn<'_> {
-    /// The concurrent values of a register; none if the key is absent or holds something else.
+    /// The concurrent values of a register and the counter beside it; none if the key is absent or holds something else.
     pub fn siblings(&mut self, key: &[u8]) -> Option<Siblings> {
         let spot = self.spot(key);
         let row = self.visible(&spot)?;
+        let counter = row
+            .tally()
+            .filter(|tally| !tally.all_covered())
+            .map(|tally| saturated(tally.value()));
         let (kind, versions) = if let Some(cell) = row.mv().filter(|cell| !cell.is_empty()) {
             let versions = cell.versions().iter();
             let versions = versions.map(|v| SiblingVersion {
@@ -59,17 +66,19 @@ impl Txn<'_> {
                 stamp: v.stamp(),
             });
             (Kind::RegisterMv, versions.collect())
+        } else if let Some((cell, value)) = row
+            .lww()
+            .and_then(|cell| Some((cell, cell.value.as_ref()?)))
+        {
+            let only = SiblingVersion {
+                value: value.to_vec(),
+                dot: cell.dot,
+                stamp: cell.stamp(),
+            };
+            (Kind::RegisterLww, vec![only])
         } else {
-            let cell = row.lww()?;
-            let value = cell.value.as_ref()?.to_vec();
-            (
-                Kind::RegisterLww,
-                vec![SiblingVersion {
-                    value,
-                    dot: cell.dot,
-                    stamp: cell.stamp(),
-                }],
-            )
+            counter?;
+            (Kind::Counter, Vec::new())
         };
         let mut context = VectorClock::new();
         versions
@@ -79,6 +88,7 @@ impl Txn<'_> {
             kind,
             context,
             versions,
+            counter,
         })
     }
 

@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use isles_crdt::op::{Increment, Reset, Tally};
-use isles_resolve::Strategy;
 use smallvec::SmallVec;
 
 use super::sets::each_once;
-use super::strings::{answer_of, sum_of};
+use super::strings::{Lens, answer_of, sum_of};
 use super::{Expiry, IncrementError, Spot, Txn, ValueType, WrongType, set_part};
 use crate::op::{Base, Blob, FieldPut, FieldRemoval, FieldTally, KeyOp, MapPart, Part};
 use crate::row::{Field, FieldMap, Row};
@@ -272,7 +271,7 @@ impl Txn<'_> {
 
 /// The bytes that readers see of a field: of concurrent values the one with the greatest stamp.
 fn value_of(field: &Field) -> Option<Cow<'_, [u8]>> {
-    let value = answer_of(&field.cell, Strategy::Lww);
+    let value = answer_of(&field.cell, Lens::LATEST);
     match field.tally.as_ref().filter(|tally| !tally.all_covered()) {
         None => value.map(Cow::Borrowed),
         Some(tally) => match sum_of(value, tally) {
@@ -283,7 +282,7 @@ fn value_of(field: &Field) -> Option<Cow<'_, [u8]>> {
 }
 
 fn integer_of(field: &Field) -> Option<i64> {
-    let value = answer_of(&field.cell, Strategy::Lww);
+    let value = answer_of(&field.cell, Lens::LATEST);
     match &field.tally {
         Some(tally) => sum_of(value, tally),
         None => super::strings::parse_integer(value?),

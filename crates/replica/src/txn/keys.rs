@@ -105,6 +105,11 @@ impl Txn<'_> {
         self.replica.rows.visible()
     }
 
+    /// Number of keys that readers see and that will expire.
+    pub fn expiring(&self) -> usize {
+        self.replica.expiring_keys()
+    }
+
     /// Whether readers see no key.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -6,6 +6,7 @@ use isles_crdt::op::{Cell, Increment, Tally};
 use isles_resolve::{Class, Resolution, Resolver, Sibling, Strategy};
 
 use super::{Spot, Txn, ValueType, WrongType, set_part};
+use crate::observer::{Observer, timed};
 use crate::op::{Blob, KeyOp, Kind, Part};
 use crate::row::Row;
 
@@ -52,8 +53,8 @@ impl Txn<'_> {
         if self.typed(&spot, ValueType::String)?.is_none() {
             return Ok(None);
         }
-        let strategy = self.replica.keyspaces.of(key).1;
-        Ok(self.row_at(&spot).map(|row| string_of(row, strategy)))
+        let lens = self.lens(key);
+        Ok(self.row_at(&spot).map(|row| string_of(row, lens)))
     }
 
     /// The length of a string in bytes, zero for an absent key.
@@ -110,10 +111,10 @@ impl Txn<'_> {
     /// The value is no integer, or the sum would not fit 64 bits; nothing was written.
     pub fn increment(&mut self, key: &[u8], by: i64) -> Result<i64, IncrementError> {
         let spot = self.spot(key);
-        let strategy = self.replica.keyspaces.of(key).1;
+        let lens = self.lens(key);
         let row = self.typed(&spot, ValueType::String)?;
         let value = row
-            .map_or(Some(0), |row| integer_of(row, strategy))
+            .map_or(Some(0), |row| integer_of(row, lens))
             .ok_or(IncrementError::NotAnInteger)?;
         let sum = value.checked_add(by).ok_or(IncrementError::Overflow)?;
         let counters = self.counters_if_hidden(&spot);
@@ -122,6 +123,13 @@ impl Txn<'_> {
         set_part(&mut op, Part::Counter(increment));
         self.write(&spot, &op);
         Ok(sum)
+    }
+
+    fn lens(&self, key: &[u8]) -> Lens<'_> {
+        Lens {
+            strategy: self.replica.keyspaces.of(key).1,
+            observer: self.replica.watch.observer(),
+        }
     }
 
     fn next_increment(&self, spot: &Spot<'_>, op: &KeyOp<'_>, by: i64) -> Increment {
@@ -171,9 +179,24 @@ impl Txn<'_> {
     }
 }
 
+/// How siblings are read: by which strategy, and who is told how long it takes.
+#[derive(Clone, Copy)]
+pub(super) struct Lens<'o> {
+    strategy: Strategy,
+    observer: Option<&'o dyn Observer>,
+}
+
+impl Lens<'_> {
+    /// Of several values the one with the greatest stamp.
+    pub(super) const LATEST: Lens<'static> = Lens {
+        strategy: Strategy::Lww,
+        observer: None,
+    };
+}
+
 /// The bytes that readers see of a string.
-pub(super) fn string_of(row: &Row, strategy: Strategy) -> Cow<'_, [u8]> {
-    let register = register_of(row, strategy);
+pub(super) fn string_of<'r>(row: &'r Row, lens: Lens<'_>) -> Cow<'r, [u8]> {
+    let register = register_of(row, lens);
     let Some(tally) = row.tally().filter(|tally| !tally.all_covered()) else {
         return Cow::Borrowed(register.unwrap_or_default());
     };
@@ -183,8 +206,8 @@ pub(super) fn string_of(row: &Row, strategy: Strategy) -> Cow<'_, [u8]> {
     }
 }
 
-fn integer_of(row: &Row, strategy: Strategy) -> Option<i64> {
-    let register = register_of(row, strategy);
+fn integer_of(row: &Row, lens: Lens<'_>) -> Option<i64> {
+    let register = register_of(row, lens);
     match row.tally() {
         Some(tally) => sum_of(register, tally),
         None => parse_integer(register?),
@@ -195,18 +218,23 @@ fn integer_of(row: &Row, strategy: Strategy) -> Option<i64> {
 pub(super) fn sum_of(register: Option<&[u8]>, tally: &Tally) -> Option<i64> {
     let register = register.map_or(Some(0), parse_integer)?;
     let sum = i128::from(register).saturating_add(tally.value());
-    Some(sum.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
+    Some(saturated(sum))
 }
 
-fn register_of(row: &Row, strategy: Strategy) -> Option<&[u8]> {
+/// The nearest number of 64 bits.
+pub(super) fn saturated(sum: i128) -> i64 {
+    sum.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
+}
+
+fn register_of<'r>(row: &'r Row, lens: Lens<'_>) -> Option<&'r [u8]> {
     if let Some(value) = row.lww().and_then(|cell| cell.value.as_deref()) {
         return Some(value);
     }
-    row.mv().and_then(|cell| answer_of(cell, strategy))
+    row.mv().and_then(|cell| answer_of(cell, lens))
 }
 
 /// What a strategy answers for the versions of a multi-value cell.
-pub(super) fn answer_of(cell: &Cell<Box<[u8]>>, strategy: Strategy) -> Option<&[u8]> {
+pub(super) fn answer_of<'c>(cell: &'c Cell<Box<[u8]>>, lens: Lens<'_>) -> Option<&'c [u8]> {
     let versions = cell.versions();
     if let [only] = versions {
         return Some(&only.value);
@@ -226,7 +254,9 @@ pub(super) fn answer_of(cell: &Cell<Box<[u8]>>, strategy: Strategy) -> Option<&[
     if siblings.is_empty() {
         return None;
     }
-    match strategy.resolve(&siblings) {
+    match timed(lens.observer, lens.strategy, || {
+        lens.strategy.resolve(&siblings)
+    }) {
         Resolution::One {
             value: Cow::Borrowed(value),
             ..

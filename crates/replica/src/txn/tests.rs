@@ -1,13 +1,17 @@
 //! Commands on two replicas that exchange frames: what one writes is what the other reads.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use isles_clock::ReplicaId;
 use isles_resolve::Strategy as Resolution;
 use proptest::prelude::*;
 
 use crate::delivery::{Lane, LaneKind};
-use crate::{ConflictKind, Expiry, Frame, Replica, ReplicaConfig, Scope, Txn, UnloggedContent};
+use crate::{
+    ConflictKind, Expiry, Frame, Observer, Replica, ReplicaConfig, Scope, Txn, UnloggedContent,
+};
 
 const NOW_MS: u64 = 1_700_000_000_000;
 
@@ -234,6 +238,97 @@ fn siblings_stay_until_a_write_that_has_seen_them() {
         .expect("a register");
     assert_eq!(siblings.versions.len(), 1);
     assert_eq!(a.string("mv:k"), Some("both".into()));
+}
+
+/// Writes down what it is told; its clock goes on by a microsecond with each look.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    lines: Arc<Mutex<Vec<String>>>,
+    now_ns: Arc<AtomicU64>,
+}
+
+impl Told {
+    fn note(&self, line: String) {
+        self.lines.lock().expect("no test panics here").push(line);
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.lines.lock().expect("no test panics here"))
+    }
+}
+
+impl Observer for Told {
+    fn now_ns(&self) -> u64 {
+        self.now_ns.fetch_add(1_000, Ordering::Relaxed)
+    }
+
+    fn resolved(&self, strategy: Resolution, ns: u64) {
+        self.note(format!("{strategy} took {ns} ns"));
+    }
+
+    fn left_siblings(&self, siblings: usize) {
+        self.note(format!("{siblings} siblings"));
+    }
+
+    fn collapsed(&self, open_ms: u64) {
+        self.note(format!("open for {open_ms} ms"));
+    }
+}
+
+#[test]
+fn an_observer_is_told_what_becomes_of_conflicts_and_of_nothing_else() {
+    let (mut a, mut b) = pair();
+    a.run(Scope::Once, |txn| txn.keyspace_set(b"mv:", Resolution::Min));
+    meet(&mut a, &mut b);
+    let told = Told::default();
+    a.replica.observe(Box::new(told.clone()));
+    for (key, at_a, at_b) in [("k", "1", "2"), ("mv:k", "3", "4")] {
+        a.set(key, at_a);
+        b.set(key, at_b);
+    }
+    assert_eq!(told.take(), [""; 0], "nobody disagrees yet");
+    meet(&mut a, &mut b);
+    assert_eq!(
+        told.take(),
+        ["lww took 1000 ns", "2 siblings", "min took 1000 ns"]
+    );
+    assert_eq!(a.replica.open_conflicts(), 1);
+    assert_eq!(a.string("k"), Some("2".into()));
+    assert_eq!(a.string("mv:k"), Some("3".into()));
+    assert_eq!(told.take(), ["min took 1000 ns"], "one key has siblings");
+    a.now_ms += 250;
+    a.set("mv:k", "5");
+    assert_eq!(told.take(), ["open for 250 ms"]);
+    assert_eq!(a.replica.open_conflicts(), 0);
+    a.set("mv:k", "6");
+    assert_eq!(told.take(), [""; 0], "its conflict is over");
+    let ops: Vec<_> = a.replica.remote_ops().collect();
+    assert_eq!(ops, [(&b"mv:"[..], 1), (&b""[..], 1)]);
+    let hot = a.replica.conflicts().hot_keys().top(1);
+    assert_eq!((hot[0].key.as_slice(), hot[0].conflicts), (&b"k"[..], 1));
+}
+
+// What was open before a restart is timed from when it was detected, as the journal has it.
+#[test]
+fn an_observer_that_comes_later_finds_the_conflicts_that_are_open() {
+    let (mut a, mut b) = pair();
+    a.run(Scope::Once, |txn| {
+        txn.keyspace_set(b"mv:", Resolution::MultiValue)
+    });
+    meet(&mut a, &mut b);
+    for key in ["mv:open", "mv:closed"] {
+        a.set(key, "1");
+        b.set(key, "2");
+    }
+    meet(&mut a, &mut b);
+    a.set("mv:closed", "3");
+    a.now_ms += 1_000;
+    let told = Told::default();
+    a.replica.observe(Box::new(told.clone()));
+    assert_eq!(a.replica.open_conflicts(), 1);
+    assert_eq!(a.replica.conflicts().total(), 0);
+    a.set("mv:open", "3");
+    assert_eq!(told.take(), ["open for 1000 ms"]);
 }
 
 #[test]

@@ -136,6 +136,7 @@ fn isles(text: &mut String, _: &Call<'_, '_>, node: &NodeInfo) -> std::fmt::Resu
         "region": node.region,
         "cluster": node.cluster,
         "node_role": node.role,
+        "convergence_watermark_ms": node.watermark_ms.unwrap_or(0),
         "peers": node.peers.len(),
         "peers_connected": node.peers.iter().filter(|peer| peer.connected).count(),
     )
@@ -159,6 +160,10 @@ fn isles(text: &mut String, _: &Call<'_, '_>, node: &NodeInfo) -> std::fmt::Resu
 fn keyspace(text: &mut String, call: &Call<'_, '_>, _: &NodeInfo) -> std::fmt::Result {
     match call.txn.len() {
         0 => Ok(()),
-        keys => write!(text, "db0:keys={keys},expires=0,avg_ttl=0\r\n"),
+        keys => write!(
+            text,
+            "db0:keys={keys},expires={},avg_ttl=0\r\n",
+            call.txn.expiring()
+        ),
     }
 }

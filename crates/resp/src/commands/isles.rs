@@ -6,7 +6,7 @@ use isles_resolve::Strategy;
 
 use super::config::help;
 use crate::call::{Call, Inspection, integer, is};
-use crate::engine::PeerInfo;
+use crate::engine::{Host, PeerInfo};
 use crate::error::{Failure, Outcome, preview};
 use crate::glob::{self, Case};
 use crate::reply::Reply;
@@ -59,7 +59,8 @@ pub(super) const COMMANDS: &[Spec] = &[
         status,
         "Returns how this node and its peers are.",
     )
-    .read(),
+    .read()
+    .loading(),
 ];
 
 const fn data(
@@ -77,9 +78,7 @@ const fn inspect(
     run: fn(&mut Inspection<'_>) -> Outcome,
     summary: &'static str,
 ) -> Spec {
-    Spec::new(Family::Isles, name, arity, Run::Inspect(run), summary)
-        .no_multi()
-        .loading()
+    Spec::new(Family::Isles, name, arity, Run::Inspect(run), summary).no_multi()
 }
 
 fn siblings(call: &mut Call<'_, '_>) -> Outcome {
@@ -90,31 +89,45 @@ fn siblings(call: &mut Call<'_, '_>) -> Outcome {
         call.reply.null();
         return Ok(());
     };
-    let reply = &mut *call.reply;
-    reply.map(3);
+    let (reply, host) = (&mut *call.reply, call.surroundings.host);
+    reply.map(4);
     reply.text("kind");
     reply.text(siblings.kind.name());
     reply.text("context");
     reply.text(encode_token(&siblings.context));
+    reply.text("counter");
+    match siblings.counter {
+        Some(sum) => reply.integer(sum),
+        None => reply.null(),
+    }
     reply.text("siblings");
     reply.array(siblings.versions.len());
     for version in &siblings.versions {
-        reply.map(4);
+        reply.map(6);
         reply.text("value");
         reply.bulk(&version.value);
         reply.text("dot");
         reply.text(version.dot.to_string());
-        write_stamp(reply, version.stamp);
+        write_stamp(reply, version.stamp, host);
     }
     Ok(())
 }
 
-/// Two entries of a map: when and by whom.
-fn write_stamp(reply: &mut Reply, stamp: Stamp) {
+/// Four entries of a map: when and by whom. A replica that this node has not met since it started has no name here.
+fn write_stamp(reply: &mut Reply, stamp: Stamp, host: &dyn Host) {
     reply.text("stamp_ms");
     reply.integer(i64::try_from(stamp.hlc.wall_ms()).unwrap_or(i64::MAX));
     reply.text("replica");
     reply.text(stamp.replica.to_string());
+    let writer = host.writer(stamp.replica);
+    let (node, region) = writer
+        .as_ref()
+        .map(|writer| (&writer.node, &writer.region))
+        .unzip();
+    for (name, value) in [("node", node), ("region", region)] {
+        reply.text(name);
+        reply.bulk_or_null(value.map(|text| text.as_bytes()));
+    }
 }
 
 fn set(call: &mut Call<'_, '_>) -> Outcome {
@@ -197,6 +210,14 @@ const CONFLICTS_DEFAULT: usize = 10;
 const CONFLICTS_MAX: usize = 10_000;
 
 fn conflicts(inspection: &mut Inspection<'_>) -> Outcome {
+    match inspection.args {
+        [_, word] if is(word, "HOT") => return hot_keys(inspection, CONFLICTS_DEFAULT),
+        [_, word, count, number] if is(word, "HOT") && is(count, "COUNT") => {
+            let limit = usize::try_from(integer(number)?).map_err(|_| Failure::NotPositive)?;
+            return hot_keys(inspection, limit);
+        }
+        _ => {}
+    }
     let mut count = CONFLICTS_DEFAULT;
     let mut pattern: &[u8] = b"*";
     for option in inspection.args[1..].chunks(2) {
@@ -215,16 +236,37 @@ fn conflicts(inspection: &mut Inspection<'_>) -> Outcome {
     let shown = records
         .filter(|record| glob::matches(pattern, &record.key, Case::Sensitive))
         .take(count);
-    let mut written = 0;
+    let (mut written, host) = (0, inspection.surroundings.host);
     for record in shown {
-        write_conflict(inspection.reply, record);
+        write_conflict(inspection.reply, record, host);
         written += 1;
     }
     inspection.reply.array_at(mark, written);
     Ok(())
 }
 
-fn write_conflict(reply: &mut Reply, record: &ConflictRecord) {
+/// The keys that were in conflict most often since start.
+fn hot_keys(inspection: &mut Inspection<'_>, limit: usize) -> Outcome {
+    let top = inspection.replica.conflicts().hot_keys().top(limit);
+    inspection.reply.array(top.len());
+    for hot in top {
+        inspection.reply.map(3);
+        inspection.reply.text("key");
+        inspection.reply.bulk(&hot.key);
+        for (name, count) in [
+            ("conflicts", hot.conflicts),
+            ("at_least", hot.conflicts - hot.error),
+        ] {
+            inspection.reply.text(name);
+            inspection
+                .reply
+                .integer(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+    Ok(())
+}
+
+fn write_conflict(reply: &mut Reply, record: &ConflictRecord, host: &dyn Host) {
     reply.map(11);
     reply.text("id");
     reply.text(format!("{:032x}", record.id));
@@ -245,20 +287,20 @@ fn write_conflict(reply: &mut Reply, record: &ConflictRecord) {
     reply.text("detected_ms");
     reply.integer(i64::try_from(record.detected_ms).unwrap_or(i64::MAX));
     reply.text("winner");
-    write_contender(reply, &record.winner);
+    write_contender(reply, &record.winner, host);
     reply.text("loser");
-    write_contender(reply, &record.loser);
+    write_contender(reply, &record.loser, host);
 }
 
-fn write_contender(reply: &mut Reply, contender: &Contender) {
-    reply.map(5);
+fn write_contender(reply: &mut Reply, contender: &Contender, host: &dyn Host) {
+    reply.map(7);
     reply.text("value");
     reply.bulk_or_null(contender.value.as_deref());
     reply.text("value_bytes");
     reply.integer(i64::try_from(contender.value_bytes).unwrap_or(i64::MAX));
     reply.text("dot");
     reply.text(contender.dot.to_string());
-    write_stamp(reply, contender.stamp);
+    write_stamp(reply, contender.stamp, host);
 }
 
 fn digest(inspection: &mut Inspection<'_>) -> Outcome {
@@ -295,7 +337,7 @@ fn status(inspection: &mut Inspection<'_>) -> Outcome {
         ("log_bytes", node.log_bytes),
         ("uptime_seconds", node.uptime.as_secs()),
     ];
-    reply.map(texts.len() + numbers.len() + 1);
+    reply.map(texts.len() + numbers.len() + 2);
     for (name, value) in texts {
         reply.text(name);
         reply.text(value);
@@ -303,6 +345,11 @@ fn status(inspection: &mut Inspection<'_>) -> Outcome {
     for (name, value) in numbers {
         reply.text(name);
         reply.integer(i64::try_from(value).unwrap_or(i64::MAX));
+    }
+    reply.text("convergence_watermark_ms");
+    match node.watermark_ms {
+        Some(ms) => reply.integer(i64::try_from(ms).unwrap_or(i64::MAX)),
+        None => reply.null(),
     }
     reply.text("peers");
     reply.array(node.peers.len());

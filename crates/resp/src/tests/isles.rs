@@ -20,10 +20,17 @@ fn a_value_has_one_sibling() {
     );
     let answer = world.run("ISLES.SIBLINGS a");
     assert!(
-        answer.starts_with("*6 $4 kind $12 register-lww $7 context "),
+        answer.starts_with("*8 $4 kind $12 register-lww $7 context "),
         "{answer}"
     );
-    assert!(answer.contains("*1 *8 $5 value $1 1 $3 dot "), "{answer}");
+    assert!(
+        answer.contains("$7 counter $-1 $8 siblings *1 *12 $5 value $1 1 $3 dot "),
+        "{answer}"
+    );
+    assert!(
+        answer.ends_with("$4 node $4 eu-1 $6 region $2 eu"),
+        "{answer}"
+    );
     let clock = decode_token(context_of(&answer).as_bytes()).expect("a token");
     assert_eq!(
         clock
@@ -36,6 +43,23 @@ fn a_value_has_one_sibling() {
         &mut world,
         &[("SADD s m", ":1"), ("ISLES.SIBLINGS s", WRONG_TYPE)],
     );
+}
+
+#[test]
+fn a_counter_is_shown_beside_the_register() {
+    let mut world = World::new();
+    check_in(&mut world, &[("INCRBY n 5", ":5")]);
+    let answer = world.run("ISLES.SIBLINGS n");
+    assert!(
+        answer.starts_with("*8 $4 kind $7 counter $7 context "),
+        "{answer}"
+    );
+    assert!(answer.ends_with("$7 counter :5 $8 siblings *0"), "{answer}");
+    check_in(&mut world, &[("SET n 10", "+OK"), ("DECR n", ":9")]);
+    let answer = world.run("ISLES.SIBLINGS n");
+    for part in ["register-lww", "$7 counter :-1 ", "$5 value $2 10 "] {
+        assert!(answer.contains(part), "{part} in {answer}");
+    }
 }
 
 #[test]
@@ -158,6 +182,11 @@ fn conflicts_can_be_listed() {
         ),
         ("ISLES.CONFLICTS COUNT", SYNTAX),
         ("ISLES.CONFLICTS FOO 1", SYNTAX),
+        ("ISLES.CONFLICTS HOT", "*0"),
+        (
+            "ISLES.CONFLICTS HOT COUNT -1",
+            "-ERR value is out of range, must be positive",
+        ),
     ]);
 }
 
@@ -196,12 +225,18 @@ fn a_conflict_shows_both_sides() {
         "*1 *22 $2 id $32 ",
         "$3 key $6 cart:1 ",
         "$4 kind $11 write-write $8 strategy $3 lww $4 kept :0 ",
-        "$6 winner *10 $5 value $6 theirs $11 value_bytes :6 ",
-        "$5 loser *10 $5 value $4 mine $11 value_bytes :4 ",
+        "$6 winner *14 $5 value $6 theirs $11 value_bytes :6 ",
+        "$4 node $-1 $6 region $-1 $5 loser *14 $5 value $4 mine $11 value_bytes :4 ",
+        "$4 node $4 eu-1 $6 region $2 eu",
     ] {
         assert!(answer.contains(part), "{part} in {answer}");
     }
     assert_eq!(world.run("ISLES.CONFLICTS KEY other:*"), "*0");
+    assert_eq!(
+        world.run("ISLES.CONFLICTS HOT"),
+        "*1 *6 $3 key $6 cart:1 $9 conflicts :1 $8 at_least :1"
+    );
+    assert_eq!(world.run("ISLES.CONFLICTS HOT COUNT 0"), "*0");
     assert!(world.run("ISLES.STATUS").contains("$9 conflicts :1"));
 }
 

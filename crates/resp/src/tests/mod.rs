@@ -17,7 +17,7 @@ use isles_clock::ReplicaId;
 use isles_replica::{Position, Replica, ReplicaConfig};
 
 use crate::call::Surroundings;
-use crate::engine::{Host, NodeInfo, PeerInfo};
+use crate::engine::{Host, NodeInfo, PeerInfo, Writer};
 use crate::execute::{self, Plan, Stop, Work};
 use crate::parser::{Batch, Parser, ParserLimits};
 use crate::reply::{Protocol, Reply};
@@ -55,6 +55,13 @@ impl Host for TestHost {
             peers: vec![peer],
             ..NodeInfo::default()
         }
+    }
+
+    fn writer(&self, replica: ReplicaId) -> Option<Writer> {
+        (replica == ReplicaId::from_u128(1)).then(|| Writer {
+            node: "eu-1".to_owned(),
+            region: "eu".to_owned(),
+        })
     }
 
     fn config(&self) -> Vec<(String, String)> {

@@ -166,6 +166,13 @@ fn time_is_seconds_and_microseconds() {
 }
 
 #[test]
+fn keys_that_will_expire_are_counted() {
+    let mut world = World::new();
+    check_in(&mut world, &[("SET a 1", "+OK"), ("SET b 1 EX 100", "+OK")]);
+    assert!(world.run("INFO keyspace").contains("db0:keys=2,expires=1,"));
+}
+
+#[test]
 fn loading_refuses_commands_on_keys() {
     let mut world = World::new();
     world.loading = true;

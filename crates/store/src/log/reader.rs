@@ -31,6 +31,8 @@ pub struct SegmentInfo {
     pub first: RecordNumber,
     /// What the writer noted when it began; see [`Log::annotate`](super::Log::annotate).
     pub note: Vec<u8>,
+    /// Bytes written to it, its header included.
+    pub bytes: u64,
 }
 
 impl LogSyncer {
@@ -90,16 +92,17 @@ impl LogReader {
 
     /// The segments, oldest first.
     pub fn segments(&self) -> Vec<SegmentInfo> {
-        let info = |segment: &Segment| SegmentInfo {
+        let info = |segment: &Segment, bytes| SegmentInfo {
             number: segment.number,
             first: RecordNumber(segment.first),
             note: segment.note.clone(),
+            bytes,
         };
         self.shared
             .state()
             .segments
             .iter()
-            .map(|entry| info(&entry.segment))
+            .map(|entry| info(&entry.segment, entry.index.end))
             .collect()
     }
 }

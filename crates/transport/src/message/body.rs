@@ -65,6 +65,9 @@ pub struct Ack {
     pub promise: Hlc,
     /// What it has applied.
     pub applied: VectorClock,
+    /// Of its own entries it holds all with this stamp or a smaller one durably, and will write none; unlike the promise
+    /// this goes on without writes, and may be broken by a restart.
+    pub as_of: Hlc,
 }
 
 /// A subscription to everything that the asker lacks, in the answerer's log order.

@@ -80,7 +80,7 @@ impl Message {
                 return (Bytes::from_static(&[MESSAGE_VERSION, FRAME]), frame.clone());
             }
             Self::Probe { nonce } => with_body(PROBE, nonce),
-            Self::ProbeReply { nonce } => with_body(PROBE_REPLY, nonce),
+            Self::ProbeReply { nonce, wall_ms } => with_body(PROBE_REPLY, &(nonce, wall_ms)),
             Self::Sums(body) => with_body(SUMS, body),
             Self::Reject(body) => with_body(REJECT, body),
         };
@@ -156,9 +156,10 @@ fn decode_body(tag: u8, body: Bytes) -> Result<Message, DecodeError> {
         PROBE => Message::Probe {
             nonce: parse("probe", &body)?,
         },
-        PROBE_REPLY => Message::ProbeReply {
-            nonce: parse("probe reply", &body)?,
-        },
+        PROBE_REPLY => {
+            let (nonce, wall_ms) = parse("probe reply", &body)?;
+            Message::ProbeReply { nonce, wall_ms }
+        }
         SUMS => Message::Sums(parse("sums", &body)?),
         REJECT => Message::Reject(parse("reject", &body)?),
         unknown => return Err(DecodeError::UnknownTag(unknown)),

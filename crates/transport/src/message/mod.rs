@@ -44,6 +44,8 @@ pub enum Message {
     ProbeReply {
         /// The asker's number.
         nonce: u64,
+        /// The answerer's clock, in milliseconds since 1970.
+        wall_ms: u64,
     },
     /// Content sums of some buckets, for the audit.
     Sums(Sums),

@@ -197,6 +197,22 @@ fn two_nodes_that_dial_each_other_at_once_keep_one_connection() {
 }
 
 #[test]
+fn two_dials_however_far_apart_never_close_each_other() {
+    let apart = (0..60).chain((4_950..5_050).step_by(3));
+    for (seed, apart_ms) in apart.enumerate() {
+        let mut world = World::new(seed as u64, 2, ToyLimits::default());
+        let first = seed % 2;
+        world.dial(first, 1 - first);
+        world.run(apart_ms);
+        world.dial(1 - first, first);
+        world.run(500);
+        // Without any they would have dialled again.
+        assert_eq!(world.connections(), (1, 2), "{apart_ms} ms apart");
+        assert!(world.session(0, 1).is_some() && world.session(1, 0).is_some());
+    }
+}
+
+#[test]
 fn the_audit_sees_agreement_and_a_single_wrong_bit() {
     let mut world = World::mesh(5, 2, ToyLimits::default());
     churn(&mut world, 500, |_| {});

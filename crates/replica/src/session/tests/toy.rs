@@ -43,6 +43,7 @@ pub(super) struct Toy {
     durable_frames: usize,
     history: History,
     hlc: Hlc,
+    as_of: Hlc,
     promise: Hlc,
     pub(super) sums: BTreeMap<u16, BucketContent>,
 }
@@ -61,6 +62,7 @@ impl Toy {
             durable_frames: 0,
             history: History::new(id, 0, nothing(), limits.history_bytes),
             hlc: Hlc::ZERO,
+            as_of: Hlc::ZERO,
             promise: Hlc::ZERO,
             sums: BTreeMap::new(),
         }
@@ -196,6 +198,14 @@ impl Host for Toy {
 
     fn promise(&mut self, _wall_ms: u64) -> Hlc {
         self.promise
+    }
+
+    fn as_of(&mut self, _wall_ms: u64) -> Hlc {
+        if self.durable.get(self.id) == self.applied.get(self.id) {
+            self.hlc = self.hlc.next();
+            self.as_of = self.hlc;
+        }
+        self.as_of
     }
 
     fn offer(&mut self, frame: Frame, lane: Lane) -> Result<Offer, FrameError> {

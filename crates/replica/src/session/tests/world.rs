@@ -227,6 +227,11 @@ impl World {
         self.nodes[node].sessions.values().find(is_peer)
     }
 
+    /// How many connections there are, and how many there were.
+    pub(super) fn connections(&self) -> (usize, u64) {
+        (self.connections.len(), self.next_session / 2)
+    }
+
     /// Everybody holds the same histories, and nothing waits.
     pub(super) fn assert_converged(&self) {
         let first = &self.nodes[0].host;
@@ -409,15 +414,18 @@ impl World {
     /// A session ends; its peer notices once it has read what was said last.
     fn end(&mut self, node: usize, number: u64) {
         let Node { host, sessions, .. } = &mut self.nodes[node];
-        if let Some(mut session) = sessions.remove(&number) {
-            session.close(host);
-        }
+        let waiting = sessions
+            .remove(&number)
+            .and_then(|mut session| session.close(host));
         if let Some(connection) = self
             .connections
             .iter_mut()
             .find(|c| c.sessions.contains(&number))
         {
             connection.gone = Some(usize::from(connection.sessions[1] == number));
+        }
+        if let Some(waiting) = waiting {
+            self.advance(node, waiting);
         }
     }
 
@@ -435,15 +443,20 @@ impl World {
     }
 
     fn disconnect(&mut self, which: impl Fn(&Connection) -> bool) {
-        for connection in self
+        let gone: Vec<Connection> = self
             .connections
             .extract_if(.., |connection| which(connection))
-        {
-            for (node, number) in connection.nodes.into_iter().zip(connection.sessions) {
-                let Node { host, sessions, .. } = &mut self.nodes[node];
-                if let Some(mut session) = sessions.remove(&number) {
-                    session.close(host);
-                }
+            .collect();
+        let ends = gone
+            .iter()
+            .flat_map(|connection| connection.nodes.into_iter().zip(connection.sessions));
+        for (node, number) in ends {
+            let Node { host, sessions, .. } = &mut self.nodes[node];
+            let waiting = sessions
+                .remove(&number)
+                .and_then(|mut session| session.close(host));
+            if let Some(waiting) = waiting {
+                self.advance(node, waiting);
             }
         }
     }
