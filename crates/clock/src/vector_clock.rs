@@ -40,6 +40,17 @@ impl Causality {
             Self::Concurrent => None,
         }
     }
+
+    /// What two sets are to each other of which it is known whether each holds all of the other.
+    #[inline]
+    pub(crate) const fn from_dominance(ours: bool, theirs: bool) -> Self {
+        match (ours, theirs) {
+            (true, true) => Self::Equal,
+            (false, true) => Self::Before,
+            (true, false) => Self::After,
+            (false, false) => Self::Concurrent,
+        }
+    }
 }
 
 /// For each replica, the sequence through which its writes are covered.

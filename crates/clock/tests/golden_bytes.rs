@@ -57,7 +57,7 @@ fn vector_clock_is_a_count_and_pairs() {
 fn dot_context_is_a_clock_and_a_cloud() {
     let mut context = DotContext::from(VectorClock::from_iter([(EU, 7)]));
     context.insert(Dot::new(US, 2));
-    check(&context, &format!("01 {EU_HEX} 07 01 {US_HEX} 02"));
+    check(&context, &format!("01 {EU_HEX} 07 01 {US_HEX} 02 00"));
 }
 
 #[test]
