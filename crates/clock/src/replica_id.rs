@@ -1,6 +1,7 @@
 //! Who wrote: the identity of one writer.
 
 use alloc::string::String;
+use core::cmp::Ordering;
 use core::fmt;
 use core::str::FromStr;
 
@@ -19,7 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// assert_eq!(id.short(), "00112233");
 /// # Ok::<(), isles_clock::ParseReplicaIdError>(())
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ReplicaId([u8; 16]);
 
 impl ReplicaId {
@@ -60,6 +61,21 @@ impl ReplicaId {
 
 const SHORT_BYTES: usize = 4;
 const HEX_DIGITS: usize = 32;
+
+impl Ord for ReplicaId {
+    /// As numbers, which is the order of the bytes: two machine words instead of a call to compare memory.
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_u128().cmp(&other.as_u128())
+    }
+}
+
+impl PartialOrd for ReplicaId {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl fmt::Display for ReplicaId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

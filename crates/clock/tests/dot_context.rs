@@ -48,10 +48,10 @@ fn check(context: &DotContext, expected: &BTreeSet<Dot>) {
         reach = Dot::new(replica, through);
     }
     for number in 0..REPLICAS {
-        let own = expected.iter().filter(|dot| dot.replica == id(number));
+        let mut own = expected.iter().filter(|dot| dot.replica == id(number));
         assert_eq!(
             context.greatest(id(number)),
-            own.last().map_or(0, |dot| dot.sequence)
+            own.next_back().map_or(0, |dot| dot.sequence)
         );
     }
 }
