@@ -27,9 +27,11 @@
 //! ```
 
 mod cell;
+mod op_based;
 mod presence;
 mod tally;
 
 pub use self::cell::{Cell, Version, Versions};
+pub use self::op_based::OpBased;
 pub use self::presence::Presence;
 pub use self::tally::{Contribution, Increment, Reset, Tally};
