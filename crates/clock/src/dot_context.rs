@@ -22,7 +22,7 @@ use crate::{Causality, Context, Dot, ReplicaId, VectorClock};
 /// ```
 ///
 /// Merging is union. This is the causal context of Almeida, Shoker and Baquero, *Delta State Replicated Data Types*,
-/// 2018, section 7.2.
+/// 2018, section 7.
 ///
 /// **Cost.** With *n* replicas and *h* holes: inserting and looking up O(n + log h); merging costs what the *other*
 /// side holds, so a small delta is cheap however many holes there are here.
@@ -57,6 +57,14 @@ impl DotContext {
     #[inline]
     pub fn insert(&mut self, dot: Dot) {
         self.insert_run(dot, dot.sequence);
+    }
+
+    /// Adds the dots of `replica` after `after` and through `through`, however many: what [`runs`](Self::runs) gives.
+    #[inline]
+    pub fn insert_range(&mut self, replica: ReplicaId, after: u64, through: u64) {
+        if after < through {
+            self.insert_run(Dot::new(replica, after + 1), through);
+        }
     }
 
     /// Adds everything that `other` holds.

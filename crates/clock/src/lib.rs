@@ -4,8 +4,7 @@
 //! [`Context`] is anything that can say whether it covers a dot. A [`Stamp`] orders writes that causality leaves
 //! unordered: a hybrid logical clock reading and the replica that took it.
 //!
-//! This crate deliberately reads no clock, draws no randomness and does no IO: wall time is an argument, or comes
-//! from a [`TimeSource`] that the caller implements. It is `no_std` with `alloc`.
+//! This crate deliberately reads no clock, draws no randomness and does no IO: wall time is an argument. It is `no_std` with `alloc`.
 //!
 //! In reading order:
 //!
@@ -14,7 +13,7 @@
 //! * `vector_clock`: [`VectorClock`] and [`Causality`], a prefix of every replica's writes.
 //! * `dot_context`: [`DotContext`], a set of dots that may have holes.
 //! * `hlc`: [`Hlc`] and [`Stamp`], readings of a hybrid logical clock.
-//! * `hybrid_clock`: [`HybridClock`], the clock itself, and [`TimeSource`].
+//! * `hybrid_clock`: [`HybridClock`], the clock itself.
 //!
 //! ```
 //! use isles_clock::{Causality, Context, Dot, ReplicaId, VectorClock};
@@ -34,18 +33,24 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(target_has_atomic = "64")]
+mod atomic_hybrid_clock;
 mod dot;
 mod dot_context;
 mod hlc;
 mod hybrid_clock;
 mod replica_id;
+mod stamp;
 mod vector_clock;
 
+#[cfg(target_has_atomic = "64")]
+pub use crate::atomic_hybrid_clock::AtomicHybridClock;
 pub use crate::dot::{Context, Dot, Everything};
 pub use crate::dot_context::DotContext;
-pub use crate::hlc::{Hlc, Stamp};
-pub use crate::hybrid_clock::{HybridClock, Skew, TimeSource};
+pub use crate::hlc::{Hlc, ParseHlcError};
+pub use crate::hybrid_clock::{HybridClock, Skew};
 pub use crate::replica_id::{ParseReplicaIdError, ReplicaId};
+pub use crate::stamp::{ParseStampError, Stamp};
 pub use crate::vector_clock::{Causality, VectorClock};
 
 #[cfg(doctest)]
