@@ -35,6 +35,7 @@ extern crate std;
 
 #[cfg(target_has_atomic = "64")]
 mod atomic_hybrid_clock;
+pub mod delta;
 mod dot;
 mod dot_context;
 mod dvv_set;

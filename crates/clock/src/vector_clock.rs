@@ -156,7 +156,8 @@ impl VectorClock {
     /// Covers what either covers.
     pub fn merge(&mut self, other: &Self) {
         if !self.raise(other) {
-            self.entries = Pairs::of(self, other)
+            self.entries = self
+                .pairs(other)
                 .map(|(replica, ours, theirs)| (replica, ours.max(theirs)))
                 .collect();
         }
@@ -164,7 +165,8 @@ impl VectorClock {
 
     /// Covers only what both cover: what is stable when every replica reports how far it has come.
     pub fn intersect(&mut self, other: &Self) {
-        self.entries = Pairs::of(self, other)
+        self.entries = self
+            .pairs(other)
             .map(|(replica, ours, theirs)| (replica, ours.min(theirs)))
             .filter(|(_, sequence)| *sequence > 0)
             .collect();
@@ -174,7 +176,7 @@ impl VectorClock {
     #[must_use]
     pub fn compare(&self, other: &Self) -> Causality {
         let (mut ours_holds, mut theirs_holds) = (true, true);
-        for (_, ours, theirs) in Pairs::of(self, other) {
+        for (_, ours, theirs) in self.pairs(other) {
             ours_holds &= ours >= theirs;
             theirs_holds &= theirs >= ours;
         }
@@ -185,13 +187,13 @@ impl VectorClock {
     #[inline]
     #[must_use]
     pub fn dominates(&self, other: &Self) -> bool {
-        Pairs::of(self, other).all(|(_, ours, theirs)| ours >= theirs)
+        self.pairs(other).all(|(_, ours, theirs)| ours >= theirs)
     }
 
     /// What this clock covers and `other` does not, as ranges of sequences: (replica, after, through).
     #[must_use]
     pub fn minus(&self, other: &Self) -> Vec<(ReplicaId, u64, u64)> {
-        Pairs::of(self, other)
+        self.pairs(other)
             .filter(|(_, ours, theirs)| ours > theirs)
             .map(|(replica, ours, theirs)| (replica, theirs, ours))
             .collect()
@@ -215,6 +217,23 @@ impl VectorClock {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Every replica that either lists, with what this clock covers of it and what `other` does.
+    #[inline]
+    pub(crate) fn pairs<'a>(&'a self, other: &'a Self) -> Pairs<'a> {
+        let (ours, theirs) = (self.entries.as_slice(), other.entries.as_slice());
+        Pairs { ours, theirs }
+    }
+
+    /// Appends an entry; says whether it could be, that is, came after all others and was not 0.
+    #[must_use]
+    pub(crate) fn push(&mut self, replica: ReplicaId, sequence: u64) -> bool {
+        let fits = sequence > 0 && self.entries.last().is_none_or(|last| last.0 < replica);
+        if fits {
+            self.entries.push((replica, sequence));
+        }
+        fits
     }
 
     /// Raises the replicas that both list; says whether those were all that `other` lists.
@@ -243,18 +262,10 @@ impl VectorClock {
     }
 }
 
-/// Two clocks side by side: every replica that either lists, with what each covers of it.
-struct Pairs<'a> {
+/// Two clocks side by side.
+pub(crate) struct Pairs<'a> {
     ours: &'a [(ReplicaId, u64)],
     theirs: &'a [(ReplicaId, u64)],
-}
-
-impl<'a> Pairs<'a> {
-    #[inline]
-    fn of(ours: &'a VectorClock, theirs: &'a VectorClock) -> Self {
-        let (ours, theirs) = (ours.entries.as_slice(), theirs.entries.as_slice());
-        Self { ours, theirs }
-    }
 }
 
 impl Iterator for Pairs<'_> {
@@ -356,20 +367,14 @@ impl<'de> Visitor<'de> for EntriesVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<VectorClock, A::Error> {
         // The announced length is not trusted: memory grows with the pairs that are really there.
-        let mut entries = SmallVec::<[(ReplicaId, u64); INLINE_REPLICAS]>::new();
-        while let Some((replica, sequence)) = pairs.next_element::<(ReplicaId, u64)>()? {
-            if sequence == 0 {
-                return Err(de::Error::custom(
-                    "a vector clock lists a replica at sequence 0",
-                ));
+        let mut clock = VectorClock::new();
+        while let Some((replica, sequence)) = pairs.next_element()? {
+            if !clock.push(replica, sequence) {
+                let refused =
+                    "a vector clock lists a replica out of order, twice, or at sequence 0";
+                return Err(de::Error::custom(refused));
             }
-            if entries.last().is_some_and(|last| last.0 >= replica) {
-                return Err(de::Error::custom(
-                    "a vector clock lists replicas out of order",
-                ));
-            }
-            entries.push((replica, sequence));
         }
-        Ok(VectorClock { entries })
+        Ok(clock)
     }
 }
