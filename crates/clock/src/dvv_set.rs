@@ -146,9 +146,9 @@ impl<V> DvvSet<V> {
     /// The siblings with the writes that brought them, in the order of dots.
     pub fn iter(&self) -> impl Iterator<Item = (Dot, &V)> {
         self.entries.iter().flat_map(|entry| {
-            (entry.overwritten() + 1..)
+            (entry.overwritten()..entry.sequence)
                 .zip(&entry.siblings)
-                .map(|(sequence, value)| (Dot::new(entry.replica, sequence), value))
+                .map(|(before, value)| (Dot::new(entry.replica, before + 1), value))
         })
     }
 

@@ -272,6 +272,16 @@ fn made_up_contexts_change_nothing() {
     assert_eq!(set, before);
 }
 
+/// A set from a stranger may stand at the last sequence there is; naming its siblings once overflowed behind the last.
+#[test]
+fn the_last_sequence_there_is_can_be_held() {
+    let stranger = postcard::to_allocvec(&[(id(0), u64::MAX, vec![7u8, 8])])
+        .expect("numbers have an encoding");
+    let set: DvvSet<u8> = postcard::from_bytes(&[&[1], &stranger[..]].concat()).expect("a set");
+    let dots: Vec<u64> = set.iter().map(|(dot, _)| dot.sequence).collect();
+    assert_eq!(dots, [u64::MAX - 1, u64::MAX]);
+}
+
 #[test]
 fn clients_that_never_read_are_stopped() {
     let (mut set, nothing_read) = (DvvSet::new(), VectorClock::new());
