@@ -111,7 +111,8 @@ impl DotContext {
         &self.clock
     }
 
-    /// The dots beyond the clock, in order. There may be many more of them than [`runs`](Self::runs).
+    /// The dots beyond the clock, in order. A stranger's set can hold more of them than one can count in a lifetime:
+    /// prefer [`runs`](Self::runs), of which there are never more than were read.
     pub fn cloud(&self) -> impl Iterator<Item = Dot> + '_ {
         self.runs.iter().flat_map(|(first, through)| {
             (first.sequence..=*through).map(|sequence| Dot::new(first.replica, sequence))

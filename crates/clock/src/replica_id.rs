@@ -8,7 +8,7 @@ use core::str::FromStr;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// One writer identity: 16 bytes that nobody else uses.
+/// One writer identity: 16 bytes that nobody else uses, such as random ones.
 ///
 /// The order is that of the bytes and has no meaning beyond being the same everywhere. Formats for machines hold the
 /// 16 raw bytes, formats for people (JSON, TOML) the 32 hexadecimal digits that [`Display`](fmt::Display) prints.
@@ -93,8 +93,16 @@ impl fmt::Debug for ReplicaId {
 struct Hex<'a>(&'a [u8]);
 
 impl fmt::Display for Hex<'_> {
+    /// Writes all digits at once: ids are printed in every line of a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; HEX_DIGITS];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        let text = core::str::from_utf8(&text[..2 * self.0.len()]);
+        f.write_str(text.expect("hexadecimal digits are text"))
     }
 }
 

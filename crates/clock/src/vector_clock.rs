@@ -85,7 +85,7 @@ impl Causality {
 /// ours.merge(&theirs);
 /// assert!(ours.dominates(&theirs));
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Default, PartialEq, Eq, Hash)]
 pub struct VectorClock {
     // Invariant: sorted by replica, each at most once, no sequence is zero.
     entries: SmallVec<[(ReplicaId, u64); INLINE_REPLICAS]>,
@@ -112,9 +112,8 @@ impl VectorClock {
     #[inline]
     pub fn observe(&mut self, dot: Dot) {
         // The common case by far is a replica that is listed already.
-        if let Some(index) = self.find(dot.replica) {
-            let sequence = &mut self.entries[index].1;
-            *sequence = dot.sequence.max(*sequence);
+        if let Some(listed) = self.get_mut(dot.replica) {
+            *listed = dot.sequence.max(*listed);
         } else {
             self.set(dot.replica, dot.sequence);
         }
@@ -127,13 +126,13 @@ impl VectorClock {
     /// When the last sequence there is has been used. Nobody writes that often; but a clock from a stranger may say
     /// so, and is to be refused before it is merged where it names more of `replica` than `replica` wrote.
     pub fn next(&mut self, replica: ReplicaId) -> Dot {
-        let sequence = self.get(replica).checked_add(1);
-        let dot = Dot::new(
-            replica,
-            sequence.expect("invariant: nobody writes 2^64 times"),
-        );
-        self.observe(dot);
-        dot
+        let Some(listed) = self.get_mut(replica) else {
+            self.set(replica, 1);
+            return Dot::new(replica, 1);
+        };
+        let next = listed.checked_add(1);
+        *listed = next.expect("invariant: nobody writes 2^64 times");
+        Dot::new(replica, *listed)
     }
 
     /// Covers writes of `replica` through exactly `sequence`, also where that is less than before; 0 removes it.
@@ -249,6 +248,12 @@ impl VectorClock {
     }
 
     #[inline]
+    fn get_mut(&mut self, replica: ReplicaId) -> Option<&mut u64> {
+        let index = self.find(replica)?;
+        Some(&mut self.entries[index].1)
+    }
+
+    #[inline]
     fn find(&self, replica: ReplicaId) -> Option<usize> {
         if self.entries.len() <= SCAN_REPLICAS_MAX {
             self.entries.iter().position(|entry| entry.0 == replica)
@@ -303,6 +308,15 @@ impl Context for VectorClock {
     }
 }
 
+impl Clone for VectorClock {
+    /// One copy of memory, which deriving would make entry by entry.
+    #[inline]
+    fn clone(&self) -> Self {
+        let entries = SmallVec::from_slice(&self.entries);
+        Self { entries }
+    }
+}
+
 impl PartialOrd for VectorClock {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         self.compare(other).ordering()
@@ -345,7 +359,7 @@ impl fmt::Debug for VectorClock {
 
 impl Serialize for VectorClock {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.iter())
+        self.entries.as_slice().serialize(serializer)
     }
 }
 

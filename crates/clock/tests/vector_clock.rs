@@ -196,6 +196,13 @@ fn decoding_refuses_what_is_unsorted_repeated_or_zero() {
 }
 
 #[test]
+#[should_panic(expected = "nobody writes 2^64 times")]
+fn the_last_sequence_has_no_next() {
+    let replica = ReplicaId::from_u128(1);
+    VectorClock::from_iter([(replica, u64::MAX)]).next(replica);
+}
+
+#[test]
 fn a_clock_reads_as_its_last_dots() {
     let clock = VectorClock::from_iter([
         (ReplicaId::from_u128(0xab << 120), 3),

@@ -16,7 +16,18 @@ pub(super) fn write(mut number: u64, out: &mut Vec<u8>) {
 }
 
 /// Refuses needless groups and what does not fit 64 bits: each number has one encoding.
+#[inline]
 pub(super) fn read(input: &mut &[u8]) -> Result<u64, DeltaError> {
+    match input.split_first() {
+        Some((&byte, rest)) if byte < MORE => {
+            *input = rest;
+            Ok(u64::from(byte))
+        }
+        _ => read_long(input),
+    }
+}
+
+fn read_long(input: &mut &[u8]) -> Result<u64, DeltaError> {
     let mut number = 0;
     let mut shift = 0;
     loop {
