@@ -21,11 +21,12 @@ use crate::{Causality, Context, Dot, ReplicaId, VectorClock};
 ///
 /// One version vector per key cannot tell which of the server's own writes a client had read: it loses C, or it keeps
 /// A and B for ever and grows with each such write (*sibling explosion*). Here each replica has one entry: the number
-/// of its writes, and the values of the last of them that are still siblings. There are at most as many siblings as
-/// clients that write at the same time.
+/// of its writes, and the values of the last of them that are still siblings. A client that reads before it writes adds
+/// no more than one sibling, however slow it is.
 ///
-/// **Cost.** With *n* replicas that wrote this key and *s* siblings: every operation is one pass, O(n + s), and the
-/// metadata are one replica and one number per replica, not per sibling.
+/// **Cost.** With *n* replicas that wrote this key, *m* in the other set or context, and *s* siblings: updating, syncing
+/// and discarding cost O(m log n + s), reading O(n + s). The metadata are one replica and one number per replica, not
+/// per sibling.
 ///
 /// **Papers.** Preguiça, Baquero, Almeida, Fonte and Gonçalves, *Dotted Version Vectors: Logical Clocks for Optimistic
 /// Replication*, 2010; Almeida, Baquero, Gonçalves, Preguiça and Fonte, *Scalable and Accurate Causality Tracking for

@@ -122,13 +122,24 @@ impl FromStr for ReplicaId {
     type Err = ParseReplicaIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // `from_str_radix` would also take a sign.
-        if text.len() != HEX_DIGITS || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(ParseReplicaIdError);
+        let digits: &[u8; HEX_DIGITS] = text
+            .as_bytes()
+            .try_into()
+            .map_err(|_| ParseReplicaIdError)?;
+        let mut bytes = [0; 16];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
         }
-        u128::from_str_radix(text, 16)
-            .map(Self::from_u128)
-            .map_err(|_| ParseReplicaIdError)
+        Ok(Self(bytes))
+    }
+}
+
+fn nibble(digit: u8) -> Result<u8, ParseReplicaIdError> {
+    match digit {
+        b'0'..=b'9' => Ok(digit - b'0'),
+        b'a'..=b'f' => Ok(digit - b'a' + 10),
+        b'A'..=b'F' => Ok(digit - b'A' + 10),
+        _ => Err(ParseReplicaIdError),
     }
 }
 

@@ -186,7 +186,11 @@ impl VectorClock {
     #[inline]
     #[must_use]
     pub fn dominates(&self, other: &Self) -> bool {
-        self.pairs(other).all(|(_, ours, theirs)| ours >= theirs)
+        let mut ours = self.iter();
+        other.iter().all(|(replica, sequence)| {
+            let candidate = ours.find(|(candidate, _)| *candidate >= replica);
+            candidate.is_some_and(|(found, listed)| found == replica && listed >= sequence)
+        })
     }
 
     /// What this clock covers and `other` does not, as ranges of sequences: (replica, after, through).
@@ -239,11 +243,13 @@ impl VectorClock {
     fn raise(&mut self, other: &Self) -> bool {
         let mut ours = self.entries.iter_mut();
         other.iter().all(|(replica, sequence)| {
-            let listed = ours.find(|entry| entry.0 >= replica);
-            let raised = listed.filter(|entry| entry.0 == replica);
-            raised
-                .map(|entry| entry.1 = entry.1.max(sequence))
-                .is_some()
+            match ours.find(|(candidate, _)| *candidate >= replica) {
+                Some((found, listed)) if *found == replica => {
+                    *listed = sequence.max(*listed);
+                    true
+                }
+                _ => false,
+            }
         })
     }
 
