@@ -85,6 +85,9 @@ fn decode_changes(
     for _ in 0..changes {
         let place = varint::read(input)?;
         let step = varint::read(input)?;
+        if step == 0 {
+            return Err(DeltaError::NotCanonical);
+        }
         let skipped = usize::try_from(place >> 1).unwrap_or(usize::MAX);
         if skipped >= listed.len() {
             return Err(DeltaError::WrongBase);
@@ -99,9 +102,6 @@ fn decode_changes(
         } else {
             then.checked_add(step)
         };
-        if step == 0 {
-            return Err(DeltaError::NotCanonical);
-        }
         keep(replica, now.ok_or(DeltaError::WrongBase)?);
     }
     listed.for_each(|(replica, sequence)| keep(replica, sequence));

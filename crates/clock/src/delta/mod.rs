@@ -4,9 +4,9 @@
 //! difference: to a clock or a reading that reader and writer share, the *base*. They hold no version and no length of
 //! their own; the message around them has both.
 //!
-//! Nothing is trusted: every decoder takes a limit, allocates in proportion to the bytes that are really there, and
-//! refuses whatever the encoder would not have written, so that each value has exactly one encoding over a base. On an
-//! error the input has not moved.
+//! Nothing is trusted: every decoder takes a limit, allocates in proportion to the base and to the bytes that are
+//! really there, and refuses whatever the encoder would not have written, so that each value has exactly one encoding
+//! over a base. On an error the input has not moved.
 //!
 //! In the drawings a *varint* is an unsigned number in groups of seven bits, the least significant first, with the high
 //! bit of a byte set when another follows, and without a needless last group: `0` is `00`, `127` is `7f`, `300` is
@@ -19,16 +19,16 @@
 //!
 //! ```text
 //! clock    = header:varint change* [count:varint entry*]
-//! header   = changes * 2 + 1 if a count and so many entries follow (at least one)
+//! header   = changes * 2, and 1 more if a count and so many entries follow (at least one)
 //! change   = place:varint step:varint
-//! place    = replicas of the base skipped since the last change * 2 + 1 if the sequence went back
+//! place    = replicas of the base skipped since the last change * 2, and 1 more if the sequence went back
 //! step     = by how much the sequence changed; never 0; back to 0 the replica is gone
 //! entry    = replica sequence:varint      what the base does not list, in the order of replicas; never 0
 //!
-//! base {eu:7 us:300}, clock {ap:1 eu:7 us:301}:   03  02 01  01 (ap) 01
-//!                                        1 change ┘   │  │   │
-//!                            skip eu, go forwards ────┘  │   └ 1 entry
-//!                                           by 1 ────────┘
+//! base {eu:7 us:300}, clock {ap:1 eu:7 us:301}
+//! 03          one change, and entries
+//! 02 01       skip eu, then us goes forwards by 1
+//! 01 (ap) 01  one entry: ap at 1
 //! ```
 //!
 //! # A run of stamps
@@ -40,15 +40,19 @@
 //! ```text
 //! stamps   = count:varint stamp*
 //! stamp    = step:varint [counter:varint] [place:varint [replica]]
-//! step     = zigzag(milliseconds since the reading before) * 4
-//!            + 2 if the counter follows; else it is one more than before in the same millisecond (after 65535 comes 0),
-//!              and 0 in another
-//!            + 1 if the replica follows; else it is the one before
+//! step     = zigzag(milliseconds since the reading before) * 4,
+//!            and 2 more if the counter follows; else it is one more than before in the same millisecond (0 after
+//!            65535), and 0 in another,
+//!            and 1 more if the replica follows; else it is the one before
 //! place    = which of the replicas in the run it is, in the order of their first stamps; one past the last, or 64,
 //!            says that a replica follows which is none of those; the first 64 have a place
 //! zigzag   = 0, -1, 1, -2, 2, … as 0, 1, 2, 3, 4, …
 //!
-//! base 1000.0, stamps 1000.1@eu 1000.2@eu 1003.0@eu:   03  01 00 (eu)  00  18
+//! base 1000.0, stamps 1000.1@eu 1000.2@eu 1003.0@eu
+//! 03          three stamps
+//! 01 00 (eu)  the next in this millisecond, by a replica that gets place 0
+//! 00          the next, by the same
+//! 18          3 ms later
 //! ```
 
 mod clock;
