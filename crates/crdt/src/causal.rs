@@ -26,6 +26,8 @@ pub struct Causal<S> {
     // Invariant: `seen` covers every dot in the store, and the store is a state.
     store: S,
     seen: DotContext,
+    // What residue may have been dropped here, or where it came from.
+    forgotten: VectorClock,
 }
 
 /// What one or several updates changed: a fragment of a store, and the context of the dots that the change knows of.
@@ -41,8 +43,10 @@ pub struct Causal<S> {
 pub struct Delta<S> {
     // Invariant: `seen` covers every dot in the fragment. Where the fragment speaks of some keys only, `seen` covers no
     // dot that lies, or lay, under another one.
+    #[serde(rename = "store")]
     fragment: S,
     seen: DotContext,
+    forgotten: VectorClock,
 }
 
 impl<S: DotStore> Causal<S> {
@@ -70,6 +74,7 @@ impl<S: DotStore> Causal<S> {
     /// they had written before they saw it has come *here*.
     pub fn forget_all(&mut self) {
         self.store.forget_all();
+        self.forgotten.merge(self.seen.clock());
     }
 
     /// Makes an update for which it does not matter when it is made.
@@ -95,7 +100,12 @@ impl<S: DotStore> Delta<S> {
     fn new(fragment: S, superseded: DotContext) -> Self {
         let mut seen = superseded;
         fragment.each_dot(&mut |dot| seen.insert(dot));
-        Self { fragment, seen }
+        let forgotten = VectorClock::new();
+        Self {
+            fragment,
+            seen,
+            forgotten,
+        }
     }
 }
 
@@ -104,6 +114,7 @@ impl<S: DotStore> Default for Delta<S> {
         Self {
             fragment: S::unnamed(),
             seen: DotContext::new(),
+            forgotten: VectorClock::new(),
         }
     }
 }
@@ -112,6 +123,7 @@ impl<S: DotStore> Merge for Causal<S> {
     fn merge(&mut self, other: &Self) {
         self.store.join(&self.seen, &other.store, &other.seen);
         self.seen.merge(&other.seen);
+        self.forgotten.merge(&other.forgotten);
     }
 }
 
@@ -132,6 +144,7 @@ impl<S: DotStore> Crdt for Causal<S> {
 
     fn forget(&mut self, stable: &VectorClock) {
         self.store.forget(stable);
+        self.forgotten.merge(stable);
     }
 }
 
@@ -140,7 +153,7 @@ impl<S: DotStore> DeltaState for Causal<S> {
     type Context = DotContext;
 
     fn mutate(&mut self, at: Stamp, update: S::Update) -> Delta<S> {
-        let mut writer = Writer::new(at, &mut self.seen);
+        let mut writer = Writer::new(at, &mut self.seen, &self.forgotten);
         let fragment = self.store.mutate(&mut writer, update);
         Delta::new(fragment, writer.into_superseded())
     }
@@ -148,6 +161,7 @@ impl<S: DotStore> DeltaState for Causal<S> {
     fn apply(&mut self, delta: &Delta<S>) {
         self.store.join(&self.seen, &delta.fragment, &delta.seen);
         self.seen.merge(&delta.seen);
+        self.forgotten.merge(&delta.forgotten);
     }
 
     fn context(&self) -> DotContext {
@@ -161,6 +175,7 @@ impl<S: DotStore> DeltaState for Causal<S> {
         Delta {
             fragment,
             seen: without(&self.seen, &kept),
+            forgotten: self.forgotten.clone(),
         }
     }
 }
@@ -193,11 +208,13 @@ fn without(seen: &DotContext, dots: &[Dot]) -> DotContext {
 struct Parts<S> {
     store: S,
     seen: DotContext,
+    forgotten: VectorClock,
 }
 
 impl<S: DotStore> Parts<S> {
     fn check(&self) -> Result<(), &'static str> {
-        if !is_valid_context(&self.seen) {
+        let forgotten = DotContext::from(self.forgotten.clone());
+        if !is_valid_context(&self.seen) || !is_valid_context(&forgotten) {
             return Err("a context names a sequence that nobody reaches");
         }
         let mut covered = true;
@@ -218,8 +235,16 @@ impl<S: DotStore> TryFrom<Parts<S>> for Causal<S> {
         if !parts.store.is_state() {
             return Err("a fragment is not a state");
         }
-        let Parts { store, seen } = parts;
-        Ok(Self { store, seen })
+        let Parts {
+            store,
+            seen,
+            forgotten,
+        } = parts;
+        Ok(Self {
+            store,
+            seen,
+            forgotten,
+        })
     }
 }
 
@@ -228,10 +253,15 @@ impl<S: DotStore> TryFrom<Parts<S>> for Delta<S> {
 
     fn try_from(parts: Parts<S>) -> Result<Self, Self::Error> {
         parts.check()?;
-        let Parts { store, seen } = parts;
-        Ok(Self {
-            fragment: store,
+        let Parts {
+            store: fragment,
             seen,
+            forgotten,
+        } = parts;
+        Ok(Self {
+            fragment,
+            seen,
+            forgotten,
         })
     }
 }

@@ -12,7 +12,7 @@
 
 use alloc::vec::Vec;
 
-use isles_clock::{Context, Dot, DotContext, Hlc, ReplicaId, Stamp};
+use isles_clock::{Context, Dot, DotContext, Hlc, ReplicaId, Stamp, VectorClock};
 use smallvec::SmallVec;
 
 use crate::op::Nested;
@@ -59,15 +59,17 @@ pub trait DotStore: Nested + Clone {
 pub struct Writer<'a> {
     at: Stamp,
     seen: &'a mut DotContext,
+    forgotten: &'a VectorClock,
     superseded: DotContext,
 }
 
 impl<'a> Writer<'a> {
-    pub(crate) fn new(at: Stamp, seen: &'a mut DotContext) -> Self {
+    pub(crate) fn new(at: Stamp, seen: &'a mut DotContext, forgotten: &'a VectorClock) -> Self {
         let superseded = DotContext::new();
         Self {
             at,
             seen,
+            forgotten,
             superseded,
         }
     }
@@ -83,6 +85,12 @@ impl<'a> Writer<'a> {
     /// Notes that the update takes the place of `dot`.
     pub fn supersede(&mut self, dot: Dot) {
         self.superseded.insert(dot);
+    }
+
+    /// What [`forget`](crate::Crdt::forget) may have taken away, if it ever did: the writer has observed it.
+    #[must_use]
+    pub fn forgotten(&self) -> Option<&VectorClock> {
+        (!self.forgotten.is_empty()).then_some(self.forgotten)
     }
 
     /// Who writes.

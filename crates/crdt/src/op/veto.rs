@@ -36,13 +36,20 @@ struct Addition {
     dot: Dot,
     // Invariant: sorted; of the removals that are gone for good none, so that equal states are equal values.
     observed: Box<[Dot]>,
+    // What had been forgotten where it was written, and so had been observed: elsewhere it may still be here. None for
+    // a writer that never forgot, and once the addition is stable.
+    forgotten: Option<Box<VectorClock>>,
 }
 
 impl Addition {
     fn has_observed(&self, removals: &[Dot]) -> bool {
-        removals
-            .iter()
-            .all(|removal| self.observed.binary_search(removal).is_ok())
+        removals.iter().all(|removal| {
+            self.observed.binary_search(removal).is_ok()
+                || self
+                    .forgotten
+                    .as_ref()
+                    .is_some_and(|forgotten| forgotten.covers(*removal))
+        })
     }
 }
 
@@ -61,7 +68,12 @@ impl Veto {
         self.additions.retain(|old| !ctx.covers(old.dot));
         let place = self.additions.binary_search_by_key(&dot, |old| old.dot);
         if let Err(index) = place {
-            self.additions.insert(index, Addition { dot, observed });
+            let addition = Addition {
+                dot,
+                observed,
+                forgotten: None,
+            };
+            self.additions.insert(index, addition);
         }
     }
 
@@ -122,6 +134,9 @@ impl Crdt for Veto {
         self.additions
             .retain(|addition| addition.has_observed(&gone));
         self.prune(|dot| gone.contains(&dot));
+        for addition in &mut self.additions {
+            addition.forgotten.take_if(|_| stable.covers(addition.dot));
+        }
     }
 }
 
@@ -160,7 +175,10 @@ impl Nested for Veto {
         self.additions
             .retain(|addition| addition.has_observed(&self.removals));
         self.removals.clear();
-        self.prune(|_| true);
+        for addition in &mut self.additions {
+            addition.observed = Box::default();
+            addition.forgotten = None;
+        }
     }
 
     fn remove_observed(&mut self, ctx: &impl Context, _: Option<&()>) {
@@ -206,6 +224,7 @@ impl DotStore for Veto {
                 let addition = Addition {
                     dot: writer.dot(),
                     observed: self.removals.as_slice().into(),
+                    forgotten: writer.forgotten().cloned().map(Box::new),
                 };
                 fragment.additions.push(addition.clone());
                 self.additions.push(addition);
@@ -246,11 +265,17 @@ impl<'de> Deserialize<'de> for Addition {
         struct Parts {
             dot: Dot,
             observed: Ascending,
+            forgotten: Option<Box<VectorClock>>,
         }
-        let Parts { dot, observed } = Parts::deserialize(deserializer)?;
+        let Parts {
+            dot,
+            observed,
+            forgotten,
+        } = Parts::deserialize(deserializer)?;
         Ok(Self {
             dot,
             observed: observed.0.into(),
+            forgotten,
         })
     }
 }
