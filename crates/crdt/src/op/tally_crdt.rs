@@ -142,6 +142,10 @@ impl Merge for Contribution {
         if other.sequence > self.sequence {
             (self.sequence, self.total) = (other.sequence, other.total);
         }
+        // Only where two strangers disagree about one increment does this change anything.
+        if self.covered() {
+            self.reset_total = self.total;
+        }
     }
 }
 
