@@ -10,6 +10,7 @@
 //! * `lww_register`, `extreme_registers`, `mv_register`: one value, or all concurrent ones.
 //! * `flags`, `g_set`, `aw_set`, `rw_set`: presence.
 //! * `aw_map`: any of these under keys.
+//! * [`list`]: [`List`], where what is inserted together stays together.
 //! * [`op`]: the operation-based types, which are the stores of the state-based ones.
 //! * [`dots`], `causal`: how such a store and a context make a state: [`Causal`] and [`Delta`].
 //! * [`decode`]: what a decoder refuses.
@@ -24,6 +25,7 @@ extern crate std;
 mod aw_map;
 mod aw_set;
 mod causal;
+mod counted_tree;
 mod crdt;
 pub mod decode;
 mod delta;
@@ -32,6 +34,7 @@ mod extreme_registers;
 mod flags;
 mod g_counter;
 mod g_set;
+pub mod list;
 mod lww_register;
 mod merge;
 mod mv_register;
@@ -50,6 +53,7 @@ pub use crate::extreme_registers::{MaxRegister, MinRegister};
 pub use crate::flags::{DwFlag, EwFlag};
 pub use crate::g_counter::GCounter;
 pub use crate::g_set::GSet;
+pub use crate::list::List;
 pub use crate::lww_register::LwwRegister;
 pub use crate::merge::Merge;
 pub use crate::mv_register::MvRegister;

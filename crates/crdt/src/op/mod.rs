@@ -38,6 +38,7 @@
 
 mod cell;
 mod counters;
+pub(crate) mod list;
 mod map;
 mod map_dots;
 mod nested;
@@ -50,6 +51,7 @@ mod veto;
 
 pub use self::cell::{Cell, CellOp, Version, Versions};
 pub use self::counters::{GCounter, PnCounter};
+pub use self::list::List;
 pub use self::map::{Map, MapOp};
 pub use self::nested::Nested;
 pub use self::op_based::OpBased;

@@ -9,6 +9,7 @@
 
 mod explore;
 mod history;
+mod list;
 mod oracle;
 mod planted;
 mod subject;
