@@ -49,14 +49,25 @@ impl<K: Ord + Clone, S: DotStore> Map<K, S> {
         }
     }
 
-    /// Joins what is here with nothing under every key that `other` does not list.
-    fn join_rest(&mut self, seen: &DotContext, other: &Self, theirs: &DotContext) {
+    /// Joins with a map that speaks of all keys: one walk through both.
+    fn join_all(&mut self, seen: &DotContext, other: &Self, theirs: &DotContext) {
         let nothing = S::default();
+        let mut ahead = other.children.iter().peekable();
+        let mut unmatched = Vec::new();
         self.change_all(|key, child| {
-            if !other.children.contains_key(key) {
-                child.join(seen, &nothing, theirs);
+            while let Some(entry) = ahead.next_if(|(other, _)| *other < key) {
+                unmatched.push(entry);
             }
+            let counterpart = ahead.next_if(|(other, _)| *other == key);
+            child.join(
+                seen,
+                counterpart.map_or(&nothing, |(_, child)| child),
+                theirs,
+            );
         });
+        for (key, child) in unmatched.into_iter().chain(ahead) {
+            self.join_key(key, seen, child, theirs);
+        }
     }
 }
 
@@ -82,7 +93,8 @@ impl<K: Ord + Clone, S: DotStore> DotStore for Map<K, S> {
     fn join(&mut self, seen: &DotContext, other: &Self, theirs: &DotContext) {
         if other.reach == Reach::All {
             self.reach = Reach::All;
-            self.join_rest(seen, other, theirs);
+            self.join_all(seen, other, theirs);
+            return;
         }
         for (key, child) in &other.children {
             self.join_key(key, seen, child, theirs);
