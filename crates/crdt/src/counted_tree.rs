@@ -17,7 +17,7 @@ const FANOUT_LOW: usize = FANOUT_MAX / 4;
 /// What a tree holds.
 pub(crate) trait Item: Clone {
     /// What items are found by.
-    type Key: Clone + fmt::Debug;
+    type Key: Clone;
 
     /// The key of its first element.
     fn key(&self) -> &Self::Key;
@@ -29,20 +29,18 @@ pub(crate) trait Item: Clone {
 }
 
 /// The tree.
-#[derive(Debug)]
 pub(crate) struct CountedTree<I: Item> {
     root: Arc<Node<I>>,
     weight: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Node<I: Item> {
     Leaf(Vec<I>),
     // Invariant: no branch is empty; all leaves are at one depth.
     Inner(Vec<Branch<I>>),
 }
 
-#[derive(Debug)]
 struct Branch<I: Item> {
     key: I::Key,
     weight: usize,
@@ -403,6 +401,12 @@ impl<I: Item> Clone for Branch<I> {
             weight: self.weight,
             node: Arc::clone(&self.node),
         }
+    }
+}
+
+impl<I: Item + fmt::Debug> fmt::Debug for CountedTree<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 

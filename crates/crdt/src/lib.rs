@@ -11,6 +11,7 @@
 //! * `flags`, `g_set`, `aw_set`, `rw_set`: presence.
 //! * `aw_map`: any of these under keys.
 //! * [`list`]: [`List`], where what is inserted together stays together.
+//! * [`sorted_set`]: [`SortedSet`], members in the order of their scores.
 //! * [`op`]: the operation-based types, which are the stores of the state-based ones.
 //! * [`dots`], `causal`: how such a store and a context make a state: [`Causal`] and [`Delta`].
 //! * [`decode`]: what a decoder refuses.
@@ -42,6 +43,7 @@ pub mod op;
 mod pn_counter;
 mod resettable_counter;
 mod rw_set;
+pub mod sorted_set;
 pub mod update;
 
 pub use crate::aw_map::AwMap;
@@ -60,3 +62,4 @@ pub use crate::mv_register::MvRegister;
 pub use crate::pn_counter::PnCounter;
 pub use crate::resettable_counter::ResettableCounter;
 pub use crate::rw_set::RwSet;
+pub use crate::sorted_set::SortedSet;

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 pub use crate::list::ListUpdate;
+pub use crate::sorted_set::SortedSetUpdate;
 
 /// What is asked of a counter that can be reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -157,7 +157,7 @@ fn place(paths: &[&Path], index: usize, name: Name, push: bool) -> Path {
     };
     let at = |anchor: &[Level], offset: i64| {
         let mut path = anchor.to_vec();
-        let last = path.last_mut().unwrap();
+        let last = path.last_mut().expect("a path has a level");
         (last.3, last.4) = (offset, name);
         ended(path)
     };
@@ -165,7 +165,7 @@ fn place(paths: &[&Path], index: usize, name: Name, push: bool) -> Path {
         index.checked_sub(1).is_none_or(|index| paths[index] < path)
             && paths.get(index).is_none_or(|right| path < *right)
     };
-    let own = |anchor: &[Level]| anchor.last().unwrap().2.0 == name.0;
+    let own = |anchor: &[Level]| lowest(anchor).2.0 == name.0;
     let hang = |anchor: &[Level], side: u8| {
         let mut path = anchor.to_vec();
         path.push((side, 0, name, 0, name));
@@ -182,17 +182,14 @@ fn place(paths: &[&Path], index: usize, name: Name, push: bool) -> Path {
         (Some(l), Some(r))
             if l.len() == r.len()
                 && l[..l.len() - 1] == r[..r.len() - 1]
-                && l.last().unwrap().2 == r.last().unwrap().2
-                && r.last().unwrap().3 - l.last().unwrap().3 >= 2 =>
+                && lowest(l).2 == lowest(r).2
+                && lowest(r).3 - lowest(l).3 >= 2 =>
         {
-            at(
-                l,
-                l.last().unwrap().3 + (r.last().unwrap().3 - l.last().unwrap().3) / 2,
-            )
+            at(l, lowest(l).3 + (lowest(r).3 - lowest(l).3) / 2)
         }
         _ => at(
             anchor,
-            anchor.last().unwrap().3 + if side == 0 { -STEP } else { STEP },
+            lowest(anchor).3 + if side == 0 { -STEP } else { STEP },
         ),
     };
     if own(anchor) && fits(&grown) {
@@ -202,6 +199,10 @@ fn place(paths: &[&Path], index: usize, name: Name, push: bool) -> Path {
         return step(anchor, if side == 0 { -1 } else { 1 });
     }
     hang(anchor, side)
+}
+
+fn lowest(path: &[Level]) -> Level {
+    *path.last().expect("a path has a level")
 }
 
 laws!(list: Sequence, List<u8>, op::List<u8>, [

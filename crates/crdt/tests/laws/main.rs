@@ -12,6 +12,7 @@ mod history;
 mod list;
 mod oracle;
 mod planted;
+mod sorted_set;
 mod subject;
 mod types;
 
