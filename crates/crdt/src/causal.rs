@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use isles_clock::{Context, Dot, DotContext, Hlc, ReplicaId, Stamp, VectorClock};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::decode::{is_valid, is_valid_context};
 use crate::dots::{DotStore, Writer};
@@ -34,16 +34,15 @@ pub struct Causal<S> {
 ///
 /// Join deltas with [`Merge`], apply them with [`DeltaState::apply`], in any order and any number of times. The default
 /// is the delta of nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(
-    try_from = "Parts<S>",
+    try_from = "DeltaParts<S, DotContext, VectorClock>",
     bound(deserialize = "S: DotStore + Deserialize<'de>")
 )]
 #[must_use = "a delta that is not sent leaves the other replicas behind"]
 pub struct Delta<S> {
     // Invariant: `seen` covers every dot in the fragment. Where the fragment speaks of some keys only, `seen` covers no
     // dot that lies, or lay, under another one.
-    #[serde(rename = "store")]
     fragment: S,
     seen: DotContext,
     forgotten: VectorClock,
@@ -211,35 +210,24 @@ struct Parts<S> {
     forgotten: VectorClock,
 }
 
-impl<S: DotStore> Parts<S> {
-    fn check(&self) -> Result<(), &'static str> {
-        let forgotten = DotContext::from(self.forgotten.clone());
-        if !is_valid_context(&self.seen) || !is_valid_context(&forgotten) {
-            return Err("a context names a sequence that nobody reaches");
-        }
-        let mut covered = true;
-        self.store
-            .each_dot(&mut |dot| covered &= is_valid(dot) && self.seen.covers(dot));
-        if !covered {
-            return Err("a store holds a dot that its context does not cover");
-        }
-        Ok(())
-    }
-}
-
 impl<S: DotStore> TryFrom<Parts<S>> for Causal<S> {
     type Error = &'static str;
 
     fn try_from(parts: Parts<S>) -> Result<Self, Self::Error> {
-        parts.check()?;
-        if !parts.store.is_state() {
-            return Err("a fragment is not a state");
-        }
         let Parts {
             store,
             seen,
             forgotten,
         } = parts;
+        check_contexts(&seen, &forgotten)?;
+        if !store.is_state() {
+            return Err("a fragment is not a state");
+        }
+        let mut is_covered = true;
+        store.each_dot(&mut |dot| is_covered &= is_valid(dot) && seen.covers(dot));
+        if !is_covered {
+            return Err("a store holds a dot that its context does not cover");
+        }
         Ok(Self {
             store,
             seen,
@@ -248,20 +236,55 @@ impl<S: DotStore> TryFrom<Parts<S>> for Causal<S> {
     }
 }
 
-impl<S: DotStore> TryFrom<Parts<S>> for Delta<S> {
+/// What is written of a delta: of the dots that it knows of only those that the fragment does not say.
+#[derive(Serialize, Deserialize)]
+struct DeltaParts<S, D, V> {
+    fragment: S,
+    superseded: D,
+    forgotten: V,
+}
+
+impl<S: DotStore + Serialize> Serialize for Delta<S> {
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        let mut dots = Vec::new();
+        self.fragment.each_dot(&mut |dot| dots.push(dot));
+        dots.sort_unstable();
+        let parts = DeltaParts {
+            fragment: &self.fragment,
+            superseded: without(&self.seen, &dots),
+            forgotten: &self.forgotten,
+        };
+        parts.serialize(serializer)
+    }
+}
+
+impl<S: DotStore> TryFrom<DeltaParts<S, DotContext, VectorClock>> for Delta<S> {
     type Error = &'static str;
 
-    fn try_from(parts: Parts<S>) -> Result<Self, Self::Error> {
-        parts.check()?;
-        let Parts {
-            store: fragment,
-            seen,
+    fn try_from(parts: DeltaParts<S, DotContext, VectorClock>) -> Result<Self, Self::Error> {
+        let DeltaParts {
+            fragment,
+            superseded,
             forgotten,
         } = parts;
+        check_contexts(&superseded, &forgotten)?;
+        let mut is_new = true;
+        fragment.each_dot(&mut |dot| is_new &= is_valid(dot) && !superseded.covers(dot));
+        if !is_new {
+            return Err("a delta brings a dot that it supersedes");
+        }
         Ok(Self {
-            fragment,
-            seen,
             forgotten,
+            ..Self::new(fragment, superseded)
         })
+    }
+}
+
+fn check_contexts(seen: &DotContext, forgotten: &VectorClock) -> Result<(), &'static str> {
+    let forgotten = DotContext::from(forgotten.clone());
+    if is_valid_context(seen) && is_valid_context(&forgotten) {
+        Ok(())
+    } else {
+        Err("a context names a sequence that nobody reaches")
     }
 }

@@ -1,4 +1,6 @@
 //! Reading collections strictly: in order, nothing twice, and never trusting an announced length.
+//!
+//! How deep a value nests is said by its type, never by the bytes, so there is no depth to limit.
 
 use alloc::vec::Vec;
 use core::fmt;

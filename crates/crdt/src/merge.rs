@@ -31,10 +31,3 @@ impl Merge for DotContext {
         Self::merge(self, other);
     }
 }
-
-impl<A: Merge, B: Merge> Merge for (A, B) {
-    fn merge(&mut self, other: &Self) {
-        self.0.merge(&other.0);
-        self.1.merge(&other.1);
-    }
-}

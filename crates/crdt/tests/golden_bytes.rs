@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use isles_clock::{Hlc, ReplicaId, Stamp};
 use isles_crdt::update::{CounterUpdate, SetUpdate};
 use isles_crdt::{
-    AwMap, AwSet, DwFlag, EwFlag, GCounter, GSet, LwwRegister, MaxRegister, Merge, MinRegister,
-    MvRegister, PnCounter, ResettableCounter, RwSet, op,
+    AwMap, AwSet, Delta, DwFlag, EwFlag, GCounter, GSet, LwwRegister, MaxRegister, Merge,
+    MinRegister, MvRegister, PnCounter, ResettableCounter, RwSet, op,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -64,8 +64,8 @@ fn counters() {
         &counter,
         "02 E 01 0a 01 0a  U 01 01 00 00  02 E 01 U 01 00  00",
     );
-    check(&reset, "01 E 01 0a 01 0a  01 E 01 00  00");
-    check(&delta, "01 U 01 01 00 00  01 U 01 00  00");
+    check(&reset, "01 E 01 0a 01 0a  00 00  00");
+    check(&delta, "01 U 01 01 00 00  00 00  00");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn registers() {
     let delta = other.write_at(Stamp::new(Hlc::new(0, 9), US), 8u8);
     register.merge(&other);
     check(&register, "02 E 01 00 07  U 01 09 08  02 E 01 U 01 00  00");
-    check(&delta, "01 U 01 09 08  01 U 01 00  00");
+    check(&delta, "01 U 01 09 08  00 00  00");
 }
 
 #[test]
@@ -108,17 +108,17 @@ fn flags_and_sets() {
     let mut set = AwSet::new();
     let addition = set.add(EU, 7u8);
     check(&set, "00 01 07 01 E 01  01 E 01 00  00");
-    // The same, speaking of the elements it names.
-    check(&addition, "01 01 07 01 E 01  01 E 01 00  00");
+    // The same, speaking of the elements it names; of the context only what these do not say.
+    check(&addition, "01 01 07 01 E 01  00 00  00");
     let again = set.add(EU, 7);
-    check(&again, "01 01 07 01 E 02  01 E 02 00  00");
+    check(&again, "01 01 07 01 E 02  01 E 01 00  00");
     let removal = set.remove(US, &7);
     check(&removal, "01 01 07 00  00 01 E 02 00  00");
 
     let mut set = RwSet::new();
     let removal = set.remove(EU, 7u8);
     check(&set, "00 01 07 01 E 01 00  01 E 01 00  00");
-    check(&removal, "01 01 07 01 E 01 00  01 E 01 00  00");
+    check(&removal, "01 01 07 01 E 01 00  00 00  00");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn maps() {
     let mut map: AwMap<u8, op::AwSet<u8>> = AwMap::new();
     let delta = map.update(EU, 3, SetUpdate::Add(7));
     check(&map, "00 01 03  00 01 07 01 E 01  01 E 01 00  00");
-    check(&delta, "01 01 03  01 01 07 01 E 01  01 E 01 00  00");
+    check(&delta, "01 01 03  01 01 07 01 E 01  00 00  00");
     let removal = map.remove(EU, &3);
     check(&removal, "01 01 03  00 00  01 E 01 00  00");
 
@@ -174,6 +174,10 @@ fn what_is_never_written_is_refused() {
     refuses::<MvRegister<u8>>(
         "versions out of order",
         "02 U 01 09 08 E 01 00 07  02 E 01 U 01 00  00",
+    );
+    refuses::<Delta<op::AwSet<u8>>>(
+        "a dot that is brought and superseded",
+        "01 01 07 01 E 01  01 E 01 00  00",
     );
     let deep: &str = "00 01 03  01 01 07 01 E 01  01 E 01 00  00";
     refuses::<AwMap<u8, op::AwSet<u8>>>("a fragment under a key", deep);
