@@ -107,3 +107,20 @@ fn what_a_peer_lacks_is_small_where_little_is_lacking() {
     merged.apply(&delta);
     assert_eq!(merged, here);
 }
+
+/// Clearing costs what is there, and no more than a look-up for each: one delta with everything that was removed.
+#[test]
+fn clearing_a_set_that_keeps_removals() {
+    let mut set = RwSet::new();
+    for element in 0..ELEMENTS {
+        let _delta = set.add(EU, Counted(element));
+    }
+    let mut there = set.clone();
+    let (clearing, delta) = comparisons(|| set.clear(US));
+    let (applying, ()) = comparisons(|| there.apply(&delta));
+    let bound = u64::from(ELEMENTS) * 200;
+    assert!(clearing < bound, "clearing {clearing} comparisons");
+    assert!(applying < bound, "applying {applying} comparisons");
+    assert!(there.is_empty());
+    assert_eq!(set, there);
+}

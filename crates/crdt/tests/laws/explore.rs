@@ -23,7 +23,8 @@ pub(crate) struct Scope {
     pub(crate) updates: usize,
 }
 
-/// What is explored of every type: all of four writes with two updates, and of three with four.
+/// What is explored of every type: all of four writes with two updates (55 661 worlds, 149 494 steps between them), and
+/// of three with four (21 825 worlds).
 pub(crate) const SCOPES: [Scope; 2] = [
     Scope {
         writes: 4,
