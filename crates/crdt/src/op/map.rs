@@ -19,7 +19,7 @@ use crate::update::MapUpdate;
 ///
 /// ```text
 /// eu: update k ---- remove k ------->  k holds v only: the removal had not observed it
-/// us:         \\---- put v under k -->
+/// us:         \--- put v under k --->
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Map<K, S> {
