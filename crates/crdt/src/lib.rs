@@ -11,6 +11,8 @@
 //! * `flags`, `g_set`, `aw_set`, `rw_set`: presence.
 //! * `aw_map`: any of these under keys.
 //! * [`list`]: [`List`], where what is inserted together stays together.
+//! * [`bounded_counter`]: [`BoundedCounter`], never below zero though decremented in many places.
+//! * [`hyper_log_log`]: [`HyperLogLog`], how many different things were seen.
 //! * [`sorted_set`]: [`SortedSet`], members in the order of their scores.
 //! * [`op`]: the operation-based types, which are the stores of the state-based ones.
 //! * [`dots`], `causal`: how such a store and a context make a state: [`Causal`] and [`Delta`].
@@ -25,6 +27,7 @@ extern crate std;
 
 mod aw_map;
 mod aw_set;
+pub mod bounded_counter;
 mod causal;
 mod counted_tree;
 mod crdt;
@@ -35,6 +38,7 @@ mod extreme_registers;
 mod flags;
 mod g_counter;
 mod g_set;
+pub mod hyper_log_log;
 pub mod list;
 mod lww_register;
 mod merge;
@@ -48,6 +52,7 @@ pub mod update;
 
 pub use crate::aw_map::AwMap;
 pub use crate::aw_set::AwSet;
+pub use crate::bounded_counter::BoundedCounter;
 pub use crate::causal::{Causal, Delta};
 pub use crate::crdt::Crdt;
 pub use crate::delta::DeltaState;
@@ -55,6 +60,7 @@ pub use crate::extreme_registers::{MaxRegister, MinRegister};
 pub use crate::flags::{DwFlag, EwFlag};
 pub use crate::g_counter::GCounter;
 pub use crate::g_set::GSet;
+pub use crate::hyper_log_log::HyperLogLog;
 pub use crate::list::List;
 pub use crate::lww_register::LwwRegister;
 pub use crate::merge::Merge;

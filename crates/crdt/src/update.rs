@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::bounded_counter::BoundedCounterUpdate;
+pub use crate::hyper_log_log::HyperLogLogUpdate;
 pub use crate::list::ListUpdate;
 pub use crate::sorted_set::SortedSetUpdate;
 

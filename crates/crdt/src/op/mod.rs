@@ -36,8 +36,10 @@
 //! assert!(there.contains("apple"));
 //! ```
 
+mod bounded_counter;
 mod cell;
 mod counters;
+pub(crate) mod hyper_log_log;
 pub(crate) mod list;
 mod map;
 mod map_dots;
@@ -50,8 +52,10 @@ mod tally;
 mod tally_crdt;
 mod veto;
 
+pub use self::bounded_counter::{BoundedCounter, BoundedCounterOp};
 pub use self::cell::{Cell, CellOp, Version, Versions};
 pub use self::counters::{GCounter, PnCounter};
+pub use self::hyper_log_log::{HyperLogLog, HyperLogLogOp};
 pub use self::list::List;
 pub use self::map::{Map, MapOp};
 pub use self::nested::Nested;

@@ -7,8 +7,10 @@
 //! * `types`: the types, a few lines each;
 //! * `planted`: wrong types, which the suite must tell from right ones.
 
+mod bounded_counter;
 mod explore;
 mod history;
+mod hyper_log_log;
 mod list;
 mod oracle;
 mod planted;
