@@ -69,3 +69,8 @@ pub use crate::pn_counter::PnCounter;
 pub use crate::resettable_counter::ResettableCounter;
 pub use crate::rw_set::RwSet;
 pub use crate::sorted_set::SortedSet;
+
+/// The page that explains each type by running it; its blocks are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/crdts.md")]
+struct Page;
