@@ -3,40 +3,49 @@
 //! # How an element keeps its place
 //!
 //! An element's [`Position`] is a path through a tree. Elements that one replica put one beside the other form a *run*:
-//! typing forwards makes a run grow at its right end, typing backwards, or pushing in front, at its left end, and every
-//! further element costs nothing but its own dot. What is inserted between two neighbours, and cannot grow a run of the
-//! writer, opens a run that *hangs* at one of them: at the left side of the right neighbour if that one itself hangs
-//! at the right of the left neighbour, else at the right side of the left neighbour. This is the rule of Fugue. All that
-//! hangs at an element lies directly beside it, so concurrent runs at one place never mix, whichever way they were
-//! typed. (Fugue's variant FugueMax also rules out that a third replica, which answers to both, mixes two *backward*
-//! runs. It would need the right neighbour in every position. It is not worth that.)
+//! typing makes it grow at either end, and every further element costs nothing but its own dot and an offset. What goes
+//! between two neighbours, and cannot grow a run of the writer, opens a run that *hangs* at one of them: at the left side
+//! of the right neighbour if that one itself hangs at the right of the left neighbour, else at the right side of the left
+//! neighbour. This is the rule of Fugue. All that hangs at an element lies directly beside it, so concurrent runs at one
+//! place never mix, whichever way they were typed. (Fugue's variant FugueMax also rules out that a third replica, which
+//! answers to both, mixes two *backward* runs. It would need the right neighbour in every position, and is not worth
+//! that.)
 //!
 //! # Why paths, and not a tree with tombstones
 //!
 //! The tree could be kept as such, and an element be named by its dot alone. Then an element that was removed has to
-//! stay as long as anything hangs at it, or an insertion is on its way that names it; a delta that overtakes another one
-//! has nothing to hang at; and two replicas that forgot different tombstones choose different neighbours. A position that
+//! stay as long as anything hangs at it, or an insertion may be on its way that names it; a delta that overtakes another
+//! one has nothing to hang at; and replicas that forgot different tombstones see different neighbours. A position that
 //! spells out its path is compared with any other without looking at anything else. So nothing is kept of what was
 //! removed, in no form of the type, and no stability is waited for; operations and deltas are applied wherever and
 //! whenever they come; and a cursor stays where it was when its element goes.
 //!
 //! What it costs is that identifiers grow with the *nesting*. In memory that is shared: a run knows the one it hangs at,
-//! and an element knows its run. It shows in what is sent: about 14 bytes for each level. So:
+//! and an element knows its run. A whole list is written with every run once. It shows in operations and deltas: about
+//! 18 bytes for each level, and 16 for each replica that is named. So:
 //!
 //! * Pushing at an end never nests deeper: runs at the top are ordered by a *step*, an integer, and a push goes one step
 //!   further than what it has observed. Queues, also with many writers, stay at depth 1. (Two groups of replicas that
-//!   push while they are cut off from each other find their pushes merged step by step, like cards; every push by
-//!   itself, and all consecutive ones of one replica, stay together.)
-//! * An insertion nests up to 16 levels deep as Fugue does; then it steps sideways wherever there is room. Steps are
-//!   2³² apart, and the room between two is halved at each insertion, so depth grows by one for about 30 insertions in
-//!   the worst case: always between the two newest neighbours. That some pattern makes it grow without bound is so for
-//!   every list whose identifiers are never changed.
+//!   push while they are cut off from each other find their pushes merged step by step, like cards; each push, and all
+//!   consecutive ones of one replica, stay together.)
+//! * An insertion nests up to 16 levels deep as Fugue does; then it steps sideways wherever there is room. Steps, and
+//!   offsets in a run, are 2³² apart, and the room between two is halved at each insertion, so the depth grows by one for
+//!   about 30 insertions in the worst case: always between the two newest neighbours. That some pattern makes it grow
+//!   without bound is so for every list that never changes an identifier. At 65 536 levels an insertion is refused.
 //!
-//! Measured, after 100 000 insertions (bytes of the last position, with one replica's 16):
+//! Measured after 100 000 insertions of one element: the deepest position, the longest encoding of one, and the whole
+//! list.
 //!
-//! | pattern | depth | bytes |
-//! |---|---|---|
-//! | (measuring) | | |
+//! | pattern | writers in turn | depth | bytes of the longest | bytes of the list, per element |
+//! |---|---|---|---|---|
+//! | push behind, push in front | 1 | 1 | 36 | 2.0 |
+//! | push behind, push in front | 3 | 1 | 33 | 19.8 |
+//! | insert before the previous, behind a fixed one | 1 | 2 | 46 | 2.0 |
+//! | insert before the previous, behind a fixed one | 3 | 16 | 275 | 26.4 |
+//! | insert behind the previous, before a fixed one | 3 | 16 | 275 | 26.4 |
+//! | insert at random | 3 | 18 | 301 | 23.7 |
+//! | insert in the middle, between the two newest | 1 | 2 942 | 54 818 | 15.2 |
+//! | insert in the middle, between the two newest | 3 | 2 956 | 53 056 | 29.9 |
 //!
 //! # Meaning
 //!
