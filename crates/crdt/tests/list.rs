@@ -425,6 +425,19 @@ fn only_what_is_written_is_read() {
     ] {
         assert!(position_of(text).is_err(), "{why}");
     }
+    // A few bytes can announce many elements: none is made before they are there.
+    let (run, span) = ([0, 0, 0, 1, 0], [0, 0, 1, 0, 2, 0xff, 0xff, 0xff, 0x1f]);
+    let many = [
+        &[0, 1],
+        [0xd0; 16].as_slice(),
+        &[1],
+        &run,
+        &[1],
+        &span,
+        &[0],
+    ]
+    .concat();
+    assert!(postcard::from_bytes::<List<u8>>(&many).is_err());
     let (_, delta, ..) = samples();
     let bytes = encoded(&delta);
     assert!(

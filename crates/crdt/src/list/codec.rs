@@ -7,9 +7,9 @@ use alloc::vec::Vec;
 use isles_clock::{Dot, ReplicaId};
 use serde::{Deserialize, Serialize};
 
-use super::ids::{Ids, Span, Stride};
+use super::ids::{Span, Stride};
 use super::position::{DEPTH_MAX, Hook, Position, Root, Run, Side, Slot};
-use crate::decode::{ENTRIES_MAX, is_valid};
+use crate::decode::is_valid;
 
 /// Why something that was read is not what was written.
 pub(super) type Refusal = &'static str;
@@ -59,12 +59,6 @@ pub(super) struct Writer {
     // A run may be in memory twice. The address is only a short cut to the row.
     by_address: BTreeMap<usize, u32>,
     by_row: BTreeMap<RunRow, u32>,
-}
-
-impl SpanRow {
-    pub(super) const fn add_to(&self, len: usize) -> usize {
-        len.saturating_add(self.len as usize)
-    }
 }
 
 impl Writer {
@@ -139,12 +133,12 @@ impl Writer {
     /// The spans of these elements, as long as they can be.
     pub(super) fn spans<'a>(
         &mut self,
-        parts: impl Iterator<Item = (&'a Position, &'a Ids)>,
+        parts: impl Iterator<Item = (&'a Position, &'a [Span])>,
     ) -> Vec<SpanRow> {
         let mut spans: Vec<(ElementRow, Span)> = Vec::new();
-        for (first, ids) in parts {
+        for (first, part) in parts {
             let mut row = self.element(first);
-            let names = ids.spans().iter().flat_map(|span| span.names());
+            let names = part.iter().flat_map(|span| span.names());
             for name in names {
                 row.slot = name;
                 let joined = spans
@@ -215,28 +209,25 @@ impl Reader {
         }
     }
 
-    /// The elements of the spans, which must come in the order of the list.
-    pub(super) fn spans(&self, rows: &[SpanRow]) -> Result<Vec<Position>, Refusal> {
-        let mut positions: Vec<Position> = Vec::new();
+    /// The spans with their first elements, which must come in the order of the list. Within a span they do.
+    pub(super) fn spans(&self, rows: &[SpanRow]) -> Result<Vec<(Position, Span)>, Refusal> {
+        let mut spans = Vec::new();
+        let mut before: Option<Position> = None;
         for row in rows {
-            let span = Span {
-                first: row.first.slot,
-                stride: row.stride,
-                len: row.len,
-            };
-            if positions.len() + row.len as usize > ENTRIES_MAX {
-                return Err("a list has too many elements");
+            let (run, slot) = (row.first.run, row.first.slot);
+            let span = Span::new(slot, row.stride, row.len);
+            let last = row.len.checked_sub(1).and_then(|last| span.get(last));
+            let slot = last.ok_or("names of elements run out")?;
+            let (first, last) = (
+                self.element(row.first)?,
+                self.element(ElementRow { run, slot })?,
+            );
+            if before.is_some_and(|before| before >= first) {
+                return Err("elements are out of order, or one comes twice");
             }
-            for index in 0..row.len {
-                let slot = span.get(index).ok_or("names of elements run out")?;
-                let run = row.first.run;
-                let position = self.element(ElementRow { run, slot })?;
-                if positions.last().is_some_and(|last| *last >= position) {
-                    return Err("elements are out of order, or one comes twice");
-                }
-                positions.push(position);
-            }
+            before = Some(last);
+            spans.push((first, span));
         }
-        Ok(positions)
+        Ok(spans)
     }
 }

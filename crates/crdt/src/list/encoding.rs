@@ -1,8 +1,8 @@
 //! The encodings of positions, operations and whole lists. Only what [`Serialize`] writes is read back.
 
 use alloc::vec::Vec;
-use core::fmt;
 use core::marker::PhantomData;
+use core::{fmt, slice};
 
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::body::Body;
 use super::codec::{ElementRow, HookRow, Reader, Refusal, RunTable, SpanRow, Writer};
 use super::entry::Entry;
+use super::ids::Span;
 use super::place::{OneRun, Place, Spot};
 use super::position::Position;
 use super::update::Positions;
@@ -123,43 +124,56 @@ struct OrderRow {
 }
 
 impl OrderRow {
-    fn write<T: Clone>(body: &Body<T>) -> Self {
+    fn write<'a>(parts: impl Iterator<Item = (&'a Position, &'a [Span])>) -> Self {
         let mut writer = Writer::default();
-        let parts = body.chunks().map(|chunk| (chunk.first(), chunk.ids()));
         let spans = writer.spans(parts);
         let table = writer.into_table();
         Self { table, spans }
     }
 
+    fn of_body<T: Clone>(body: &Body<T>) -> Self {
+        let chunks = body.chunks();
+        Self::write(chunks.map(|chunk| (chunk.first(), chunk.ids().spans())))
+    }
+
+    fn of_positions(positions: &Positions) -> Self {
+        let spans = positions.spans.iter();
+        Self::write(spans.map(|(first, span)| (first, slice::from_ref(span))))
+    }
+
+    /// The positions. Their number is what was announced: so far nothing is made for each.
+    fn read(&self) -> Result<Positions, Refusal> {
+        let spans = Reader::new(&self.table)?.spans(&self.spans)?;
+        let positions = Positions { spans };
+        if positions.len() > decode::ENTRIES_MAX {
+            return Err("a list has too many elements");
+        }
+        Ok(positions)
+    }
+
     /// The body of these entries at these places.
-    fn read<T: Clone>(&self, entries: Vec<Entry<T>>) -> Result<Body<T>, Refusal> {
-        let positions = Reader::new(&self.table)?.spans(&self.spans)?;
+    fn read_body<T: Clone>(&self, entries: Vec<Entry<T>>) -> Result<Body<T>, Refusal> {
+        let positions = self.read()?;
         if positions.len() != entries.len() {
             return Err("a list has more places than elements, or fewer");
         }
-        let body: Body<T> = positions.into_iter().zip(entries).collect();
-        same(self, &Self::write(&body))?;
-        Ok(body)
-    }
-
-    fn len(&self) -> usize {
-        self.spans.iter().fold(0, |len, span| span.add_to(len))
+        same(self, &Self::of_positions(&positions))?;
+        Ok(positions.iter().zip(entries).collect())
     }
 }
 
 impl Serialize for Positions {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        OrderRow::write(&self.body).serialize(serializer)
+        OrderRow::of_positions(self).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Positions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let row = OrderRow::deserialize(deserializer)?;
-        let len = row.len().min(decode::ENTRIES_MAX);
-        let entries = alloc::vec![Entry::Inserted(()); len];
-        let body = row.read(entries).map_err(Error::custom)?;
-        Ok(Self { body })
+        let positions = row.read().map_err(Error::custom)?;
+        same(&row, &OrderRow::of_positions(&positions)).map_err(Error::custom)?;
+        Ok(positions)
     }
 }
 
@@ -176,7 +190,7 @@ impl<T: Clone + Serialize> Serialize for List<T> {
             Entry::Inserted(value) => EntryRow::Inserted(value.clone()),
             Entry::Written(_) => EntryRow::Written(entry.clone().into_versions(position.dot())),
         };
-        let order = OrderRow::write(&self.body);
+        let order = OrderRow::of_body(&self.body);
         let entries: Vec<EntryRow<T>> = self.body.iter().map(entry).collect();
         (self.scope, order, entries).serialize(serializer)
     }
@@ -200,7 +214,7 @@ impl<'de, T: Clone + Deserialize<'de>> Deserialize<'de> for List<T> {
                 }
             });
         }
-        let body = order.read(entries).map_err(Error::custom)?;
+        let body = order.read_body(entries).map_err(Error::custom)?;
         let normal = |(position, entry): (Position, &Entry<T>)| match entry {
             Entry::Inserted(_) => true,
             Entry::Written(versions) => match versions.as_slice() {

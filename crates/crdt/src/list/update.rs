@@ -7,8 +7,7 @@ use core::ops::Range;
 use isles_clock::Hlc;
 use serde::{Deserialize, Serialize};
 
-use super::body::Body;
-use super::entry::Entry;
+use super::ids::Span;
 use super::place::Place;
 use super::position::Position;
 
@@ -70,25 +69,30 @@ pub enum ListOp<T> {
 /// Positions of one list in their order, those of a run in the space of one.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Positions {
-    pub(crate) body: Body<()>,
+    // Invariant: in the order of the list. Each span with the position of its first element.
+    pub(super) spans: Vec<(Position, Span)>,
 }
 
 impl Positions {
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.body.len()
+        let lens = self.spans.iter().map(|(_, span)| span.len as usize);
+        lens.fold(0, usize::saturating_add)
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.spans.is_empty()
     }
 
     /// The positions in their order.
     pub fn iter(&self) -> impl Iterator<Item = Position> {
-        self.body.iter().map(|(position, _)| position)
+        self.spans.iter().flat_map(|(first, span)| {
+            span.names()
+                .map(|slot| Position::new(first.run.clone(), slot))
+        })
     }
 }
 
@@ -99,12 +103,17 @@ impl FromIterator<Position> for Positions {
             positions.sort();
         }
         positions.dedup();
-        Self {
-            body: positions
-                .into_iter()
-                .map(|position| (position, Entry::Inserted(())))
-                .collect(),
+        let mut spans: Vec<(Position, Span)> = Vec::new();
+        for position in positions {
+            let name = Span::one(position.slot);
+            let joined = spans
+                .last_mut()
+                .is_some_and(|(first, span)| first.run.is(&position.run) && span.join(name));
+            if !joined {
+                spans.push((position, name));
+            }
         }
+        Self { spans }
     }
 }
 
