@@ -12,12 +12,18 @@ use crate::workspace::Workspace;
 /// Programs that end-to-end tests talk to nodes with, and the Debian package that brings each.
 const CLIENTS: &[(&str, &str)] = &[("redis-cli", "redis-tools")];
 
+/// Projects in workspaces of their own, which use our crates as anybody's would.
+const PROJECTS: &[&str] = &["docs/examples/todo/Cargo.toml"];
+
 /// Builds and runs every test; arguments after `--` go to nextest.
 pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()> {
     arguments.flag("--");
     let passed_on = arguments.rest();
     name_what_is_missing();
     process::run(&mut workspace.cargo(&["test", "--quiet", "--workspace", "--doc"]))?;
+    for manifest in PROJECTS {
+        process::run(&mut workspace.cargo(&["test", "--quiet", "--manifest-path", manifest]))?;
+    }
     if process::answers("cargo-nextest", &["nextest", "--version"]) {
         let mut command = workspace.cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]);
         return process::run(command.args(passed_on));

@@ -8,7 +8,21 @@ use crate::ReplicaId;
 
 /// The name of one write: the replica that made it and its place among that replica's writes.
 ///
-/// A dot is never used twice. Sequences start at 1, so that 0 can mean *nothing yet*.
+/// A dot is never used twice: a replica that lost its memory takes a new identity rather than its old sequences.
+/// Sequences start at 1, so that 0 can mean *nothing yet*.
+///
+/// A clock says how far one has seen, a dot which write it was; naming a write by a dot *beside* the clock of what its
+/// writer had seen is what keeps concurrent writes of one replica apart. The name is from Preguiça et al., *Dotted
+/// Version Vectors*, 2010.
+///
+/// ```
+/// use isles_clock::{Context, ReplicaId, VectorClock};
+///
+/// let mut seen = VectorClock::new();
+/// let dot = seen.next(ReplicaId::from_u128(0xe0 << 120));
+/// assert!(seen.covers(dot));
+/// assert_eq!(dot.to_string(), "e0000000:1");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Dot {
     /// Who wrote.
@@ -36,6 +50,11 @@ impl fmt::Display for Dot {
 ///
 /// A write observes exactly the dots that its context covers. This is what tells an overwrite from a conflict, so a
 /// context is never sent as a list: it is a clock, or something just as small.
+///
+/// ```text
+/// a write whose context covers the dot of another     overwrites it
+/// two writes of which neither covers the other's dot  are concurrent
+/// ```
 pub trait Context {
     /// Whether the writer had observed `dot`.
     fn covers(&self, dot: Dot) -> bool;

@@ -1,19 +1,26 @@
 //! Readings of a hybrid logical clock.
 
 use core::fmt;
+use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-
-use crate::ReplicaId;
 
 const COUNTER_BITS: u32 = 16;
 const WALL_MS_MAX: u64 = u64::MAX >> COUNTER_BITS;
 
-/// A reading of a hybrid logical clock: 48 bits of wall time in milliseconds since 1970, then 16 bits that count
-/// readings within the millisecond.
+/// A reading of a hybrid logical clock in 8 bytes: 48 bits of wall time in milliseconds since 1970, then 16 bits that
+/// count readings within the millisecond.
 ///
-/// The order of the readings is the order of the 64-bit numbers. The scheme is that of Kulkarni et al., *Logical
-/// Physical Clocks*, 2014, packed so that one comparison orders two readings.
+/// ```text
+/// bit 63                                     16 15            0
+///     | wall time, milliseconds since 1970    | counter        |   enough until the year 10889
+/// ```
+///
+/// The order of the readings is the order of the 64-bit numbers, and of their [bytes](Self::to_bytes). The scheme is
+/// that of Kulkarni, Demirbas, Madappa, Avva and Leone, *Logical Physical Clocks and Consistent Snapshots in Globally
+/// Distributed Databases*, 2014, packed as they propose, so that one comparison orders two readings.
+///
+/// As text a reading is its milliseconds, a dot, and its counter.
 ///
 /// ```
 /// use isles_clock::Hlc;
@@ -21,6 +28,7 @@ const WALL_MS_MAX: u64 = u64::MAX >> COUNTER_BITS;
 /// let reading = Hlc::new(1_700_000_000_000, 7);
 /// assert_eq!((reading.wall_ms(), reading.counter()), (1_700_000_000_000, 7));
 /// assert!(reading < reading.next());
+/// assert_eq!("1700000000000.7".parse(), Ok(reading));
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -31,6 +39,8 @@ impl Hlc {
     pub const ZERO: Self = Self(0);
     /// After every reading.
     pub const MAX: Self = Self(u64::MAX);
+    /// The size of [`to_bytes`](Self::to_bytes).
+    pub const BYTES: usize = 8;
 
     /// The reading with this wall time and counter. Wall times beyond 48 bits (the year 10889) become the greatest.
     #[inline]
@@ -72,6 +82,20 @@ impl Hlc {
         Self(number)
     }
 
+    /// Eight bytes, most significant first, so that they sort as the readings do: what an ordered store wants as a key.
+    #[inline]
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; Self::BYTES] {
+        self.0.to_be_bytes()
+    }
+
+    /// The reading that [`to_bytes`](Self::to_bytes) gave. Every eight bytes are one.
+    #[inline]
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        Self(u64::from_be_bytes(bytes))
+    }
+
     /// The smallest greater reading; a full counter carries into the milliseconds. [`MAX`](Self::MAX) stays.
     #[inline]
     #[must_use]
@@ -92,34 +116,44 @@ impl fmt::Debug for Hlc {
     }
 }
 
-/// A reading and the replica that took it: a total order over writes, the same everywhere.
-///
-/// A replica never takes the same reading twice, so a stamp names at most one write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Stamp {
-    /// When, as far as clocks can say.
-    pub hlc: Hlc,
-    /// Who; decides between equal readings.
-    pub replica: ReplicaId,
-}
+impl FromStr for Hlc {
+    type Err = ParseHlcError;
 
-impl Stamp {
-    /// The stamp of a write that `replica` made at `hlc`.
-    #[inline]
-    #[must_use]
-    pub const fn new(hlc: Hlc, replica: ReplicaId) -> Self {
-        Self { hlc, replica }
+    /// Reads what [`Display`](fmt::Display) prints, and nothing else: each reading has one text.
+    fn from_str(text: &str) -> Result<Self, ParseHlcError> {
+        let (wall_ms, counter) = text.split_once('.').ok_or(ParseHlcError)?;
+        let wall_ms = plain_number(wall_ms).filter(|wall_ms| *wall_ms <= WALL_MS_MAX);
+        let counter = plain_number(counter).and_then(|counter| u16::try_from(counter).ok());
+        match (wall_ms, counter) {
+            (Some(wall_ms), Some(counter)) => Ok(Self::new(wall_ms, counter)),
+            _ => Err(ParseHlcError),
+        }
     }
 }
 
-impl fmt::Display for Stamp {
+/// A number as it is printed: digits without a sign, and without zeros before it.
+fn plain_number(text: &str) -> Option<u64> {
+    let padded = text.len() > 1 && text.starts_with('0');
+    let plain = !padded && text.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| text.parse().ok()).flatten()
+}
+
+/// The text is not the milliseconds, dot and counter of an [`Hlc`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParseHlcError;
+
+impl fmt::Display for ParseHlcError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{:?}", self.hlc, self.replica)
+        f.write_str("a reading is milliseconds, a dot and a counter, such as 1700000000000.7")
     }
 }
+
+impl core::error::Error for ParseHlcError {}
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
 
     #[test]
@@ -135,9 +169,26 @@ mod tests {
     }
 
     #[test]
-    fn equal_readings_are_ordered_by_replica() {
-        let stamp = |ms, id| Stamp::new(Hlc::new(ms, 0), ReplicaId::from_u128(id));
-        assert!(stamp(1, 9) < stamp(2, 1));
-        assert!(stamp(1, 1) < stamp(1, 2));
+    fn a_reading_has_one_text() {
+        for reading in [Hlc::ZERO, Hlc::new(5, 0), Hlc::new(10, 65_535), Hlc::MAX] {
+            assert_eq!(reading.to_string().parse(), Ok(reading));
+            assert_eq!(Hlc::from_bytes(reading.to_bytes()), reading);
+        }
+        for text in [
+            "",
+            ".",
+            "1",
+            "1.",
+            ".1",
+            "+1.1",
+            "01.1",
+            "1.01",
+            "1.65536",
+            "281474976710656.0",
+            "1.1.1",
+            "é.1",
+        ] {
+            assert_eq!(text.parse::<Hlc>(), Err(ParseHlcError), "{text}");
+        }
     }
 }

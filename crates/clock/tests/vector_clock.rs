@@ -69,6 +69,19 @@ proptest! {
     }
 
     #[test]
+    fn intersecting_is_intersection(a in clock(), b in clock()) {
+        let met = |left: &VectorClock, right: &VectorClock| {
+            let mut clock = left.clone();
+            clock.intersect(right);
+            clock
+        };
+        prop_assert_eq!(dots(&met(&a, &b)), &dots(&a) & &dots(&b));
+        prop_assert_eq!(met(&a, &b), met(&b, &a));
+        prop_assert_eq!(met(&a, &merged(&a, &b)), a.clone());
+        prop_assert_eq!(merged(&a, &met(&a, &b)), a);
+    }
+
+    #[test]
     fn minus_is_difference(left in clock(), right in clock()) {
         let ranges = left.minus(&right);
         prop_assert!(ranges.iter().all(|(_, after, through)| after < through));
@@ -85,6 +98,9 @@ proptest! {
         observed.observe(Dot::new(replica, sequence));
         prop_assert_eq!(observed.get(replica), clock.get(replica).max(sequence));
         prop_assert!(observed.dominates(&clock));
+        let next = observed.next(replica);
+        prop_assert_eq!(next, Dot::new(replica, clock.get(replica).max(sequence) + 1));
+        prop_assert_eq!(observed.get(replica), next.sequence);
         set.set(replica, sequence);
         prop_assert_eq!(set.get(replica), sequence);
         prop_assert_eq!(removed.remove(replica).unwrap_or(0), clock.get(replica));
@@ -116,6 +132,53 @@ proptest! {
     }
 }
 
+/// All pairs of clocks over three replicas with sequences 0 to 3: none is left out.
+#[test]
+fn every_pair_of_small_clocks_compares_point_by_point() {
+    const SEQUENCES: u64 = 4;
+    let points: Vec<[u64; 3]> = (0..SEQUENCES.pow(3))
+        .map(|n| {
+            [
+                n % SEQUENCES,
+                n / SEQUENCES % SEQUENCES,
+                n / SEQUENCES.pow(2),
+            ]
+        })
+        .collect();
+    let clock = |point: [u64; 3]| {
+        VectorClock::from_iter(
+            point
+                .into_iter()
+                .zip(1..)
+                .map(|(sequence, id)| (ReplicaId::from_u128(id), sequence)),
+        )
+    };
+    for &left in &points {
+        for &right in &points {
+            let pairs = || left.into_iter().zip(right);
+            let expected = match (pairs().all(|(l, r)| l >= r), pairs().all(|(l, r)| l <= r)) {
+                (true, true) => Causality::Equal,
+                (true, false) => Causality::After,
+                (false, true) => Causality::Before,
+                (false, false) => Causality::Concurrent,
+            };
+            assert_eq!(clock(left).compare(&clock(right)), expected);
+            assert_eq!(
+                clock(left).dominates(&clock(right)),
+                pairs().all(|(l, r)| l >= r)
+            );
+            let upper = core::array::from_fn(|index| left[index].max(right[index]));
+            assert_eq!(merged(&clock(left), &clock(right)), clock(upper));
+            let (lower, mut met) = (
+                core::array::from_fn(|index| left[index].min(right[index])),
+                clock(left),
+            );
+            met.intersect(&clock(right));
+            assert_eq!(met, clock(lower));
+        }
+    }
+}
+
 fn decode(entries: &[(u128, u64)]) -> Result<VectorClock, postcard::Error> {
     let entries: Vec<_> = entries
         .iter()
@@ -130,6 +193,13 @@ fn decoding_refuses_what_is_unsorted_repeated_or_zero() {
     assert!(decode(&[(2, 1), (1, 1)]).is_err());
     assert!(decode(&[(1, 1), (1, 2)]).is_err());
     assert!(decode(&[(1, 0)]).is_err());
+}
+
+#[test]
+#[should_panic(expected = "nobody writes 2^64 times")]
+fn the_last_sequence_has_no_next() {
+    let replica = ReplicaId::from_u128(1);
+    VectorClock::from_iter([(replica, u64::MAX)]).next(replica);
 }
 
 #[test]

@@ -2,67 +2,95 @@
 
 use core::borrow::Borrow;
 
-use isles_clock::{Dot, ReplicaId};
-use serde::{Deserialize, Serialize};
+use isles_clock::ReplicaId;
 
-use crate::Merge;
-use crate::causal::Causal;
-use crate::dots::{DotMap, DotStore};
+use crate::causal::{Causal, Delta};
+use crate::dots::DotStore;
+use crate::op;
+use crate::update::MapUpdate;
 
 /// An add-wins map: what is under its keys merges, and a removal takes away of it what it has observed.
 ///
-/// Values are stores of [`dots`](crate::dots), and a [`DotMap`] is one too, so maps nest to any depth.
+/// ```text
+/// eu: k = {v} ---- remove k ---------->  k = {w}: the removal had not observed w
+/// us:         \--- add w under k ----->
+/// ```
+///
+/// Under a key lies an operation-based type of [`op`]: a register, flag, set, counter or map, and so on to any
+/// depth. They share one context, that of the map, so that nesting costs nothing of it.
+///
+/// **Cost.** With *n* keys: an update, its delta, and applying that O(log n) plus the cost of what is under the key;
+/// removing a key O(what is under it); merging two states O(n + m log n); what a peer lacks O(everything). Nothing is
+/// left of a removed key, except under it what the type there says it keeps.
+///
+/// Almeida, Shoker and Baquero, *Delta State Replicated Data Types*, 2018, section 7.4.
 ///
 /// ```
 /// use isles_clock::ReplicaId;
-/// use isles_crdt::dots::{DotFun, DotMap};
-/// use isles_crdt::{AwMap, Merge};
+/// use isles_crdt::update::SetUpdate::Add;
+/// use isles_crdt::{AwMap, DeltaState, op};
 ///
 /// let (eu, us) = (ReplicaId::from_u128(1), ReplicaId::from_u128(2));
-/// let mut here: AwMap<&str, DotMap<&str, DotFun<u32>>> = AwMap::new();
-/// here.update(eu, "cart", |items, dot| items.update("apple", |count| count.write(dot, 1)));
-/// let mut there = here.clone();
+/// let mut here: AwMap<&str, op::AwSet<&str>> = AwMap::new();
+/// let mut there = AwMap::new();
+/// there.apply(&here.update(eu, "cart", Add("apple")));
 ///
-/// here.remove("cart");
-/// there.update(us, "cart", |items, dot| items.update("pear", |count| count.write(dot, 2)));
+/// let removal = here.remove(eu, "cart");
+/// let update = there.update(us, "cart", Add("pear")); // concurrently
+/// here.apply(&update);
+/// there.apply(&removal);
 ///
-/// here.merge(&there);
 /// let cart = here.get("cart").expect("the concurrent update wins");
-/// assert!(cart.get("apple").is_none()); // it was observed by the removal
-/// assert!(cart.get("pear").is_some());
+/// assert!(cart.iter().eq(&["pear"])); // the apple was observed by the removal
+/// assert_eq!(here, there);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(bound(deserialize = "K: Ord + Clone + Deserialize<'de>, S: DotStore + Deserialize<'de>"))]
-pub struct AwMap<K, S> {
-    causal: Causal<DotMap<K, S>>,
-}
+///
+/// Deeper, an update is an update in an update:
+///
+/// ```
+/// use isles_clock::ReplicaId;
+/// use isles_crdt::update::{CounterUpdate::Add, MapUpdate::Update};
+/// use isles_crdt::{AwMap, op};
+///
+/// let eu = ReplicaId::from_u128(1);
+/// let mut visits: AwMap<&str, op::AwMap<&str, op::ResettableCounter>> = AwMap::new();
+/// let _delta = visits.update(eu, "example.org", Update("/index.html", Add(1)));
+/// let _delta = visits.update(eu, "example.org", Update("/index.html", Add(1)));
+///
+/// let site = visits.get("example.org").expect("it was updated");
+/// assert_eq!(site.get("/index.html").map(|page| page.value()), Some(2));
+/// ```
+pub type AwMap<K, S> = Causal<op::AwMap<K, S>>;
 
 impl<K: Ord + Clone, S: DotStore> AwMap<K, S> {
-    /// The empty map.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Changes what is under `key` at `replica`, an empty store where nothing was, with a new dot for what is added.
-    pub fn update<R>(
+    /// Updates what is under `key` at `replica`; it starts empty.
+    ///
+    /// Registers that are read as the latest value want to know the time:
+    /// [`mutate`](crate::DeltaState::mutate) takes a stamp.
+    pub fn update(
         &mut self,
         replica: ReplicaId,
         key: K,
-        change: impl FnOnce(&mut S, Dot) -> R,
-    ) -> R {
-        self.causal.add(replica, |stores, dot| {
-            stores.update(key, |store| change(store, dot))
-        })
+        update: S::Update,
+    ) -> Delta<op::AwMap<K, S>> {
+        self.update_at(replica, MapUpdate::Update(key, update))
     }
 
-    /// Removes `key` as far as it was observed here; says whether it was there.
-    pub fn remove<Q>(&mut self, key: &Q) -> bool
+    /// Removes `key` as far as it was observed here.
+    pub fn remove<Q>(&mut self, replica: ReplicaId, key: &Q) -> Delta<op::AwMap<K, S>>
     where
         K: Borrow<Q>,
         Q: Ord + ?Sized,
     {
-        self.causal.remove(|stores| stores.remove(key))
+        match self.store().key(key).cloned() {
+            Some(key) => self.update_at(replica, MapUpdate::Remove(key)),
+            None => Delta::default(),
+        }
+    }
+
+    /// Removes every key as far as it was observed here.
+    pub fn clear(&mut self, replica: ReplicaId) -> Delta<op::AwMap<K, S>> {
+        self.update_at(replica, MapUpdate::Clear)
     }
 
     /// What is under `key`.
@@ -71,37 +99,23 @@ impl<K: Ord + Clone, S: DotStore> AwMap<K, S> {
         K: Borrow<Q>,
         Q: Ord + ?Sized,
     {
-        self.causal.store().get(key)
+        self.store().get(key)
     }
 
     /// The keys with what is under them, in the order of keys.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&K, &S)> {
-        self.causal.store().iter()
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &S)> {
+        self.store().iter()
     }
 
     /// The number of keys.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.causal.store().len()
+    pub const fn len(&self) -> usize {
+        self.store().len()
     }
 
     /// Whether there is no key.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.causal.store().is_empty()
-    }
-}
-
-impl<K, S> Default for AwMap<K, S> {
-    fn default() -> Self {
-        Self {
-            causal: Causal::default(),
-        }
-    }
-}
-
-impl<K: Ord + Clone, S: DotStore> Merge for AwMap<K, S> {
-    fn merge(&mut self, other: &Self) {
-        self.causal.merge(&other.causal);
+    pub const fn is_empty(&self) -> bool {
+        self.store().is_empty()
     }
 }

@@ -1,40 +1,120 @@
-//! A store of dots with what its replica has seen: the part that set, map and register share.
+//! A store with the context of everything seen: the state-based form of most types.
 
-use isles_clock::{Context, Dot, DotContext, ReplicaId};
-use serde::{Deserialize, Serialize};
+use alloc::vec::Vec;
 
-use crate::Merge;
-use crate::dots::DotStore;
+use isles_clock::{Context, Dot, DotContext, Hlc, ReplicaId, Stamp, VectorClock};
+use serde::{Deserialize, Serialize, Serializer};
 
+use crate::decode::{is_valid, is_valid_context};
+use crate::dots::{DotStore, Writer};
+use crate::{Crdt, DeltaState, Merge};
+
+/// A store of dots and the context of all dots seen: a state that merges, also by deltas.
+///
+/// [`AwSet`](crate::AwSet), [`RwSet`](crate::RwSet), [`MvRegister`](crate::MvRegister), [`EwFlag`](crate::EwFlag),
+/// [`DwFlag`](crate::DwFlag), [`ResettableCounter`](crate::ResettableCounter) and [`AwMap`](crate::AwMap) are this type
+/// around the operation-based type of the same name in [`op`](crate::op). The context is one clock plus what arrived
+/// out of order; what is removed leaves nothing behind but its place in it.
+///
+/// Equal states are equal values, so states can be compared and hashed by their encoding.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     try_from = "Parts<S>",
     bound(deserialize = "S: DotStore + Deserialize<'de>")
 )]
-pub(crate) struct Causal<S> {
-    // Invariant: `seen` covers every dot in the store.
+pub struct Causal<S> {
+    // Invariant: `seen` covers every dot in the store, and the store is a state.
     store: S,
     seen: DotContext,
+    // What residue may have been dropped here, or where it came from.
+    forgotten: VectorClock,
+}
+
+/// What one or several updates changed: a fragment of a store, and the context of the dots that the change knows of.
+///
+/// Join deltas with [`Merge`], apply them with [`DeltaState::apply`], in any order and any number of times. The default
+/// is the delta of nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(
+    try_from = "DeltaParts<S, DotContext, VectorClock>",
+    bound(deserialize = "S: DotStore + Deserialize<'de>")
+)]
+#[must_use = "a delta that is not sent leaves the other replicas behind"]
+pub struct Delta<S> {
+    // Invariant: `seen` covers every dot in the fragment. Where the fragment speaks of some keys only, `seen` covers no
+    // dot that lies, or lay, under another one.
+    fragment: S,
+    seen: DotContext,
+    forgotten: VectorClock,
 }
 
 impl<S: DotStore> Causal<S> {
-    pub(crate) const fn store(&self) -> &S {
+    /// The state before any update.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The content: the operation-based form of the type.
+    #[must_use]
+    pub const fn store(&self) -> &S {
         &self.store
     }
 
-    /// Changes the store with a new dot of `replica`.
-    pub(crate) fn add<R>(
-        &mut self,
-        replica: ReplicaId,
-        change: impl FnOnce(&mut S, Dot) -> R,
-    ) -> R {
-        let dot = self.seen.next(replica);
-        change(&mut self.store, dot)
+    /// All dots seen here.
+    #[must_use]
+    pub const fn seen(&self) -> &DotContext {
+        &self.seen
     }
 
-    /// Removes from the store, for which no dot is needed.
-    pub(crate) fn remove<R>(&mut self, change: impl FnOnce(&mut S) -> R) -> R {
-        change(&mut self.store)
+    /// Drops all residue, also what [`forget`](Crdt::forget) cannot: the contributions of counters that were reset.
+    ///
+    /// It is safe, and only safe, if every update that has come here was seen by *every* replica, and everything that
+    /// they had written before they saw it has come *here*.
+    pub fn forget_all(&mut self) {
+        self.store.forget_all();
+        self.forgotten.merge(self.seen.clock());
+    }
+
+    /// Makes an update for which it does not matter when it is made.
+    pub(crate) fn update_at(&mut self, replica: ReplicaId, update: S::Update) -> Delta<S> {
+        self.mutate(Stamp::new(Hlc::ZERO, replica), update)
+    }
+}
+
+impl<S: DotStore> Delta<S> {
+    /// Whether applying it changes nothing, anywhere.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fragment.is_empty() && self.seen.is_empty()
+    }
+
+    /// The dots that the change knows of: those it brings, and those it removes.
+    #[must_use]
+    pub const fn seen(&self) -> &DotContext {
+        &self.seen
+    }
+
+    /// A delta whose context covers what the fragment brings and `superseded`.
+    fn new(fragment: S, superseded: DotContext) -> Self {
+        let mut seen = superseded;
+        fragment.each_dot(&mut |dot| seen.insert(dot));
+        let forgotten = VectorClock::new();
+        Self {
+            fragment,
+            seen,
+            forgotten,
+        }
+    }
+}
+
+impl<S: DotStore> Default for Delta<S> {
+    fn default() -> Self {
+        Self {
+            fragment: S::unnamed(),
+            seen: DotContext::new(),
+            forgotten: VectorClock::new(),
+        }
     }
 }
 
@@ -42,26 +122,169 @@ impl<S: DotStore> Merge for Causal<S> {
     fn merge(&mut self, other: &Self) {
         self.store.join(&self.seen, &other.store, &other.seen);
         self.seen.merge(&other.seen);
+        self.forgotten.merge(&other.forgotten);
     }
 }
 
-/// What is read before the invariant is checked.
+impl<S: DotStore> Merge for Delta<S> {
+    fn merge(&mut self, other: &Self) {
+        self.fragment.join(&self.seen, &other.fragment, &other.seen);
+        self.seen.merge(&other.seen);
+    }
+}
+
+impl<S: DotStore> Crdt for Causal<S> {
+    type Update = S::Update;
+    type Value = S::Value;
+
+    fn value(&self) -> S::Value {
+        self.store.value()
+    }
+
+    fn forget(&mut self, stable: &VectorClock) {
+        self.store.forget(stable);
+        self.forgotten.merge(stable);
+    }
+}
+
+impl<S: DotStore> DeltaState for Causal<S> {
+    type Delta = Delta<S>;
+    type Context = DotContext;
+
+    fn mutate(&mut self, at: Stamp, update: S::Update) -> Delta<S> {
+        let mut writer = Writer::new(at, &mut self.seen, &self.forgotten);
+        let fragment = self.store.mutate(&mut writer, update);
+        Delta::new(fragment, writer.into_superseded())
+    }
+
+    fn apply(&mut self, delta: &Delta<S>) {
+        self.store.join(&self.seen, &delta.fragment, &delta.seen);
+        self.seen.merge(&delta.seen);
+        self.forgotten.merge(&delta.forgotten);
+    }
+
+    fn context(&self) -> DotContext {
+        self.seen.clone()
+    }
+
+    fn delta_since(&self, theirs: &DotContext) -> Delta<S> {
+        let mut kept = Vec::new();
+        let fragment = self.store.lacking(theirs, &mut kept);
+        kept.sort_unstable();
+        Delta {
+            fragment,
+            seen: without(&self.seen, &kept),
+            forgotten: self.forgotten.clone(),
+        }
+    }
+}
+
+/// The context without some of its dots, which are sorted.
+///
+/// Leaving out what is alive and known to both sides is what makes "everything else in here is gone" true.
+fn without(seen: &DotContext, dots: &[Dot]) -> DotContext {
+    let mut rest = DotContext::new();
+    let prefixes = seen
+        .clock()
+        .iter()
+        .map(|(replica, through)| (replica, 0, through));
+    for (replica, mut after, through) in prefixes.chain(seen.runs()) {
+        let first = dots.partition_point(|dot| *dot <= Dot::new(replica, after));
+        let inside = dots[first..]
+            .iter()
+            .take_while(|dot| dot.replica == replica && dot.sequence <= through);
+        for dot in inside {
+            rest.insert_range(replica, after, dot.sequence - 1);
+            after = dot.sequence;
+        }
+        rest.insert_range(replica, after, through);
+    }
+    rest
+}
+
+/// What is read before the invariants are checked.
 #[derive(Deserialize)]
 struct Parts<S> {
     store: S,
     seen: DotContext,
+    forgotten: VectorClock,
 }
 
 impl<S: DotStore> TryFrom<Parts<S>> for Causal<S> {
     type Error = &'static str;
 
-    fn try_from(Parts { store, seen }: Parts<S>) -> Result<Self, Self::Error> {
-        let mut covered = true;
-        store.each_dot(&mut |dot| covered &= seen.covers(dot));
-        if covered {
-            Ok(Self { store, seen })
-        } else {
-            Err("a store holds a dot that its context does not cover")
+    fn try_from(parts: Parts<S>) -> Result<Self, Self::Error> {
+        let Parts {
+            store,
+            seen,
+            forgotten,
+        } = parts;
+        check_contexts(&seen, &forgotten)?;
+        if !store.is_state() {
+            return Err("a fragment is not a state");
         }
+        let mut is_covered = true;
+        store.each_dot(&mut |dot| is_covered &= is_valid(dot) && seen.covers(dot));
+        if !is_covered {
+            return Err("a store holds a dot that its context does not cover");
+        }
+        Ok(Self {
+            store,
+            seen,
+            forgotten,
+        })
+    }
+}
+
+/// What is written of a delta: of the dots that it knows of only those that the fragment does not say.
+#[derive(Serialize, Deserialize)]
+struct DeltaParts<S, D, V> {
+    fragment: S,
+    superseded: D,
+    forgotten: V,
+}
+
+impl<S: DotStore + Serialize> Serialize for Delta<S> {
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        let mut dots = Vec::new();
+        self.fragment.each_dot(&mut |dot| dots.push(dot));
+        dots.sort_unstable();
+        let parts = DeltaParts {
+            fragment: &self.fragment,
+            superseded: without(&self.seen, &dots),
+            forgotten: &self.forgotten,
+        };
+        parts.serialize(serializer)
+    }
+}
+
+impl<S: DotStore> TryFrom<DeltaParts<S, DotContext, VectorClock>> for Delta<S> {
+    type Error = &'static str;
+
+    fn try_from(parts: DeltaParts<S, DotContext, VectorClock>) -> Result<Self, Self::Error> {
+        let DeltaParts {
+            fragment,
+            superseded,
+            forgotten,
+        } = parts;
+        check_contexts(&superseded, &forgotten)?;
+        let mut is_new = true;
+        fragment.each_dot(&mut |dot| is_new &= is_valid(dot) && !superseded.covers(dot));
+        if !is_new {
+            return Err("a delta brings a dot that it supersedes");
+        }
+        Ok(Self {
+            forgotten,
+            ..Self::new(fragment, superseded)
+        })
+    }
+}
+
+fn check_contexts(seen: &DotContext, forgotten: &VectorClock) -> Result<(), &'static str> {
+    let forgotten = DotContext::from(forgotten.clone());
+    if is_valid_context(seen) && is_valid_context(&forgotten) {
+        Ok(())
+    } else {
+        Err("a context names a sequence that nobody reaches")
     }
 }

@@ -1,40 +1,25 @@
-//! Values that merge: replicas change them alone, exchange them in any order, and end up equal.
+#![doc = include_str!("../README.md")]
 //!
-//! There are two families. The state-based types merge whole states and need nothing of the network: what is lost,
-//! repeated or late does no harm. The operation-based building blocks in [`op`] are smaller and faster, and need every
-//! operation delivered once, after everything its writer had observed.
-//!
-//! This crate deliberately knows no policy (which of several values an application wants to see), no wall time and no
-//! IO; and nothing of text or documents. It is `no_std` with `alloc`.
+//! # Map
 //!
 //! In reading order:
 //!
-//! * `merge`: [`Merge`] and its laws.
-//! * `g_counter`, `pn_counter`: [`GCounter`] and [`PnCounter`], counting.
-//! * `lww_register`, `mv_register`: [`LwwRegister`] and [`MvRegister`], one value, or all concurrent ones.
-//! * `aw_set`, `aw_map`: [`AwSet`] and [`AwMap`], where a concurrent addition beats a removal; no tombstones.
-//! * [`dots`]: what those are made of, and what nests inside an [`AwMap`].
-//! * [`op`]: building blocks for replication by operations.
-//!
-//! ```
-//! use isles_clock::ReplicaId;
-//! use isles_crdt::{AwSet, Merge};
-//!
-//! let (eu, us) = (ReplicaId::from_u128(1), ReplicaId::from_u128(2));
-//! let mut here = AwSet::new();
-//! here.add(eu, "apple");
-//! let mut there = here.clone();
-//!
-//! here.remove("apple");
-//! there.add(us, "apple"); // concurrently, so it stays
-//!
-//! here.merge(&there);
-//! there.merge(&here);
-//! assert!(here.contains("apple"));
-//! assert_eq!(here, there);
-//! ```
+//! * `merge`, `crdt`, `delta`: [`Merge`], [`Crdt`] and [`DeltaState`], the traits and their laws; [`op::OpBased`] is the
+//!   fourth. [`update`] has what clients ask for.
+//! * `g_counter`, `pn_counter`, `resettable_counter`: counting.
+//! * `lww_register`, `extreme_registers`, `mv_register`: one value, or all concurrent ones.
+//! * `flags`, `g_set`, `aw_set`, `rw_set`: presence.
+//! * `aw_map`: any of these under keys.
+//! * [`list`]: [`List`], where what is inserted together stays together.
+//! * [`bounded_counter`]: [`BoundedCounter`], never below zero though decremented in many places.
+//! * [`hyper_log_log`]: [`HyperLogLog`], how many different things were seen.
+//! * [`sorted_set`]: [`SortedSet`], members in the order of their scores.
+//! * [`op`]: the operation-based types, which are the stores of the state-based ones.
+//! * [`dots`], `causal`: how such a store and a context make a state: [`Causal`] and [`Delta`].
+//! * [`decode`]: what a decoder refuses.
 
 #![no_std]
+#![deny(missing_docs)]
 
 extern crate alloc;
 #[cfg(feature = "std")]
@@ -42,23 +27,50 @@ extern crate std;
 
 mod aw_map;
 mod aw_set;
+pub mod bounded_counter;
 mod causal;
+mod counted_tree;
+mod crdt;
+pub mod decode;
+mod delta;
 pub mod dots;
+mod extreme_registers;
+mod flags;
 mod g_counter;
+mod g_set;
+pub mod hyper_log_log;
+pub mod list;
 mod lww_register;
 mod merge;
 mod mv_register;
 pub mod op;
 mod pn_counter;
+mod resettable_counter;
+mod rw_set;
+pub mod sorted_set;
+pub mod update;
 
 pub use crate::aw_map::AwMap;
 pub use crate::aw_set::AwSet;
+pub use crate::bounded_counter::BoundedCounter;
+pub use crate::causal::{Causal, Delta};
+pub use crate::crdt::Crdt;
+pub use crate::delta::DeltaState;
+pub use crate::extreme_registers::{MaxRegister, MinRegister};
+pub use crate::flags::{DwFlag, EwFlag};
 pub use crate::g_counter::GCounter;
+pub use crate::g_set::GSet;
+pub use crate::hyper_log_log::HyperLogLog;
+pub use crate::list::List;
 pub use crate::lww_register::LwwRegister;
 pub use crate::merge::Merge;
 pub use crate::mv_register::MvRegister;
 pub use crate::pn_counter::PnCounter;
+pub use crate::resettable_counter::ResettableCounter;
+pub use crate::rw_set::RwSet;
+pub use crate::sorted_set::SortedSet;
 
+/// The page that explains each type by running it; its blocks are tests.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct ReadmeExamples;
+#[doc = include_str!("../../../docs/crdts.md")]
+struct Page;

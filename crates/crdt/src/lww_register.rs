@@ -1,67 +1,149 @@
 //! One value; the last write wins.
 
-use isles_clock::Stamp;
+use isles_clock::{Context, Dot, Stamp};
 use serde::{Deserialize, Serialize};
 
-use crate::Merge;
+use crate::op::OpBased;
+use crate::{Crdt, DeltaState, Merge};
 
 /// A register that holds the value with the greatest stamp, and forgets the others.
 ///
+/// ```text
+/// eu: write red at 10 --------->  blue
+/// us: write blue at 20 -------->
+/// ```
+///
 /// A stamp must name one write: a replica that writes twice takes two stamps, as
 /// [`HybridClock`](isles_clock::HybridClock) does. Concurrent values are lost without a trace; where that matters, use
-/// [`MvRegister`](crate::MvRegister).
+/// [`MvRegister`](crate::MvRegister), whose latest value is the same. Under the keys of a map a register of this kind
+/// would lose values that a concurrent removal should have left (a removal takes the winner away, and the loser is
+/// gone already), so there it is a [`Cell`](crate::op::Cell) too.
+///
+/// It is its own delta, the stamp is its context, and the operation-based form is the same type. Everything costs O(1).
+///
+/// Johnson and Thomas, *The maintenance of duplicate databases*, 1975 (RFC 677).
 ///
 /// ```
 /// use isles_clock::{Hlc, ReplicaId, Stamp};
 /// use isles_crdt::{LwwRegister, Merge};
 ///
 /// let stamp = |ms, replica| Stamp::new(Hlc::new(ms, 0), ReplicaId::from_u128(replica));
-/// let mut here = LwwRegister::new(stamp(10, 1), "red");
-/// let there = LwwRegister::new(stamp(20, 2), "blue");
+/// let (mut here, mut there) = (LwwRegister::new(), LwwRegister::new());
+/// let _delta = here.write(stamp(10, 1), "red");
+/// let _delta = there.write(stamp(20, 2), "blue");
 /// here.merge(&there);
-/// assert_eq!(here.value(), &"blue");
+/// assert_eq!(here.get(), Some(&"blue"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct LwwRegister<V> {
-    stamp: Stamp,
-    value: V,
+    written: Option<(Stamp, V)>,
 }
 
 impl<V> LwwRegister<V> {
-    /// A register that holds what was written at `stamp`.
-    pub const fn new(stamp: Stamp, value: V) -> Self {
-        Self { stamp, value }
+    /// A register that nobody has written.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { written: None }
     }
 
-    /// Writes `value` if `stamp` is greater than that of the present value; says whether it is.
-    pub fn write(&mut self, stamp: Stamp, value: V) -> bool {
-        let wins = stamp > self.stamp;
-        if wins {
-            *self = Self { stamp, value };
+    /// Writes `value` unless the present value has a greater stamp. The delta is the write in either case.
+    #[must_use = "a delta that is not sent leaves the other replicas behind"]
+    pub fn write(&mut self, stamp: Stamp, value: V) -> Self
+    where
+        V: Clone,
+    {
+        let delta = Self {
+            written: Some((stamp, value)),
+        };
+        self.merge(&delta);
+        delta
+    }
+
+    /// The value with the greatest stamp; `None` where nobody has written.
+    pub const fn get(&self) -> Option<&V> {
+        match &self.written {
+            Some((_, value)) => Some(value),
+            None => None,
         }
-        wins
-    }
-
-    /// The value with the greatest stamp.
-    pub const fn value(&self) -> &V {
-        &self.value
     }
 
     /// When it was written, and by whom.
-    pub const fn stamp(&self) -> Stamp {
-        self.stamp
+    pub fn stamp(&self) -> Option<Stamp> {
+        self.written.as_ref().map(|(stamp, _)| *stamp)
     }
 
     /// The value with the greatest stamp.
-    pub fn into_value(self) -> V {
-        self.value
+    pub fn into_inner(self) -> Option<V> {
+        self.written.map(|(_, value)| value)
+    }
+
+    /// The stamp for a write made here: greater than that of what it replaces, whatever the clocks say.
+    fn successor(&self, at: Stamp) -> Stamp {
+        let least = self.stamp().map_or(at.hlc, |stamp| stamp.hlc.next());
+        Stamp::new(at.hlc.max(least), at.replica)
+    }
+}
+
+impl<V> Default for LwwRegister<V> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl<V: Clone> Merge for LwwRegister<V> {
     fn merge(&mut self, other: &Self) {
-        if other.stamp > self.stamp {
+        if other.stamp() > self.stamp() {
             self.clone_from(other);
+        }
+    }
+}
+
+impl<V: Clone> Crdt for LwwRegister<V> {
+    type Update = V;
+    type Value = Option<V>;
+
+    fn value(&self) -> Option<V> {
+        self.get().cloned()
+    }
+}
+
+impl<V: Clone> DeltaState for LwwRegister<V> {
+    type Delta = Self;
+    type Context = Option<Stamp>;
+
+    /// Writes with the stamp, or with a later one where the value here has a later one.
+    fn mutate(&mut self, at: Stamp, value: V) -> Self {
+        self.write(self.successor(at), value)
+    }
+
+    fn apply(&mut self, delta: &Self) {
+        self.merge(delta);
+    }
+
+    fn context(&self) -> Option<Stamp> {
+        self.stamp()
+    }
+
+    fn delta_since(&self, theirs: &Option<Stamp>) -> Self {
+        if self.stamp() > *theirs {
+            self.clone()
+        } else {
+            Self::new()
+        }
+    }
+}
+
+impl<V: Clone> OpBased for LwwRegister<V> {
+    type Op = (Stamp, V);
+
+    fn prepare(&self, at: Stamp, value: V) -> Option<(Stamp, V)> {
+        Some((self.successor(at), value))
+    }
+
+    fn effect(&mut self, _: Dot, _: &impl Context, (stamp, value): (Stamp, V)) {
+        if Some(stamp) > self.stamp() {
+            self.written = Some((stamp, value));
         }
     }
 }

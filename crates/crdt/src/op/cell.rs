@@ -1,8 +1,15 @@
 //! A register that keeps every value that no operation has observed.
 
-use isles_clock::{Context, Dot, Hlc, Stamp};
-use serde::{Deserialize, Serialize};
+use alloc::vec::Vec;
+
+use isles_clock::{Context, Dot, DotContext, Hlc, Stamp};
+use serde::{Deserialize, Deserializer, Serialize};
 use smallvec::SmallVec;
+
+use super::{Nested, OpBased};
+use crate::dots::{DotStore, Writer, join_entries, lacking_entries};
+use crate::update::RegisterUpdate;
+use crate::{Crdt, decode};
 
 /// One value of a [`Cell`] with the write that brought it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,7 +38,16 @@ pub type Versions<V> = SmallVec<[Version<V>; 1]>;
 /// Keeping all of them is what lets removals by observation converge: a cell that kept only the latest would lose the
 /// others for good where a removal of the latest arrives, and keep them where it arrived first. A single version
 /// needs no allocation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Read as [`versions`](Self::versions) it is a multi-value register, as [`latest`](Self::latest) a last-writer-wins
+/// register whose losers are still there.
+///
+/// ```text
+/// eu: write red --------------->  {red, blue}; latest is the one with the greater stamp
+/// us: write blue -------------->
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
 pub struct Cell<V> {
     // Invariant: sorted by dot, each at most once.
     versions: Versions<V>,
@@ -82,6 +98,12 @@ impl<V> Cell<V> {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.versions.is_empty()
+    }
+
+    /// The reading for a write made here at `hlc`: later than everything it replaces, whatever the clocks say.
+    fn reading(&self, hlc: Hlc) -> Hlc {
+        let successors = self.versions.iter().map(|version| version.hlc.next());
+        successors.max().map_or(hlc, |least| least.max(hlc))
     }
 
     fn take(&mut self, mut which: impl FnMut(&Version<V>) -> bool) -> Versions<V> {
@@ -143,5 +165,128 @@ impl<V> IntoIterator for Cell<V> {
 
     fn into_iter(self) -> Self::IntoIter {
         self.versions.into_iter()
+    }
+}
+
+/// What the operation on a [`Cell`] carries.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum CellOp<V> {
+    /// A value takes the place of everything that its writer had observed.
+    Write {
+        /// When, and later than everything observed.
+        hlc: Hlc,
+        /// What was written.
+        value: V,
+    },
+    /// Everything that was observed is removed.
+    Clear,
+}
+
+impl<V: Clone> Crdt for Cell<V> {
+    type Update = RegisterUpdate<V>;
+    type Value = Vec<V>;
+
+    /// The values in the order of their dots.
+    fn value(&self) -> Vec<V> {
+        self.versions
+            .iter()
+            .map(|version| version.value.clone())
+            .collect()
+    }
+}
+
+impl<V: Clone> OpBased for Cell<V> {
+    type Op = CellOp<V>;
+
+    fn prepare(&self, at: Stamp, update: RegisterUpdate<V>) -> Option<CellOp<V>> {
+        match update {
+            RegisterUpdate::Write(value) => {
+                let hlc = self.reading(at.hlc);
+                Some(CellOp::Write { hlc, value })
+            }
+            RegisterUpdate::Clear => (!self.is_empty()).then_some(CellOp::Clear),
+        }
+    }
+
+    fn effect(&mut self, dot: Dot, ctx: &impl Context, op: CellOp<V>) {
+        match op {
+            CellOp::Write { hlc, value } => {
+                self.write(Version { dot, hlc, value }, ctx);
+            }
+            CellOp::Clear => {
+                self.remove(ctx);
+            }
+        }
+    }
+}
+
+impl<V: Clone> Nested for Cell<V> {
+    type Listed = ();
+
+    fn is_live(&self) -> bool {
+        !self.is_empty()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.versions.is_empty()
+    }
+
+    fn prepare_removal(&self) -> Option<()> {
+        None
+    }
+
+    fn remove_observed(&mut self, ctx: &impl Context, _: Option<&()>) {
+        self.remove(ctx);
+    }
+}
+
+impl<V: Clone> DotStore for Cell<V> {
+    fn is_state(&self) -> bool {
+        true
+    }
+
+    fn each_dot(&self, visit: &mut dyn FnMut(Dot)) {
+        self.versions.iter().for_each(|version| visit(version.dot));
+    }
+
+    fn join(&mut self, seen: &DotContext, other: &Self, theirs: &DotContext) {
+        join_entries(
+            &mut self.versions,
+            seen,
+            &other.versions,
+            theirs,
+            |version| version.dot,
+        );
+    }
+
+    fn mutate(&mut self, writer: &mut Writer<'_>, update: RegisterUpdate<V>) -> Self {
+        let hlc = self.reading(writer.hlc());
+        self.wipe(writer);
+        if let RegisterUpdate::Write(value) = update {
+            let dot = writer.dot();
+            self.versions.push(Version { dot, hlc, value });
+        }
+        self.clone()
+    }
+
+    fn wipe(&mut self, writer: &mut Writer<'_>) -> Self {
+        let superseded = self.versions.drain(..);
+        superseded.for_each(|version| writer.supersede(version.dot));
+        Self::new()
+    }
+
+    fn lacking(&self, theirs: &DotContext, kept: &mut Vec<Dot>) -> Self {
+        let versions = lacking_entries(&self.versions, theirs, kept, |version| version.dot);
+        Self { versions }
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Cell<V> {
+    /// Refuses versions out of the order of their dots, or two with one dot.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let versions = decode::ascending(deserializer, |version: &Version<V>| &version.dot)?;
+        Ok(Self {
+            versions: versions.into(),
+        })
     }
 }

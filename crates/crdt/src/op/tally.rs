@@ -38,7 +38,7 @@ impl Contribution {
         self.total.wrapping_sub(self.reset_total)
     }
 
-    fn dot(&self) -> Dot {
+    pub(super) fn dot(&self) -> Dot {
         Dot::new(self.replica, self.sequence)
     }
 
@@ -115,7 +115,7 @@ impl Increment {
 /// tally.reset(&observed);
 /// assert_eq!(tally.value(), 2);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tally {
     // Invariant: sorted by replica, each at most once.
     contributions: SmallVec<[Contribution; 1]>,
@@ -241,6 +241,23 @@ impl Tally {
         self.contributions.iter().all(Contribution::covered)
     }
 
+    pub(super) fn own_mut(&mut self, replica: ReplicaId) -> Option<&mut Contribution> {
+        let index = self.position(replica).ok()?;
+        Some(&mut self.contributions[index])
+    }
+
+    /// Puts a contribution in the place of the one of its replica.
+    pub(super) fn insert(&mut self, contribution: Contribution) {
+        match self.position(contribution.replica) {
+            Ok(index) => self.contributions[index] = contribution,
+            Err(index) => self.contributions.insert(index, contribution),
+        }
+    }
+
+    pub(super) fn retain(&mut self, keep: impl Fn(&Contribution) -> bool) {
+        self.contributions.retain(|each| keep(each));
+    }
+
     fn position(&self, replica: ReplicaId) -> Result<usize, usize> {
         self.contributions
             .binary_search_by_key(&replica, |each| each.replica)
@@ -257,12 +274,9 @@ impl FromIterator<Contribution> for Tally {
     /// replica comes more than once.
     fn from_iter<I: IntoIterator<Item = Contribution>>(contributions: I) -> Self {
         let mut tally = Self::new();
-        for contribution in contributions {
-            match tally.position(contribution.replica) {
-                Ok(index) => tally.contributions[index] = contribution,
-                Err(index) => tally.contributions.insert(index, contribution),
-            }
-        }
+        contributions
+            .into_iter()
+            .for_each(|each| tally.insert(each));
         tally
     }
 }

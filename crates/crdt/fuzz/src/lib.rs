@@ -1,0 +1,110 @@
+//! What every target checks: what is accepted means the same after it was written again.
+
+use std::fmt::Debug;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What is read and written.
+pub trait Plain: Serialize + DeserializeOwned + PartialEq + Debug {}
+impl<T: Serialize + DeserializeOwned + PartialEq + Debug> Plain for T {}
+
+/// Takes a value off the front of `bytes`, if there is one, and checks that it reads back.
+pub fn decode<T: Plain>(bytes: &mut &[u8]) -> Option<T> {
+    let (value, rest) = postcard::take_from_bytes::<T>(bytes).ok()?;
+    reads_back(&value);
+    *bytes = rest;
+    Some(value)
+}
+
+/// Checks that a value has an encoding, and that it is the value.
+pub fn reads_back<T: Plain>(value: &T) {
+    let bytes = postcard::to_allocvec(value).expect("a value can be written");
+    assert_eq!(postcard::from_bytes::<T>(&bytes).as_ref(), Ok(value));
+}
+
+/// Writes each byte e0 and f0 sixteen times: a replica has 16 bytes, which no fuzzer would guess twice.
+pub fn with_replicas(bytes: &[u8]) -> Vec<u8> {
+    let many = |byte: &u8| match byte {
+        0xe0 | 0xf0 => 16,
+        _ => 1,
+    };
+    let repeated = bytes
+        .iter()
+        .flat_map(|byte| std::iter::repeat_n(*byte, many(byte)));
+    repeated.collect()
+}
+
+/// Calls a macro with every type: its state, its operation-based form, and an update from two bytes.
+#[macro_export]
+macro_rules! for_every_type {
+    ($number:expr, $call:ident, $argument:expr) => {
+        match $number % 14 {
+            0 => $call::<isles_crdt::GCounter>($argument, |a, _| a.into()),
+            1 => $call::<isles_crdt::PnCounter>($argument, |a, _| i64::from(a) - 128),
+            2 => $call::<isles_crdt::ResettableCounter>($argument, $crate::counter),
+            3 => $call::<isles_crdt::LwwRegister<u8>>($argument, |a, _| a),
+            4 => $call::<isles_crdt::MaxRegister<u8>>($argument, |a, _| a),
+            5 => $call::<isles_crdt::MinRegister<u8>>($argument, |a, _| a),
+            6 => $call::<isles_crdt::MvRegister<u8>>($argument, $crate::register),
+            7 => $call::<isles_crdt::EwFlag>($argument, $crate::flag),
+            8 => $call::<isles_crdt::DwFlag>($argument, $crate::flag),
+            9 => $call::<isles_crdt::GSet<u8>>($argument, |a, _| a),
+            10 => $call::<isles_crdt::AwSet<u8>>($argument, $crate::set),
+            11 => $call::<isles_crdt::RwSet<u8>>($argument, $crate::set),
+            12 => $call::<
+                isles_crdt::AwMap<u8, isles_crdt::op::AwMap<u8, isles_crdt::op::RwSet<u8>>>,
+            >($argument, |a, b| {
+                $crate::map(a, $crate::map(a / 4, $crate::set(a / 16, b)))
+            }),
+            _ => $call::<isles_crdt::AwMap<u8, isles_crdt::op::ResettableCounter>>(
+                $argument,
+                |a, b| $crate::map(a, $crate::counter(a / 4, b)),
+            ),
+        }
+    };
+}
+
+use isles_crdt::update::{CounterUpdate, FlagUpdate, MapUpdate, RegisterUpdate, SetUpdate};
+
+/// An update of a counter.
+pub fn counter(a: u8, b: u8) -> CounterUpdate {
+    match a % 4 {
+        0 => CounterUpdate::Reset,
+        _ => CounterUpdate::Add(i64::from(b) - 128),
+    }
+}
+
+/// An update of a register.
+pub fn register(a: u8, b: u8) -> RegisterUpdate<u8> {
+    match a % 4 {
+        0 => RegisterUpdate::Clear,
+        _ => RegisterUpdate::Write(b),
+    }
+}
+
+/// An update of a flag.
+pub fn flag(a: u8, _: u8) -> FlagUpdate {
+    match a % 2 {
+        0 => FlagUpdate::Disable,
+        _ => FlagUpdate::Enable,
+    }
+}
+
+/// An update of a set.
+pub fn set(a: u8, b: u8) -> SetUpdate<u8> {
+    match a % 4 {
+        0 => SetUpdate::Remove(b % 4),
+        1 if b == 0 => SetUpdate::Clear,
+        _ => SetUpdate::Add(b % 4),
+    }
+}
+
+/// An update of a map.
+pub fn map<U>(a: u8, update: U) -> MapUpdate<u8, U> {
+    match a % 8 {
+        0 => MapUpdate::Remove(1),
+        1 => MapUpdate::Clear,
+        key => MapUpdate::Update(key % 2, update),
+    }
+}

@@ -1,0 +1,432 @@
+//! A sorted sequence that knows at every branch how many elements lie below: finds by place and by key in O(log n).
+//!
+//! A B+ tree whose nodes are shared between clones, so that a clone is O(1) and a change copies only the path that it
+//! touches. An item may stand for several elements, its [weight](Item::weight). The tree keeps the order that it is
+//! given: what the keys mean, and that items come in their order, is the caller's.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+use core::{fmt, iter, mem, slice};
+
+/// Items of a leaf, branches of an inner node.
+const FANOUT_MAX: usize = 32;
+/// A node with fewer joins a neighbour where both fit into one.
+const FANOUT_LOW: usize = FANOUT_MAX / 4;
+
+/// What a tree holds.
+pub(crate) trait Item: Clone {
+    /// What items are found by.
+    type Key: Clone;
+
+    /// The key of its first element.
+    fn key(&self) -> &Self::Key;
+
+    /// How many elements it stands for, at least one.
+    fn weight(&self) -> usize {
+        1
+    }
+}
+
+/// The tree.
+pub(crate) struct CountedTree<I: Item> {
+    root: Arc<Node<I>>,
+    weight: usize,
+}
+
+#[derive(Clone)]
+enum Node<I: Item> {
+    Leaf(Vec<I>),
+    // Invariant: no branch is empty; all leaves are at one depth.
+    Inner(Vec<Branch<I>>),
+}
+
+struct Branch<I: Item> {
+    key: I::Key,
+    weight: usize,
+    node: Arc<Node<I>>,
+}
+
+impl<I: Item> CountedTree<I> {
+    pub(crate) fn new() -> Self {
+        Self {
+            root: Arc::new(Node::Leaf(Vec::new())),
+            weight: 0,
+        }
+    }
+
+    /// The number of elements.
+    pub(crate) const fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// The item that holds the element at `index`, and the element's place in it.
+    pub(crate) fn at(&self, index: usize) -> Option<(&I, usize)> {
+        let mut rest = index;
+        let mut node = &*self.root;
+        if index >= self.weight {
+            return None;
+        }
+        while let Node::Inner(branches) = node {
+            node = &branches[skip(branches, |branch| branch.weight, &mut rest)].node;
+        }
+        let Node::Leaf(items) = node else {
+            unreachable!("the loop ends at a leaf")
+        };
+        let item = skip(items, Item::weight, &mut rest);
+        Some((&items[item], rest))
+    }
+
+    /// The last item whose key is not greater than what is looked for, and the number of elements before that item.
+    /// `compare` says how a key lies to what is looked for.
+    pub(crate) fn floor(
+        &self,
+        mut compare: impl FnMut(&I::Key) -> Ordering,
+    ) -> Option<(usize, &I)> {
+        let mut before = 0;
+        let mut node = &*self.root;
+        while let Node::Inner(branches) = node {
+            let index = last_not_greater(branches, |branch| compare(&branch.key)).unwrap_or(0);
+            before += weigh(&branches[..index], |branch| branch.weight);
+            node = &branches[index].node;
+        }
+        let Node::Leaf(items) = node else {
+            unreachable!("the loop ends at a leaf")
+        };
+        let index = last_not_greater(items, |item| compare(item.key()))?;
+        before += weigh(&items[..index], Item::weight);
+        Some((before, &items[index]))
+    }
+
+    /// Changes the leaf that holds the element at `index`: `change` gets the leaf's items, the place of the item, and
+    /// that of the element in the item. In a tree without elements both are 0, and the leaf is empty.
+    pub(crate) fn edit_at<R>(
+        &mut self,
+        index: usize,
+        change: impl FnOnce(&mut Vec<I>, usize, usize) -> R,
+    ) -> R {
+        self.edit(ByIndex(index), |items, (item, inside)| {
+            change(items, item, inside)
+        })
+    }
+
+    /// Changes the leaf in which an item with the key that is looked for belongs: `change` gets the leaf's items and
+    /// the place of the last one whose key is not greater, if there is one.
+    pub(crate) fn edit_floor<R>(
+        &mut self,
+        compare: impl FnMut(&I::Key) -> Ordering,
+        change: impl FnOnce(&mut Vec<I>, Option<usize>) -> R,
+    ) -> R {
+        self.edit(ByKey(compare), change)
+    }
+
+    /// Every item, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &I> {
+        self.iter_from(0).map(|(item, _)| item)
+    }
+
+    /// The items from the one that holds the element at `index`; the first comes with the element's place in it.
+    pub(crate) fn iter_from(&self, index: usize) -> impl Iterator<Item = (&I, usize)> {
+        let mut walk = Walk {
+            branches: Vec::new(),
+            items: [].iter(),
+        };
+        let mut rest = index;
+        if index < self.weight {
+            let mut node = &*self.root;
+            while let Node::Inner(branches) = node {
+                let at = skip(branches, |branch| branch.weight, &mut rest);
+                walk.branches.push(branches[at + 1..].iter());
+                node = &branches[at].node;
+            }
+            if let Node::Leaf(items) = node {
+                walk.items = items[skip(items, Item::weight, &mut rest)..].iter();
+            }
+        }
+        walk.zip(iter::once(rest).chain(iter::repeat(0)))
+    }
+
+    fn edit<S: Seek<I>, R>(
+        &mut self,
+        seek: S,
+        change: impl FnOnce(&mut Vec<I>, S::Spot) -> R,
+    ) -> R {
+        let (result, mut split) = Arc::make_mut(&mut self.root).edit(seek, change);
+        while !split.is_empty() {
+            let old = mem::replace(&mut self.root, Arc::new(Node::Inner(Vec::new())));
+            split.insert(0, Branch::new(old));
+            let mut root = Node::Inner(split);
+            split = root.split();
+            self.root = Arc::new(root);
+        }
+        while let Node::Inner(branches) = &*self.root {
+            match branches.as_slice() {
+                [] => self.root = Arc::new(Node::Leaf(Vec::new())),
+                [only] => self.root = Arc::clone(&only.node),
+                _ => break,
+            }
+        }
+        self.weight = self.root.weight();
+        result
+    }
+}
+
+/// How to find the way down, and the spot in the leaf.
+trait Seek<I: Item> {
+    type Spot;
+
+    fn branch(&mut self, branches: &[Branch<I>]) -> usize;
+
+    fn spot(self, items: &[I]) -> Self::Spot;
+}
+
+struct ByIndex(usize);
+
+impl<I: Item> Seek<I> for ByIndex {
+    type Spot = (usize, usize);
+
+    fn branch(&mut self, branches: &[Branch<I>]) -> usize {
+        skip(branches, |branch| branch.weight, &mut self.0)
+    }
+
+    fn spot(mut self, items: &[I]) -> (usize, usize) {
+        let item = skip(items, Item::weight, &mut self.0);
+        (item, self.0)
+    }
+}
+
+struct ByKey<F>(F);
+
+impl<I: Item, F: FnMut(&I::Key) -> Ordering> Seek<I> for ByKey<F> {
+    type Spot = Option<usize>;
+
+    fn branch(&mut self, branches: &[Branch<I>]) -> usize {
+        last_not_greater(branches, |branch| (self.0)(&branch.key)).unwrap_or(0)
+    }
+
+    fn spot(mut self, items: &[I]) -> Option<usize> {
+        last_not_greater(items, |item| (self.0)(item.key()))
+    }
+}
+
+impl<I: Item> Node<I> {
+    /// Changes a leaf below; returns also what no longer fits into this node, as nodes that follow it.
+    fn edit<S: Seek<I>, R>(
+        &mut self,
+        mut seek: S,
+        change: impl FnOnce(&mut Vec<I>, S::Spot) -> R,
+    ) -> (R, Vec<Branch<I>>) {
+        let result = match self {
+            Self::Leaf(items) => {
+                let spot = seek.spot(items);
+                change(items, spot)
+            }
+            Self::Inner(branches) => {
+                let index = seek.branch(branches);
+                let branch = &mut branches[index];
+                let (result, split) = Arc::make_mut(&mut branch.node).edit(seek, change);
+                if branch.node.len() == 0 {
+                    branches.remove(index);
+                } else {
+                    branch.measure();
+                    branches.splice(index + 1..index + 1, split);
+                    join_neighbours(branches, index);
+                }
+                result
+            }
+        };
+        (result, self.split())
+    }
+
+    /// Cuts what is too much into nodes of about equal size; the first stays here.
+    fn split(&mut self) -> Vec<Branch<I>> {
+        match self {
+            Self::Leaf(items) => pieces(items, Node::Leaf),
+            Self::Inner(branches) => pieces(branches, Node::Inner),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Leaf(items) => items.len(),
+            Self::Inner(branches) => branches.len(),
+        }
+    }
+
+    fn weight(&self) -> usize {
+        match self {
+            Self::Leaf(items) => weigh(items, Item::weight),
+            Self::Inner(branches) => weigh(branches, |branch| branch.weight),
+        }
+    }
+
+    fn key(&self) -> &I::Key {
+        match self {
+            Self::Leaf(items) => items[0].key(),
+            Self::Inner(branches) => &branches[0].key,
+        }
+    }
+
+    /// Takes in the node that follows, of the same depth.
+    fn append(&mut self, next: Self) {
+        match (self, next) {
+            (Self::Leaf(items), Self::Leaf(more)) => items.extend(more),
+            (Self::Inner(branches), Self::Inner(more)) => branches.extend(more),
+            _ => unreachable!("all leaves are at one depth"),
+        }
+    }
+}
+
+impl<I: Item> Branch<I> {
+    fn new(node: Arc<Node<I>>) -> Self {
+        Self {
+            key: node.key().clone(),
+            weight: node.weight(),
+            node,
+        }
+    }
+
+    fn measure(&mut self) {
+        self.key = self.node.key().clone();
+        self.weight = self.node.weight();
+    }
+}
+
+/// Joins the branch at `index` with one beside it, where it has become small and both fit into one node.
+fn join_neighbours<I: Item>(branches: &mut Vec<Branch<I>>, index: usize) {
+    let len = branches[index].node.len();
+    if len >= FANOUT_LOW {
+        return;
+    }
+    let fits = |branch: Option<&Branch<I>>| {
+        branch.is_some_and(|branch| branch.node.len() + len <= FANOUT_MAX)
+    };
+    let first = if fits(branches.get(index + 1)) {
+        index
+    } else if index > 0 && fits(branches.get(index - 1)) {
+        index - 1
+    } else {
+        return;
+    };
+    let next = branches.remove(first + 1).node;
+    let next = Arc::try_unwrap(next).unwrap_or_else(|shared| (*shared).clone());
+    let branch = &mut branches[first];
+    Arc::make_mut(&mut branch.node).append(next);
+    branch.measure();
+}
+
+/// Cuts a node's parts into several nodes if they are too many; the first piece stays in `parts`.
+fn pieces<I: Item, P>(parts: &mut Vec<P>, node: impl Fn(Vec<P>) -> Node<I>) -> Vec<Branch<I>> {
+    if parts.len() <= FANOUT_MAX {
+        return Vec::new();
+    }
+    let count = parts.len().div_ceil(FANOUT_MAX);
+    let each = parts.len().div_ceil(count);
+    let mut rest = parts.drain(each..);
+    iter::from_fn(|| {
+        let piece: Vec<P> = rest.by_ref().take(each).collect();
+        (!piece.is_empty()).then(|| Branch::new(Arc::new(node(piece))))
+    })
+    .collect()
+}
+
+/// The part in which the element `rest` lies, the last one at the most; `rest` becomes the place in it.
+fn skip<P>(parts: &[P], weight: impl Fn(&P) -> usize, rest: &mut usize) -> usize {
+    for (index, part) in parts.iter().enumerate() {
+        let weight = weight(part);
+        if *rest < weight || index + 1 == parts.len() {
+            return index;
+        }
+        *rest -= weight;
+    }
+    0
+}
+
+fn weigh<P>(parts: &[P], weight: impl Fn(&P) -> usize) -> usize {
+    parts.iter().map(weight).sum()
+}
+
+fn last_not_greater<P>(parts: &[P], mut compare: impl FnMut(&P) -> Ordering) -> Option<usize> {
+    parts
+        .partition_point(|part| compare(part) != Ordering::Greater)
+        .checked_sub(1)
+}
+
+/// The way down to an item: what follows it in its leaf, and at each branch above.
+struct Walk<'a, I: Item> {
+    branches: Vec<slice::Iter<'a, Branch<I>>>,
+    items: slice::Iter<'a, I>,
+}
+
+impl<'a, I: Item> Iterator for Walk<'a, I> {
+    type Item = &'a I;
+
+    fn next(&mut self) -> Option<&'a I> {
+        loop {
+            if let Some(item) = self.items.next() {
+                return Some(item);
+            }
+            let branch = loop {
+                match self.branches.last_mut()?.next() {
+                    Some(branch) => break branch,
+                    None => self.branches.pop(),
+                };
+            };
+            let mut node = &*branch.node;
+            while let Node::Inner(branches) = node {
+                let mut rest = branches.iter();
+                node = &rest.next().expect("no branch is empty").node;
+                self.branches.push(rest);
+            }
+            if let Node::Leaf(items) = node {
+                self.items = items.iter();
+            }
+        }
+    }
+}
+
+impl<I: Item> Clone for CountedTree<I> {
+    fn clone(&self) -> Self {
+        Self {
+            root: Arc::clone(&self.root),
+            weight: self.weight,
+        }
+    }
+}
+
+impl<I: Item> Clone for Branch<I> {
+    fn clone(&self) -> Self {
+        Self {
+            key: self.key.clone(),
+            weight: self.weight,
+            node: Arc::clone(&self.node),
+        }
+    }
+}
+
+impl<I: Item + fmt::Debug> fmt::Debug for CountedTree<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl<I: Item> Default for CountedTree<I> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<I: Item> FromIterator<I> for CountedTree<I> {
+    /// A tree of items that come in their order: O(n).
+    fn from_iter<A: IntoIterator<Item = I>>(items: A) -> Self {
+        let mut tree = Self::new();
+        let items: Vec<I> = items.into_iter().collect();
+        if !items.is_empty() {
+            tree.edit_at(0, |leaf, _, _| *leaf = items);
+        }
+        tree
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! The elements of a list in their order: what the forms of the type share.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use super::chunk::{CHUNK_MAX, Chunk};
+use super::entry::Entry;
+use super::place::Gap;
+use super::position::Position;
+use crate::counted_tree::CountedTree;
+
+/// Elements by their positions, found by position and by index in O(log n).
+#[derive(Debug)]
+pub(crate) struct Body<T: Clone> {
+    // Invariant: chunks come in the order of their elements' positions, each of which is there once.
+    chunks: CountedTree<Chunk<T>>,
+}
+
+impl<T: Clone> Body<T> {
+    pub(crate) fn len(&self) -> usize {
+        self.chunks.weight()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<&Entry<T>> {
+        let (chunk, inside) = self.chunks.at(index)?;
+        Some(&chunk.entries()[inside])
+    }
+
+    pub(crate) fn position(&self, index: usize) -> Option<Position> {
+        let (chunk, inside) = self.chunks.at(index)?;
+        Some(chunk.position(inside))
+    }
+
+    /// Where the element at `position` is, or would be.
+    pub(crate) fn search(&self, position: &Position) -> Result<usize, usize> {
+        match self.chunks.floor(|key| key.cmp(position)) {
+            None => Err(0),
+            Some((before, chunk)) => match chunk.search(position) {
+                Ok(inside) => Ok(before + inside),
+                Err(inside) => Err(before + inside),
+            },
+        }
+    }
+
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = &Chunk<T>> {
+        self.chunks.iter()
+    }
+
+    /// The elements in a range of indices, from front to back.
+    pub(crate) fn range(&self, range: Range<usize>) -> impl Iterator<Item = &Entry<T>> {
+        self.chunks
+            .iter_from(range.start)
+            .flat_map(|(chunk, inside)| &chunk.entries()[inside..])
+            .take(range.len())
+    }
+
+    /// The elements with their positions.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Position, &Entry<T>)> {
+        self.chunks.iter().flat_map(|chunk| {
+            let entries = chunk.entries().iter().enumerate();
+            entries.map(|(index, entry)| (chunk.position(index), entry))
+        })
+    }
+
+    /// Calls `visit` with what lies to the left and to the right of the place before the element at `index`.
+    pub(crate) fn around<R>(&self, index: usize, visit: impl FnOnce(Gap<'_>) -> R) -> R {
+        let left = index.checked_sub(1).and_then(|index| self.position(index));
+        let right = self.position(index);
+        visit(Gap {
+            left: left.as_ref(),
+            right: right.as_ref(),
+        })
+    }
+
+    /// Puts a chunk before the element at `index`, where it belongs as a whole.
+    pub(crate) fn insert(&mut self, index: usize, chunk: Chunk<T>) {
+        match index.checked_sub(1) {
+            None => self
+                .chunks
+                .edit_at(0, |chunks, _, _| put_before(chunks, 0, chunk)),
+            Some(before) => self.chunks.edit_at(before, |chunks, at, inside| {
+                put_after(chunks, at, inside + 1, chunk)
+            }),
+        }
+    }
+
+    /// The index at which a chunk can be put as a whole: none of its elements is there, and nothing lies between them.
+    pub(crate) fn room(&self, chunk: &Chunk<T>) -> Option<usize> {
+        let index = self.search(chunk.first()).err()?;
+        let next = self.position(index);
+        next.is_none_or(|next| chunk.last() < next).then_some(index)
+    }
+
+    /// Puts in a chunk whose elements belong where their positions say. One that is there already keeps what it holds.
+    pub(crate) fn insert_by_position(&mut self, mut chunk: Chunk<T>) {
+        loop {
+            if let Some(index) = self.room(&chunk) {
+                return self.insert(index, chunk);
+            }
+            let rest = (chunk.entries().len() > 1).then(|| chunk.split_off(1));
+            if let Some(index) = self.room(&chunk) {
+                self.insert(index, chunk);
+            }
+            match rest {
+                Some(rest) => chunk = rest,
+                None => return,
+            }
+        }
+    }
+
+    /// Changes the entry at `index`; the element goes where it does not `stay` with what it holds then.
+    pub(crate) fn change(
+        &mut self,
+        index: usize,
+        change: impl FnOnce(&Position, Entry<T>) -> Entry<T>,
+        stays: impl FnOnce(&Entry<T>) -> bool,
+    ) {
+        self.chunks.edit_at(index, |chunks, at, inside| {
+            let position = chunks[at].position(inside);
+            let entry = change(&position, chunks[at].entries()[inside].clone());
+            if stays(&entry) {
+                chunks[at].replace(inside, entry);
+            } else {
+                take_out(chunks, at, inside);
+            }
+        });
+    }
+}
+
+/// Puts a chunk behind the first `inside` elements of another one.
+fn put_after<T: Clone>(chunks: &mut Vec<Chunk<T>>, at: usize, inside: usize, chunk: Chunk<T>) {
+    let host = &mut chunks[at];
+    if host.can_join(&chunk) {
+        return host.insert(inside, chunk);
+    }
+    if inside < host.entries().len() {
+        let tail = host.split_off(inside);
+        chunks.insert(at + 1, tail);
+    }
+    put_before(chunks, at + 1, chunk);
+}
+
+fn put_before<T: Clone>(chunks: &mut Vec<Chunk<T>>, at: usize, chunk: Chunk<T>) {
+    match chunks.get_mut(at) {
+        Some(next) if next.can_join(&chunk) => next.insert(0, chunk),
+        _ if chunk.entries().len() <= CHUNK_MAX => chunks.insert(at, chunk),
+        _ => drop(chunks.splice(at..at, chunk.pieces())),
+    }
+}
+
+fn take_out<T: Clone>(chunks: &mut Vec<Chunk<T>>, at: usize, inside: usize) {
+    chunks[at].remove(inside);
+    if chunks[at].is_empty() {
+        chunks.remove(at);
+    }
+    let fits = |at: usize| {
+        chunks
+            .get(at + 1)
+            .is_some_and(|next| chunks[at].can_join(next))
+    };
+    // What it parted may grow together again; half-full chunks are left alone, so that this happens seldom.
+    if let Some(first) = [at.checked_sub(1), Some(at)]
+        .into_iter()
+        .flatten()
+        .find(|at| fits(*at))
+    {
+        let next = chunks.remove(first + 1);
+        let joined = chunks[first].join(next);
+        debug_assert!(joined.is_ok(), "what fits joins");
+    }
+}
+
+impl<T: Clone> Default for Body<T> {
+    fn default() -> Self {
+        Self {
+            chunks: CountedTree::new(),
+        }
+    }
+}
+
+impl<T: Clone> Clone for Body<T> {
+    fn clone(&self) -> Self {
+        Self {
+            chunks: self.chunks.clone(),
+        }
+    }
+}
+
+impl<T: Clone + PartialEq> PartialEq for Body<T> {
+    /// The same elements, however they are cut into chunks.
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl<T: Clone + Eq> Eq for Body<T> {}
+
+impl<T: Clone> From<Chunk<T>> for Body<T> {
+    fn from(chunk: Chunk<T>) -> Self {
+        Self {
+            chunks: chunk.pieces().into_iter().collect(),
+        }
+    }
+}
+
+impl<T: Clone> FromIterator<(Position, Entry<T>)> for Body<T> {
+    /// Elements that come in the order of their positions, each once: O(n).
+    fn from_iter<I: IntoIterator<Item = (Position, Entry<T>)>>(elements: I) -> Self {
+        let mut chunks: Vec<Chunk<T>> = Vec::new();
+        for (position, entry) in elements {
+            let rest = match chunks.last_mut() {
+                Some(last) => last.push(position, entry),
+                None => Err((position, entry)),
+            };
+            if let Err((position, entry)) = rest {
+                chunks.push(Chunk::one(position, entry));
+            }
+        }
+        Self {
+            chunks: chunks.into_iter().collect(),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Neighbouring elements of one run, stored as one.
+
+use alloc::vec::Vec;
+
+use super::entry::Entry;
+use super::ids::{Ids, Span};
+use super::position::{Position, Side, Slot};
+use crate::counted_tree::Item;
+
+/// Elements of a chunk: what an insertion inside moves is at most this.
+pub(crate) const CHUNK_MAX: usize = 64;
+
+/// Elements of one run that follow each other in the list.
+#[derive(Clone, Debug)]
+pub(crate) struct Chunk<T> {
+    // Invariant: where the first element is; there is one.
+    first: Position,
+    ids: Ids,
+    entries: Vec<Entry<T>>,
+}
+
+impl<T: Clone> Item for Chunk<T> {
+    type Key = Position;
+
+    fn key(&self) -> &Position {
+        &self.first
+    }
+
+    fn weight(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+impl<T> Chunk<T> {
+    /// The elements of one span, the first of which is at `first`.
+    pub(crate) fn new(first: Position, span: Span, entries: Vec<Entry<T>>) -> Self {
+        let ids = Ids::from(span);
+        Self {
+            first,
+            ids,
+            entries,
+        }
+    }
+
+    /// One element.
+    pub(crate) fn one(at: Position, entry: Entry<T>) -> Self {
+        let span = Span::one(at.slot);
+        Self::new(at, span, alloc::vec![entry])
+    }
+
+    pub(crate) fn first(&self) -> &Position {
+        &self.first
+    }
+
+    pub(crate) fn last(&self) -> Position {
+        self.position(self.entries.len() - 1)
+    }
+
+    pub(crate) fn ids(&self) -> &Ids {
+        &self.ids
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry<T>] {
+        &self.entries
+    }
+
+    pub(crate) fn position(&self, index: usize) -> Position {
+        let slot = self.slot(index);
+        Position::new(self.first.run.clone(), slot)
+    }
+
+    fn slot(&self, index: usize) -> Slot {
+        self.ids.slot(index)
+    }
+
+    /// The place of the element at `position`, or the number of elements before where it would be.
+    pub(crate) fn search(&self, position: &Position) -> Result<usize, usize> {
+        let Some((slot, below)) = position.below(&self.first.run) else {
+            // Only what hangs below a run lies between its elements.
+            let before = *position < self.first;
+            return Err(if before { 0 } else { self.entries.len() });
+        };
+        let found = self.ids.search(slot);
+        match (found, below) {
+            (found, None) | (found @ Err(_), _) => found,
+            (Ok(index), Some(Side::Left)) => Err(index),
+            (Ok(index), Some(Side::Right)) => Err(index + 1),
+        }
+    }
+
+    pub(crate) fn replace(&mut self, index: usize, entry: Entry<T>) {
+        self.entries[index] = entry;
+    }
+
+    /// Takes out one element. The chunk may be empty afterwards, and must go then.
+    pub(crate) fn remove(&mut self, index: usize) -> Entry<T> {
+        let mut tail = self.ids.split_off(index);
+        self.ids.append(tail.split_off(1));
+        let entry = self.entries.remove(index);
+        if index == 0 && !self.entries.is_empty() {
+            self.first.slot = self.slot(0);
+        }
+        entry
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Cuts off the elements from `index` on, of which there must be some on both sides.
+    pub(crate) fn split_off(&mut self, index: usize) -> Self {
+        let first = self.position(index);
+        Self {
+            first,
+            ids: self.ids.split_off(index),
+            entries: self.entries.split_off(index),
+        }
+    }
+
+    /// Takes in the chunk that follows, or gives it back where it is of another run or too large.
+    pub(crate) fn join(&mut self, next: Self) -> Result<(), Self> {
+        if !self.can_join(&next) {
+            return Err(next);
+        }
+        self.ids.append(next.ids);
+        self.entries.extend(next.entries);
+        Ok(())
+    }
+
+    pub(crate) fn can_join(&self, next: &Self) -> bool {
+        self.entries.len() + next.entries.len() <= CHUNK_MAX && self.first.run.is(&next.first.run)
+    }
+
+    /// Puts a chunk between the elements before `index` and the others, where it is of the same run and fits.
+    pub(crate) fn insert(&mut self, index: usize, chunk: Self) {
+        let tail = self.ids.split_off(index);
+        if index == 0 {
+            self.first = chunk.first;
+        }
+        self.ids.append(chunk.ids);
+        self.ids.append(tail);
+        self.entries.splice(index..index, chunk.entries);
+    }
+
+    /// Cuts it into chunks of the greatest size.
+    pub(crate) fn pieces(mut self) -> Vec<Self> {
+        if self.entries.len() <= CHUNK_MAX {
+            return alloc::vec![self];
+        }
+        let mut pieces = Vec::new();
+        let mut entries = core::mem::take(&mut self.entries).into_iter();
+        while entries.len() > 0 {
+            let tail = self.ids.split_off(entries.len().min(CHUNK_MAX));
+            let ids = core::mem::replace(&mut self.ids, tail);
+            let mut first = self.first.clone();
+            first.slot = ids.slot(0);
+            let entries = entries.by_ref().take(CHUNK_MAX).collect();
+            pieces.push(Self {
+                first,
+                ids,
+                entries,
+            });
+        }
+        pieces
+    }
+
+    /// Adds one element behind the last, where it is of the same run and fits; else gives it back.
+    pub(crate) fn push(
+        &mut self,
+        at: Position,
+        entry: Entry<T>,
+    ) -> Result<(), (Position, Entry<T>)> {
+        let fits = self.entries.len() < CHUNK_MAX && self.first.run.is(&at.run);
+        if !fits {
+            return Err((at, entry));
+        }
+        self.ids.push(Span::one(at.slot));
+        self.entries.push(entry);
+        Ok(())
+    }
+}

@@ -1,0 +1,233 @@
+//! How positions are written: every run once, in the order in which it is first needed, and elements as spans.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use isles_clock::{Dot, ReplicaId};
+use serde::{Deserialize, Serialize};
+
+use super::ids::{Span, Stride};
+use super::position::{DEPTH_MAX, Hook, Position, Root, Run, Side, Slot};
+use crate::decode::is_valid;
+
+/// Why something that was read is not what was written.
+pub(super) type Refusal = &'static str;
+
+/// The runs that the elements beside it lie in, each after the one that it hangs at.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RunTable {
+    replicas: Vec<ReplicaId>,
+    runs: Vec<RunRow>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct RunRow {
+    above: Option<HookRow>,
+    step: i64,
+    replica: u32,
+    sequence: u64,
+    ordinal: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct HookRow {
+    element: ElementRow,
+    side: Side,
+}
+
+/// An element, by its run's place in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct ElementRow {
+    run: u32,
+    slot: Slot,
+}
+
+/// Elements that follow each other in one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SpanRow {
+    first: ElementRow,
+    stride: Stride,
+    len: u32,
+}
+
+/// Fills a table with the runs of the elements that are written.
+#[derive(Default)]
+pub(super) struct Writer {
+    table: RunTable,
+    replicas: BTreeMap<ReplicaId, u32>,
+    // A run may be in memory twice. The address is only a short cut to the row.
+    by_address: BTreeMap<usize, u32>,
+    by_row: BTreeMap<RunRow, u32>,
+}
+
+impl Writer {
+    pub(super) fn into_table(self) -> RunTable {
+        self.table
+    }
+
+    pub(super) fn element(&mut self, position: &Position) -> ElementRow {
+        let (run, slot) = (self.run(&position.run), position.slot);
+        ElementRow { run, slot }
+    }
+
+    pub(super) fn hook(&mut self, hook: &Hook) -> HookRow {
+        let element = self.element(&hook.element);
+        let side = hook.side;
+        HookRow { element, side }
+    }
+
+    /// The row of a run; those that it hangs at come first. It goes up by a loop: nesting may be deeper than a stack.
+    pub(super) fn run(&mut self, run: &Arc<Run>) -> u32 {
+        let mut missing = Vec::new();
+        let mut here = run;
+        let mut above = loop {
+            if let Some(row) = self.by_address.get(&address(here)) {
+                break Some(*row);
+            }
+            missing.push(here);
+            match &here.above {
+                Some(hook) => here = &hook.element.run,
+                None => break None,
+            }
+        };
+        for run in missing.into_iter().rev() {
+            above = Some(self.add(run, above));
+        }
+        above.expect("a run has a row, or was added")
+    }
+
+    fn add(&mut self, run: &Arc<Run>, above: Option<u32>) -> u32 {
+        let above = run.above.as_ref().zip(above).map(|(hook, row)| HookRow {
+            element: ElementRow {
+                run: row,
+                slot: hook.element.slot,
+            },
+            side: hook.side,
+        });
+        let row = RunRow {
+            above,
+            step: run.step,
+            replica: self.replica(run.root.replica),
+            sequence: run.root.sequence,
+            ordinal: run.root.ordinal,
+        };
+        let next = self.table.runs.len() as u32;
+        let index = *self.by_row.entry(row.clone()).or_insert(next);
+        if index == next {
+            self.table.runs.push(row);
+        }
+        self.by_address.insert(address(run), index);
+        index
+    }
+
+    fn replica(&mut self, replica: ReplicaId) -> u32 {
+        let next = self.table.replicas.len() as u32;
+        let index = *self.replicas.entry(replica).or_insert(next);
+        if index == next {
+            self.table.replicas.push(replica);
+        }
+        index
+    }
+
+    /// The spans of these elements, as long as they can be.
+    pub(super) fn spans<'a>(
+        &mut self,
+        parts: impl Iterator<Item = (&'a Position, &'a [Span])>,
+    ) -> Vec<SpanRow> {
+        let mut spans: Vec<(ElementRow, Span)> = Vec::new();
+        for (first, part) in parts {
+            let mut row = self.element(first);
+            let names = part.iter().flat_map(|span| span.names());
+            for name in names {
+                row.slot = name;
+                let joined = spans
+                    .last_mut()
+                    .is_some_and(|(last, span)| last.run == row.run && span.join(Span::one(name)));
+                if !joined {
+                    spans.push((row, Span::one(name)));
+                }
+            }
+        }
+        let row = |(first, span): (ElementRow, Span)| SpanRow {
+            first,
+            stride: span.stride,
+            len: span.len,
+        };
+        spans.into_iter().map(row).collect()
+    }
+}
+
+fn address(run: &Arc<Run>) -> usize {
+    Arc::as_ptr(run).addr()
+}
+
+/// The runs of a table, as they were.
+pub(super) struct Reader {
+    runs: Vec<Arc<Run>>,
+}
+
+impl Reader {
+    pub(super) fn new(table: &RunTable) -> Result<Self, Refusal> {
+        let mut reader = Self { runs: Vec::new() };
+        for row in &table.runs {
+            let replica = table.replicas.get(row.replica as usize);
+            let root = Root {
+                replica: *replica.ok_or("a run is of no replica")?,
+                sequence: row.sequence,
+                ordinal: row.ordinal,
+            };
+            if !is_valid(Dot::new(root.replica, root.sequence)) {
+                return Err("a run starts with a write that nobody made");
+            }
+            let above = row.above.as_ref().map(|hook| reader.hook(hook));
+            let run = Run::new(above.transpose()?, row.step, root);
+            if run.depth > DEPTH_MAX {
+                return Err("a list is nested too deep");
+            }
+            reader.runs.push(Arc::new(run));
+        }
+        Ok(reader)
+    }
+
+    pub(super) fn run(&self, row: u32) -> Result<&Arc<Run>, Refusal> {
+        self.runs.get(row as usize).ok_or("an element is in no run")
+    }
+
+    pub(super) fn hook(&self, row: &HookRow) -> Result<Hook, Refusal> {
+        let element = self.element(row.element)?;
+        let side = row.side;
+        Ok(Hook { element, side })
+    }
+
+    pub(super) fn element(&self, row: ElementRow) -> Result<Position, Refusal> {
+        let run = Arc::clone(self.run(row.run)?);
+        if is_valid(Dot::new(run.root.replica, row.slot.sequence)) && run.allows(row.slot) {
+            Ok(Position::new(run, row.slot))
+        } else {
+            Err("an element is where none can be")
+        }
+    }
+
+    /// The spans with their first elements, which must come in the order of the list. Within a span they do.
+    pub(super) fn spans(&self, rows: &[SpanRow]) -> Result<Vec<(Position, Span)>, Refusal> {
+        let mut spans = Vec::new();
+        let mut before: Option<Position> = None;
+        for row in rows {
+            let (run, slot) = (row.first.run, row.first.slot);
+            let span = Span::new(slot, row.stride, row.len);
+            let last = row.len.checked_sub(1).and_then(|last| span.get(last));
+            let slot = last.ok_or("names of elements run out")?;
+            let (first, last) = (
+                self.element(row.first)?,
+                self.element(ElementRow { run, slot })?,
+            );
+            if before.is_some_and(|before| before >= first) {
+                return Err("elements are out of order, or one comes twice");
+            }
+            before = Some(last);
+            spans.push((first, span));
+        }
+        Ok(spans)
+    }
+}
