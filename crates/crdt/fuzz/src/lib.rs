@@ -39,7 +39,7 @@ pub fn with_replicas(bytes: &[u8]) -> Vec<u8> {
 #[macro_export]
 macro_rules! for_every_type {
     ($number:expr, $call:ident, $argument:expr) => {
-        match $number % 14 {
+        match $number % 18 {
             0 => $call::<isles_crdt::GCounter>($argument, |a, _| a.into()),
             1 => $call::<isles_crdt::PnCounter>($argument, |a, _| i64::from(a) - 128),
             2 => $call::<isles_crdt::ResettableCounter>($argument, $crate::counter),
@@ -57,15 +57,24 @@ macro_rules! for_every_type {
             >($argument, |a, b| {
                 $crate::map(a, $crate::map(a / 4, $crate::set(a / 16, b)))
             }),
-            _ => $call::<isles_crdt::AwMap<u8, isles_crdt::op::ResettableCounter>>(
+            13 => $call::<isles_crdt::AwMap<u8, isles_crdt::op::ResettableCounter>>(
                 $argument,
                 |a, b| $crate::map(a, $crate::counter(a / 4, b)),
             ),
+            14 => $call::<isles_crdt::List<u8>>($argument, $crate::list),
+            15 => $call::<isles_crdt::SortedSet<u8>>($argument, $crate::sorted_set),
+            16 => $call::<isles_crdt::HyperLogLog>($argument, $crate::hyper_log_log),
+            _ => $call::<isles_crdt::BoundedCounter>($argument, $crate::bounded_counter),
         }
     };
 }
 
-use isles_crdt::update::{CounterUpdate, FlagUpdate, MapUpdate, RegisterUpdate, SetUpdate};
+use isles_clock::ReplicaId;
+use isles_crdt::sorted_set::Score;
+use isles_crdt::update::{
+    BoundedCounterUpdate, CounterUpdate, FlagUpdate, HyperLogLogUpdate, ListUpdate, MapUpdate,
+    RegisterUpdate, SetUpdate, SortedSetUpdate,
+};
 
 /// An update of a counter.
 pub fn counter(a: u8, b: u8) -> CounterUpdate {
@@ -106,5 +115,52 @@ pub fn map<U>(a: u8, update: U) -> MapUpdate<u8, U> {
         0 => MapUpdate::Remove(1),
         1 => MapUpdate::Clear,
         key => MapUpdate::Update(key % 2, update),
+    }
+}
+
+/// An update of a list.
+pub fn list(a: u8, b: u8) -> ListUpdate<u8> {
+    let (index, values) = (usize::from(b % 8), vec![b; usize::from(a / 8 % 4)]);
+    match a % 8 {
+        0 => ListUpdate::PushFront(values),
+        1 => ListUpdate::PushBack(values),
+        2 => ListUpdate::Set { index, value: a },
+        3 => ListUpdate::Remove {
+            range: index..index + usize::from(a / 8 % 4),
+        },
+        4 if b == 0 => ListUpdate::Clear,
+        _ => ListUpdate::Insert { index, values },
+    }
+}
+
+/// An update of a sorted set.
+pub fn sorted_set(a: u8, b: u8) -> SortedSetUpdate<u8> {
+    let (member, score) = (a / 4 % 4, Score::from(i32::from(b) - 128));
+    match a % 4 {
+        0 => SortedSetUpdate::Remove(member),
+        1 if b == 0 => SortedSetUpdate::Clear,
+        1 | 2 => SortedSetUpdate::Add(member, score),
+        _ => SortedSetUpdate::Set(member, score),
+    }
+}
+
+/// An update of a sketch.
+pub fn hyper_log_log(a: u8, b: u8) -> HyperLogLogUpdate {
+    match a % 8 {
+        0 => HyperLogLogUpdate::Clear,
+        _ => HyperLogLogUpdate::Add(vec![u64::from(b) << (a % 64), u64::from(a)]),
+    }
+}
+
+/// An update of a bounded counter.
+pub fn bounded_counter(a: u8, b: u8) -> BoundedCounterUpdate {
+    let amount = u64::from(b % 8);
+    match a % 4 {
+        0 => BoundedCounterUpdate::Decrement(amount),
+        1 => BoundedCounterUpdate::Transfer {
+            to: ReplicaId::from_bytes([a / 4 % 3 + 1; 16]),
+            rights: amount,
+        },
+        _ => BoundedCounterUpdate::Increment(amount),
     }
 }

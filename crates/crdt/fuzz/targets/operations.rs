@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let bytes = with_replicas(bytes);
-    match number % 9 {
+    match number % 13 {
         0 => check::<op::GCounter>(&bytes),
         1 => check::<op::PnCounter>(&bytes),
         2 => check::<op::ResettableCounter>(&bytes),
@@ -20,7 +20,11 @@ fuzz_target!(|bytes: &[u8]| {
         5 => check::<op::DwFlag>(&bytes),
         6 => check::<op::AwSet<u8>>(&bytes),
         7 => check::<op::RwSet<u8>>(&bytes),
-        _ => check::<op::AwMap<u8, op::AwMap<u8, op::ResettableCounter>>>(&bytes),
+        8 => check::<op::AwMap<u8, op::AwMap<u8, op::ResettableCounter>>>(&bytes),
+        9 => check::<op::List<u8>>(&bytes),
+        10 => check::<op::SortedSet<u8>>(&bytes),
+        11 => check::<op::HyperLogLog>(&bytes),
+        _ => check::<op::BoundedCounter>(&bytes),
     }
 });
 
