@@ -8,8 +8,8 @@ use crate::{process, test, tidy};
 
 /// Crates that people embed in browsers and devices.
 const NO_STD: &[&str] = &["isles-clock", "isles-crdt"];
-/// A target without an operating system: there, a forgotten `use std` cannot compile.
-const BARE_TARGET: &str = "x86_64-unknown-none";
+/// Targets without an operating system, where a forgotten `use std` cannot compile, and the one of browsers.
+const TARGETS: &[&str] = &["x86_64-unknown-none", "wasm32-unknown-unknown"];
 
 /// Runs every check and then the tests.
 pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()> {
@@ -36,25 +36,28 @@ pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()>
 }
 
 fn check_no_std(workspace: &Workspace) -> Result<()> {
-    let bare = bare_target_is_installed();
-    if !bare {
-        println!(
-            "note: checking no_std on this machine's own target, which is weaker; `rustup target add {BARE_TARGET}` does better"
-        );
-    }
-    for package in NO_STD {
-        let mut command =
-            workspace.cargo(&["check", "--package", package, "--no-default-features"]);
-        if bare {
-            command.args(["--target", BARE_TARGET]);
+    for target in TARGETS {
+        let installed = is_installed(target);
+        if !installed {
+            println!(
+                "note: {target} is not installed, so no_std is checked on this machine's own target, which is weaker; \
+                 `rustup target add {target}` does better"
+            );
         }
-        process::run(&mut command)?;
+        for package in NO_STD {
+            let mut command =
+                workspace.cargo(&["check", "--package", package, "--no-default-features"]);
+            if installed {
+                command.args(["--target", target]);
+            }
+            process::run(&mut command)?;
+        }
     }
     Ok(())
 }
 
-fn bare_target_is_installed() -> bool {
+fn is_installed(target: &str) -> bool {
     let mut rustc = std::process::Command::new("rustc");
-    process::output(rustc.args(["--print", "target-libdir", "--target", BARE_TARGET]))
+    process::output(rustc.args(["--print", "target-libdir", "--target", target]))
         .is_ok_and(|path| std::path::Path::new(path.trim()).is_dir())
 }
