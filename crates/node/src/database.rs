@@ -303,8 +303,8 @@ impl Database {
         }
     }
 
-    /// Log or table can go no further: nothing that waits for the log will ever leave.
-    fn fail(&self, reason: String) {
+    /// The database can go no further, or must not: nothing that waits for the log will ever leave.
+    pub(crate) fn fail(&self, reason: String) {
         let _ = self.stopped.set(reason);
         self.failed.notify_one();
         self.waiters.wake_all();

@@ -208,6 +208,10 @@ impl Peers {
         let node = channel.peer().node.clone();
         let reason = ended.to_string();
         channel.close(&reason).await;
+        let own = self.database.hold(|replica, _| replica.id());
+        if matches!(&ended, Ended::Session(error) if error.condemns(own)) {
+            self.database.fail(reason.clone());
+        }
         let retry = ended.retry();
         if retry != Some(Retry::Never) {
             self.note_error(&node, &reason);

@@ -108,6 +108,26 @@ fn other_protocols_get_errors() {
     victim.check_alive();
 }
 
+/// A browser would send whatever a web page puts into the body.
+#[test]
+fn a_web_page_cannot_write() {
+    let victim = Victim::start();
+    for request in [
+        "POST / HTTP/1.1\r\nContent-Length: 20\r\n\r\nSET pwned 1\r\n",
+        "GET / HTTP/1.1\r\nHost: isles\r\n\r\nSET pwned 1\r\n",
+    ] {
+        let mut raw = victim.raw();
+        raw.send(request.as_bytes());
+        // It is the node that closes.
+        assert!(raw.read_to_close().contains("not HTTP"));
+    }
+    let pwned: Option<String> = redis::cmd("GET")
+        .arg("pwned")
+        .query(&mut victim.node.connect())
+        .unwrap();
+    assert_eq!(pwned, None);
+}
+
 #[test]
 fn noise_is_survived() {
     let mut victim = Victim::start();

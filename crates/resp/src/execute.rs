@@ -217,12 +217,21 @@ pub(crate) fn dispatch(
     args: &[&[u8]],
 ) {
     let start = reply.len();
+    let mut refused = false;
     let outcome = match command {
+        None if is_http(args[0]) => {
+            session.next = Next::Close;
+            Err(Failure::other(
+                "ERR this port speaks the Redis protocol, not HTTP; the connection is closed",
+            ))
+        }
         None => Err(unknown(args)),
         Some(command) => {
             let spec = command.spec();
             session.counts[spec.family as usize] += 1;
-            check(spec, args, session, surroundings).and_then(|()| match spec.run {
+            let checked = check(spec, args, session, surroundings);
+            refused = checked.is_err();
+            checked.and_then(|()| match spec.run {
                 Run::Data(_) if session.queue.is_some() => {
                     transaction::queue(command, args, session, reply, surroundings)
                 }
@@ -259,7 +268,7 @@ pub(crate) fn dispatch(
         if command.is_none() {
             session.counts[Family::Unknown as usize] += 1;
         }
-        if !executing {
+        if refused || !executing {
             session.spoil();
         }
         reply.truncate(start);
@@ -360,6 +369,12 @@ pub(crate) fn too_large(surroundings: Surroundings<'_>) -> Failure {
 
 /// Bytes of arguments that the error for an unknown command repeats.
 const UNKNOWN_ARGUMENT_BYTES: usize = 128;
+
+/// What an HTTP request has in the place of a command. A web page could otherwise have a browser on this machine send
+/// commands in the body of a request.
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"HOST:")
+}
 
 fn unknown(args: &[&[u8]]) -> Failure {
     let mut shown = String::new();

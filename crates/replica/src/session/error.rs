@@ -170,6 +170,16 @@ impl SessionError {
         }
     }
 
+    /// Whether this replica must not go on under its id: peers know another history of it, so that what it writes from
+    /// now on can reach nobody, under numbers that stand for something else elsewhere.
+    pub fn condemns(&self, id: ReplicaId) -> bool {
+        match self {
+            SessionError::Amnesia { own, .. } => *own == id,
+            SessionError::Fork { replica, .. } => *replica == id,
+            _ => false,
+        }
+    }
+
     /// What the peer is told, so that both logs show the reason.
     pub(super) fn reject(&self) -> Option<Reject> {
         let code = match self {

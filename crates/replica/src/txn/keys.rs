@@ -11,6 +11,9 @@ use crate::rows::{BUCKETS, RESERVED_PREFIX, RowId};
 /// Keys that one entry of a FLUSHALL deletes.
 const CLEAR_KEYS: usize = 1024;
 
+/// Passing over a row that nobody sees costs so much less than showing one.
+const UNSEEN_PER_KEY: usize = 64;
+
 impl Txn<'_> {
     /// The type of a key, if readers see it.
     pub fn value_type(&mut self, key: &[u8]) -> Option<ValueType> {
@@ -52,8 +55,8 @@ impl Txn<'_> {
         true
     }
 
-    /// Visits keys that readers see, bucket by bucket, until at least `count` were visited; returns the cursor to go on
-    /// from, zero at the end. Buckets never move: a key that is there from the first call to the last is visited.
+    /// Visits keys that readers see, bucket by bucket, until at least `count` were visited or [`UNSEEN_PER_KEY`] times as
+    /// many rows were passed over that nobody sees; returns the cursor to go on from, zero at the end. Buckets never move: a key that is there from the first call to the last is visited.
     pub fn scan(
         &mut self,
         cursor: u64,
@@ -63,16 +66,22 @@ impl Txn<'_> {
         self.barrier = self.barrier.max(self.replica.position());
         let now_ms = self.now_ms();
         let rows = &self.replica.rows;
-        let (mut bucket, mut visited) = (cursor.min(BUCKETS as u64) as usize, 0);
+        if rows.visible() == 0 {
+            return 0;
+        }
+        let (mut bucket, mut visited, mut unseen) = (cursor.min(BUCKETS as u64) as usize, 0, 0);
         while let Some(occupied) = rows.next_occupied(bucket) {
             for (_, row) in rows.bucket(occupied) {
-                visited += 1;
-                if let Some(value_type) = listed(row, now_ms) {
-                    each(&row.key, value_type);
+                match listed(row, now_ms) {
+                    Some(value_type) => {
+                        visited += 1;
+                        each(&row.key, value_type);
+                    }
+                    None => unseen += 1,
                 }
             }
             bucket = occupied + 1;
-            if visited >= count {
+            if visited >= count || unseen >= count.saturating_mul(UNSEEN_PER_KEY) {
                 break;
             }
         }

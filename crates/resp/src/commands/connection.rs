@@ -18,12 +18,15 @@ pub(super) const COMMANDS: &[Spec] = &[
     .subcommands(client::SUBCOMMANDS),
     connection("echo", 2, echo, "Returns the given string."),
     connection("hello", -1, hello, "Handshakes with the server."),
-    connection(
+    // Not while data is loaded: who asks this to know whether a node is there means one that serves.
+    Spec::new(
+        Family::Connection,
         "ping",
         -1,
-        ping,
+        Run::Data(ping),
         "Returns the server's liveliness response.",
-    ),
+    )
+    .fast(),
     connection("select", 2, select, "Changes the selected database."),
     Spec::new(
         Family::Connection,

@@ -180,7 +180,7 @@ fn loading_refuses_commands_on_keys() {
         &mut world,
         &[
             ("GET a", "-LOADING Redis is loading the dataset in memory"),
-            ("PING", "+PONG"),
+            ("PING", "-LOADING Redis is loading the dataset in memory"),
             ("SELECT 0", "+OK"),
         ],
     );

@@ -86,6 +86,28 @@ fn discarding() {
 }
 
 #[test]
+fn an_exec_or_discard_with_arguments_spoils_the_transaction() {
+    for wrong in ["DISCARD now", "EXEC now"] {
+        let mut world = World::new();
+        let name = wrong.split(' ').next().unwrap().to_lowercase();
+        let refusal = format!("-ERR wrong number of arguments for '{name}' command");
+        check_in(
+            &mut world,
+            &[
+                ("MULTI", "+OK"),
+                ("SET x 1", "+QUEUED"),
+                (wrong, &refusal),
+                (
+                    "EXEC",
+                    "-EXECABORT Transaction discarded because of previous errors.",
+                ),
+                ("EXISTS x", ":0"),
+            ],
+        );
+    }
+}
+
+#[test]
 fn watched_keys() {
     check(&[
         ("WATCH a", "+OK"),

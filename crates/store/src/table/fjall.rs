@@ -99,16 +99,10 @@ impl Engine {
 }
 
 impl Table for FjallTable {
+    /// Through a snapshot, as everything is read: after the loss of a journal the engine shows by key what it shows in
+    /// no scan.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, TableError> {
-        if !storable(key) {
-            return Ok(None);
-        }
-        let value = self
-            .engine
-            .rows
-            .get(key)
-            .map_err(self.engine.fail("read"))?;
-        Ok(value.map(|value| value.to_vec()))
+        self.snapshot().get(key)
     }
 
     fn scan(
