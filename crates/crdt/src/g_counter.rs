@@ -50,8 +50,9 @@ impl GCounter {
         let mut delta = Self::new();
         if by > 0 {
             let count = self.get(replica).saturating_add(by);
-            self.counts.set(replica, count);
-            delta.counts.set(replica, count);
+            let dot = Dot::new(replica, count);
+            self.counts.observe(dot);
+            delta.counts.observe(dot);
         }
         delta
     }

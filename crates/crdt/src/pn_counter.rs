@@ -43,13 +43,13 @@ impl PnCounter {
     /// Adds `by`, which may be negative, at `replica`. What one replica adds in one direction stops at [`u64::MAX`].
     #[must_use = "a delta that is not sent leaves the other replicas behind"]
     pub fn add(&mut self, replica: ReplicaId, by: i64) -> Self {
-        let mut delta = Self::new();
-        if by < 0 {
-            delta.down = self.down.increment(replica, by.unsigned_abs());
+        let amount = by.unsigned_abs();
+        let (up, down) = if by < 0 {
+            (GCounter::new(), self.down.increment(replica, amount))
         } else {
-            delta.up = self.up.increment(replica, by.unsigned_abs());
-        }
-        delta
+            (self.up.increment(replica, amount), GCounter::new())
+        };
+        Self { up, down }
     }
 
     /// The sum over all replicas.

@@ -205,10 +205,8 @@ impl<T: Ord + Clone, P: Member> DotStore for Set<T, P> {
                 let update = MapUpdate::Update(element, FlagUpdate::Enable);
                 self.members.mutate(writer, update)
             }
-            SetUpdate::Remove(element) if P::KEEPS_REMOVALS || self.members.holds(&element) => {
-                self.disable(writer, element)
-            }
-            SetUpdate::Remove(_) => Map::unnamed(),
+            SetUpdate::Remove(element) if P::KEEPS_REMOVALS => self.disable(writer, element),
+            SetUpdate::Remove(element) => self.members.mutate(writer, MapUpdate::Remove(element)),
             SetUpdate::Clear if P::KEEPS_REMOVALS => return self.remove_each(writer),
             SetUpdate::Clear => self.members.wipe(writer),
         };
