@@ -30,7 +30,7 @@ pub struct NodeStatus {
     pub keys: u64,
     /// Digest of the whole content, hexadecimal; two nodes with equal clocks have equal digests.
     pub digest: String,
-    /// Conflicts detected since the start.
+    /// Conflicts detected since the start; the journal keeps those of earlier starts too.
     pub conflicts_total: u64,
     /// The stamp up to which all regions are known to be equal, in milliseconds since 1970.
     pub convergence_watermark_ms: Option<u64>,

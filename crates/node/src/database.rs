@@ -7,6 +7,7 @@ mod blocked;
 mod checkpoint;
 mod log_turns;
 mod open;
+mod owner;
 mod progress;
 mod renew;
 mod waiters;

@@ -9,12 +9,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use isles_admin::Admin;
 use isles_replica::session::Timing;
 use isles_resp::ServeOptions;
 use isles_transport::Transport;
-use isles_transport_quic::{NodeCertificate, PeerRule, QuicConfig, QuicTransport};
+use isles_transport_quic::{NodeCertificate, PeerRule, QuicConfig, QuicError, QuicTransport};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -217,18 +217,51 @@ async fn take_ports(config: &Config) -> anyhow::Result<Ports> {
         None => None,
     };
     let listen = config.redis.listen;
-    let redis = TcpListener::bind(listen).await.with_context(|| {
-        format!(
-            "cannot serve Redis clients at {listen}; stop the program that uses this port \
-             (`ss -ltnp 'sport = :{}'` names it) or change redis.listen",
-            listen.port()
-        )
-    })?;
+    let redis = TcpListener::bind(listen)
+        .await
+        .map_err(|error| anyhow!(REDIS_CLIENTS.refused(listen, &error)))?;
     Ok(Ports {
         redis,
         admin: Admin::bind(config.admin.listen).await?,
         transport,
     })
+}
+
+/// Who was to be served at an address that cannot be had.
+struct Served {
+    who: &'static str,
+    key: &'static str,
+    /// How `ss` lists sockets of this protocol with their programs.
+    list: &'static str,
+}
+
+const REDIS_CLIENTS: Served = Served {
+    who: "Redis clients",
+    key: "redis.listen",
+    list: "ss -ltnp",
+};
+const PEERS: Served = Served {
+    who: "peers (UDP)",
+    key: "peers.listen",
+    list: "ss -lunp",
+};
+
+impl Served {
+    /// Why not, and what to do.
+    fn refused(&self, listen: SocketAddr, error: &std::io::Error) -> String {
+        use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+        let Self { who, key, list } = self;
+        let why = match error.kind() {
+            AddrInUse => format!(
+                "another program uses this port; stop it (`{list} 'sport = :{}'` names it) or",
+                listen.port()
+            ),
+            AddrNotAvailable => "this machine has no such address;".to_owned(),
+            PermissionDenied => "not allowed; ports below 1024 need privileges,".to_owned(),
+            _ => format!("{error};"),
+        };
+        format!("cannot serve {who} at {listen}: {why} change {key}")
+    }
 }
 
 fn transport(config: &Config, tls: &TlsConfig) -> anyhow::Result<Arc<dyn Transport>> {
@@ -265,7 +298,44 @@ fn transport(config: &Config, tls: &TlsConfig) -> anyhow::Result<Arc<dyn Transpo
             address: Some(peer.address.clone()),
         })
         .collect();
-    let transport = QuicTransport::new(quic)
-        .with_context(|| format!("cannot serve peers at peers.listen = {listen}"))?;
+    let transport = QuicTransport::new(quic).map_err(|error| match error {
+        QuicError::Listen { address, error } => anyhow!(PEERS.refused(address, &error)),
+        error => anyhow!(error).context(format!("cannot serve peers at peers.listen = {listen}")),
+    })?;
     Ok(Arc::new(transport))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn a_port_that_cannot_be_had_names_its_own_cause() {
+        let listen = "8.8.8.8:80".parse().unwrap();
+        let causes = [
+            (ErrorKind::AddrInUse, "another program uses this port"),
+            (
+                ErrorKind::AddrNotAvailable,
+                "this machine has no such address",
+            ),
+            (ErrorKind::PermissionDenied, "ports below 1024"),
+            (ErrorKind::OutOfMemory, "out of memory"),
+        ];
+        for served in [REDIS_CLIENTS, PEERS] {
+            for (kind, cause) in causes {
+                let text = served.refused(listen, &Error::from(kind));
+                assert!(
+                    text.contains("at 8.8.8.8:80: ") && text.contains(cause),
+                    "{text}"
+                );
+                assert!(text.ends_with(&format!("change {}", served.key)), "{text}");
+                assert_eq!(
+                    text.contains("another program"),
+                    kind == ErrorKind::AddrInUse
+                );
+            }
+        }
+    }
 }

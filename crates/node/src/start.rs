@@ -85,7 +85,7 @@ fn end_of_input(stop: Stop) -> anyhow::Result<impl Future<Output = ()>> {
 fn trace(config: &TraceConfig) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.filter).with_context(|| {
         format!(
-            "trace.filter {:?} cannot be read; such as \"info,isles=debug\"",
+            "trace.filter {:?} cannot be read; such as \"warn,isles=debug\"",
             config.filter
         )
     })?;
@@ -98,4 +98,52 @@ fn trace(config: &TraceConfig) -> anyhow::Result<()> {
         TraceFormat::Text => builder.with_target(false).init(),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::config::key::{Fallback, Key};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_reported_by_default() {
+        let Fallback::Value(filter) = Key::find("trace.filter").unwrap().default else {
+            panic!("trace.filter has a default")
+        };
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::try_new(filter).unwrap())
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(target: "isles::start", "ours 1");
+            tracing::info!(target: "isles_replica::session", "ours 2");
+            tracing::debug!(target: "isles_replica::session", "details");
+            tracing::info!(target: "lsm_tree::tree", "internals");
+            tracing::warn!(target: "fjall::db", "trouble");
+        });
+        let text = String::from_utf8(lines.0.lock().clone()).unwrap();
+        let shown = ["ours 1", "ours 2", "details", "internals", "trouble"]
+            .map(|words| text.contains(words));
+        assert_eq!(shown, [true, true, false, false, true], "{text}");
+    }
 }

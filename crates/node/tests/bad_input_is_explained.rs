@@ -85,6 +85,32 @@ fn ports_in_use() {
         .check(1, &[&listen.to_string(), "UDP", "peers.listen"]);
 }
 
+// An address of the block for documentation, which no machine has.
+#[test]
+fn an_address_of_nobody() {
+    let mut place = Place::new();
+    place.spec.redis = ([192, 0, 2, 1], 6379).into();
+    let stopped = place.refusal(None);
+    stopped.check(
+        1,
+        &["192.0.2.1:6379", "has no such address", "redis.listen"],
+    );
+    assert!(
+        !stopped.complaint.contains("program"),
+        "{}",
+        stopped.complaint
+    );
+}
+
+#[test]
+fn two_listeners_at_one_address() {
+    let mut place = Place::new();
+    place.spec.admin = place.spec.redis;
+    place
+        .refusal(None)
+        .check(2, &["isles.toml:", "redis.listen", "admin.listen"]);
+}
+
 #[test]
 fn two_nodes_with_one_name() {
     let mut place = Place::new();
@@ -178,6 +204,43 @@ fn a_data_directory_of_another_cluster() {
     let node = Node::alone(place.folder.path(), place.spec.clone());
     let value: String = cmd("GET").arg("key").query(&mut node.connect()).unwrap();
     assert_eq!(value, "value");
+}
+
+#[test]
+fn a_data_directory_of_another_node_or_region() {
+    let mut place = Place::new();
+    let owner = place.with_data().path("data/node.toml");
+    let check = |place: &Place, says: &str| {
+        place.refusal(None).check(
+            1,
+            &[
+                "belongs to node eu-1 of region eu",
+                says,
+                "choose another data_dir",
+                "data/node.toml",
+            ],
+        );
+    };
+    place.spec.region = "us".to_owned();
+    check(&place, "says node eu-1 of region us");
+    let value = |place: &Place| -> String {
+        let mut node = Node::alone(place.folder.path(), place.spec.clone());
+        let value = cmd("GET").arg("key").query(&mut node.connect()).unwrap();
+        node.stop();
+        value
+    };
+    // The way to rename, as the error says.
+    let noted = std::fs::read_to_string(&owner).unwrap();
+    std::fs::write(&owner, noted.replace("region = \"eu\"", "region = \"us\"")).unwrap();
+    assert_eq!(value(&place), "value");
+    // Directories of before have no such file; they get one.
+    std::fs::remove_file(&owner).unwrap();
+    place.spec.region = "eu".to_owned();
+    assert_eq!(value(&place), "value");
+    assert_eq!(std::fs::read_to_string(&owner).unwrap(), noted);
+    place.spec.data_dir = Some(place.folder.path().join("eu-1/data"));
+    place.spec.node = "eu-2".to_owned();
+    check(&place, "says node eu-2 of region eu");
 }
 
 #[test]

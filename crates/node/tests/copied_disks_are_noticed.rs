@@ -48,6 +48,8 @@ fn a_copy_beside_its_original() {
         &cluster.nodes[0].files.path("data"),
         &cluster.nodes[1].files.path("data"),
     );
+    // Copied without the name of its node, which the start would notice by itself.
+    std::fs::remove_file(cluster.nodes[1].files.path("data/node.toml")).unwrap();
     cluster.nodes.iter_mut().for_each(Node::start);
     await_told(&cluster.nodes, "one of the two data directories is a copy");
     set(&cluster.nodes[0], "here", "1");

@@ -91,7 +91,11 @@ fn every_metric_of_the_design() {
         let head = format!("# TYPE {name} ");
         let is_shown = || node.admin("/metrics").contains(&head);
         match source {
-            Metric => eventually(&format!("{name} is shown"), is_shown),
+            Metric => {
+                eventually(&format!("{name} is shown"), is_shown);
+                let help = format!("# HELP {name} ");
+                assert!(node.admin("/metrics").contains(&help), "{name} has no help");
+            }
             Api(path) => {
                 let answer: serde_json::Value = serde_json::from_str(&node.admin(path)).unwrap();
                 assert_eq!(answer["conflicts_total"], 2, "{answer}");

@@ -18,6 +18,9 @@ const NAME_BYTES_MAX: usize = 63;
 
 /// Checks everything; `place` is what a missing key is missing from.
 pub(super) fn check(layers: Layers, place: &Origin) -> Result<Config, ConfigError> {
+    if layers.broken {
+        return Err(ConfigError(layers.problems));
+    }
     let mut checker = Checker {
         values: layers.values,
         problems: layers.problems,
@@ -60,6 +63,7 @@ impl Checker {
         let trace = self.trace();
         let peer = self.peers(raw_peers, node.as_deref());
         self.peers_need_tls(&peers, raw_peers, tls.as_ref());
+        self.listeners_need_their_own(redis.as_ref(), admin.as_ref());
         Some(Config {
             cluster: cluster?,
             node: node?,
@@ -180,6 +184,29 @@ impl Checker {
                 "peers need certificates: give tls.ca, tls.cert and tls.key; `isles certs init` and `isles certs node` make them",
             );
         }
+    }
+
+    /// Both are TCP; peers.listen is UDP, whose ports are others.
+    fn listeners_need_their_own(
+        &mut self,
+        redis: Option<&RedisConfig>,
+        admin: Option<&AdminConfig>,
+    ) {
+        let (Some(redis), Some(admin)) = (redis, admin) else {
+            return;
+        };
+        if !overlap(redis.listen, admin.listen) {
+            return;
+        }
+        let given = ["admin.listen", "redis.listen"]
+            .iter()
+            .find_map(|name| self.values.get(name));
+        let origin = given.map_or(Origin::Default, |raw| raw.origin.clone());
+        let message = format!(
+            "redis.listen = \"{}\" and admin.listen = \"{}\" take the same port; give each its own",
+            redis.listen, admin.listen
+        );
+        self.complain(origin, message);
     }
 
     fn peers(&mut self, raw_peers: &[RawPeer], own_name: Option<&str>) -> Vec<Peer> {
@@ -305,6 +332,17 @@ impl Checker {
     fn complain(&mut self, origin: Origin, message: impl Into<String>) {
         self.problems.push(Problem::new(origin, message));
     }
+}
+
+/// Whether two listeners of one protocol get in each other's way. An unspecified address takes the port of every other;
+/// that of IPv6 takes those of IPv4 too.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |one: SocketAddr, other: SocketAddr| {
+        let (one, other) = (one.ip().to_canonical(), other.ip().to_canonical());
+        one == other || one.is_unspecified() && (one.is_ipv6() || other.is_ipv4())
+    };
+    // Port 0 asks for any that is free.
+    one.port() == other.port() && one.port() != 0 && (covers(one, other) || covers(other, one))
 }
 
 fn assignment(key: &Key) -> String {

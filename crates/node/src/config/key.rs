@@ -125,7 +125,7 @@ pub(crate) const KEYS: &[Key] = &[
             max: ENTRY_BYTES_MAX,
         },
         default: Value("64MiB"),
-        about: "Largest single argument of a command, in bytes or with KiB, MiB, GiB.",
+        about: "Largest request: a command with all its arguments, in bytes or with KiB, MiB, GiB.",
         example: "64MiB",
     },
     Key {
@@ -230,9 +230,11 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "trace.filter",
         kind: Kind::Text,
-        default: Value("info"),
-        about: "What is reported on standard error: error, warn, info, debug or trace; per module as info,isles_replica=debug.",
-        example: "info",
+        // A prefix: of isles_node and all others of our own.
+        default: Value("warn,isles=info"),
+        about: "What is reported on standard error: error, warn, info, debug or trace, also per module; by default what Isles does, and \
+                warnings of the libraries under it.",
+        example: "warn,isles=info,isles_replica=debug",
     },
     Key {
         name: "trace.format",

@@ -69,6 +69,8 @@ pub(crate) struct Layers {
     pub(crate) values: BTreeMap<&'static str, Raw>,
     pub(crate) peers: Vec<RawPeer>,
     pub(crate) problems: Vec<Problem>,
+    /// The file is no TOML: what it says, and what it lacks, is unknown.
+    pub(crate) broken: bool,
 }
 
 /// What a peer's table may hold.
@@ -126,6 +128,7 @@ impl Layers {
                 let at = error.span().map_or(0, |span| span.start);
                 let message = error.message().trim_end().replace('\n', ", ");
                 self.problems.push(Problem::new(lines.origin(at), message));
+                self.broken = true;
                 return;
             }
         };

@@ -170,6 +170,17 @@ fn broken_syntax_names_its_line() {
 }
 
 #[test]
+fn broken_syntax_is_all_that_is_said() {
+    let text = "cluster = \"x\"\nnode = \"a\nregion = \"eu\"\n";
+    let error = parse(text).unwrap_err();
+    assert_eq!(error.0.len(), 1, "{error}");
+    assert!(
+        error.to_string().starts_with("/etc/isles/isles.toml:2: "),
+        "{error}"
+    );
+}
+
+#[test]
 fn all_problems_come_at_once() {
     let error = parse("node = \"EU 1\"\n[redis]\nlisten = 5\n").unwrap_err();
     assert_eq!(error.0.len(), 5, "{error}");
@@ -213,6 +224,46 @@ fn peers_need_certificates() {
     check_error(
         "[tls]\nca = \"a\"\ncert = \"b\"\n",
         "isles.toml:6: tls.key is missing beside this; for example tls.key = \"certs/eu-1/node.key\"",
+    );
+}
+
+#[test]
+fn listeners_do_not_share_a_port() {
+    let listen = |redis: &str, admin: &str| {
+        format!("[redis]\nlisten = \"{redis}\"\n[admin]\nlisten = \"{admin}\"\n")
+    };
+    for (redis, admin) in [
+        ("127.0.0.1:7000", "127.0.0.1:7000"),
+        ("0.0.0.0:7000", "127.0.0.1:7000"),
+        ("127.0.0.1:7000", "0.0.0.0:7000"),
+        ("127.0.0.1:7000", "[::]:7000"),
+        ("[::1]:7000", "[::]:7000"),
+    ] {
+        check_error(
+            &listen(redis, admin),
+            &format!(
+                "isles.toml:8: redis.listen = \"{redis}\" and admin.listen = \"{admin}\" take the same port; give each its own"
+            ),
+        );
+    }
+    // With the default of the other key.
+    check_error(
+        "[redis]\nlisten = \"127.0.0.1:9180\"\n",
+        "isles.toml:6: redis.listen = \"127.0.0.1:9180\" and admin.listen = \"127.0.0.1:9180\" take the same port; give each its own",
+    );
+    for (redis, admin) in [
+        ("127.0.0.1:7000", "127.0.0.1:7001"),
+        ("127.0.0.1:7000", "127.0.0.2:7000"),
+        ("[::1]:7000", "0.0.0.0:7000"),
+        ("127.0.0.1:0", "127.0.0.1:0"),
+    ] {
+        assert!(parse(&format!("{MINIMAL}{}", listen(redis, admin))).is_ok());
+    }
+    let udp =
+        "[peers]\nlisten = \"127.0.0.1:6379\"\n[tls]\nca = \"a\"\ncert = \"b\"\nkey = \"c\"\n";
+    assert!(
+        parse(&format!("{MINIMAL}{udp}")).is_ok(),
+        "UDP has ports of its own"
     );
 }
 

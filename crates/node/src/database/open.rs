@@ -15,7 +15,7 @@ use isles_store::{
 };
 
 use super::writer::floor_of;
-use super::{Progress, Start, State, wall_ms};
+use super::{Progress, Start, State, owner, wall_ms};
 use crate::config::{Config, Durability};
 
 /// A database that is recovered and not yet running.
@@ -66,6 +66,7 @@ pub(crate) fn open(config: &Config, progress: &Progress) -> anyhow::Result<Opene
     let id = identity(config, &past, &recovered, &start)?;
     let mut replica = recover(config, id, &log, &*table, meta.as_ref(), progress)?;
     check_checkpoint(&directory, meta.as_ref(), &past)?;
+    owner::claim(config)?;
     replica.log_note(Note::Start {
         boot: start.boot.clone(),
         nonce: start.nonce,
@@ -108,6 +109,7 @@ impl Files {
     pub(super) fn open(config: &Config) -> anyhow::Result<Files> {
         let directory = &config.data_dir;
         let lock = DirLock::acquire(directory)?;
+        owner::check(config)?;
         let storage = FileStorage::open(directory.join("log")).with_context(|| {
             format!("cannot open the log in {}", directory.join("log").display())
         })?;

@@ -51,6 +51,7 @@ pub(super) async fn show(cluster: &mut Cluster, screen: &mut Screen) -> anyhow::
     let mut board = Board {
         cluster,
         screen,
+        keyboard: keys.are_of_a_keyboard(),
         reported: None,
     };
     board.introduce().await?;
@@ -77,6 +78,8 @@ pub(super) async fn show(cluster: &mut Cluster, screen: &mut Screen) -> anyhow::
 struct Board<'b> {
     cluster: &'b mut Cluster,
     screen: &'b mut Screen,
+    /// Somebody can press the keys of the legend.
+    keyboard: bool,
     /// What was said last, where nothing can be redrawn.
     reported: Option<Snapshot>,
 }
@@ -94,12 +97,12 @@ impl Board<'_> {
         self.screen.line(&hint)?;
         let snapshot = Snapshot::take(self.cluster).await;
         if self.screen.is_terminal() {
-            return self
-                .screen
-                .redraw(&format!("{}{}\n", table(&snapshot), legend(&snapshot)));
+            return self.screen.redraw(&block(&snapshot, self.keyboard));
         }
         self.screen.line(table(&snapshot).trim_end())?;
-        self.screen.line(&legend(&snapshot))?;
+        if self.keyboard {
+            self.screen.line(&legend(&snapshot))?;
+        }
         self.reported = Some(snapshot);
         Ok(())
     }
@@ -123,9 +126,7 @@ impl Board<'_> {
     async fn refresh(&mut self) -> anyhow::Result<()> {
         let snapshot = Snapshot::take(self.cluster).await;
         if self.screen.is_terminal() {
-            return self
-                .screen
-                .redraw(&format!("{}{}\n", table(&snapshot), legend(&snapshot)));
+            return self.screen.redraw(&block(&snapshot, self.keyboard));
         }
         for line in news(self.reported.as_ref(), &snapshot) {
             self.screen.line(&line)?;
@@ -273,6 +274,16 @@ fn agreement(snapshot: &Snapshot) -> String {
         (true, false) => "the regions have applied the same entries and hold different data: this is a bug, please report it".to_owned(),
         (false, _) => format!("not the same everywhere yet: {} and {} have applied different entries", up[0].0, behind.join(", ")),
     }
+}
+
+/// The table, and the keys if there is a keyboard.
+fn block(snapshot: &Snapshot, keyboard: bool) -> String {
+    let mut block = table(snapshot);
+    if keyboard {
+        block.push_str(&legend(snapshot));
+        block.push('\n');
+    }
+    block
 }
 
 /// The keys.

@@ -119,6 +119,11 @@ impl Keys {
         Ok(Self { pressed, before })
     }
 
+    /// Whether somebody presses them, rather than a file or a pipe that holds them.
+    pub(super) fn are_of_a_keyboard(&self) -> bool {
+        self.before.is_some()
+    }
+
     /// The next key; never, once input has ended.
     pub(super) async fn next(&mut self) -> char {
         match self.pressed.recv().await {

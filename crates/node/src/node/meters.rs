@@ -59,6 +59,12 @@ fn describe() {
         "isles_conflicts_total",
         "Writes that lost, or became siblings, to one they had not seen"
     );
+    describe_counter!("isles_commands_total", "Commands of Redis clients");
+    describe_histogram!(
+        "isles_command_seconds",
+        Unit::Seconds,
+        "Time of one command in 64"
+    );
     describe_counter!("isles_remote_ops_total", "Ops of other replicas applied");
     describe_counter!(
         "isles_merged_total",

@@ -19,7 +19,10 @@ pub(super) fn render(status: &NodeStatus) -> String {
         ("replica", status.replica.clone()),
         ("keys", status.keys.to_string()),
         ("digest", status.digest.clone()),
-        ("conflicts", status.conflicts_total.to_string()),
+        (
+            "conflicts",
+            format!("{} since start", status.conflicts_total),
+        ),
         (
             "log",
             format!(
@@ -208,7 +211,7 @@ redis       127.0.0.1:6379
 replica     ab
 keys        3
 digest      cd
-conflicts   1
+conflicts   1 since start
 log         2.0 KiB, positions 1 to 12, synced: always
 durable     through position 12
 checkpoint  through position 10

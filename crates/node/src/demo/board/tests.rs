@@ -89,6 +89,14 @@ fn every_link_has_its_key() {
 }
 
 #[test]
+fn keys_are_named_only_to_a_keyboard() {
+    let view = cut_off();
+    assert_eq!(block(&view, false), table(&view));
+    let expected = format!("{}{}\n", table(&view), legend(&view));
+    assert_eq!(block(&view, true), expected);
+}
+
+#[test]
 fn only_changes_are_news() {
     let before = cut_off();
     assert!(news(Some(&before), &before).is_empty());
