@@ -362,7 +362,7 @@ pub(crate) fn commit(txn: Txn<'_>, surroundings: Surroundings<'_>) -> Result<Pos
 
 pub(crate) fn too_large(surroundings: Surroundings<'_>) -> Failure {
     Failure::other(format!(
-        "ERR one write is larger than the limit of {} bytes (entry.max_bytes)",
+        "ERR one write is larger than the limit of {} bytes; split it",
         surroundings.server.options.max_entry_bytes
     ))
 }

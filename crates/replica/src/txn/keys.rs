@@ -55,7 +55,7 @@ impl Txn<'_> {
         true
     }
 
-    /// Visits keys that readers see, bucket by bucket, until at least `count` were visited or [`UNSEEN_PER_KEY`] times as
+    /// Visits keys that readers see, bucket by bucket, until at least `count` were visited or `UNSEEN_PER_KEY` (64) times as
     /// many rows were passed over that nobody sees; returns the cursor to go on from, zero at the end. Buckets never move: a key that is there from the first call to the last is visited.
     pub fn scan(
         &mut self,

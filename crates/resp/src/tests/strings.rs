@@ -309,7 +309,7 @@ fn one_write_has_a_size() {
     };
     let mut world = World::with(options);
     let value = "v".repeat(99);
-    let refused = "-ERR one write is larger than the limit of 100 bytes (entry.max_bytes)";
+    let refused = "-ERR one write is larger than the limit of 100 bytes; split it";
     assert_eq!(world.run(&format!("SET a {value}")), refused);
     assert_eq!(world.run("GET a"), "$-1");
     check_in(
