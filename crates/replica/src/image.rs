@@ -101,6 +101,14 @@ enum StoredComponent<'a> {
         only: Vec<StoredMember<'a>>,
     },
     Counter(Vec<Contribution>),
+    /// Reserved, as are the ones that follow: the tags are given out, the layouts are not drawn yet.
+    SortedSet(()),
+    List(()),
+    Stream(()),
+    FlagEw(()),
+    FlagDw(()),
+    HyperLogLog(()),
+    BoundedCounter(()),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -539,6 +547,17 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
             StoredComponent::Map { pages, only } => {
                 note_pages(&mut row, Kind::Map, pages, &mut is_paged);
                 Component::Map(Box::new(loaded_map(vec![loaded_fields(only)])))
+            }
+            StoredComponent::SortedSet(())
+            | StoredComponent::List(())
+            | StoredComponent::Stream(())
+            | StoredComponent::FlagEw(())
+            | StoredComponent::FlagDw(())
+            | StoredComponent::HyperLogLog(())
+            | StoredComponent::BoundedCounter(()) => {
+                return Err(ImageError::Content(
+                    "a component of a kind that this program does not know".to_owned(),
+                ));
             }
         };
         row.components.push(component);
