@@ -201,6 +201,7 @@ impl Drive<'_> {
             state.sessions += 1;
             state.replica = replica;
             state.last_error = None;
+            state.excludes_us = false;
             if state.region.is_empty() {
                 state.region = self.channel.peer().region.clone();
             }
