@@ -397,13 +397,11 @@ fn image_of(row: &mut Row) -> RowImage {
     for component in &mut row.components {
         let kind = component.kind();
         let taken = match component {
-            Component::List(list) => {
-                lists::changes(list).map(|changes| {
-                    let gone = changes.gone.into_iter();
-                    dropped.extend(gone.map(|number| (kind, number..number + 1)));
-                    (changes.bound, changes.pages)
-                })
-            }
+            Component::List(list) => lists::changes(list).map(|changes| {
+                let gone = changes.gone.into_iter();
+                dropped.extend(gone.map(|number| (kind, number..number + 1)));
+                (changes.bound, changes.pages)
+            }),
             Component::Set(set) => {
                 paged_image(&mut set.members, kind, PageContent::Set, &row.stored)
             }

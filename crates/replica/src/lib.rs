@@ -44,7 +44,7 @@ pub use self::replica::{
 };
 pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::txn::{
-    ContextError, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError, InsertError, ListEnd,
-    ListSide, Scope, SiblingVersion, Siblings, Txn, ValueType, WrongType,
+    ContextError, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError, InsertError,
+    ListEnd, ListSide, Scope, SiblingVersion, Siblings, Txn, ValueType, WrongType,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};

@@ -107,12 +107,13 @@ impl ListValue {
         outcome: &mut Outcome,
     ) {
         let total = &mut self.sum;
-        let kept = self
-            .elements
-            .remove_each(&part.remove, author.context, &mut |position, version| {
-                let gone = sum::of_element(key_hash, &position.name(), version.dot, &version.value.0);
-                *total = total.wrapping_sub(gone);
-            });
+        let kept =
+            self.elements
+                .remove_each(&part.remove, author.context, &mut |position, version| {
+                    let gone =
+                        sum::of_element(key_hash, &position.name(), version.dot, &version.value.0);
+                    *total = total.wrapping_sub(gone);
+                });
         outcome.merged |= kept;
         for put in &part.set {
             self.put(key_hash, put, author, outcome);
@@ -170,7 +171,11 @@ impl ListValue {
                 field: Some(name_of(&put.position).into_bytes().into()),
                 kind: ConflictKind::WriteWrite,
                 kept: false,
-                contenders: if stamp > other_stamp { [new, old] } else { [old, new] },
+                contenders: if stamp > other_stamp {
+                    [new, old]
+                } else {
+                    [old, new]
+                },
             });
         }
     }
@@ -185,7 +190,9 @@ impl ListValue {
         let before = self.len();
         let values = insertion.values.iter().map(|value| Element(value.0.into()));
         let (place, ordinal) = (&insertion.place, insertion.ordinal);
-        let inserted = self.elements.insert(place, author.dot, ordinal, values.collect());
+        let inserted = self
+            .elements
+            .insert(place, author.dot, ordinal, values.collect());
         let Some(first) = inserted else { return };
         if self.len() - before != insertion.values.len() {
             // A peer has named an element that is here already.
@@ -199,8 +206,12 @@ impl ListValue {
             self.sum = self.sum.wrapping_add(new);
         }
         // Own writes have seen everything, their successors included.
-        let is_remote = !author.context.covers(Dot { sequence: u64::MAX, ..author.dot });
-        outcome.merged |= is_remote && self.is_beside_unseen(&first, insertion.values.len(), author);
+        let is_remote = !author.context.covers(Dot {
+            sequence: u64::MAX,
+            ..author.dot
+        });
+        outcome.merged |=
+            is_remote && self.is_beside_unseen(&first, insertion.values.len(), author);
     }
 
     /// Whether a neighbour of these new elements was unknown to their author.
@@ -233,7 +244,12 @@ fn sum_of<'v>(
 ) -> u128 {
     let name = position.name();
     versions.fold(0, |total: u128, version| {
-        total.wrapping_add(sum::of_element(key_hash, &name, version.dot, &version.value.0))
+        total.wrapping_add(sum::of_element(
+            key_hash,
+            &name,
+            version.dot,
+            &version.value.0,
+        ))
     })
 }
 

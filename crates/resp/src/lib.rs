@@ -10,7 +10,8 @@
 //! * `server`: [`serve`] and [`ServeOptions`]; `connection`: one client's loop; `clients`: who is connected.
 //! * [`parser`]: requests out of a read buffer without copying; `reply`: answers into the output buffer.
 //! * `table` and `spec`: finding a command by name; `session`: what a connection remembers between commands.
-//! * `execute`: runs a read buffer's commands under the lock; `transaction`: MULTI and EXEC.
+//! * `execute`: runs a read buffer's commands under the lock; `transaction`: MULTI and EXEC; `waiting`:
+//!   commands that wait for a key.
 //! * `commands`: one file per family; `call`: what a command gets; `error`: what it refuses with.
 //! * `number`, `decimal`, `glob`, `token`, `random`, `settings`, `meters`: what commands share.
 
@@ -35,6 +36,7 @@ mod spec;
 mod table;
 mod token;
 mod transaction;
+mod waiting;
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,9 @@ use isles_crdt::list::ListPage;
 use isles_crdt::op::List;
 use serde::{Deserialize, Serialize};
 
-use super::{ImageError, PAGE_NUMBER_BYTES, PageContent, PageImage, ScanTable, pages_prefix, versioned};
+use super::{
+    ImageError, PAGE_NUMBER_BYTES, PageContent, PageImage, ScanTable, pages_prefix, versioned,
+};
 use crate::list::{Element, ListValue};
 use crate::op::Kind;
 
@@ -48,7 +50,11 @@ impl StoredList {
 }
 
 fn is_small(list: &List<Element>) -> bool {
-    let bytes = || list.elements().flat_map(|(_, versions)| versions).map(|version| version.value.0.len());
+    let bytes = || {
+        list.elements()
+            .flat_map(|(_, versions)| versions)
+            .map(|version| version.value.0.len())
+    };
     list.len() <= HEADER_ELEMENTS_MAX && bytes().sum::<usize>() <= HEADER_BYTES_MAX
 }
 
@@ -85,7 +91,8 @@ pub(super) fn load(
     scan(&pages_prefix(key, Kind::List), &mut |table_key, value| {
         let page = versioned(value, table_key).and_then(|bytes| {
             let number = table_key.last_chunk::<PAGE_NUMBER_BYTES>();
-            let number = number.ok_or_else(|| ImageError::Content("a page has no number".to_owned()))?;
+            let number =
+                number.ok_or_else(|| ImageError::Content("a page has no number".to_owned()))?;
             Ok((u32::from_be_bytes(*number), postcard::from_bytes(bytes)?))
         });
         match page {

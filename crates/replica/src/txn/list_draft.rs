@@ -62,7 +62,8 @@ impl ListDraft {
                 .collect(),
             insert: self.insertions(),
         };
-        let nothing = self.removed.is_empty() && self.written.is_empty() && self.inserted.is_empty();
+        let nothing =
+            self.removed.is_empty() && self.written.is_empty() && self.inserted.is_empty();
         (!nothing).then_some(part)
     }
 
@@ -71,7 +72,10 @@ impl ListDraft {
         let mut insertions: SmallVec<[Insertion<'_>; 1]> = SmallVec::new();
         let mut next: Option<Position> = None;
         for (position, value) in &self.inserted {
-            match insertions.last_mut().filter(|_| next.as_ref() == Some(position)) {
+            match insertions
+                .last_mut()
+                .filter(|_| next.as_ref() == Some(position))
+            {
                 Some(last) => last.values.push(Blob(value)),
                 None => insertions.push(Insertion {
                     place: Place::of(position),

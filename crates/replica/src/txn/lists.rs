@@ -158,7 +158,14 @@ impl Txn<'_> {
     }
 
     /// The place at an end of the list, or in an empty one if the op makes it anew.
-    fn end_place(&self, spot: &Spot<'_>, base: Base, end: ListEnd, dot: Dot, ordinal: u32) -> Place {
+    fn end_place(
+        &self,
+        spot: &Spot<'_>,
+        base: Base,
+        end: ListEnd,
+        dot: Dot,
+        ordinal: u32,
+    ) -> Place {
         let empty = List::new();
         let there = self.row_at(spot).and_then(Row::list);
         let list = match (base, there) {
@@ -226,15 +233,18 @@ impl Txn<'_> {
     pub fn list_set(&mut self, key: &[u8], index: usize, value: &[u8]) -> Result<bool, WrongType> {
         let spot = self.spot(key);
         let list = self.list(&spot)?.map(ListValue::elements);
-        let Some((list, position)) = list.and_then(|list| Some((list, list.position(index)?))) else {
+        let Some((list, position)) = list.and_then(|list| Some((list, list.position(index)?)))
+        else {
             return Ok(false);
         };
         // Later than everything it replaces, whatever the clocks say; what this entry wrote before gives way as it is.
         let own = self.replica.next_dot();
-        let later = list.versions(index).map(|version| match version.dot == own {
-            true => version.hlc,
-            false => version.hlc.next(),
-        });
+        let later = list
+            .versions(index)
+            .map(|version| match version.dot == own {
+                true => version.hlc,
+                false => version.hlc.next(),
+            });
         let hlc = later.fold(self.hlc, Ord::max);
         let put = ElementPut {
             position,
@@ -404,7 +414,10 @@ const LEVEL_BYTES: usize = 40;
 /// About how many bytes a part takes; never less than its values.
 pub(super) fn bytes_of(part: &ListPart<'_>) -> usize {
     let levels = |depth: u32| depth as usize * LEVEL_BYTES;
-    let puts = part.set.iter().map(|put| levels(put.position.depth()) + 48 + put.value.0.len());
+    let puts = part
+        .set
+        .iter()
+        .map(|put| levels(put.position.depth()) + 48 + put.value.0.len());
     let insertions = part.insert.iter().map(|insertion| {
         let values = insertion.values.iter().map(|value| value.0.len() + 5);
         levels(insertion.place.depth()) + 48 + values.sum::<usize>()
