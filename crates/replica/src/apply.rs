@@ -8,7 +8,7 @@ use isles_crdt::op::{Cell, Tally, Version};
 
 use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::observer::rivals;
-use crate::op::{Base, FieldPut, KeyOp, Kind, MapPart, Part, SetPart};
+use crate::op::{Base, FieldPut, KeyOp, Kind, ListPart, MapPart, Part, SetPart};
 use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, Row};
 use crate::sum;
 
@@ -20,7 +20,7 @@ pub(crate) struct Author<'c, C> {
 }
 
 impl<C> Author<'_, C> {
-    fn stamp(&self, raised: Option<Hlc>) -> Stamp {
+    pub(crate) fn stamp(&self, raised: Option<Hlc>) -> Stamp {
         Stamp {
             hlc: raised.unwrap_or(self.hlc),
             replica: self.dot.replica,
@@ -121,6 +121,7 @@ fn clear<C: Context>(row: &mut Row, op: &KeyOp<'_>, author: &Author<'_, C>) {
                 presence.remove(context);
                 !presence.is_empty()
             }),
+            Component::List(list) => list.clear(hash, context),
             Component::Map(map) => clear_map(map, op, author, create),
             Component::Counter(tally) if create => tally.cover(context, &op.resets),
             Component::Counter(_) => {}
@@ -165,6 +166,7 @@ fn sum_of(hash: u64, component: &Component) -> u128 {
             .fold(0, |total: u128, (member, presence)| {
                 total.wrapping_add(sum::of_member(hash, member, presence))
             }),
+        Component::List(list) => list.sum(),
         Component::Map(map) => map.fields.iter().fold(0, |total: u128, (name, field)| {
             total.wrapping_add(sum::of_field(hash, name, field))
         }),
@@ -196,6 +198,7 @@ fn apply_part<C: Context>(
         }
         Part::SetAw(part) => change_set(row, part, author, outcome),
         Part::Map(part) => change_map(row, part, author, outcome),
+        Part::List(part) => change_list(row, part, author, outcome),
         Part::Deadline { stamp, at_ms } => {
             let at_ms = at_ms.unwrap_or(Deadline::NEVER_MS);
             set_deadline(
@@ -208,7 +211,6 @@ fn apply_part<C: Context>(
         }
         Part::SetRw(_)
         | Part::SortedSet(_)
-        | Part::List(_)
         | Part::Stream(_)
         | Part::FlagEw(_)
         | Part::FlagDw(_)
@@ -227,6 +229,7 @@ pub(crate) fn is_known(part: &Part<'_>) -> bool {
             | Part::Counter(_)
             | Part::SetAw(_)
             | Part::Map(_)
+            | Part::List(_)
             | Part::Deadline { .. }
     )
 }
@@ -404,6 +407,22 @@ fn change_set<C: Context>(
     row.sum = row.sum.wrapping_add(delta);
 }
 
+fn change_list<C: Context>(
+    row: &mut Row,
+    part: &ListPart<'_>,
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    let hash = row.hash;
+    let Some(Component::List(list)) = row.component_mut(Kind::List) else {
+        return;
+    };
+    let before = list.sum();
+    list.apply(hash, part, author, outcome);
+    let after = list.sum();
+    row.sum = row.sum.wrapping_sub(before).wrapping_add(after);
+}
+
 fn change_map<C: Context>(
     row: &mut Row,
     part: &MapPart<'_>,
@@ -533,6 +552,7 @@ fn added_kind(part: &Part<'_>) -> Option<Kind> {
         Part::RegisterLww { value, .. } => value.is_some(),
         Part::Map(part) => !part.put.is_empty() || !part.add.is_empty(),
         Part::SetAw(part) => !part.add.is_empty(),
+        Part::List(part) => !part.set.is_empty() || !part.insert.is_empty(),
         _ => true,
     };
     part.kind().filter(|_| adds)
@@ -565,6 +585,7 @@ fn newest_unseen<C: Context>(component: &Component, context: &C) -> Option<(Dot,
                 .flat_map(|(_, presence)| presence.dots().iter().copied());
             dots.filter(unseen).max().map(|dot| (dot, Hlc::ZERO))
         }
+        Component::List(list) => list.dots().filter(|(dot, _)| unseen(dot)).max(),
         Component::Map(map) => {
             let fields = map.fields.iter().map(|(_, field)| field);
             fields

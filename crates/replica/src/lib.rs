@@ -22,6 +22,7 @@ pub mod session;
 mod apply;
 mod hot_keys;
 mod keyspace;
+mod list;
 mod observer;
 mod paged;
 mod position;
@@ -30,6 +31,7 @@ mod row;
 mod rows;
 mod sum;
 mod txn;
+mod waiting;
 mod warm;
 
 pub use self::conflict::{ConflictKind, ConflictRecord, Contender, Journal, JournalLimits};
@@ -42,7 +44,7 @@ pub use self::replica::{
 };
 pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::txn::{
-    ContextError, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError, Scope,
-    SiblingVersion, Siblings, Txn, ValueType, WrongType,
+    ContextError, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError, InsertError,
+    ListEnd, ListSide, Scope, SiblingVersion, Siblings, Txn, ValueType, WrongType,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};

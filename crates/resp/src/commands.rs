@@ -12,6 +12,10 @@ mod info;
 mod isles;
 mod keys;
 mod lcs;
+mod list_blocking;
+mod list_move;
+mod list_position;
+mod lists;
 mod object;
 mod scan;
 mod server;
@@ -34,4 +38,5 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     connection::COMMANDS,
     server::COMMANDS,
     isles::COMMANDS,
+    lists::COMMANDS,
 ];

@@ -14,6 +14,7 @@ pub(crate) enum Family {
     Connection,
     Server,
     Isles,
+    Lists,
     /// What no command is.
     Unknown,
 }
@@ -30,6 +31,7 @@ impl Family {
         Family::Connection,
         Family::Server,
         Family::Isles,
+        Family::Lists,
         Family::Unknown,
     ];
 
@@ -44,6 +46,7 @@ impl Family {
             Family::Connection => "connection",
             Family::Server => "server",
             Family::Isles => "isles",
+            Family::Lists => "lists",
             Family::Unknown => "unknown",
         }
     }
@@ -55,6 +58,7 @@ impl Family {
             Family::Keys => "generic",
             Family::Sets => "set",
             Family::Hashes => "hash",
+            Family::Lists => "list",
             other => other.name(),
         }
     }
@@ -79,8 +83,10 @@ impl Flags {
     pub(crate) const LONG: Flags = Flags(1 << 7);
     /// With more than one argument it writes several keys, or one of them twice, which must be one entry.
     pub(crate) const MANY: Flags = Flags(1 << 8);
+    /// Alone, it may wait until a key is written.
+    pub(crate) const BLOCKING: Flags = Flags(1 << 9);
 
-    const NAMES: [(Flags, &'static str); 7] = [
+    const NAMES: [(Flags, &'static str); 8] = [
         (Flags::WRITE, "write"),
         (Flags::READ, "readonly"),
         (Flags::FAST, "fast"),
@@ -88,6 +94,7 @@ impl Flags {
         (Flags::LOADING, "loading"),
         (Flags::NO_MULTI, "no_multi"),
         (Flags::MOVABLE_KEYS, "movablekeys"),
+        (Flags::BLOCKING, "blocking"),
     ];
 
     pub(crate) fn has(self, flag: Flags) -> bool {
@@ -217,6 +224,10 @@ impl Spec {
 
     pub(crate) const fn many(self) -> Spec {
         self.with(Flags::MANY)
+    }
+
+    pub(crate) const fn blocking(self) -> Spec {
+        self.with(Flags::BLOCKING)
     }
 
     pub(crate) const fn subcommands(self, subcommands: &'static [Subcommand]) -> Spec {

@@ -166,6 +166,11 @@ impl Txn<'_> {
                     .collect();
                 self.replace_hash(to, &pairs, expiry);
             }
+            Some(ValueType::List) => {
+                let elements = self.list_elements(&spot);
+                let values: Vec<&[u8]> = elements.iter().map(|element| &**element).collect();
+                self.replace_list(to, &values, expiry);
+            }
             None => return false,
         }
         true
@@ -240,6 +245,10 @@ impl Txn<'_> {
                 .iter()
                 .map(|(member, _)| member.len() + 64)
                 .sum(),
+            Component::List(list) => {
+                let elements = list.elements().iter();
+                elements.map(|element| element.0.len() + 48).sum()
+            }
             Component::Map(map) => map
                 .fields
                 .iter()

@@ -77,6 +77,8 @@ fn encoding(
         ValueType::String => string_encoding(call.txn.string(key)?.as_deref().unwrap_or_default()),
         ValueType::Hash => hash_encoding(call, key)?,
         ValueType::Set => set_encoding(call, key)?,
+        // Redis 7.0 keeps small lists so too.
+        ValueType::List => "quicklist",
         _ => "unknown",
     })
 }

@@ -6,10 +6,12 @@ mod connection;
 mod generic;
 mod hashes;
 mod isles;
+mod lists;
 mod server;
 mod sets;
 mod strings;
 mod transactions;
+mod waiting;
 
 use std::time::Duration;
 
