@@ -28,6 +28,7 @@ mod position;
 mod replica;
 mod row;
 mod rows;
+mod sorted_set;
 mod sum;
 mod txn;
 mod warm;
@@ -41,8 +42,10 @@ pub use self::replica::{
     APPLY_ENTRIES, Note, ReplayError, Replica, ReplicaConfig, Restored, Unlogged, UnloggedContent,
 };
 pub use self::rows::{BUCKETS, RESERVED_PREFIX};
+pub use self::sorted_set::SortedSet;
 pub use self::txn::{
-    ContextError, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError, Scope,
-    SiblingVersion, Siblings, Txn, ValueType, WrongType,
+    AddIf, Added, ContextError, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError,
+    NotANumber, Scope, ScoreIf, SiblingVersion, Siblings, Txn, ValueType, WrongType,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};
+pub use isles_crdt::sorted_set::Score;
