@@ -4,10 +4,12 @@
 
 mod connection;
 mod generic;
+mod geo;
 mod hashes;
 mod isles;
 mod server;
 mod sets;
+mod sorted_sets;
 mod strings;
 mod transactions;
 
