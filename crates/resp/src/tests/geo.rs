@@ -92,7 +92,7 @@ fn what_lies_near() {
             "-ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for GEOSEARCH",
         ),
         (
-            "GEOSEARCH g FROMLONLAT 1 1 ASC DESC",
+            "GEOSEARCH g FROMLONLAT 1 1 ASC",
             "-ERR wrong number of arguments for 'geosearch' command",
         ),
         (
