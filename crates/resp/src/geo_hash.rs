@@ -106,7 +106,8 @@ impl Shape {
         }
     }
 
-    /// Ranges of scores, ascending and apart, that hold all places within the shape, and some others.
+    /// Ranges of scores, apart from each other, that hold all places within the shape, and some others. The one around the
+    /// centre comes first.
     pub(crate) fn cover(self, centre: Place) -> Vec<RangeInclusive<u64>> {
         let (half_width_m, half_height_m) = match self {
             Shape::Circle { radius_m } => (radius_m, radius_m),
@@ -128,7 +129,7 @@ impl Shape {
         let mut cells = cells.skip_while(|cells| cells.len() > CELLS_MAX);
         cells
             .next()
-            .map_or(vec![0..=u64::MAX], |cells| cells.scores())
+            .map_or(vec![0..=u64::MAX], |cells| cells.scores(centre.to_bits()))
     }
 }
 
@@ -192,24 +193,17 @@ impl Cells {
         count(&self.rows) * self.columns.iter().map(count).sum::<u64>()
     }
 
-    /// Each cell is a range of scores; neighbours in the order of scores become one.
-    fn scores(&self) -> Vec<RangeInclusive<u64>> {
+    /// Each cell is a range of scores; the one of `centre` comes first.
+    fn scores(&self, centre: u64) -> Vec<RangeInclusive<u64>> {
         let columns = self.columns.iter().cloned().flatten();
         let cells =
             columns.flat_map(|column| self.rows.clone().map(move |row| interleave(row, column)));
         let mut cells: Vec<u64> = cells.collect();
-        cells.sort_unstable();
-        cells.dedup();
         let shift = 2 * (STEPS - self.steps);
-        let mut ranges: Vec<RangeInclusive<u64>> = Vec::with_capacity(cells.len());
-        for cell in cells {
-            let (first, last) = (cell << shift, ((cell + 1) << shift) - 1);
-            match ranges.last_mut() {
-                Some(range) if range.end() + 1 == first => *range = *range.start()..=last,
-                _ => ranges.push(first..=last),
-            }
-        }
-        ranges
+        cells.sort_unstable_by_key(|cell| (*cell != centre >> shift, *cell));
+        cells.dedup();
+        let range = |cell| cell << shift..=((cell + 1) << shift) - 1;
+        cells.into_iter().map(range).collect()
     }
 }
 

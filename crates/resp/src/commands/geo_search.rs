@@ -160,7 +160,6 @@ fn parse<'c>(
     command: &str,
 ) -> Result<Query<'c>, Failure> {
     let search = matches!(form, Form::Search | Form::SearchStore);
-    let (mut froms, mut shapes) = (0, 0);
     let mut rest = words;
     while let Some((word, after)) = rest.split_first() {
         let taken;
@@ -180,21 +179,25 @@ fn parse<'c>(
             [key, ref after @ ..] if form == Form::Radius && is(word, "STOREDIST") => {
                 (set(&mut query.store, (key, true)), after)
             }
-            [member, ref after @ ..] if search && is(word, "FROMMEMBER") => {
-                froms += 1;
+            [member, ref after @ ..]
+                if search && query.from.is_none() && is(word, "FROMMEMBER") =>
+            {
                 (set(&mut query.from, Centre::Member(member)), after)
             }
-            [longitude, latitude, ref after @ ..] if search && is(word, "FROMLONLAT") => {
-                froms += 1;
+            [longitude, latitude, ref after @ ..]
+                if search && query.from.is_none() && is(word, "FROMLONLAT") =>
+            {
                 let centre = Centre::Place(place(longitude, latitude)?);
                 (set(&mut query.from, centre), after)
             }
-            [radius, unit, ref after @ ..] if search && is(word, "BYRADIUS") => {
-                shapes += 1;
+            [radius, unit, ref after @ ..]
+                if search && query.shape.is_none() && is(word, "BYRADIUS") =>
+            {
                 (set(&mut query.shape, circle(radius, unit)?), after)
             }
-            [width, height, unit, ref after @ ..] if search && is(word, "BYBOX") => {
-                shapes += 1;
+            [width, height, unit, ref after @ ..]
+                if search && query.shape.is_none() && is(word, "BYBOX") =>
+            {
                 (
                     set(&mut query.shape, rectangle(width, height, unit)?),
                     after,
@@ -210,7 +213,7 @@ fn parse<'c>(
             return Err(Failure::Syntax);
         }
     }
-    check(&query, form, command, search.then_some((froms, shapes)))?;
+    check(&query, form, command)?;
     Ok(query)
 }
 
@@ -230,8 +233,7 @@ fn count(number: &[u8]) -> Result<usize, Failure> {
     count.ok_or_else(|| Failure::other("ERR COUNT must be > 0"))
 }
 
-/// `named` tells how often a search named its centre and its shape.
-fn check(query: &Query<'_>, form: Form, command: &str, named: Option<(usize, usize)>) -> Outcome {
+fn check(query: &Query<'_>, form: Form, command: &str) -> Outcome {
     let shows = query.show.distance || query.show.hash || query.show.place;
     if query.store.is_some() && shows {
         let what = match form {
@@ -243,17 +245,17 @@ fn check(query: &Query<'_>, form: Form, command: &str, named: Option<(usize, usi
         )));
     }
     let refuse = |text: String| Err(Failure::other(text));
-    match named {
-        Some((froms, _)) if froms != 1 => refuse(format!(
+    match () {
+        () if query.from.is_none() => refuse(format!(
             "ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for {command}"
         )),
-        Some((_, shapes)) if shapes != 1 => refuse(format!(
+        () if query.shape.is_none() => refuse(format!(
             "ERR exactly one of BYRADIUS and BYBOX can be specified for {command}"
         )),
-        _ if query.any && query.count.is_none() => {
+        () if query.any && query.count.is_none() => {
             refuse("ERR the ANY argument requires COUNT argument".to_owned())
         }
-        _ => Ok(()),
+        () => Ok(()),
     }
 }
 

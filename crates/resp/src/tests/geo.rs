@@ -89,6 +89,10 @@ fn what_lies_near() {
         ("EXISTS d", ":0"),
         (
             "GEOSEARCH g FROMLONLAT 1 1 FROMMEMBER a BYRADIUS 1 m",
+            SYNTAX,
+        ),
+        (
+            "GEOSEARCH g BYRADIUS 1 m ASC ASC",
             "-ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for GEOSEARCH",
         ),
         (
