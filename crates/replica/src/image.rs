@@ -5,6 +5,7 @@
 //! changed pages are written. The layout is drawn in `docs/format.md`.
 
 mod lists;
+mod sorted_set;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::position::Position;
 use crate::replica::{Replica, Restored};
 use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, MemberSet, Row, Stored};
 use crate::rows::hash_of;
+use crate::sorted_set::{Member, SortedSet};
 use crate::sum;
 
 /// The version of the row layout that this crate writes, and the newest that it reads.
@@ -72,6 +74,7 @@ enum PageContent {
     Set(Arc<Page<Presence>>),
     Map(Arc<Page<Field>>),
     List(ListPage<Element>),
+    SortedSet(Arc<Page<Member>>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -107,9 +110,13 @@ enum StoredComponent<'a> {
         only: Vec<StoredMember<'a>>,
     },
     Counter(Vec<Contribution>),
-    /// Reserved, as are those that hold nothing below: the tags are given out, the layouts are not drawn yet.
-    SortedSet(()),
+    SortedSet {
+        pages: u32,
+        #[serde(borrow)]
+        only: Vec<sorted_set::StoredScore<'a>>,
+    },
     List(StoredList),
+    /// Reserved, as are those that hold nothing below: the tags are given out, the layouts are not drawn yet.
     Stream(()),
     FlagEw(()),
     FlagDw(()),
@@ -346,6 +353,7 @@ impl PageContent {
         match self {
             PageContent::Set(page) => to_bytes(&stored_members(page)),
             PageContent::Map(page) => to_bytes(&stored_fields(page)),
+            PageContent::SortedSet(page) => to_bytes(&sorted_set::stored(page)),
             PageContent::List(page) => to_bytes(page),
         }
     }
@@ -407,6 +415,10 @@ fn image_of(row: &mut Row) -> RowImage {
             }
             Component::Map(map) => {
                 paged_image(&mut map.fields, kind, PageContent::Map, &row.stored)
+            }
+            Component::SortedSet(set) => {
+                let pages = set.pages_mut();
+                paged_image(pages, kind, PageContent::SortedSet, &row.stored)
             }
             _ => continue,
         };
@@ -494,6 +506,13 @@ fn stored_component(component: &Component) -> StoredComponent<'_> {
                 only,
             }
         }
+        Component::SortedSet(set) => {
+            let only = set.members().only_page();
+            StoredComponent::SortedSet {
+                pages: set.members().pages_len() as u32,
+                only: only.map_or(Vec::new(), sorted_set::stored),
+            }
+        }
     }
 }
 
@@ -515,12 +534,6 @@ fn stored_members(page: &Page<Presence>) -> Vec<StoredMember<'_>> {
 }
 
 fn stored_fields(page: &Page<Field>) -> Vec<StoredField<'_>> {
-    let contributions = |field: &Field| {
-        field
-            .tally
-            .as_ref()
-            .map_or(Vec::new(), |t| t.contributions().to_vec())
-    };
     page.items()
         .iter()
         .map(|item| StoredField {
@@ -529,6 +542,13 @@ fn stored_fields(page: &Page<Field>) -> Vec<StoredField<'_>> {
             contributions: contributions(&item.value),
         })
         .collect()
+}
+
+fn contributions<V>(field: &Field<V>) -> Vec<Contribution> {
+    field
+        .tally
+        .as_ref()
+        .map_or(Vec::new(), |t| t.contributions().to_vec())
 }
 
 fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
@@ -565,6 +585,11 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
                 note_pages(&mut row, Kind::Map, pages, &mut is_paged);
                 Component::Map(Box::new(loaded_map(vec![loaded_fields(only)])))
             }
+            StoredComponent::SortedSet { pages, only } => {
+                note_pages(&mut row, Kind::SortedSet, pages, &mut is_paged);
+                let set = SortedSet::from_pages(vec![sorted_set::loaded(only)]);
+                Component::SortedSet(Box::new(set))
+            }
             StoredComponent::List(StoredList::Whole(list)) => {
                 Component::List(Box::new(ListValue::new(list, row.hash)))
             }
@@ -576,8 +601,7 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
                 is_paged = true;
                 Component::List(Box::default())
             }
-            StoredComponent::SortedSet(())
-            | StoredComponent::Stream(())
+            StoredComponent::Stream(())
             | StoredComponent::FlagEw(())
             | StoredComponent::FlagDw(())
             | StoredComponent::HyperLogLog(())
@@ -612,10 +636,14 @@ fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError>
         let mut failed = None;
         let mut members = Vec::new();
         let mut fields = Vec::new();
+        let mut scores = Vec::new();
         scan(&pages_prefix(&key, stored.kind), &mut |table_key, value| {
             let loaded = versioned(value, table_key).and_then(|bytes| {
                 match stored.kind {
                     Kind::SetAw => members.push(loaded_members(postcard::from_bytes(bytes)?)),
+                    Kind::SortedSet => {
+                        scores.push(sorted_set::loaded(postcard::from_bytes(bytes)?))
+                    }
                     _ => fields.push(loaded_fields(postcard::from_bytes(bytes)?)),
                 }
                 Ok(())
@@ -625,7 +653,7 @@ fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError>
         if let Some(error) = failed {
             return Err(error);
         }
-        let found = members.len().max(fields.len());
+        let found = members.len().max(fields.len()).max(scores.len());
         if found != stored.pages as usize {
             let name = key.escape_ascii();
             return Err(ImageError::Content(format!(
@@ -641,6 +669,10 @@ fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError>
             Some(Component::Map(map)) => {
                 **map = loaded_map(fields);
                 map.fields.is_sound()
+            }
+            Some(Component::SortedSet(set)) => {
+                **set = SortedSet::from_pages(scores);
+                set.members().is_sound()
             }
             _ => false,
         };
@@ -673,8 +705,7 @@ fn loaded_members(members: Vec<StoredMember<'_>>) -> Vec<(Box<[u8]>, Presence)> 
 
 fn loaded_fields(fields: Vec<StoredField<'_>>) -> Vec<(Box<[u8]>, Field)> {
     let field = |stored: StoredField<'_>| {
-        let tally: Option<Box<Tally>> = (!stored.contributions.is_empty())
-            .then(|| Box::new(stored.contributions.into_iter().collect()));
+        let tally = loaded_tally(stored.contributions);
         (
             stored.name.into(),
             Field {
@@ -684,6 +715,10 @@ fn loaded_fields(fields: Vec<StoredField<'_>>) -> Vec<(Box<[u8]>, Field)> {
         )
     };
     fields.into_iter().map(field).collect()
+}
+
+fn loaded_tally(contributions: Vec<Contribution>) -> Option<Box<Tally>> {
+    (!contributions.is_empty()).then(|| Box::new(contributions.into_iter().collect()))
 }
 
 fn loaded_map(pages: Vec<Vec<(Box<[u8]>, Field)>>) -> FieldMap {

@@ -29,6 +29,7 @@ mod position;
 mod replica;
 mod row;
 mod rows;
+mod sorted_set;
 mod sum;
 mod txn;
 mod waiting;
@@ -43,8 +44,11 @@ pub use self::replica::{
     APPLY_ENTRIES, Note, ReplayError, Replica, ReplicaConfig, Restored, Unlogged, UnloggedContent,
 };
 pub use self::rows::{BUCKETS, RESERVED_PREFIX};
+pub use self::sorted_set::SortedSet;
 pub use self::txn::{
-    ContextError, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError, InsertError,
-    ListEnd, ListSide, Scope, SiblingVersion, Siblings, Txn, ValueType, WrongType,
+    AddIf, Added, ContextError, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError,
+    InsertError, ListEnd, ListSide, NotANumber, Scope, ScoreIf, SiblingVersion, Siblings, Txn,
+    ValueType, WrongType,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};
+pub use isles_crdt::sorted_set::Score;

@@ -6,6 +6,8 @@ mod command;
 mod config;
 mod connection;
 mod expiry;
+mod geo;
+mod geo_search;
 mod hash_random;
 mod hashes;
 mod info;
@@ -23,6 +25,13 @@ mod set_algebra;
 mod set_options;
 mod set_random;
 mod sets;
+mod sorted_add;
+mod sorted_algebra;
+mod sorted_bounds;
+mod sorted_pop;
+mod sorted_random;
+mod sorted_range;
+mod sorted_sets;
 mod strings;
 mod transactions;
 
@@ -38,5 +47,7 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     connection::COMMANDS,
     server::COMMANDS,
     isles::COMMANDS,
+    sorted_sets::COMMANDS,
+    geo::COMMANDS,
     lists::COMMANDS,
 ];

@@ -14,6 +14,8 @@ pub(crate) enum Family {
     Connection,
     Server,
     Isles,
+    SortedSets,
+    Geo,
     Lists,
     /// What no command is.
     Unknown,
@@ -31,6 +33,8 @@ impl Family {
         Family::Connection,
         Family::Server,
         Family::Isles,
+        Family::SortedSets,
+        Family::Geo,
         Family::Lists,
         Family::Unknown,
     ];
@@ -46,6 +50,8 @@ impl Family {
             Family::Connection => "connection",
             Family::Server => "server",
             Family::Isles => "isles",
+            Family::SortedSets => "sorted_sets",
+            Family::Geo => "geo",
             Family::Lists => "lists",
             Family::Unknown => "unknown",
         }
@@ -58,6 +64,7 @@ impl Family {
             Family::Keys => "generic",
             Family::Sets => "set",
             Family::Hashes => "hash",
+            Family::SortedSets => "sorted-set",
             Family::Lists => "list",
             other => other.name(),
         }
@@ -124,6 +131,12 @@ pub(crate) enum Keys {
     Counted {
         at: usize,
     },
+    /// The first argument, which is written, and as many as the argument at this place says, after it.
+    StoredCounted {
+        at: usize,
+    },
+    /// The first argument, which is read, and those after the words STORE and STOREDIST, which are written.
+    AfterStore,
 }
 
 /// The function behind a command.
@@ -256,6 +269,20 @@ impl Spec {
         }
     }
 
+    pub(crate) const fn stored_counted_keys(self, at: usize) -> Spec {
+        Spec {
+            keys: Keys::StoredCounted { at },
+            ..self.with(Flags::MOVABLE_KEYS)
+        }
+    }
+
+    pub(crate) const fn keys_after_store(self) -> Spec {
+        Spec {
+            keys: Keys::AfterStore,
+            ..self.with(Flags::MOVABLE_KEYS)
+        }
+    }
+
     /// Whether there is such a subcommand, and whether there are as many arguments as it takes.
     pub(crate) fn check(&self, args: &[&[u8]]) -> Outcome {
         if !accepts(self.arity, args.len()) {
@@ -290,19 +317,36 @@ impl Spec {
                     .copied()
                     .collect()
             }
-            Keys::Counted { at } => {
-                let count = args
-                    .get(at)
-                    .and_then(|text| crate::number::parse_u64(text))
-                    .unwrap_or(0);
-                args.iter()
-                    .skip(at + 1)
-                    .take(usize::try_from(count).unwrap_or(0))
-                    .copied()
-                    .collect()
+            Keys::Counted { at } => counted(args, at).collect(),
+            Keys::StoredCounted { at } => {
+                let first = args.get(1).copied();
+                first.into_iter().chain(counted(args, at)).collect()
+            }
+            Keys::AfterStore => {
+                let first = args.get(1).copied();
+                let words = args.windows(2).skip(1);
+                let stored = words
+                    .filter(|pair| is(pair[0], "STORE") || is(pair[0], "STOREDIST"))
+                    .map(|pair| pair[1]);
+                first.into_iter().chain(stored).collect()
             }
         }
     }
+}
+
+/// As many arguments as the one at this place says.
+fn counted<'s, 'a>(
+    args: &'s [&'a [u8]],
+    at: usize,
+) -> impl Iterator<Item = &'a [u8]> + use<'s, 'a> {
+    let count = args
+        .get(at)
+        .and_then(|text| crate::number::parse_u64(text))
+        .unwrap_or(0);
+    args.iter()
+        .skip(at + 1)
+        .take(usize::try_from(count).unwrap_or(0))
+        .copied()
 }
 
 fn accepts(arity: i32, arguments: usize) -> bool {

@@ -7,6 +7,7 @@ mod list_draft;
 mod lists;
 mod merge;
 mod sets;
+mod sorted_sets;
 mod strings;
 #[cfg(test)]
 mod tests;
@@ -21,13 +22,14 @@ pub use self::context::{ContextError, SiblingVersion, Siblings};
 pub use self::hashes::{EachField, FieldValue};
 use self::list_draft::ListDraft;
 pub use self::lists::{InsertError, ListEnd, ListSide};
+pub use self::sorted_sets::{AddIf, Added, NotANumber, ScoreIf};
 pub use self::strings::{Expiry, IncrementError};
 use crate::apply::Author;
 use crate::frame::ENTRY_BYTES_MAX;
-use crate::op::{Attribute, Base, Blob, FieldRemoval, KeyOp, ListPart, MapPart, Part};
+use crate::op::{Attribute, Base, Blob, FieldRemoval, FieldsPart, KeyOp, ListPart, Part};
 use crate::position::Position;
 use crate::replica::Replica;
-use crate::row::{Component, Row};
+use crate::row::{Component, Field, Row};
 use crate::rows::{RowId, hash_of};
 
 /// How often an entry may write one key.
@@ -51,6 +53,8 @@ pub enum ValueType {
     Hash,
     /// A set.
     Set,
+    /// A sorted set.
+    SortedSet,
     /// A list.
     List,
 }
@@ -97,8 +101,15 @@ struct Spot<'k> {
     id: Option<RowId>,
 }
 
-/// A map field that counts, and the contributions that its removal takes away.
+/// A field that counts, and the contributions that its removal takes away.
 type FieldCounter = (Vec<u8>, SmallVec<[Reset; 1]>);
+
+/// What an overwrite of a key must list: the fields of its map and the members of its sorted set that count.
+#[derive(Debug, Default)]
+struct Counters {
+    fields: Vec<FieldCounter>,
+    members: Vec<FieldCounter>,
+}
 
 #[derive(Debug)]
 struct Touched {
@@ -279,37 +290,37 @@ impl Txn<'_> {
     }
 
     /// An op on a key that keeps what is there, or, if nothing is there for readers, creates it.
-    fn op<'k>(&self, spot: &Spot<'k>, counters: &'k [FieldCounter]) -> KeyOp<'k> {
+    fn op<'k>(&self, spot: &Spot<'k>, counters: &'k Counters) -> KeyOp<'k> {
         match self.visible(spot) {
             Some(_) => KeyOp::new(spot.key),
             None => self.overwrite(spot, counters),
         }
     }
 
-    /// The fields of a map that count, with the contributions that a removal of the whole map takes away: an overwrite
-    /// must list them.
-    fn counters(&self, spot: &Spot<'_>) -> Vec<FieldCounter> {
-        let Some(map) = self.before(spot).and_then(Row::map) else {
-            return Vec::new();
+    /// What counts under a key, with the contributions that a removal of all of it takes away.
+    fn counters(&self, spot: &Spot<'_>) -> Counters {
+        let Some(row) = self.before(spot) else {
+            return Counters::default();
         };
-        let counters = map.fields.iter().filter_map(|(name, field)| {
-            let resets = field.tally.as_ref()?.resets();
-            (!resets.is_empty()).then(|| (name.to_vec(), resets))
-        });
-        counters.collect()
+        let fields = row.map().map(|map| counting(map.fields.iter()));
+        let members = row.sorted_set().map(|set| counting(set.members().iter()));
+        Counters {
+            fields: fields.unwrap_or_default(),
+            members: members.unwrap_or_default(),
+        }
     }
 
     /// The same for [`op`](Self::op), which overwrites only what readers do not see: else it would walk a large map for
     /// every write of one field.
-    fn counters_if_hidden(&self, spot: &Spot<'_>) -> Vec<FieldCounter> {
+    fn counters_if_hidden(&self, spot: &Spot<'_>) -> Counters {
         match self.visible(spot) {
-            Some(_) => Vec::new(),
+            Some(_) => Counters::default(),
             None => self.counters(spot),
         }
     }
 
     /// An op on a key that removes all that is there.
-    fn overwrite<'k>(&self, spot: &Spot<'k>, counters: &'k [FieldCounter]) -> KeyOp<'k> {
+    fn overwrite<'k>(&self, spot: &Spot<'k>, counters: &'k Counters) -> KeyOp<'k> {
         let mut op = KeyOp::new(spot.key);
         let before = self.before(spot);
         let visible = before.is_some_and(|row| row.is_visible(self.now_ms()));
@@ -322,15 +333,13 @@ impl Txn<'_> {
                 value: None,
             });
         }
-        if !counters.is_empty() {
-            let removal = |(field, resets): &'k FieldCounter| FieldRemoval {
-                field: Blob(field),
-                resets: resets.clone(),
-            };
-            op.parts.push(Part::Map(Box::new(MapPart {
-                remove: counters.iter().map(removal).collect(),
-                ..MapPart::default()
-            })));
+        if !counters.fields.is_empty() {
+            let part = removal_of(&counters.fields);
+            op.parts.push(Part::Map(Box::new(part)));
+        }
+        if !counters.members.is_empty() {
+            let part = removal_of(&counters.members);
+            op.parts.push(Part::SortedSet(Box::new(part)));
         }
         if row.deadline.stamp.hlc >= self.hlc {
             op.parts.push(Part::Deadline {
@@ -459,6 +468,28 @@ impl Txn<'_> {
     }
 }
 
+/// The fields that count.
+fn counting<'f, V: 'f>(
+    fields: impl Iterator<Item = (&'f [u8], &'f Field<V>)>,
+) -> Vec<FieldCounter> {
+    let counters = fields.filter_map(|(name, field)| {
+        let resets = field.resets();
+        (!resets.is_empty()).then(|| (name.to_vec(), resets))
+    });
+    counters.collect()
+}
+
+fn removal_of<V>(counters: &[FieldCounter]) -> FieldsPart<'_, V> {
+    let removals = counters.iter().map(|(field, resets)| FieldRemoval {
+        field: Blob(field),
+        resets: resets.clone(),
+    });
+    FieldsPart {
+        remove: removals.collect(),
+        ..FieldsPart::default()
+    }
+}
+
 /// Puts a part into an op in the place of one of its kind.
 fn set_part<'k>(op: &mut KeyOp<'k>, part: Part<'k>) {
     match op
@@ -477,6 +508,7 @@ fn type_of(row: &Row) -> Option<ValueType> {
         Component::Lww(_) | Component::Mv(_) | Component::Counter(_) => ValueType::String,
         Component::Map(_) => ValueType::Hash,
         Component::Set(_) => ValueType::Set,
+        Component::SortedSet(_) => ValueType::SortedSet,
         Component::List(_) => ValueType::List,
     })
 }
@@ -501,24 +533,20 @@ fn bytes_of(op: &KeyOp<'_>) -> usize {
         Part::RegisterLww { value, .. } => value.map_or(0, |value| value.0.len()),
         Part::RegisterMv { value } => value.0.len(),
         Part::SetAw(part) | Part::SetRw(part) => blobs(&part.remove) + blobs(&part.add),
-        Part::Map(part) => {
-            part.remove
-                .iter()
-                .map(|each| each.field.0.len() + 32 * each.resets.len() + 8)
-                .sum::<usize>()
-                + part
-                    .put
-                    .iter()
-                    .map(|each| each.field.0.len() + each.value.0.len() + 16)
-                    .sum::<usize>()
-                + part
-                    .add
-                    .iter()
-                    .map(|each| each.field.0.len() + 32)
-                    .sum::<usize>()
-        }
+        Part::Map(part) => bytes_of_fields(part, |value| value.0.len()),
+        Part::SortedSet(part) => bytes_of_fields(part, |_| 8),
         Part::List(part) => lists::bytes_of(part),
         _ => 64,
     });
     op.key.0.len() + 64 + parts.sum::<usize>() + 32 * op.resets.len()
+}
+
+fn bytes_of_fields<V>(part: &FieldsPart<'_, V>, value_bytes: impl Fn(&V) -> usize) -> usize {
+    let removed = part.remove.iter();
+    let removed = removed.map(|each| each.field.0.len() + 32 * each.resets.len() + 8);
+    let put = part.put.iter();
+    let put =
+        put.map(|each| each.field.0.len() + value_bytes(&each.value) + 32 * each.resets.len() + 16);
+    let added = part.add.iter().map(|each| each.field.0.len() + 32);
+    removed.sum::<usize>() + put.sum::<usize>() + added.sum::<usize>()
 }
