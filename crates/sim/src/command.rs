@@ -1,5 +1,6 @@
 //! What clients ask for: a small grammar over all kinds, with few keys, so that conflicts are frequent.
 
+use isles_replica::{ListEnd, ListSide};
 use isles_resolve::Strategy;
 
 use crate::options::Options;
@@ -53,6 +54,22 @@ pub enum Command {
     HashIncr(Bytes, Bytes, i64),
     /// HGETALL.
     HashAll(Bytes),
+    /// LPUSH, or RPUSH where it is the back.
+    ListPush(Bytes, ListEnd, Vec<Bytes>),
+    /// LPOP or RPOP of so many.
+    ListPop(Bytes, ListEnd, usize),
+    /// LSET.
+    ListSet(Bytes, usize, Bytes),
+    /// LINSERT beside the first element with the value that is named first.
+    ListInsert(Bytes, ListSide, Bytes, Bytes),
+    /// LREM.
+    ListRemove(Bytes, i64, Bytes),
+    /// LTRIM: from an index, so many.
+    ListTrim(Bytes, usize, usize),
+    /// LRANGE of everything.
+    ListAll(Bytes),
+    /// LMOVE.
+    ListMove(Bytes, Bytes, ListEnd, ListEnd),
     /// COPY … REPLACE.
     Copy(Bytes, Bytes),
     /// RENAME.
@@ -82,7 +99,8 @@ pub struct Script {
 pub fn draw(options: &Options, random: &mut Random) -> Script {
     if !options.transactions || !random.percent(25) {
         let command = command(options, &mut |random| key(options, random), random);
-        let many = matches!(command, Command::Copy(..) | Command::Rename(..)) || random.percent(10);
+        use Command::{Copy, ListMove, Rename};
+        let many = matches!(command, Copy(..) | Rename(..) | ListMove(..)) || random.percent(10);
         let many = many && !matches!(command, Command::SetInContext(..));
         return Script {
             commands: vec![command],
@@ -134,7 +152,7 @@ fn command(
 ) -> Command {
     let expiry = if options.expiry { 1 } else { 0 };
     let spaces = u64::from(options.keyspaces);
-    let kinds: [(u64, u32); 21] = [
+    let kinds: [(u64, u32); 29] = [
         (3, 0),
         (9, 1),
         (3, 2),
@@ -156,6 +174,14 @@ fn command(
         (6 * spaces, 18),
         (spaces, 19),
         (u64::from(!options.clock_jumps), 20),
+        (14, 21),
+        (6, 22),
+        (5, 23),
+        (5, 24),
+        (4, 25),
+        (2, 26),
+        (2, 27),
+        (3, 28),
     ];
     match random.weighted(&kinds) {
         0 => Command::Get(key(random)),
@@ -178,6 +204,26 @@ fn command(
         17 => Command::Siblings(key(random), random.index(4)),
         18 => Command::SetInContext(key(random), value(random), random.index(4)),
         20 => Command::Keys,
+        21 => Command::ListPush(key(random), list_end(random), several(options, random)),
+        22 => Command::ListPop(key(random), list_end(random), 1 + random.index(2)),
+        23 => Command::ListSet(key(random), random.index(4), value(random)),
+        24 => {
+            let side = *random.pick(&[ListSide::Before, ListSide::After]);
+            Command::ListInsert(
+                key(random),
+                side,
+                name(options, random),
+                name(options, random),
+            )
+        }
+        25 => Command::ListRemove(
+            key(random),
+            *random.pick(&[0, 1, -1, 2]),
+            name(options, random),
+        ),
+        26 => Command::ListTrim(key(random), random.index(3), random.index(6)),
+        27 => Command::ListAll(key(random)),
+        28 => Command::ListMove(key(random), key(random), list_end(random), list_end(random)),
         _ => match random.percent(80) {
             true => Command::Keyspace(PREFIX.to_vec(), strategy(75, random)),
             false => Command::Keyspace(Vec::new(), strategy(40, random)),
@@ -226,6 +272,10 @@ fn name(options: &Options, random: &mut Random) -> Bytes {
         true => format!("name-{}", random.below(80)).into_bytes(),
         false => small(random),
     }
+}
+
+fn list_end(random: &mut Random) -> ListEnd {
+    *random.pick(&[ListEnd::Front, ListEnd::Back])
 }
 
 fn small(random: &mut Random) -> Bytes {

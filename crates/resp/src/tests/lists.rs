@@ -23,7 +23,10 @@ fn pushes_and_pops() {
         ("RPOP l 2", "*2 $1 c $1 b"),
         ("LPOP l -1", OUT_OF_RANGE),
         ("LPOP l x", OUT_OF_RANGE),
-        ("LPOP l 1 2", "-ERR wrong number of arguments for 'lpop' command"),
+        (
+            "LPOP l 1 2",
+            "-ERR wrong number of arguments for 'lpop' command",
+        ),
         ("TYPE l", "+list"),
         ("OBJECT ENCODING l", "$9 quicklist"),
     ]);
@@ -117,7 +120,10 @@ fn elements_move() {
         ("LMPOP 2 none b LEFT COUNT 5", "*2 $1 b *2 $1 1 $1 3"),
         ("LMPOP 1 none LEFT", "*-1"),
         ("LMPOP 0 a LEFT", "-ERR numkeys should be greater than 0"),
-        ("LMPOP 1 a LEFT COUNT 0", "-ERR count should be greater than 0"),
+        (
+            "LMPOP 1 a LEFT COUNT 0",
+            "-ERR count should be greater than 0",
+        ),
         ("LMPOP 2 a LEFT", SYNTAX),
         ("LMPOP 1 a LEFT COUNT 1 COUNT 1", SYNTAX),
     ]);

@@ -122,7 +122,10 @@ fn a_client_can_be_unblocked() {
     let world = &mut World::new();
     let (waits, mut ticket) = wait(world, "BLPOP l 0");
     let line = waits.client.line(world.wall_ms, None);
-    assert!(line.contains(" flags=b ") && line.contains(" cmd="), "{line}");
+    assert!(
+        line.contains(" flags=b ") && line.contains(" cmd="),
+        "{line}"
+    );
     assert!(world.run("INFO clients").contains("blocked_clients:1"));
     let id = waits.client.id;
     check_in(world, &[("CLIENT UNBLOCK 999", ":0")]);
@@ -135,7 +138,14 @@ fn a_client_can_be_unblocked() {
         told(&mut ticket).as_deref(),
         Some("-UNBLOCKED client unblocked via CLIENT UNBLOCK")
     );
-    check_in(world, &[(&format!("CLIENT UNBLOCK {id}"), ":0"), ("RPUSH a x", ":1"), ("LLEN a", ":1")]);
+    check_in(
+        world,
+        &[
+            (&format!("CLIENT UNBLOCK {id}"), ":0"),
+            ("RPUSH a x", ":1"),
+            ("LLEN a", ":1"),
+        ],
+    );
     assert!(world.run("INFO clients").contains("blocked_clients:0"));
 }
 
@@ -161,7 +171,11 @@ fn keys_that_nobody_waits_for_any_more_are_forgotten() {
         let (_waits, ticket) = wait(world, &format!("BLPOP key-{number} 0"));
         world.server.waiting.leave(ticket.number);
     }
-    assert!(world.replica.waited_for() < 2_000, "{}", world.replica.waited_for());
+    assert!(
+        world.replica.waited_for() < 2_000,
+        "{}",
+        world.replica.waited_for()
+    );
     check_in(world, &[("RPUSH stays x", ":1"), ("LLEN stays", ":0")]);
 }
 
