@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use isles_clock::ReplicaId;
-use isles_replica::delivery::{Lane, LaneKind};
+use isles_replica::delivery::{Lane, LaneKind, Offer};
 use isles_replica::image::TableChange;
 use isles_replica::{
     ConflictKind, Expiry, Frame, InsertError, ListEnd, ListSide, Replica, ReplicaConfig, Scope,
@@ -58,9 +58,10 @@ fn take(replica: &mut Replica, frame: &Frame) {
         peer: frame.replica(),
         kind: LaneKind::Direct,
     };
-    replica
+    let offer = replica
         .offer(frame.clone(), lane)
         .expect("the frame is sound");
+    assert_eq!(offer, Offer::Accepted);
     replica.apply_ready(NOW_MS);
     seal(replica);
 }
