@@ -12,7 +12,7 @@ use isles_crdt::op::{Cell, Reset, Tally, Version};
 
 use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::observer::rivals;
-use crate::op::{Base, FieldPut, FieldRemoval, KeyOp, Kind, MapPart, Part, SetPart};
+use crate::op::{Base, FieldPut, FieldRemoval, KeyOp, Kind, ListPart, MapPart, Part, SetPart};
 use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, Row};
 use crate::sum;
 
@@ -24,7 +24,7 @@ pub(crate) struct Author<'c, C> {
 }
 
 impl<C> Author<'_, C> {
-    fn stamp(&self, raised: Option<Hlc>) -> Stamp {
+    pub(crate) fn stamp(&self, raised: Option<Hlc>) -> Stamp {
         Stamp {
             hlc: raised.unwrap_or(self.hlc),
             replica: self.dot.replica,
@@ -135,6 +135,7 @@ fn clear<C: Context>(row: &mut Row, op: &KeyOp<'_>, author: &Author<'_, C>) {
                 presence.remove(context);
                 !presence.is_empty()
             }),
+            Component::List(list) => list.clear(hash, context),
             Component::Map(map) => clear_map(map, op, author, create),
             Component::SortedSet(set) => sorted_set::clear(set, op, author, create),
             Component::Counter(tally) if create => tally.cover(context, &op.resets),
@@ -181,6 +182,7 @@ fn sum_of(hash: u64, component: &Component) -> u128 {
             .fold(0, |total: u128, (member, presence)| {
                 total.wrapping_add(sum::of_member(hash, member, presence))
             }),
+        Component::List(list) => list.sum(),
         Component::Map(map) => map.fields.iter().fold(0, |total: u128, (name, field)| {
             total.wrapping_add(sum::of_field(hash, name, field))
         }),
@@ -208,6 +210,7 @@ fn apply_part<C: Context>(
         Part::SetAw(part) => change_set(row, part, author, outcome),
         Part::Map(part) => change_map(row, part, author, outcome),
         Part::SortedSet(part) => sorted_set::change(row, part, author, outcome),
+        Part::List(part) => change_list(row, part, author, outcome),
         Part::Deadline { stamp, at_ms } => {
             let at_ms = at_ms.unwrap_or(Deadline::NEVER_MS);
             set_deadline(
@@ -219,7 +222,6 @@ fn apply_part<C: Context>(
             );
         }
         Part::SetRw(_)
-        | Part::List(_)
         | Part::Stream(_)
         | Part::FlagEw(_)
         | Part::FlagDw(_)
@@ -239,6 +241,7 @@ pub(crate) fn is_known(part: &Part<'_>) -> bool {
             | Part::SetAw(_)
             | Part::Map(_)
             | Part::SortedSet(_)
+            | Part::List(_)
             | Part::Deadline { .. }
     )
 }
@@ -419,6 +422,22 @@ fn change_set<C: Context>(
     row.sum = row.sum.wrapping_add(delta);
 }
 
+fn change_list<C: Context>(
+    row: &mut Row,
+    part: &ListPart<'_>,
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    let hash = row.hash;
+    let Some(Component::List(list)) = row.component_mut(Kind::List) else {
+        return;
+    };
+    let before = list.sum();
+    list.apply(hash, part, author, outcome);
+    let after = list.sum();
+    row.sum = row.sum.wrapping_sub(before).wrapping_add(after);
+}
+
 fn change_map<C: Context>(
     row: &mut Row,
     part: &MapPart<'_>,
@@ -558,6 +577,7 @@ fn added_kind(part: &Part<'_>) -> Option<Kind> {
         Part::Map(part) => part.adds(),
         Part::SortedSet(part) => part.adds(),
         Part::SetAw(part) => !part.add.is_empty(),
+        Part::List(part) => !part.set.is_empty() || !part.insert.is_empty(),
         _ => true,
     };
     part.kind().filter(|_| adds)
@@ -583,6 +603,7 @@ fn newest_unseen<C: Context>(component: &Component, context: &C) -> Option<(Dot,
                 .flat_map(|(_, presence)| presence.dots().iter().copied());
             dots.filter(unseen).max().map(|dot| (dot, Hlc::ZERO))
         }
+        Component::List(list) => list.dots().filter(|(dot, _)| unseen(dot)).max(),
         Component::Map(map) => {
             let fields = map.fields.iter().map(|(_, field)| field);
             fields

@@ -4,16 +4,20 @@
 //! through the row's position. The small components of a key lie in its header row; of a large set or map only the
 //! changed pages are written. The layout is drawn in `docs/format.md`.
 
+mod lists;
 mod sorted_set;
 
 use std::sync::Arc;
 
 use isles_clock::{Dot, Hlc, ReplicaId, Stamp};
+use isles_crdt::list::ListPage;
 use isles_crdt::op::{Cell, Contribution, Presence, Tally, Version};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use self::lists::StoredList;
 use crate::conflict::ConflictRecord;
+use crate::list::{Element, ListValue};
 use crate::op::Kind;
 use crate::paged::{Page, PagedMap};
 use crate::position::Position;
@@ -69,6 +73,7 @@ struct PageImage {
 enum PageContent {
     Set(Arc<Page<Presence>>),
     Map(Arc<Page<Field>>),
+    List(ListPage<Element>),
     SortedSet(Arc<Page<Member>>),
 }
 
@@ -110,8 +115,8 @@ enum StoredComponent<'a> {
         #[serde(borrow)]
         only: Vec<sorted_set::StoredScore<'a>>,
     },
-    /// Reserved, as are the ones that follow: the tags are given out, the layouts are not drawn yet.
-    List(()),
+    List(StoredList),
+    /// Reserved, as are those that hold nothing below: the tags are given out, the layouts are not drawn yet.
     Stream(()),
     FlagEw(()),
     FlagDw(()),
@@ -349,6 +354,7 @@ impl PageContent {
             PageContent::Set(page) => to_bytes(&stored_members(page)),
             PageContent::Map(page) => to_bytes(&stored_fields(page)),
             PageContent::SortedSet(page) => to_bytes(&sorted_set::stored(page)),
+            PageContent::List(page) => to_bytes(page),
         }
     }
 }
@@ -373,6 +379,9 @@ fn pages_prefix(key: &[u8], kind: Kind) -> Vec<u8> {
     .concat()
 }
 
+/// A page's number ends its key in the table.
+const PAGE_NUMBER_BYTES: usize = 4;
+
 fn page_key(key: &[u8], kind: Kind, number: u32) -> Vec<u8> {
     [&pages_prefix(key, kind)[..], &number.to_be_bytes()].concat()
 }
@@ -391,10 +400,16 @@ fn versioned<'a>(bytes: &'a [u8], key: &[u8]) -> Result<&'a [u8], ImageError> {
 /// Takes the image of a row: small components are encoded, of large ones the changed pages are referenced.
 fn image_of(row: &mut Row) -> RowImage {
     let mut pages = Vec::new();
+    let mut dropped = Vec::new();
     let mut stored: SmallVec<[Stored; 1]> = SmallVec::new();
     for component in &mut row.components {
         let kind = component.kind();
         let taken = match component {
+            Component::List(list) => lists::changes(list).map(|changes| {
+                let gone = changes.gone.into_iter();
+                dropped.extend(gone.map(|number| (kind, number..number + 1)));
+                (changes.bound, changes.pages)
+            }),
             Component::Set(set) => {
                 paged_image(&mut set.members, kind, PageContent::Set, &row.stored)
             }
@@ -412,14 +427,14 @@ fn image_of(row: &mut Row) -> RowImage {
             pages.extend(changed);
         }
     }
-    let dropped = row.stored.iter().filter_map(|old| {
+    let fewer = row.stored.iter().filter_map(|old| {
         let kept = stored
             .iter()
             .find(|new| new.kind == old.kind)
             .map_or(0, |new| new.pages);
         (kept < old.pages).then_some((old.kind, kept..old.pages))
     });
-    let dropped = dropped.collect();
+    dropped.extend(fewer);
     row.stored = stored;
     let header = (!row.is_gone()).then(|| to_bytes(&stored_row(row)));
     RowImage {
@@ -483,6 +498,7 @@ fn stored_component(component: &Component) -> StoredComponent<'_> {
                 only,
             }
         }
+        Component::List(list) => StoredComponent::List(StoredList::of(list)),
         Component::Map(map) => {
             let only = map.fields.only_page().map_or(Vec::new(), stored_fields);
             StoredComponent::Map {
@@ -574,8 +590,18 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
                 let set = SortedSet::from_pages(vec![sorted_set::loaded(only)]);
                 Component::SortedSet(Box::new(set))
             }
-            StoredComponent::List(())
-            | StoredComponent::Stream(())
+            StoredComponent::List(StoredList::Whole(list)) => {
+                Component::List(Box::new(ListValue::new(list, row.hash)))
+            }
+            StoredComponent::List(StoredList::Paged { bound }) => {
+                row.stored.push(Stored {
+                    kind: Kind::List,
+                    pages: bound,
+                });
+                is_paged = true;
+                Component::List(Box::default())
+            }
+            StoredComponent::Stream(())
             | StoredComponent::FlagEw(())
             | StoredComponent::FlagDw(())
             | StoredComponent::HyperLogLog(())
@@ -600,6 +626,13 @@ fn note_pages(row: &mut Row, kind: Kind, pages: u32, is_paged: &mut bool) {
 fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError> {
     let key = row.key.clone();
     for stored in row.stored.clone() {
+        if stored.kind == Kind::List {
+            let loaded = lists::load(&key, row.hash, scan)?;
+            if let Some(Component::List(list)) = row.component_mut(Kind::List) {
+                **list = loaded;
+            }
+            continue;
+        }
         let mut failed = None;
         let mut members = Vec::new();
         let mut fields = Vec::new();

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use isles_clock::{Dot, Hlc, Stamp};
-use isles_crdt::op::{Cell, Contribution, Tally};
+use isles_crdt::op::{Cell, Contribution, Tally, Version};
 use isles_crdt::sorted_set::Score;
 
+use crate::list::Element;
 use crate::replica::Replica;
 use crate::row::{Component, Field, Row};
 use crate::rows::hash_of;
@@ -30,6 +31,9 @@ pub struct KeyContent {
     pub set: BTreeMap<Vec<u8>, Vec<Dot>>,
     /// The live members of the sorted set.
     pub sorted_set: BTreeMap<Vec<u8>, ScoreContent>,
+    /// The elements of the list in their order: each one's name, see [`isles_crdt::list::Position::name`], and the values
+    /// that nothing has observed, by dot.
+    pub list: Vec<(Vec<u8>, Vec<Written>)>,
     /// The uncovered contributions of the counter.
     pub counter: Vec<Contribution>,
 }
@@ -91,6 +95,7 @@ fn check_row(row: &Row) -> Result<(), String> {
     for component in &row.components {
         let sound = match component {
             Component::Set(set) => set.members.is_sound(),
+            Component::List(list) => list.sum() == list.computed_sum(row.hash),
             Component::Map(map) => {
                 map.fields.is_sound()
                     && map.live
@@ -130,6 +135,17 @@ fn content_of(row: &Row) -> KeyContent {
                 let members = set.members.iter();
                 content.set = members
                     .map(|(member, presence)| (member.to_vec(), presence.dots().to_vec()))
+                    .collect();
+            }
+            Component::List(list) => {
+                let elements = list.elements().elements();
+                let written = |version: Version<&Element>| {
+                    (version.dot, version.hlc, version.value.0.to_vec())
+                };
+                content.list = elements
+                    .map(|(position, versions)| {
+                        (position.name().to_vec(), versions.map(written).collect())
+                    })
                     .collect();
             }
             Component::Map(map) => {

@@ -22,6 +22,7 @@ pub mod session;
 mod apply;
 mod hot_keys;
 mod keyspace;
+mod list;
 mod observer;
 mod paged;
 mod position;
@@ -31,6 +32,7 @@ mod rows;
 mod sorted_set;
 mod sum;
 mod txn;
+mod waiting;
 mod warm;
 
 pub use self::conflict::{ConflictKind, ConflictRecord, Contender, Journal, JournalLimits};
@@ -45,7 +47,8 @@ pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::sorted_set::SortedSet;
 pub use self::txn::{
     AddIf, Added, ContextError, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError,
-    NotANumber, Scope, ScoreIf, SiblingVersion, Siblings, Txn, ValueType, WrongType,
+    InsertError, ListEnd, ListSide, NotANumber, Scope, ScoreIf, SiblingVersion, Siblings, Txn,
+    ValueType, WrongType,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};
 pub use isles_crdt::sorted_set::Score;

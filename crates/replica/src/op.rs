@@ -9,6 +9,7 @@
 //! number.
 
 use isles_clock::{Hlc, ReplicaId, VectorClock};
+use isles_crdt::list::{Place, Position, Positions};
 use isles_crdt::op::{Increment, Reset};
 use isles_crdt::sorted_set::Score;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -32,7 +33,7 @@ pub enum Kind {
     SetRw = 5,
     /// Members with scores; a concurrent update beats a removal.
     SortedSet = 6,
-    /// Reserved: a sequence of elements.
+    /// A sequence of elements; each keeps its place, and is a register.
     List = 7,
     /// Reserved: an append-only sequence with ids.
     Stream = 8,
@@ -227,8 +228,8 @@ pub enum Part<'a> {
     SetRw(SetPart<'a>),
     /// Changes of the members of a sorted set.
     SortedSet(#[serde(borrow)] Box<SortedSetPart<'a>>),
-    /// Reserved.
-    List(Blob<'a>),
+    /// Changes of the elements of a list.
+    List(Box<ListPart<'a>>),
     /// Reserved.
     Stream(Blob<'a>),
     /// An increment of the counter.
@@ -345,4 +346,41 @@ pub struct FieldTally<'a> {
     pub field: Blob<'a>,
     /// The writer's running total.
     pub tally: Increment,
+}
+
+/// Removals, then writes and insertions, of list elements. What is inserted by an entry is neither removed nor written
+/// by it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ListPart<'a> {
+    /// Elements whose observed content goes.
+    pub remove: Positions,
+    /// Elements that get a value, in the place of what was observed of them.
+    #[serde(borrow)]
+    pub set: SmallVec<[ElementPut<'a>; 1]>,
+    /// Elements that are new.
+    pub insert: SmallVec<[Insertion<'a>; 1]>,
+}
+
+/// A list element that is written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ElementPut<'a> {
+    /// The element.
+    pub position: Position,
+    /// The write's own stamp, where it had to be raised above that of what it replaces.
+    pub stamp: Option<Hlc>,
+    /// The value.
+    #[serde(borrow)]
+    pub value: Blob<'a>,
+}
+
+/// Elements that are inserted in one go and stay together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Insertion<'a> {
+    /// Where; with the entry's dot and the ordinal it gives the position of the first.
+    pub place: Place,
+    /// The place of the first among everything that the entry inserts into this list; the others follow it.
+    pub ordinal: u32,
+    /// The values, in their order.
+    #[serde(borrow)]
+    pub values: SmallVec<[Blob<'a>; 1]>,
 }

@@ -4,6 +4,7 @@ use isles_clock::{Context, Dot, Hlc, ReplicaId, Stamp};
 use isles_crdt::op::{Cell, Presence, Reset, Tally};
 use smallvec::SmallVec;
 
+use crate::list::ListValue;
 use crate::op::Kind;
 use crate::paged::PagedMap;
 use crate::position::Position;
@@ -112,6 +113,7 @@ pub(crate) enum Component {
     Map(Box<FieldMap>),
     Set(Box<MemberSet>),
     SortedSet(Box<SortedSet>),
+    List(Box<ListValue>),
     Counter(Box<Tally>),
 }
 
@@ -123,6 +125,7 @@ impl Component {
             Component::Map(_) => Kind::Map,
             Component::Set(_) => Kind::SetAw,
             Component::SortedSet(_) => Kind::SortedSet,
+            Component::List(_) => Kind::List,
             Component::Counter(_) => Kind::Counter,
         }
     }
@@ -135,6 +138,7 @@ impl Component {
             Component::Map(map) => map.live > 0,
             Component::Set(set) => set.members.len() > 0,
             Component::SortedSet(set) => !set.is_empty(),
+            Component::List(list) => !list.is_empty(),
             Component::Counter(tally) => !tally.all_covered(),
         }
     }
@@ -147,6 +151,7 @@ impl Component {
             Component::Map(map) => map.fields.len() == 0,
             Component::Set(set) => set.members.len() == 0,
             Component::SortedSet(set) => set.members().len() == 0,
+            Component::List(list) => list.is_empty(),
             Component::Counter(tally) => tally.is_empty(),
         }
     }
@@ -160,6 +165,7 @@ impl Component {
             })),
             Kind::SetAw => Component::Set(Box::new(PagedMap::new().into())),
             Kind::SortedSet => Component::SortedSet(Box::default()),
+            Kind::List => Component::List(Box::default()),
             Kind::Counter => Component::Counter(Box::default()),
             _ => return None,
         })
@@ -193,7 +199,7 @@ impl Deadline {
     }
 }
 
-/// How many pages of a component the table holds.
+/// How many pages of a component the table holds; of a list, below which number all of them are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
     pub(crate) kind: Kind,
@@ -299,6 +305,15 @@ impl Row {
             .iter()
             .find_map(|component| match component {
                 Component::SortedSet(set) => Some(&**set),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn list(&self) -> Option<&ListValue> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::List(list) => Some(&**list),
                 _ => None,
             })
     }

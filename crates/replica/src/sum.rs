@@ -108,6 +108,17 @@ pub(crate) fn of_sorted_set(key_hash: u64, set: &SortedSet) -> u128 {
     })
 }
 
+/// One value of a list element; `name` is the element's, see [`Position::name`](isles_crdt::list::Position::name).
+pub(crate) fn of_element(key_hash: u64, name: &[u8], dot: Dot, value: &[u8]) -> u128 {
+    item(
+        key_hash,
+        Kind::List as u8,
+        element(name),
+        dot,
+        xxh3_128(value),
+    )
+}
+
 pub(crate) fn of_deadline(key_hash: u64, at_ms: u64, stamp: Stamp) -> u128 {
     let dot = Dot {
         replica: stamp.replica,
@@ -127,6 +138,7 @@ pub(crate) fn of_row(row: &Row) -> u128 {
             Component::Set(set) => set.members.iter().fold(0, |sum, (member, presence)| {
                 sum.wrapping_add(of_member(hash, member, presence))
             }),
+            Component::List(list) => list.computed_sum(hash),
             Component::Map(map) => map.fields.iter().fold(0, |sum, (name, field)| {
                 sum.wrapping_add(of_field(hash, name, field))
             }),

@@ -14,6 +14,10 @@ mod info;
 mod isles;
 mod keys;
 mod lcs;
+mod list_blocking;
+mod list_move;
+mod list_position;
+mod lists;
 mod object;
 mod scan;
 mod server;
@@ -45,4 +49,5 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     isles::COMMANDS,
     sorted_sets::COMMANDS,
     geo::COMMANDS,
+    lists::COMMANDS,
 ];

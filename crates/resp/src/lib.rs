@@ -10,7 +10,9 @@
 //! * `server`: [`serve`] and [`ServeOptions`]; `connection`: one client's loop; `clients`: who is connected.
 //! * [`parser`]: requests out of a read buffer without copying; `reply`: answers into the output buffer.
 //! * `table` and `spec`: finding a command by name; `session`: what a connection remembers between commands.
-//! * `execute`: runs a read buffer's commands under the lock; `transaction`: MULTI and EXEC.
+//! * `console`: [`Console`], commands without sockets, for embedders and tests.
+//! * `execute`: runs a read buffer's commands under the lock; `transaction`: MULTI and EXEC; `waiting`:
+//!   commands that wait for a key.
 //! * `commands`: one file per family; `call`: what a command gets; `error`: what it refuses with.
 //! * `number`, `decimal`, `glob`, `token`, `random`, `settings`, `meters`: what commands share.
 
@@ -18,6 +20,7 @@ mod call;
 mod clients;
 mod commands;
 mod connection;
+mod console;
 mod decimal;
 mod double;
 mod engine;
@@ -37,10 +40,12 @@ mod spec;
 mod table;
 mod token;
 mod transaction;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::console::{Answer, Console};
 pub use crate::engine::{ConfigError, Engine, EngineStopped, Host, NodeInfo, PeerInfo, Writer};
 pub use crate::server::{ServeOptions, serve};
 pub use crate::token::{decode_token, encode_token};

@@ -53,6 +53,11 @@ impl Reply {
         self.out.shrink_to(SPARE_BYTES_MAX);
     }
 
+    /// Adds an answer that was written elsewhere.
+    pub(crate) fn append(&mut self, answer: &[u8]) {
+        self.out.extend_from_slice(answer);
+    }
+
     pub(crate) fn ok(&mut self) {
         self.out.extend_from_slice(b"+OK\r\n");
     }

@@ -16,6 +16,7 @@ pub(crate) enum Family {
     Isles,
     SortedSets,
     Geo,
+    Lists,
     /// What no command is.
     Unknown,
 }
@@ -34,6 +35,7 @@ impl Family {
         Family::Isles,
         Family::SortedSets,
         Family::Geo,
+        Family::Lists,
         Family::Unknown,
     ];
 
@@ -50,6 +52,7 @@ impl Family {
             Family::Isles => "isles",
             Family::SortedSets => "sorted_sets",
             Family::Geo => "geo",
+            Family::Lists => "lists",
             Family::Unknown => "unknown",
         }
     }
@@ -62,6 +65,7 @@ impl Family {
             Family::Sets => "set",
             Family::Hashes => "hash",
             Family::SortedSets => "sorted-set",
+            Family::Lists => "list",
             other => other.name(),
         }
     }
@@ -86,8 +90,10 @@ impl Flags {
     pub(crate) const LONG: Flags = Flags(1 << 7);
     /// With more than one argument it writes several keys, or one of them twice, which must be one entry.
     pub(crate) const MANY: Flags = Flags(1 << 8);
+    /// Alone, it may wait until a key is written.
+    pub(crate) const BLOCKING: Flags = Flags(1 << 9);
 
-    const NAMES: [(Flags, &'static str); 7] = [
+    const NAMES: [(Flags, &'static str); 8] = [
         (Flags::WRITE, "write"),
         (Flags::READ, "readonly"),
         (Flags::FAST, "fast"),
@@ -95,6 +101,7 @@ impl Flags {
         (Flags::LOADING, "loading"),
         (Flags::NO_MULTI, "no_multi"),
         (Flags::MOVABLE_KEYS, "movablekeys"),
+        (Flags::BLOCKING, "blocking"),
     ];
 
     pub(crate) fn has(self, flag: Flags) -> bool {
@@ -230,6 +237,10 @@ impl Spec {
 
     pub(crate) const fn many(self) -> Spec {
         self.with(Flags::MANY)
+    }
+
+    pub(crate) const fn blocking(self) -> Spec {
+        self.with(Flags::BLOCKING)
     }
 
     pub(crate) const fn subcommands(self, subcommands: &'static [Subcommand]) -> Spec {

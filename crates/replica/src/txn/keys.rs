@@ -175,6 +175,11 @@ impl Txn<'_> {
                 let pairs: Vec<_> = set.iter().collect();
                 self.replace_sorted_set(to, &pairs, expiry);
             }
+            Some(ValueType::List) => {
+                let elements = self.list_elements(&spot);
+                let values: Vec<&[u8]> = elements.iter().map(|element| &**element).collect();
+                self.replace_list(to, &values, expiry);
+            }
             None => return false,
         }
         true
@@ -252,6 +257,10 @@ impl Txn<'_> {
             Component::SortedSet(set) => {
                 let names = set.members().iter().map(|(name, _)| name.len());
                 names.map(|bytes| 2 * bytes + MEMBER_BYTES).sum()
+            }
+            Component::List(list) => {
+                let elements = list.elements().iter();
+                elements.map(|element| element.0.len() + 48).sum()
             }
             Component::Map(map) => map
                 .fields

@@ -3,6 +3,8 @@
 mod context;
 mod hashes;
 mod keys;
+mod list_draft;
+mod lists;
 mod merge;
 mod sets;
 mod sorted_sets;
@@ -12,17 +14,19 @@ mod tests;
 
 use std::collections::HashMap;
 
-use isles_clock::{Everything, Hlc, VectorClock};
+use isles_clock::{Dot, Everything, Hlc, VectorClock};
 use isles_crdt::op::{Reset, Tally};
 use smallvec::SmallVec;
 
 pub use self::context::{ContextError, SiblingVersion, Siblings};
 pub use self::hashes::{EachField, FieldValue};
+use self::list_draft::ListDraft;
+pub use self::lists::{InsertError, ListEnd, ListSide};
 pub use self::sorted_sets::{AddIf, Added, NotANumber, ScoreIf};
 pub use self::strings::{Expiry, IncrementError};
 use crate::apply::Author;
 use crate::frame::ENTRY_BYTES_MAX;
-use crate::op::{Attribute, Base, Blob, FieldRemoval, FieldsPart, KeyOp, Part};
+use crate::op::{Attribute, Base, Blob, FieldRemoval, FieldsPart, KeyOp, ListPart, Part};
 use crate::position::Position;
 use crate::replica::Replica;
 use crate::row::{Component, Field, Row};
@@ -51,6 +55,8 @@ pub enum ValueType {
     Set,
     /// A sorted set.
     SortedSet,
+    /// A list.
+    List,
 }
 
 /// The key holds a value of another type.
@@ -110,6 +116,71 @@ struct Touched {
     id: RowId,
     before: Row,
     op: Vec<u8>,
+    /// What `op` lacks of the changes of a list.
+    list: Option<Box<ListDraft>>,
+    /// How many list elements the entry has inserted.
+    ordinals: u32,
+}
+
+impl Touched {
+    /// Puts what was kept apart of a list into the op.
+    fn settle(&mut self) {
+        let Some(draft) = self.list.take() else {
+            return;
+        };
+        let earlier = std::mem::take(&mut self.op);
+        let mut op = decode(&earlier);
+        let part = draft.part().map(Box::new);
+        op.parts.extend(part.map(Part::List));
+        put(&mut self.op, &op);
+    }
+
+    /// Adds a later change of a list.
+    fn absorb(&mut self, part: &ListPart<'_>, dot: Dot) {
+        let draft = match &mut self.list {
+            Some(draft) => draft,
+            None => {
+                let earlier = std::mem::take(&mut self.op);
+                let mut op = decode(&earlier);
+                let mut draft = ListDraft::default();
+                op.parts.retain(|part| match part {
+                    Part::List(part) => {
+                        draft.absorb(part, dot);
+                        false
+                    }
+                    _ => true,
+                });
+                put(&mut self.op, &op);
+                self.list.insert(Box::new(draft))
+            }
+        };
+        draft.absorb(part, dot);
+    }
+}
+
+/// The part of an op that does nothing but change a list.
+fn only_list<'o, 'k>(op: &'o KeyOp<'k>) -> Option<&'o ListPart<'k>> {
+    match (op.base, &op.parts[..]) {
+        (Base::Keep, [Part::List(part)]) if op.resets.is_empty() => Some(part),
+        _ => None,
+    }
+}
+
+/// The number of list elements that an op inserts, and those that the entry has inserted before it.
+fn ordinals_of(op: &KeyOp<'_>) -> u32 {
+    let parts = op.parts.iter().filter_map(|part| match part {
+        Part::List(part) => Some(part),
+        _ => None,
+    });
+    let ends = parts.flat_map(|part| &part.insert).map(|insertion| {
+        let len = u32::try_from(insertion.values.len()).unwrap_or(u32::MAX);
+        insertion.ordinal.saturating_add(len)
+    });
+    ends.max().unwrap_or(0)
+}
+
+fn decode(bytes: &[u8]) -> KeyOp<'_> {
+    postcard::from_bytes(bytes).expect("an op that was just encoded decodes")
 }
 
 impl Replica {
@@ -157,6 +228,7 @@ impl Txn<'_> {
     }
 
     fn log_touched(&mut self) -> Result<(), EntryTooLarge> {
+        self.touched.iter_mut().for_each(Touched::settle);
         let bytes = self.touched.iter().map(|touched| touched.op.len()).sum();
         if bytes > ENTRY_BYTES_MAX {
             for touched in std::mem::take(&mut self.touched).into_iter().rev() {
@@ -335,14 +407,24 @@ impl Txn<'_> {
                 id,
                 before,
                 op: bytes,
+                list: None,
+                ordinals: ordinals_of(op),
             });
             return;
         };
+        let ordinals = &mut self.touched[index].ordinals;
+        *ordinals = ordinals_of(op).max(*ordinals);
+        if let Some(part) = only_list(op) {
+            // On a list the entry's ops can follow each other: what it has inserted itself is observed here and nowhere
+            // else. So the row need not be put back, and a hundred thousand pushes cost what they cost.
+            self.touched[index].absorb(part, self.replica.next_dot());
+            self.apply(id, op);
+            return;
+        }
+        self.touched[index].settle();
         let earlier = std::mem::take(&mut self.touched[index].op);
         let mut later = Vec::new();
         put(&mut later, op);
-        let decode =
-            |bytes| postcard::from_bytes(bytes).expect("an op that was just encoded decodes");
         let before = self.touched[index].before.clone();
         let merged = merge::merge(
             decode(&earlier),
@@ -427,6 +509,7 @@ fn type_of(row: &Row) -> Option<ValueType> {
         Component::Map(_) => ValueType::Hash,
         Component::Set(_) => ValueType::Set,
         Component::SortedSet(_) => ValueType::SortedSet,
+        Component::List(_) => ValueType::List,
     })
 }
 
@@ -452,6 +535,7 @@ fn bytes_of(op: &KeyOp<'_>) -> usize {
         Part::SetAw(part) | Part::SetRw(part) => blobs(&part.remove) + blobs(&part.add),
         Part::Map(part) => bytes_of_fields(part, |value| value.0.len()),
         Part::SortedSet(part) => bytes_of_fields(part, |_| 8),
+        Part::List(part) => lists::bytes_of(part),
         _ => 64,
     });
     op.key.0.len() + 64 + parts.sum::<usize>() + 32 * op.resets.len()

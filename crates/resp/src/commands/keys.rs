@@ -235,6 +235,7 @@ pub(super) fn type_name(value_type: ValueType) -> &'static str {
         ValueType::Hash => "hash",
         ValueType::Set => "set",
         ValueType::SortedSet => "zset",
+        ValueType::List => "list",
         _ => "unknown",
     }
 }

@@ -79,6 +79,8 @@ fn encoding(
         ValueType::Hash => hash_encoding(call, key)?,
         ValueType::Set => set_encoding(call, key)?,
         ValueType::SortedSet => sorted_set_encoding(call, key)?,
+        // Redis 7.0 keeps small lists so too.
+        ValueType::List => "quicklist",
         _ => "unknown",
     })
 }
