@@ -301,6 +301,10 @@ fn written(entry: &Entry, record: &ConflictRecord) -> Option<Option<Bytes>> {
             let field = effect.map.get(record.field.as_ref()?)?;
             field.put.clone().map(Some)
         }
+        Kind::SortedSet => {
+            let member = effect.sorted_set.get(record.field.as_ref()?)?;
+            member.put.map(|score| Some(score.to_string().into_bytes()))
+        }
         _ => None,
     }
 }
