@@ -20,6 +20,7 @@ pub mod op;
 pub mod session;
 
 mod apply;
+mod escrow;
 mod hot_keys;
 mod keyspace;
 mod observer;
@@ -42,7 +43,7 @@ pub use self::replica::{
 };
 pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::txn::{
-    ContextError, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError, Scope,
-    SiblingVersion, Siblings, Txn, ValueType, WrongType,
+    ContextError, EachField, EntryTooLarge, EscrowError, Expiry, FieldValue, FlagKind,
+    IncrementError, Scope, SiblingVersion, Siblings, Txn, ValueType, WrongType,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};

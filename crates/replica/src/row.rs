@@ -1,9 +1,10 @@
 //! What a replica holds of one key.
 
 use isles_clock::{Dot, Hlc, ReplicaId, Stamp};
-use isles_crdt::op::{Cell, Presence, Tally};
+use isles_crdt::op::{Cell, DwFlag, EwFlag, HyperLogLog, Nested, Presence, Tally};
 use smallvec::SmallVec;
 
+use crate::escrow::Escrow;
 use crate::op::Kind;
 use crate::paged::PagedMap;
 use crate::position::Position;
@@ -79,6 +80,10 @@ pub(crate) enum Component {
     Map(Box<FieldMap>),
     Set(Box<MemberSet>),
     Counter(Box<Tally>),
+    FlagEw(Box<EwFlag>),
+    FlagDw(Box<DwFlag>),
+    HyperLogLog(Box<HyperLogLog>),
+    BoundedCounter(Box<Escrow>),
 }
 
 impl Component {
@@ -89,6 +94,10 @@ impl Component {
             Component::Map(_) => Kind::Map,
             Component::Set(_) => Kind::SetAw,
             Component::Counter(_) => Kind::Counter,
+            Component::FlagEw(_) => Kind::FlagEw,
+            Component::FlagDw(_) => Kind::FlagDw,
+            Component::HyperLogLog(_) => Kind::HyperLogLog,
+            Component::BoundedCounter(_) => Kind::BoundedCounter,
         }
     }
 
@@ -100,6 +109,10 @@ impl Component {
             Component::Map(map) => map.live > 0,
             Component::Set(set) => set.members.len() > 0,
             Component::Counter(tally) => !tally.all_covered(),
+            Component::FlagEw(flag) => flag.is_live(),
+            Component::FlagDw(flag) => flag.is_live(),
+            Component::HyperLogLog(sketches) => sketches.is_live(),
+            Component::BoundedCounter(escrow) => !escrow.is_empty(),
         }
     }
 
@@ -111,6 +124,10 @@ impl Component {
             Component::Map(map) => map.fields.len() == 0,
             Component::Set(set) => set.members.len() == 0,
             Component::Counter(tally) => tally.is_empty(),
+            Component::FlagEw(flag) => Nested::is_empty(&**flag),
+            Component::FlagDw(flag) => Nested::is_empty(&**flag),
+            Component::HyperLogLog(sketches) => Nested::is_empty(&**sketches),
+            Component::BoundedCounter(escrow) => escrow.is_empty(),
         }
     }
 
@@ -123,6 +140,10 @@ impl Component {
             })),
             Kind::SetAw => Component::Set(Box::new(PagedMap::new().into())),
             Kind::Counter => Component::Counter(Box::default()),
+            Kind::FlagEw => Component::FlagEw(Box::default()),
+            Kind::FlagDw => Component::FlagDw(Box::default()),
+            Kind::HyperLogLog => Component::HyperLogLog(Box::default()),
+            Kind::BoundedCounter => Component::BoundedCounter(Box::default()),
             _ => return None,
         })
     }
@@ -261,6 +282,33 @@ impl Row {
             .iter()
             .find_map(|component| match component {
                 Component::Counter(tally) => Some(&**tally),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn flag_dw(&self) -> Option<&DwFlag> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::FlagDw(flag) => Some(&**flag),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn sketches(&self) -> Option<&HyperLogLog> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::HyperLogLog(sketches) => Some(&**sketches),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn escrow(&self) -> Option<&Escrow> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::BoundedCounter(escrow) => Some(&**escrow),
                 _ => None,
             })
     }

@@ -1,10 +1,13 @@
 //! What commands do: reads and writes of one atomic entry.
 
 mod context;
+mod escrow;
+mod flags;
 mod hashes;
 mod keys;
 mod merge;
 mod sets;
+mod sketches;
 mod strings;
 #[cfg(test)]
 mod tests;
@@ -16,6 +19,8 @@ use isles_crdt::op::{Reset, Tally};
 use smallvec::SmallVec;
 
 pub use self::context::{ContextError, SiblingVersion, Siblings};
+pub use self::escrow::EscrowError;
+pub use self::flags::FlagKind;
 pub use self::hashes::{EachField, FieldValue};
 pub use self::strings::{Expiry, IncrementError};
 use crate::apply::Author;
@@ -47,6 +52,12 @@ pub enum ValueType {
     Hash,
     /// A set.
     Set,
+    /// A flag of either kind.
+    Flag,
+    /// Sketches; to Redis a string.
+    HyperLogLog,
+    /// Bounded counters.
+    BoundedCounter,
 }
 
 /// The key holds a value of another type.
@@ -395,6 +406,9 @@ fn type_of(row: &Row) -> Option<ValueType> {
         Component::Lww(_) | Component::Mv(_) | Component::Counter(_) => ValueType::String,
         Component::Map(_) => ValueType::Hash,
         Component::Set(_) => ValueType::Set,
+        Component::FlagEw(_) | Component::FlagDw(_) => ValueType::Flag,
+        Component::HyperLogLog(_) => ValueType::HyperLogLog,
+        Component::BoundedCounter(_) => ValueType::BoundedCounter,
     })
 }
 
@@ -410,6 +424,9 @@ fn put_entry_head(out: &mut Vec<u8>, stamp_delta: u64, context: Option<VectorClo
     *out = postcard::to_extend(&head, buffer)
         .expect("an entry's head holds nothing that cannot be encoded");
 }
+
+/// A dense sketch and its name.
+const SKETCH_BYTES_MAX: usize = 13 << 10;
 
 /// About how many bytes an op takes; never less than its keys and values.
 fn bytes_of(op: &KeyOp<'_>) -> usize {
@@ -434,6 +451,8 @@ fn bytes_of(op: &KeyOp<'_>) -> usize {
                     .map(|each| each.field.0.len() + 32)
                     .sum::<usize>()
         }
+        Part::HyperLogLog(_) => SKETCH_BYTES_MAX,
+        Part::BoundedCounter(changes) => 64 * changes.len(),
         _ => 64,
     });
     op.key.0.len() + 64 + parts.sum::<usize>() + 32 * op.resets.len()
