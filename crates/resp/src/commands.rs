@@ -1,11 +1,15 @@
 //! The commands, one file per family and per concept in it.
 
+mod bitfield;
+mod bitmaps;
 mod bits;
+mod bounded;
 mod client;
 mod command;
 mod config;
 mod connection;
 mod expiry;
+mod flags;
 mod hash_random;
 mod hashes;
 mod info;
@@ -19,6 +23,7 @@ mod set_algebra;
 mod set_options;
 mod set_random;
 mod sets;
+mod sketches;
 mod strings;
 mod transactions;
 
@@ -34,4 +39,8 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     connection::COMMANDS,
     server::COMMANDS,
     isles::COMMANDS,
+    sketches::COMMANDS,
+    bitmaps::COMMANDS,
+    flags::COMMANDS,
+    bounded::COMMANDS,
 ];

@@ -52,6 +52,11 @@ pub trait Host: Send + Sync + 'static {
         None
     }
 
+    /// Everybody who is known to write, with the id under which they do, this node included.
+    fn writers(&self) -> Vec<(ReplicaId, Writer)> {
+        Vec::new()
+    }
+
     /// Settings of the node that CONFIG GET shows, by their Redis names.
     fn config(&self) -> Vec<(String, String)> {
         Vec::new()

@@ -14,6 +14,8 @@ pub(crate) enum Family {
     Connection,
     Server,
     Isles,
+    HyperLogLog,
+    Bitmaps,
     /// What no command is.
     Unknown,
 }
@@ -30,6 +32,8 @@ impl Family {
         Family::Connection,
         Family::Server,
         Family::Isles,
+        Family::HyperLogLog,
+        Family::Bitmaps,
         Family::Unknown,
     ];
 
@@ -44,6 +48,8 @@ impl Family {
             Family::Connection => "connection",
             Family::Server => "server",
             Family::Isles => "isles",
+            Family::HyperLogLog => "hyperloglog",
+            Family::Bitmaps => "bitmaps",
             Family::Unknown => "unknown",
         }
     }
@@ -55,6 +61,7 @@ impl Family {
             Family::Keys => "generic",
             Family::Sets => "set",
             Family::Hashes => "hash",
+            Family::Bitmaps => "bitmap",
             other => other.name(),
         }
     }

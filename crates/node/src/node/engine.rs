@@ -55,6 +55,11 @@ impl Host for Front {
     fn writer(&self, replica: ReplicaId) -> Option<Writer> {
         self.node()?.peers.writer(replica)
     }
+
+    fn writers(&self) -> Vec<(ReplicaId, Writer)> {
+        self.node()
+            .map_or_else(Vec::new, |node| node.peers.writers())
+    }
 }
 
 impl Node {

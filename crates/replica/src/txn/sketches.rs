@@ -1,7 +1,6 @@
 //! HyperLogLogs: how many different elements were added.
 
 use isles_crdt::hyper_log_log::Sketch;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Expiry, Txn, ValueType, WrongType, set_part};
 use crate::op::{Part, SketchPart};
@@ -33,7 +32,7 @@ impl Txn<'_> {
     /// # Errors
     /// As [`sketch`](Self::sketch).
     pub fn sketch_add(&mut self, key: &[u8], elements: &[&[u8]]) -> Result<bool, WrongType> {
-        let hashes = elements.iter().map(|element| xxh3_64(element));
+        let hashes = elements.iter().map(|element| hash(element));
         self.sketch_join(key, &hashes.collect())
     }
 
@@ -85,4 +84,25 @@ impl Txn<'_> {
         let sketch = self.sketch(from).ok().flatten().unwrap_or_default();
         self.set_sketch(to, sketch, expiry);
     }
+}
+
+/// The hash of an element: Redis's own, MurmurHash64A with its seed, so that the registers are those that Redis would have.
+/// It is frozen: sketches that were filled by different functions cannot be merged.
+fn hash(element: &[u8]) -> u64 {
+    const SEED: u64 = 0xadc8_3b19;
+    const M: u64 = 0xc6a4_a793_5bd1_e995;
+    const R: u32 = 47;
+    let mut hash = SEED ^ (element.len() as u64).wrapping_mul(M);
+    let (words, tail) = element.as_chunks::<8>();
+    for word in words {
+        let word = u64::from_le_bytes(*word).wrapping_mul(M);
+        hash = (hash ^ (word ^ word >> R).wrapping_mul(M)).wrapping_mul(M);
+    }
+    if !tail.is_empty() {
+        let mut last = [0; 8];
+        last[..tail.len()].copy_from_slice(tail);
+        hash = (hash ^ u64::from_le_bytes(last)).wrapping_mul(M);
+    }
+    hash = (hash ^ hash >> R).wrapping_mul(M);
+    hash ^ hash >> R
 }

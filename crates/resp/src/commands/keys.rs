@@ -234,6 +234,10 @@ pub(super) fn type_name(value_type: ValueType) -> &'static str {
         ValueType::String => "string",
         ValueType::Hash => "hash",
         ValueType::Set => "set",
+        // As in Redis.
+        ValueType::HyperLogLog => "string",
+        ValueType::Flag => "flag",
+        ValueType::BoundedCounter => "bcounter",
         _ => "unknown",
     }
 }

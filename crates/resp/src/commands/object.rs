@@ -77,6 +77,7 @@ fn encoding(
         ValueType::String => string_encoding(call.txn.string(key)?.as_deref().unwrap_or_default()),
         ValueType::Hash => hash_encoding(call, key)?,
         ValueType::Set => set_encoding(call, key)?,
+        ValueType::HyperLogLog => "raw",
         _ => "unknown",
     })
 }

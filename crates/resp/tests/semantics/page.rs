@@ -136,7 +136,7 @@ fn row(line: usize, cells: &[String]) -> Result<Row, String> {
 /// A cell as alternating texts outside and inside of backticks.
 fn quoted(cell: &str) -> Result<Vec<(&str, &str)>, String> {
     let parts: Vec<&str> = cell.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return Err(format!("a backtick does not end in {cell:?}"));
     }
     if !parts[parts.len() - 1].trim().is_empty() {
