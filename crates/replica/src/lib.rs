@@ -44,6 +44,6 @@ pub use self::replica::{
 pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::txn::{
     ContextError, EachField, EntryTooLarge, EscrowError, Expiry, FieldValue, FlagKind,
-    IncrementError, Scope, SiblingVersion, Siblings, Txn, ValueType, WrongType,
+    IncrementError, Scope, SiblingVersion, Siblings, Txn, ValueType, WrongType, sketch_hash,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};

@@ -4,6 +4,7 @@ use isles_resolve::Strategy;
 
 use crate::options::Options;
 use crate::random::Random;
+use crate::small_kinds;
 
 /// Bytes of keys, members, fields and values.
 pub type Bytes = Vec<u8>;
@@ -61,6 +62,8 @@ pub enum Command {
     Flush,
     /// SCAN to its end, and DBSIZE.
     Keys,
+    /// One of the small kinds.
+    Small(Bytes, small_kinds::Command),
     /// ISLES.SIBLINGS; the context is kept under a number.
     Siblings(Bytes, usize),
     /// ISLES.SET with the context kept under a number.
@@ -134,7 +137,7 @@ fn command(
 ) -> Command {
     let expiry = if options.expiry { 1 } else { 0 };
     let spaces = u64::from(options.keyspaces);
-    let kinds: [(u64, u32); 21] = [
+    let kinds: [(u64, u32); 22] = [
         (3, 0),
         (9, 1),
         (3, 2),
@@ -156,6 +159,7 @@ fn command(
         (6 * spaces, 18),
         (spaces, 19),
         (u64::from(!options.clock_jumps), 20),
+        (24, 21),
     ];
     match random.weighted(&kinds) {
         0 => Command::Get(key(random)),
@@ -178,6 +182,7 @@ fn command(
         17 => Command::Siblings(key(random), random.index(4)),
         18 => Command::SetInContext(key(random), value(random), random.index(4)),
         20 => Command::Keys,
+        21 => Command::Small(key(random), small_kinds::draw(random)),
         _ => match random.percent(80) {
             true => Command::Keyspace(PREFIX.to_vec(), strategy(75, random)),
             false => Command::Keyspace(Vec::new(), strategy(40, random)),

@@ -11,6 +11,7 @@ use isles_replica::inspect::{KeyContent, Written};
 use isles_resolve::Strategy;
 
 use crate::command::Bytes;
+use crate::small_kinds;
 
 /// What one entry does to one key, net.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Effect {
     pub map: BTreeMap<Bytes, FieldEffect>,
     /// What is added to the counter.
     pub count: Option<i128>,
+    /// Flags, sketches and bounded counters.
+    pub small: small_kinds::Effect,
 }
 
 /// An effect on a member of a set.
@@ -90,6 +93,8 @@ pub struct KeyState {
     pub map: BTreeMap<Bytes, FieldState>,
     /// Per replica what it has added and nobody has reset.
     pub counter: BTreeMap<ReplicaId, i128>,
+    /// Flags, sketches and bounded counters.
+    pub small: small_kinds::State,
     /// By which strategy its siblings are read.
     pub strategy: Strategy,
 }
@@ -112,6 +117,12 @@ pub enum Type {
     Hash,
     /// A set.
     Set,
+    /// A flag of either kind.
+    Flag,
+    /// Sketches.
+    Sketch,
+    /// Bounded counters.
+    Bounded,
 }
 
 /// The content of a key after exactly these entries.
@@ -128,6 +139,7 @@ pub fn state_of<'e>(key: &[u8], entries: impl Iterator<Item = &'e Entry>) -> Key
             .collect();
         state.add(entry, effect, &later);
     }
+    state.small = small_kinds::state_of(&all);
     state.mv.sort();
     state
         .map
@@ -217,6 +229,12 @@ impl KeyState {
             Some(Type::Set)
         } else if !self.counter.is_empty() {
             Some(Type::String)
+        } else if !self.small.flag_ew.is_empty() || !self.small.flag_dw.is_empty() {
+            Some(Type::Flag)
+        } else if !self.small.sketches.is_empty() {
+            Some(Type::Sketch)
+        } else if !self.small.bounded.is_empty() {
+            Some(Type::Bounded)
         } else {
             None
         }
@@ -250,6 +268,7 @@ impl KeyState {
         let lww = lww.and_then(|(dot, hlc, value)| Some((dot, hlc, value?)));
         same("register-lww", &lww, &content.lww)?;
         same("register-mv", &self.mv, &content.mv)?;
+        self.small.compare(content)?;
         let set: BTreeMap<Bytes, BTreeSet<Dot>> = content
             .set
             .iter()

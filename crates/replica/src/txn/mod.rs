@@ -22,6 +22,7 @@ pub use self::context::{ContextError, SiblingVersion, Siblings};
 pub use self::escrow::EscrowError;
 pub use self::flags::FlagKind;
 pub use self::hashes::{EachField, FieldValue};
+pub use self::sketches::sketch_hash;
 pub use self::strings::{Expiry, IncrementError};
 use crate::apply::Author;
 use crate::frame::ENTRY_BYTES_MAX;

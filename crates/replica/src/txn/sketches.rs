@@ -32,7 +32,7 @@ impl Txn<'_> {
     /// # Errors
     /// As [`sketch`](Self::sketch).
     pub fn sketch_add(&mut self, key: &[u8], elements: &[&[u8]]) -> Result<bool, WrongType> {
-        let hashes = elements.iter().map(|element| hash(element));
+        let hashes = elements.iter().map(|element| sketch_hash(element));
         self.sketch_join(key, &hashes.collect())
     }
 
@@ -86,9 +86,9 @@ impl Txn<'_> {
     }
 }
 
-/// The hash of an element: Redis's own, MurmurHash64A with its seed, so that the registers are those that Redis would have.
+/// The hash by which HyperLogLogs count an element: Redis's own, MurmurHash64A with its seed, so that the registers are those that Redis would have.
 /// It is frozen: sketches that were filled by different functions cannot be merged.
-fn hash(element: &[u8]) -> u64 {
+pub fn sketch_hash(element: &[u8]) -> u64 {
     const SEED: u64 = 0xadc8_3b19;
     const M: u64 = 0xc6a4_a793_5bd1_e995;
     const R: u32 = 47;
