@@ -8,6 +8,7 @@ mod client;
 mod command;
 mod config;
 mod connection;
+mod dump;
 mod expiry;
 mod flags;
 mod hash_random;
@@ -24,6 +25,7 @@ mod set_options;
 mod set_random;
 mod sets;
 mod sketches;
+mod sort;
 mod strings;
 mod transactions;
 
@@ -40,6 +42,8 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     server::COMMANDS,
     isles::COMMANDS,
     sketches::COMMANDS,
+    sort::COMMANDS,
+    dump::COMMANDS,
     bitmaps::COMMANDS,
     flags::COMMANDS,
     bounded::COMMANDS,

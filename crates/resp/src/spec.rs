@@ -124,6 +124,11 @@ pub(crate) enum Keys {
     Counted {
         at: usize,
     },
+    /// One at this place, and one after a word that may stand anywhere after it.
+    And {
+        first: usize,
+        word: &'static str,
+    },
 }
 
 /// The function behind a command.
@@ -245,6 +250,14 @@ impl Spec {
         }
     }
 
+    /// A key at this place, and one after a word.
+    pub(crate) const fn keys_and(self, first: usize, word: &'static str) -> Spec {
+        Spec {
+            keys: Keys::And { first, word },
+            ..self.with(Flags::MOVABLE_KEYS)
+        }
+    }
+
     pub(crate) const fn counted_keys(self, at: usize) -> Spec {
         Spec {
             keys: Keys::Counted { at },
@@ -285,6 +298,13 @@ impl Spec {
                     .step_by(step)
                     .copied()
                     .collect()
+            }
+            Keys::And { first, word } => {
+                let after = args.iter().skip(first + 1);
+                let named = after.clone().zip(after.skip(1));
+                let named = named.filter(|(each, _)| is(each, word)).next_back();
+                let only = args.get(first).copied();
+                only.into_iter().chain(named.map(|(_, key)| *key)).collect()
             }
             Keys::Counted { at } => {
                 let count = args
