@@ -301,8 +301,8 @@ impl Spec {
             }
             Keys::And { first, word } => {
                 let after = args.iter().skip(first + 1);
-                let named = after.clone().zip(after.skip(1));
-                let named = named.filter(|(each, _)| is(each, word)).next_back();
+                let mut pairs = after.clone().zip(after.skip(1));
+                let named = pairs.rfind(|(each, _)| is(each, word));
                 let only = args.get(first).copied();
                 only.into_iter().chain(named.map(|(_, key)| *key)).collect()
             }
