@@ -2,6 +2,7 @@
 //!
 //! Answers are compared as they are on the wire, with a blank for each end of line.
 
+mod commands_page;
 mod connection;
 mod generic;
 mod hashes;
