@@ -99,6 +99,8 @@ pub struct NodeInfo {
     pub version: String,
     /// The port that Redis clients connect to.
     pub port: u16,
+    /// The file that its configuration was read from; empty if none was.
+    pub config_file: String,
     /// The data directory.
     pub directory: String,
     /// The log's policy: `always`, `interval` or `never`.

@@ -14,9 +14,11 @@ pub(crate) struct Unsupported {
 
 /// Why a command of this name, in any case, is not supported; none for a name that Redis does not know either.
 pub(crate) fn find(name: &[u8]) -> Option<&'static Unsupported> {
-    let is_named = |known: &&str| known.as_bytes().eq_ignore_ascii_case(name);
-    ALL.iter()
-        .find(|each| each.names.iter().any(|known| is_named(&known)))
+    ALL.iter().find(|each| {
+        each.names
+            .iter()
+            .any(|known| known.as_bytes().eq_ignore_ascii_case(name))
+    })
 }
 
 /// All of them, in the order of the page.

@@ -206,7 +206,9 @@ fn run(call: &mut Call<'_, '_>, operations: &[Operation]) -> Outcome {
             None => call.reply.null(),
         }
     }
-    if end.is_some() {
+    // As SETBIT: what changes nothing is no write.
+    let is_changed = call.txn.string(key)?.as_deref().unwrap_or_default() != bytes;
+    if end.is_some() && is_changed {
         call.txn.set_string(key, &bytes, Expiry::Keep);
     }
     Ok(())

@@ -2,6 +2,7 @@
 //!
 //! Answers are compared as they are on the wire, with a blank for each end of line.
 
+mod bitmaps;
 mod commands_page;
 mod connection;
 mod generic;
@@ -9,6 +10,8 @@ mod hashes;
 mod isles;
 mod server;
 mod sets;
+mod small_kinds;
+mod sorting;
 mod strings;
 mod transactions;
 
