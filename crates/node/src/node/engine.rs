@@ -97,7 +97,7 @@ impl Node {
 }
 
 /// Where the configuration was read from, for INFO.
-fn config_file(config: &Config) -> String {
+fn config_file(config: &crate::config::Config) -> String {
     let file = config.file.as_ref();
     file.map_or_else(String::new, |file| file.display().to_string())
 }
