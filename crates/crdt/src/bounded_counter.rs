@@ -196,6 +196,14 @@ impl BoundedCounter {
     }
 
     fn holders(&self, except: ReplicaId) -> Vec<(ReplicaId, u64)> {
+        let mut holders = self.all_rights();
+        holders.retain(|(replica, _)| *replica != except);
+        holders
+    }
+
+    /// Who holds how many rights, as far as is known here, those with the most first; who has none is left out.
+    #[must_use]
+    pub fn all_rights(&self) -> Vec<(ReplicaId, u64)> {
         let granted = self.granted.iter().map(|(replica, _)| replica);
         let received = self.moved.keys().map(|(_, to)| *to);
         let mut replicas: Vec<ReplicaId> = granted.chain(received).collect();
@@ -203,7 +211,6 @@ impl BoundedCounter {
         replicas.dedup();
         let mut holders: Vec<_> = replicas
             .into_iter()
-            .filter(|replica| *replica != except)
             .map(|replica| (replica, self.rights(replica)))
             .filter(|(_, rights)| *rights > 0)
             .collect();

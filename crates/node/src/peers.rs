@@ -252,6 +252,15 @@ impl Peers {
         self.names.lock().get(&replica).cloned()
     }
 
+    /// Everybody who is known to write, this node included.
+    pub(crate) fn writers(&self) -> Vec<(ReplicaId, Writer)> {
+        let names = self.names.lock();
+        names
+            .iter()
+            .map(|(replica, writer)| (*replica, writer.clone()))
+            .collect()
+    }
+
     fn note_name(&self, replica: ReplicaId, node: &str, region: &str) {
         let mut names = self.names.lock();
         if names.len() < NAMES_MAX {

@@ -9,9 +9,13 @@ mod sorted_set;
 
 use std::sync::Arc;
 
-use isles_clock::{Dot, Hlc, ReplicaId, Stamp};
+use isles_clock::{Dot, Everything, Hlc, ReplicaId, Stamp};
+use isles_crdt::hyper_log_log::Sketch;
 use isles_crdt::list::ListPage;
-use isles_crdt::op::{Cell, Contribution, Presence, Tally, Version};
+use isles_crdt::op::{
+    BoundedCounter, Cell, Contribution, DwFlag, EwFlag, HyperLogLog, HyperLogLogOp, OpBased,
+    Presence, Tally, Version,
+};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -116,12 +120,12 @@ enum StoredComponent<'a> {
         only: Vec<sorted_set::StoredScore<'a>>,
     },
     List(StoredList),
-    /// Reserved, as are those that hold nothing below: the tags are given out, the layouts are not drawn yet.
+    /// Reserved: the tag is given out, the layout is not drawn yet.
     Stream(()),
-    FlagEw(()),
-    FlagDw(()),
-    HyperLogLog(()),
-    BoundedCounter(()),
+    FlagEw(Vec<Dot>),
+    FlagDw(DwFlag),
+    HyperLogLog(Vec<(Dot, Sketch)>),
+    BoundedCounter(Vec<(Dot, BoundedCounter)>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -491,6 +495,14 @@ fn stored_component(component: &Component) -> StoredComponent<'_> {
         },
         Component::Mv(cell) => StoredComponent::Mv(stored_versions(cell)),
         Component::Counter(tally) => StoredComponent::Counter(tally.contributions().to_vec()),
+        Component::FlagEw(flag) => StoredComponent::FlagEw(flag.dots().to_vec()),
+        Component::FlagDw(flag) => StoredComponent::FlagDw((**flag).clone()),
+        Component::HyperLogLog(sketches) => {
+            StoredComponent::HyperLogLog(sketches.sketches().to_vec())
+        }
+        Component::BoundedCounter(escrow) => {
+            StoredComponent::BoundedCounter(escrow.counters().to_vec())
+        }
         Component::Set(set) => {
             let only = set.members.only_page().map_or(Vec::new(), stored_members);
             StoredComponent::Set {
@@ -601,11 +613,17 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
                 is_paged = true;
                 Component::List(Box::default())
             }
-            StoredComponent::Stream(())
-            | StoredComponent::FlagEw(())
-            | StoredComponent::FlagDw(())
-            | StoredComponent::HyperLogLog(())
-            | StoredComponent::BoundedCounter(()) => {
+            StoredComponent::FlagEw(dots) => {
+                Component::FlagEw(Box::new(dots.into_iter().collect::<EwFlag>()))
+            }
+            StoredComponent::FlagDw(flag) => Component::FlagDw(Box::new(flag)),
+            StoredComponent::HyperLogLog(stored) => {
+                Component::HyperLogLog(Box::new(loaded_sketches(stored)))
+            }
+            StoredComponent::BoundedCounter(counters) => {
+                Component::BoundedCounter(Box::new(counters.into_iter().collect()))
+            }
+            StoredComponent::Stream(()) => {
                 return Err(ImageError::Content(
                     "a component of a kind that this program does not know".to_owned(),
                 ));
@@ -694,6 +712,14 @@ fn loaded_cell(versions: Vec<(Dot, Hlc, &[u8])>) -> Cell<Box<[u8]>> {
             value: value.into(),
         })
         .collect()
+}
+
+fn loaded_sketches(stored: Vec<(Dot, Sketch)>) -> HyperLogLog {
+    let mut sketches = HyperLogLog::new();
+    for (dot, sketch) in stored {
+        sketches.effect(dot, &Everything, HyperLogLogOp::Create(sketch));
+    }
+    sketches
 }
 
 fn loaded_members(members: Vec<StoredMember<'_>>) -> Vec<(Box<[u8]>, Presence)> {

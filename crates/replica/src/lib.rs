@@ -20,6 +20,7 @@ pub mod op;
 pub mod session;
 
 mod apply;
+mod escrow;
 mod hot_keys;
 mod keyspace;
 mod list;
@@ -46,9 +47,9 @@ pub use self::replica::{
 pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::sorted_set::SortedSet;
 pub use self::txn::{
-    AddIf, Added, ContextError, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError,
-    InsertError, ListEnd, ListSide, NotANumber, Scope, ScoreIf, SiblingVersion, Siblings, Txn,
-    ValueType, WrongType,
+    AddIf, Added, ContextError, EachField, EntryTooLarge, EscrowError, Expiry, FieldValue,
+    FlagKind, IncrementError, InsertError, ListEnd, ListSide, NotANumber, Scope, ScoreIf,
+    SiblingVersion, Siblings, Txn, ValueType, WrongType, sketch_hash,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};
 pub use isles_crdt::sorted_set::Score;

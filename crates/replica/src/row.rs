@@ -1,9 +1,10 @@
 //! What a replica holds of one key.
 
 use isles_clock::{Context, Dot, Hlc, ReplicaId, Stamp};
-use isles_crdt::op::{Cell, Presence, Reset, Tally};
+use isles_crdt::op::{Cell, DwFlag, EwFlag, HyperLogLog, Nested, Presence, Reset, Tally};
 use smallvec::SmallVec;
 
+use crate::escrow::Escrow;
 use crate::list::ListValue;
 use crate::op::Kind;
 use crate::paged::PagedMap;
@@ -115,6 +116,10 @@ pub(crate) enum Component {
     SortedSet(Box<SortedSet>),
     List(Box<ListValue>),
     Counter(Box<Tally>),
+    FlagEw(Box<EwFlag>),
+    FlagDw(Box<DwFlag>),
+    HyperLogLog(Box<HyperLogLog>),
+    BoundedCounter(Box<Escrow>),
 }
 
 impl Component {
@@ -127,6 +132,10 @@ impl Component {
             Component::SortedSet(_) => Kind::SortedSet,
             Component::List(_) => Kind::List,
             Component::Counter(_) => Kind::Counter,
+            Component::FlagEw(_) => Kind::FlagEw,
+            Component::FlagDw(_) => Kind::FlagDw,
+            Component::HyperLogLog(_) => Kind::HyperLogLog,
+            Component::BoundedCounter(_) => Kind::BoundedCounter,
         }
     }
 
@@ -140,6 +149,10 @@ impl Component {
             Component::SortedSet(set) => !set.is_empty(),
             Component::List(list) => !list.is_empty(),
             Component::Counter(tally) => !tally.all_covered(),
+            Component::FlagEw(flag) => flag.is_live(),
+            Component::FlagDw(flag) => flag.is_live(),
+            Component::HyperLogLog(sketches) => sketches.is_live(),
+            Component::BoundedCounter(escrow) => !escrow.is_empty(),
         }
     }
 
@@ -153,6 +166,10 @@ impl Component {
             Component::SortedSet(set) => set.members().len() == 0,
             Component::List(list) => list.is_empty(),
             Component::Counter(tally) => tally.is_empty(),
+            Component::FlagEw(flag) => Nested::is_empty(&**flag),
+            Component::FlagDw(flag) => Nested::is_empty(&**flag),
+            Component::HyperLogLog(sketches) => Nested::is_empty(&**sketches),
+            Component::BoundedCounter(escrow) => escrow.is_empty(),
         }
     }
 
@@ -167,6 +184,10 @@ impl Component {
             Kind::SortedSet => Component::SortedSet(Box::default()),
             Kind::List => Component::List(Box::default()),
             Kind::Counter => Component::Counter(Box::default()),
+            Kind::FlagEw => Component::FlagEw(Box::default()),
+            Kind::FlagDw => Component::FlagDw(Box::default()),
+            Kind::HyperLogLog => Component::HyperLogLog(Box::default()),
+            Kind::BoundedCounter => Component::BoundedCounter(Box::default()),
             _ => return None,
         })
     }
@@ -323,6 +344,33 @@ impl Row {
             .iter()
             .find_map(|component| match component {
                 Component::Counter(tally) => Some(&**tally),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn flag_dw(&self) -> Option<&DwFlag> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::FlagDw(flag) => Some(&**flag),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn sketches(&self) -> Option<&HyperLogLog> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::HyperLogLog(sketches) => Some(&**sketches),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn escrow(&self) -> Option<&Escrow> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::BoundedCounter(escrow) => Some(&**escrow),
                 _ => None,
             })
     }

@@ -1,11 +1,16 @@
 //! The commands, one file per family and per concept in it.
 
+mod bitfield;
+mod bitmaps;
 mod bits;
+mod bounded;
 mod client;
 mod command;
 mod config;
 mod connection;
+mod dump;
 mod expiry;
+mod flags;
 mod geo;
 mod geo_search;
 mod hash_random;
@@ -25,6 +30,8 @@ mod set_algebra;
 mod set_options;
 mod set_random;
 mod sets;
+mod sketches;
+mod sort;
 mod sorted_add;
 mod sorted_algebra;
 mod sorted_bounds;
@@ -50,4 +57,10 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     sorted_sets::COMMANDS,
     geo::COMMANDS,
     lists::COMMANDS,
+    sketches::COMMANDS,
+    sort::COMMANDS,
+    dump::COMMANDS,
+    bitmaps::COMMANDS,
+    flags::COMMANDS,
+    bounded::COMMANDS,
 ];

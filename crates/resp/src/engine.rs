@@ -58,6 +58,11 @@ pub trait Host: Send + Sync + 'static {
         None
     }
 
+    /// Everybody who is known to write, with the id under which they do, this node included.
+    fn writers(&self) -> Vec<(ReplicaId, Writer)> {
+        Vec::new()
+    }
+
     /// Settings of the node that CONFIG GET shows, by their Redis names.
     fn config(&self) -> Vec<(String, String)> {
         Vec::new()
@@ -100,6 +105,8 @@ pub struct NodeInfo {
     pub version: String,
     /// The port that Redis clients connect to.
     pub port: u16,
+    /// The file that its configuration was read from; empty if none was.
+    pub config_file: String,
     /// The data directory.
     pub directory: String,
     /// The log's policy: `always`, `interval` or `never`.

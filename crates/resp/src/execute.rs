@@ -18,7 +18,7 @@ use crate::reply::Reply;
 use crate::session::{Answers, Next, Session};
 use crate::spec::{Family, Flags, Keys, Run, Spec};
 use crate::table::{self, CommandId};
-use crate::{transaction, waiting};
+use crate::{transaction, unsupported, waiting};
 
 /// The lock is released after this long, between commands.
 const HOLD_MAX: Duration = Duration::from_micros(100);
@@ -404,6 +404,14 @@ fn is_http(name: &[u8]) -> bool {
 }
 
 fn unknown(args: &[&[u8]]) -> Failure {
+    if let Some(known) = unsupported::find(args[0]) {
+        return Failure::other(format!(
+            "ERR {} is not supported by Isles: {}; instead: {}",
+            preview(args[0]).to_ascii_uppercase(),
+            known.reason,
+            known.instead
+        ));
+    }
     let mut shown = String::new();
     let _ = args[1..].iter().try_for_each(|argument| {
         let room = UNKNOWN_ARGUMENT_BYTES.saturating_sub(shown.len());

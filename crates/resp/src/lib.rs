@@ -9,7 +9,7 @@
 //! * `engine`: [`Engine`] and [`Host`], what the node implements.
 //! * `server`: [`serve`] and [`ServeOptions`]; `connection`: one client's loop; `clients`: who is connected.
 //! * [`parser`]: requests out of a read buffer without copying; `reply`: answers into the output buffer.
-//! * `table` and `spec`: finding a command by name; `session`: what a connection remembers between commands.
+//! * `table` and `spec`: finding a command by name; `unsupported`: those of Redis that are not there, and why; `session`: what a connection remembers between commands.
 //! * `console`: [`Console`], commands without sockets, for embedders and tests.
 //! * `execute`: runs a read buffer's commands under the lock; `transaction`: MULTI and EXEC; `waiting`:
 //!   commands that wait for a key.
@@ -40,6 +40,7 @@ mod spec;
 mod table;
 mod token;
 mod transaction;
+mod unsupported;
 mod waiting;
 
 #[cfg(test)]

@@ -82,6 +82,9 @@ pub(crate) enum Set {
     Fixed,
     TooLong,
     NotANumber,
+    NotYesOrNo,
+    /// It is none of these.
+    NotOneOf(&'static [&'static str]),
     Unknown,
 }
 
@@ -129,6 +132,19 @@ impl Settings {
         } else {
             match TOLERATED.iter().find(|(known, _)| *known == name) {
                 Some((_, default)) if is_number(default) && !is_number(value) => Set::NotANumber,
+                Some((_, "yes" | "no")) if name != "sanitize-dump-payload" => {
+                    match value.to_ascii_lowercase().as_str() {
+                        "yes" | "no" => Set::Remembered,
+                        _ => Set::NotYesOrNo,
+                    }
+                }
+                Some(_) if let Some(choices) = choices(name) => {
+                    let lower = value.to_ascii_lowercase();
+                    match choices.contains(&lower.as_str()) {
+                        true => Set::Remembered,
+                        false => Set::NotOneOf(choices),
+                    }
+                }
                 Some(_) => Set::Remembered,
                 None => Set::Unknown,
             }
@@ -147,6 +163,26 @@ impl Settings {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// The values that a setting of a few words can have.
+fn choices(name: &str) -> Option<&'static [&'static str]> {
+    Some(match name {
+        "appendfsync" => &["everysec", "always", "no"],
+        "loglevel" => &["debug", "verbose", "notice", "warning"],
+        "maxmemory-policy" => &[
+            "volatile-lru",
+            "volatile-lfu",
+            "volatile-random",
+            "volatile-ttl",
+            "allkeys-lru",
+            "allkeys-lfu",
+            "allkeys-random",
+            "noeviction",
+        ],
+        "sanitize-dump-payload" => &["no", "yes", "clients"],
+        _ => return None,
+    })
 }
 
 /// Whether it could be a number or an amount of memory such as `100mb`.

@@ -17,6 +17,8 @@ pub(crate) enum Family {
     SortedSets,
     Geo,
     Lists,
+    HyperLogLog,
+    Bitmaps,
     /// What no command is.
     Unknown,
 }
@@ -36,6 +38,8 @@ impl Family {
         Family::SortedSets,
         Family::Geo,
         Family::Lists,
+        Family::HyperLogLog,
+        Family::Bitmaps,
         Family::Unknown,
     ];
 
@@ -53,6 +57,8 @@ impl Family {
             Family::SortedSets => "sorted_sets",
             Family::Geo => "geo",
             Family::Lists => "lists",
+            Family::HyperLogLog => "hyperloglog",
+            Family::Bitmaps => "bitmaps",
             Family::Unknown => "unknown",
         }
     }
@@ -66,6 +72,7 @@ impl Family {
             Family::Hashes => "hash",
             Family::SortedSets => "sorted-set",
             Family::Lists => "list",
+            Family::Bitmaps => "bitmap",
             other => other.name(),
         }
     }
@@ -137,6 +144,11 @@ pub(crate) enum Keys {
     },
     /// The first argument, which is read, and those after the words STORE and STOREDIST, which are written.
     AfterStore,
+    /// One at this place, and one after a word that may stand anywhere after it.
+    And {
+        first: usize,
+        word: &'static str,
+    },
 }
 
 /// The function behind a command.
@@ -262,6 +274,14 @@ impl Spec {
         }
     }
 
+    /// A key at this place, and one after a word.
+    pub(crate) const fn keys_and(self, first: usize, word: &'static str) -> Spec {
+        Spec {
+            keys: Keys::And { first, word },
+            ..self.with(Flags::MOVABLE_KEYS)
+        }
+    }
+
     pub(crate) const fn counted_keys(self, at: usize) -> Spec {
         Spec {
             keys: Keys::Counted { at },
@@ -329,6 +349,13 @@ impl Spec {
                     .filter(|pair| is(pair[0], "STORE") || is(pair[0], "STOREDIST"))
                     .map(|pair| pair[1]);
                 first.into_iter().chain(stored).collect()
+            }
+            Keys::And { first, word } => {
+                let after = args.iter().skip(first + 1);
+                let mut pairs = after.clone().zip(after.skip(1));
+                let named = pairs.rfind(|(each, _)| is(each, word));
+                let only = args.get(first).copied();
+                only.into_iter().chain(named.map(|(_, key)| *key)).collect()
             }
         }
     }

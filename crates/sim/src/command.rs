@@ -5,6 +5,7 @@ use isles_resolve::Strategy;
 
 use crate::options::Options;
 use crate::random::Random;
+use crate::small_kinds;
 
 /// Bytes of keys, members, fields and values.
 pub type Bytes = Vec<u8>;
@@ -86,6 +87,8 @@ pub enum Command {
     Flush,
     /// SCAN to its end, and DBSIZE.
     Keys,
+    /// One of the small kinds.
+    Small(Bytes, small_kinds::Command),
     /// ISLES.SIBLINGS; the context is kept under a number.
     Siblings(Bytes, usize),
     /// ISLES.SET with the context kept under a number.
@@ -160,7 +163,7 @@ fn command(
 ) -> Command {
     let expiry = if options.expiry { 1 } else { 0 };
     let spaces = u64::from(options.keyspaces);
-    let kinds: [(u64, u32); 33] = [
+    let kinds: [(u64, u32); 34] = [
         (3, 0),
         (9, 1),
         (3, 2),
@@ -194,6 +197,7 @@ fn command(
         (2, 30),
         (2, 31),
         (3, 32),
+        (24, 33),
     ];
     match random.weighted(&kinds) {
         0 => Command::Get(key(random)),
@@ -240,6 +244,7 @@ fn command(
         30 => Command::ListTrim(key(random), random.index(3), random.index(6)),
         31 => Command::ListAll(key(random)),
         32 => Command::ListMove(key(random), key(random), list_end(random), list_end(random)),
+        33 => Command::Small(key(random), small_kinds::draw(random)),
         _ => match random.percent(80) {
             true => Command::Keyspace(PREFIX.to_vec(), strategy(75, random)),
             false => Command::Keyspace(Vec::new(), strategy(40, random)),

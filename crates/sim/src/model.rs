@@ -14,6 +14,7 @@ use isles_resolve::Strategy;
 
 pub use self::sorted_set::{MemberState, ScoreEffect};
 use crate::command::Bytes;
+use crate::small_kinds;
 
 /// What one entry does to one key, net.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,6 +39,8 @@ pub struct Effect {
     pub list: ListEffect,
     /// What is added to the counter.
     pub count: Option<i128>,
+    /// Flags, sketches and bounded counters.
+    pub small: small_kinds::Effect,
 }
 
 /// Which element of a list: the entry that inserted it, and its place among those that this entry inserted there.
@@ -117,6 +120,8 @@ pub struct KeyState {
     pub list: BTreeMap<ElementId, Vec<Written>>,
     /// Per replica what it has added and nobody has reset.
     pub counter: BTreeMap<ReplicaId, i128>,
+    /// Flags, sketches and bounded counters.
+    pub small: small_kinds::State,
     /// By which strategy its siblings are read.
     pub strategy: Strategy,
 }
@@ -143,6 +148,12 @@ pub enum Type {
     SortedSet,
     /// A list.
     List,
+    /// A flag of either kind.
+    Flag,
+    /// Sketches.
+    Sketch,
+    /// Bounded counters.
+    Bounded,
 }
 
 /// The content of a key after exactly these entries.
@@ -159,6 +170,7 @@ pub fn state_of<'e>(key: &[u8], entries: impl Iterator<Item = &'e Entry>) -> Key
             .collect();
         state.add(entry, effect, &later);
     }
+    state.small = small_kinds::state_of(&all);
     state.mv.sort();
     let members = state.sorted_set.values_mut();
     members.for_each(|member| member.versions.sort());
@@ -285,6 +297,12 @@ impl KeyState {
             Some(Type::List)
         } else if !self.counter.is_empty() {
             Some(Type::String)
+        } else if !self.small.flag_ew.is_empty() || !self.small.flag_dw.is_empty() {
+            Some(Type::Flag)
+        } else if !self.small.sketches.is_empty() {
+            Some(Type::Sketch)
+        } else if !self.small.bounded.is_empty() {
+            Some(Type::Bounded)
         } else {
             None
         }
@@ -318,6 +336,7 @@ impl KeyState {
         let lww = lww.and_then(|(dot, hlc, value)| Some((dot, hlc, value?)));
         same("register-lww", &lww, &content.lww)?;
         same("register-mv", &self.mv, &content.mv)?;
+        self.small.compare(content)?;
         let set: BTreeMap<Bytes, BTreeSet<Dot>> = content
             .set
             .iter()

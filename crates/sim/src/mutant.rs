@@ -13,6 +13,8 @@ pub enum Mutant {
     RestartOnZero,
     /// F4: contributions are dropped as soon as they are covered.
     DropCovered,
+    /// F21: a disable-wins flag forgets a removal that an addition has observed.
+    DropRemovals,
     /// F7: acks tell what is in memory.
     AckFromMemory,
     /// F7: the table is written before the log is synced.
@@ -35,11 +37,12 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 13] = [
+    pub const ALL: [Mutant; 14] = [
         Mutant::DepsAtSeal,
         Mutant::OneValuePerField,
         Mutant::RestartOnZero,
         Mutant::DropCovered,
+        Mutant::DropRemovals,
         Mutant::AckFromMemory,
         Mutant::TableAheadOfLog,
         Mutant::SendBeforeDurable,
@@ -58,6 +61,7 @@ impl Mutant {
             Mutant::OneValuePerField => "one-value-per-field",
             Mutant::RestartOnZero => "restart-on-zero",
             Mutant::DropCovered => "drop-covered",
+            Mutant::DropRemovals => "drop-removals",
             Mutant::AckFromMemory => "ack-from-memory",
             Mutant::TableAheadOfLog => "table-ahead-of-log",
             Mutant::SendBeforeDurable => "send-before-durable",
@@ -82,6 +86,7 @@ impl Mutant {
             Mutant::OneValuePerElement => Some(Damage::OneValuePerElement),
             Mutant::RestartOnZero => Some(Damage::ZeroIsCovered),
             Mutant::DropCovered => Some(Damage::CoveredIsDropped),
+            Mutant::DropRemovals => Some(Damage::ObservedRemovalIsDropped),
             _ => None,
         }
     }

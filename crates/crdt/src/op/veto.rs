@@ -85,6 +85,11 @@ impl Veto {
         }
     }
 
+    /// Drops every addition that `ctx` covers. Removals stay, and go on beating what has not observed them.
+    pub fn withdraw(&mut self, ctx: &impl Context) {
+        self.additions.retain(|old| !ctx.covers(old.dot));
+    }
+
     /// Drops every addition and removal that `ctx` covers, as if they had never been.
     pub fn reset(&mut self, ctx: &impl Context) {
         self.additions.retain(|old| !ctx.covers(old.dot));
@@ -108,6 +113,14 @@ impl Veto {
     pub fn is_present(&self) -> bool {
         let mut additions = self.additions.iter();
         additions.any(|addition| addition.has_observed(&self.removals))
+    }
+
+    /// The additions that make it present, in order: those that have observed every removal.
+    pub fn present_by(&self) -> impl Iterator<Item = Dot> {
+        let additions = self.additions.iter();
+        additions
+            .filter(|addition| addition.has_observed(&self.removals))
+            .map(|addition| addition.dot)
     }
 
     /// The removals that no other removal had observed, in order.

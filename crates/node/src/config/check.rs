@@ -65,6 +65,7 @@ impl Checker {
         self.peers_need_tls(&peers, raw_peers, tls.as_ref());
         self.listeners_need_their_own(redis.as_ref(), admin.as_ref());
         Some(Config {
+            file: None,
             cluster: cluster?,
             node: node?,
             region: region?,

@@ -59,6 +59,11 @@ impl Host for Front {
     fn writer(&self, replica: ReplicaId) -> Option<Writer> {
         self.node()?.peers.writer(replica)
     }
+
+    fn writers(&self) -> Vec<(ReplicaId, Writer)> {
+        self.node()
+            .map_or_else(Vec::new, |node| node.peers.writers())
+    }
 }
 
 impl Node {
@@ -70,6 +75,7 @@ impl Node {
             role: "leader".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             port: self.redis.port(),
+            config_file: config_file(&self.config),
             directory: self.database.directory().display().to_string(),
             durability: policy(self.config.durability).to_owned(),
             uptime: self.started.elapsed(),
@@ -92,6 +98,12 @@ impl Node {
         };
         self.peers.states().into_iter().map(peer).collect()
     }
+}
+
+/// Where the configuration was read from, for INFO.
+fn config_file(config: &crate::config::Config) -> String {
+    let file = config.file.as_ref();
+    file.map_or_else(String::new, |file| file.display().to_string())
 }
 
 /// The name of a policy, as the configuration has it.

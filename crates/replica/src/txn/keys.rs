@@ -180,9 +180,30 @@ impl Txn<'_> {
                 let values: Vec<&[u8]> = elements.iter().map(|element| &**element).collect();
                 self.replace_list(to, &values, expiry);
             }
+            Some(ValueType::Flag) => self.copy_flag(from, to, expiry),
+            Some(ValueType::HyperLogLog) => self.copy_sketch(from, to, expiry),
+            Some(ValueType::BoundedCounter) => self.copy_escrow(from, to, expiry),
             None => return false,
         }
         true
+    }
+
+    /// Puts a new value over whatever is at a key, with a deadline or without; `counters` are those of what is there.
+    pub(super) fn replace_with<'k>(
+        &mut self,
+        spot: &super::Spot<'k>,
+        counters: &'k super::Counters,
+        part: Part<'k>,
+        expiry: Expiry,
+    ) {
+        let mut op = self.overwrite(spot, counters);
+        super::set_part(&mut op, part);
+        if let Expiry::At(at_ms) = expiry {
+            let stamp = self.raised_deadline(self.before(spot));
+            let at_ms = Some(at_ms);
+            super::set_part(&mut op, Part::Deadline { stamp, at_ms });
+        }
+        self.write(spot, &op);
     }
 
     /// Deletes every key that is here, expired ones and Isles' own excepted. What other replicas write meanwhile stays.
@@ -249,6 +270,9 @@ impl Txn<'_> {
                 .map(|version| version.value.len() + 48)
                 .sum(),
             Component::Counter(tally) => tally.contributions().len() * 96,
+            Component::FlagEw(_) | Component::FlagDw(_) => 64,
+            Component::HyperLogLog(sketches) => sketches.sketches().len() * (12 << 10),
+            Component::BoundedCounter(escrow) => escrow.all_rights().len() * 128,
             Component::Set(set) => set
                 .members
                 .iter()

@@ -1,12 +1,15 @@
 //! What commands do: reads and writes of one atomic entry.
 
 mod context;
+mod escrow;
+mod flags;
 mod hashes;
 mod keys;
 mod list_draft;
 mod lists;
 mod merge;
 mod sets;
+mod sketches;
 mod sorted_sets;
 mod strings;
 #[cfg(test)]
@@ -19,9 +22,12 @@ use isles_crdt::op::{Reset, Tally};
 use smallvec::SmallVec;
 
 pub use self::context::{ContextError, SiblingVersion, Siblings};
+pub use self::escrow::EscrowError;
+pub use self::flags::FlagKind;
 pub use self::hashes::{EachField, FieldValue};
 use self::list_draft::ListDraft;
 pub use self::lists::{InsertError, ListEnd, ListSide};
+pub use self::sketches::sketch_hash;
 pub use self::sorted_sets::{AddIf, Added, NotANumber, ScoreIf};
 pub use self::strings::{Expiry, IncrementError};
 use crate::apply::Author;
@@ -57,6 +63,12 @@ pub enum ValueType {
     SortedSet,
     /// A list.
     List,
+    /// A flag of either kind.
+    Flag,
+    /// Sketches; to Redis a string.
+    HyperLogLog,
+    /// Bounded counters.
+    BoundedCounter,
 }
 
 /// The key holds a value of another type.
@@ -510,6 +522,9 @@ fn type_of(row: &Row) -> Option<ValueType> {
         Component::Set(_) => ValueType::Set,
         Component::SortedSet(_) => ValueType::SortedSet,
         Component::List(_) => ValueType::List,
+        Component::FlagEw(_) | Component::FlagDw(_) => ValueType::Flag,
+        Component::HyperLogLog(_) => ValueType::HyperLogLog,
+        Component::BoundedCounter(_) => ValueType::BoundedCounter,
     })
 }
 
@@ -526,6 +541,9 @@ fn put_entry_head(out: &mut Vec<u8>, stamp_delta: u64, context: Option<VectorClo
         .expect("an entry's head holds nothing that cannot be encoded");
 }
 
+/// A dense sketch and its name.
+const SKETCH_BYTES_MAX: usize = 13 << 10;
+
 /// About how many bytes an op takes; never less than its keys and values.
 fn bytes_of(op: &KeyOp<'_>) -> usize {
     let blobs = |blobs: &[Blob<'_>]| blobs.iter().map(|blob| blob.0.len() + 5).sum::<usize>();
@@ -536,6 +554,8 @@ fn bytes_of(op: &KeyOp<'_>) -> usize {
         Part::Map(part) => bytes_of_fields(part, |value| value.0.len()),
         Part::SortedSet(part) => bytes_of_fields(part, |_| 8),
         Part::List(part) => lists::bytes_of(part),
+        Part::HyperLogLog(_) => SKETCH_BYTES_MAX,
+        Part::BoundedCounter(changes) => 64 * changes.len(),
         _ => 64,
     });
     op.key.0.len() + 64 + parts.sum::<usize>() + 32 * op.resets.len()

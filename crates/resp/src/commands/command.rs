@@ -5,13 +5,14 @@ use crate::call::{Call, is};
 use crate::error::{Failure, Outcome};
 use crate::glob::{self, Case};
 use crate::reply::Reply;
-use crate::spec::{Keys, Spec, Subcommand};
+use crate::spec::{Flags, Keys, Spec, Subcommand};
 use crate::table;
 
 pub(super) const SUBCOMMANDS: &[Subcommand] = &[
     ("count", 2),
     ("docs", -2),
     ("getkeys", -4),
+    ("getkeysandflags", -4),
     ("help", 2),
     ("info", -2),
     ("list", -2),
@@ -27,13 +28,29 @@ pub(super) fn command(call: &mut Call<'_, '_>) -> Outcome {
         _ if known("INFO") => infos(call, rest)?,
         _ if known("DOCS") => docs(call, rest),
         _ if known("LIST") => list(call, rest)?,
-        _ if known("GETKEYS") => get_keys(call, rest)?,
+        _ if known("GETKEYS") => {
+            let (_, keys) = keys_of(rest)?;
+            call.reply.array(keys.len());
+            keys.iter().for_each(|key| call.reply.bulk(key));
+        }
+        _ if known("GETKEYSANDFLAGS") => {
+            let (spec, keys) = keys_of(rest)?;
+            call.reply.array(keys.len());
+            for key in keys {
+                call.reply.array(2);
+                call.reply.bulk(key);
+                let flags = key_flags(spec);
+                call.reply.set(flags.len());
+                flags.iter().for_each(|flag| call.reply.simple(flag));
+            }
+        }
         [] if known("HELP") => {
             let lines = [
                 "(no subcommand)",
                 "COUNT",
                 "DOCS [<command-name> ...]",
                 "GETKEYS <full-command>",
+                "GETKEYSANDFLAGS <full-command>",
                 "INFO [<command-name> ...]",
                 "LIST [FILTERBY (MODULE|ACLCAT|PATTERN) <value>]",
             ];
@@ -66,6 +83,7 @@ fn info(reply: &mut Reply, spec: &Spec) {
     let (first, last, step) = match spec.keys {
         Keys::Range { first, last, step } => (first, last as i64, step),
         Keys::StoredCounted { .. } | Keys::AfterStore => (1, 1, 1),
+        Keys::And { first, .. } => (first, first as i64, 1),
         Keys::None | Keys::Counted { .. } => (0, 0, 0),
     };
     reply.array(10);
@@ -78,10 +96,95 @@ fn info(reply: &mut Reply, spec: &Spec) {
     reply.count(step);
     reply.set(1);
     reply.simple(&format!("@{}", spec.family.group()));
-    // Tips, key specifications and subcommands.
+    // Tips.
     reply.array(0);
-    reply.array(0);
-    reply.array(0);
+    key_specification(reply, spec);
+    subcommands(reply, spec);
+}
+
+/// Where the keys are, in the words of Redis 7. A key after a word has no specification.
+fn key_specification(reply: &mut Reply, spec: &Spec) {
+    let (begin, find) = match spec.keys {
+        Keys::None => return reply.array(0),
+        Keys::Range { first, last, step } => {
+            // Redis counts from the first key, or from the end.
+            let last = if last < 0 {
+                last
+            } else {
+                last - first as isize
+            };
+            let find = [
+                ("lastkey", last as i64),
+                ("keystep", step as i64),
+                ("limit", 0),
+            ];
+            (first, ("range", find))
+        }
+        Keys::And { .. } | Keys::StoredCounted { .. } | Keys::AfterStore => {
+            let find = [("lastkey", 0), ("keystep", 1), ("limit", 0)];
+            let first = match spec.keys {
+                Keys::And { first, .. } => first,
+                _ => 1,
+            };
+            (first, ("range", find))
+        }
+        Keys::Counted { at } => {
+            let find = [("keynumidx", 0), ("firstkey", 1), ("keystep", 1)];
+            (at, ("keynum", find))
+        }
+    };
+    reply.array(1);
+    reply.map(3);
+    reply.text("flags");
+    let flags = key_flags(spec);
+    reply.set(flags.len());
+    flags.iter().for_each(|flag| reply.simple(flag));
+    reply.text("begin_search");
+    reply.map(2);
+    reply.text("type");
+    reply.text("index");
+    reply.text("spec");
+    reply.map(1);
+    reply.text("index");
+    reply.count(begin);
+    reply.text("find_keys");
+    reply.map(2);
+    reply.text("type");
+    reply.text(find.0);
+    reply.text("spec");
+    reply.map(find.1.len());
+    for (name, value) in find.1 {
+        reply.text(name);
+        reply.integer(value);
+    }
+}
+
+/// What is done to the keys, as far as the table knows.
+fn key_flags(spec: &Spec) -> [&'static str; 2] {
+    match spec.flags.has(Flags::WRITE) {
+        true => ["RW", "update"],
+        false => ["RO", "access"],
+    }
+}
+
+fn subcommands(reply: &mut Reply, spec: &Spec) {
+    reply.array(spec.subcommands.len());
+    for (name, arity) in spec.subcommands {
+        reply.array(10);
+        reply.text(format!("{}|{name}", spec.name));
+        reply.integer(i64::from(*arity));
+        let flags: Vec<&str> = spec.flags.names().collect();
+        reply.set(flags.len());
+        flags.iter().for_each(|flag| reply.simple(flag));
+        for _ in 0..3 {
+            reply.integer(0);
+        }
+        reply.set(1);
+        reply.simple(&format!("@{}", spec.family.group()));
+        for _ in 0..3 {
+            reply.array(0);
+        }
+    }
 }
 
 fn docs(call: &mut Call<'_, '_>, names: &[&[u8]]) {
@@ -125,20 +228,23 @@ fn list(call: &mut Call<'_, '_>, options: &[&[u8]]) -> Outcome {
     Ok(())
 }
 
-fn get_keys(call: &mut Call<'_, '_>, full: &[&[u8]]) -> Outcome {
+/// The keys of a full command.
+fn keys_of<'a>(full: &[&'a [u8]]) -> Result<(&'static Spec, Vec<&'a [u8]>), Failure> {
     let command =
         table::find(full[0]).ok_or_else(|| Failure::other("ERR Invalid command specified"))?;
     let spec = command.spec();
+    if spec.keys == Keys::None {
+        return Err(Failure::other("ERR The command has no key arguments"));
+    }
     if spec.check(full).is_err() {
         return Err(Failure::other(
             "ERR Invalid number of arguments specified for command",
         ));
     }
-    let keys = spec.keys_of(full);
-    if keys.is_empty() {
-        return Err(Failure::other("ERR The command has no key arguments"));
+    match spec.keys_of(full) {
+        keys if keys.is_empty() => Err(Failure::other(
+            "ERR Invalid arguments specified for command",
+        )),
+        keys => Ok((spec, keys)),
     }
-    call.reply.array(keys.len());
-    keys.iter().for_each(|key| call.reply.bulk(key));
-    Ok(())
 }

@@ -82,6 +82,12 @@ fn set(call: &mut Call<'_, '_>, pairs: &[&[u8]]) -> Outcome {
             Set::Remembered => remembered.push((name, value)),
             Set::Fixed => return Err(refused(name, "can't set immutable config")),
             Set::TooLong => return Err(refused(name, "argument is too long")),
+            Set::NotYesOrNo => return Err(refused(name, "argument must be 'yes' or 'no'")),
+            Set::NotOneOf(choices) => {
+                let choices = choices.join(", ");
+                let reason = format!("argument(s) must be one of the following: {choices}");
+                return Err(refused(name, &reason));
+            }
             Set::NotANumber => {
                 return Err(refused(name, "argument couldn't be parsed into an integer"));
             }

@@ -69,7 +69,7 @@ fn server(text: &mut String, call: &Call<'_, '_>, node: &NodeInfo) -> std::fmt::
         "uptime_in_seconds": seconds,
         "uptime_in_days": seconds / 86_400,
         "executable": "isles",
-        "config_file": "",
+        "config_file": node.config_file,
     )
 }
 

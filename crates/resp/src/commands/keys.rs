@@ -236,6 +236,10 @@ pub(super) fn type_name(value_type: ValueType) -> &'static str {
         ValueType::Set => "set",
         ValueType::SortedSet => "zset",
         ValueType::List => "list",
+        // As in Redis.
+        ValueType::HyperLogLog => "string",
+        ValueType::Flag => "flag",
+        ValueType::BoundedCounter => "bcounter",
         _ => "unknown",
     }
 }

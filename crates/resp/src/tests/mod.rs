@@ -2,6 +2,8 @@
 //!
 //! Answers are compared as they are on the wire, with a blank for each end of line.
 
+mod bitmaps;
+mod commands_page;
 mod connection;
 mod generic;
 mod geo;
@@ -10,7 +12,9 @@ mod isles;
 mod lists;
 mod server;
 mod sets;
+mod small_kinds;
 mod sorted_sets;
+mod sorting;
 mod strings;
 mod transactions;
 mod waiting;
