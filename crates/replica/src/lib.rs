@@ -20,6 +20,7 @@ pub mod op;
 pub mod session;
 
 mod apply;
+mod changes;
 mod hot_keys;
 mod keyspace;
 mod observer;
@@ -32,6 +33,7 @@ mod sum;
 mod txn;
 mod warm;
 
+pub use self::changes::{Change, ChangeObserver, Effect, RemoteChange, Sight};
 pub use self::conflict::{ConflictKind, ConflictRecord, Contender, Journal, JournalLimits};
 pub use self::frame::{Frame, FrameError};
 pub use self::hot_keys::{HOT_KEY_BYTES_MAX, HotKey, HotKeys, MONITORED};

@@ -182,6 +182,9 @@ impl Txn<'_> {
         if !self.touched.is_empty() {
             self.log_touched()?;
         }
+        if let Some(changes) = &mut self.replica.changes {
+            changes.begin_clearing();
+        }
         let now_ms = self.now_ms();
         let rows = self.replica.rows.iter();
         let listed: Vec<RowId> = rows
@@ -194,6 +197,9 @@ impl Txn<'_> {
             }
             self.delete_rows(ids);
             self.written = true;
+        }
+        if let Some(changes) = &mut self.replica.changes {
+            changes.end_clearing();
         }
         Ok(())
     }

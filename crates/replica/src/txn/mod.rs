@@ -136,13 +136,22 @@ impl Txn<'_> {
     /// # Errors
     /// The entry is too large; it was undone.
     pub fn commit(mut self) -> Result<Position, EntryTooLarge> {
-        if let Some(error) = self.too_large {
-            return Err(error);
+        let logged = match self.too_large {
+            Some(error) => Err(error),
+            None if self.touched.is_empty() => Ok(()),
+            None => self.log_touched(),
+        };
+        if logged.is_err()
+            && let Some(changes) = &mut self.replica.changes
+        {
+            changes.forget();
         }
-        if !self.touched.is_empty() {
-            self.log_touched()?;
-        }
-        Ok(self.barrier)
+        logged.map(|()| self.barrier)
+    }
+
+    /// For what is told of changes.
+    pub(crate) fn replica_mut(&mut self) -> &mut Replica {
+        self.replica
     }
 
     fn log_touched(&mut self) -> Result<(), EntryTooLarge> {
@@ -335,6 +344,7 @@ impl Txn<'_> {
         let decode =
             |bytes| postcard::from_bytes(bytes).expect("an op that was just encoded decodes");
         let before = self.touched[index].before.clone();
+        let seen = self.replica.rows.get(id).is_visible(self.now_ms());
         let merged = merge::merge(
             decode(&earlier),
             decode(&later),
@@ -346,6 +356,9 @@ impl Txn<'_> {
             row.dirty = dirty;
         });
         self.apply(id, &merged);
+        if let Some(changes) = &mut self.replica.changes {
+            changes.correct_last(spot.key, seen);
+        }
         put(&mut self.touched[index].op, &merged);
     }
 
