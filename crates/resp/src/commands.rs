@@ -11,15 +11,19 @@ mod hashes;
 mod info;
 mod isles;
 mod keys;
+mod latency;
 mod lcs;
 mod object;
+mod pubsub;
 mod scan;
 mod server;
 mod set_algebra;
 mod set_options;
 mod set_random;
 mod sets;
+mod slowlog;
 mod strings;
+mod tracking;
 mod transactions;
 
 use crate::spec::Spec;
@@ -34,4 +38,7 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     connection::COMMANDS,
     server::COMMANDS,
     isles::COMMANDS,
+    pubsub::COMMANDS,
+    slowlog::COMMANDS,
+    latency::COMMANDS,
 ];

@@ -12,11 +12,20 @@ use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use crate::clients::Clients;
+use crate::expiry;
+use crate::hub::{Hub, Inbox};
+use crate::latency::Latency;
 use crate::connection;
 use crate::engine::Engine;
 use crate::meters::Meters;
 use crate::parser::BULK_BYTES_DEFAULT;
+use crate::pause::Pause;
 use crate::settings::Settings;
+use crate::slowlog::SlowLog;
+use crate::stats::Stats;
+
+/// Bytes of messages that wait for one client, unless told otherwise.
+const OUTBOX_BYTES_DEFAULT: usize = 32 << 20;
 
 /// How connections are served.
 #[derive(Clone, Debug)]
@@ -29,9 +38,12 @@ pub struct ServeOptions {
     pub max_entry_bytes: usize,
     /// Bytes of one answer; a connection that asks for more is closed.
     pub max_reply_bytes: usize,
+    /// Bytes of messages that wait for a client which has asked to be told things; a client above it is disconnected, as
+    /// by Redis's `client-output-buffer-limit pubsub`.
+    pub max_outbox_bytes: usize,
     /// A client that takes nothing of its answers for so long is disconnected.
     pub write_stall: Duration,
-    /// A client that sends nothing for so long is disconnected; none means never.
+    /// A client that sends nothing for so long is disconnected, unless it listens to channels; none means never.
     pub idle: Option<Duration>,
     /// Whether SELECT 1 to 15 is accepted, all of them meaning the one database.
     pub select_any: bool,
@@ -46,6 +58,7 @@ impl Default for ServeOptions {
             max_request_bytes: BULK_BYTES_DEFAULT,
             max_entry_bytes: 64 << 20,
             max_reply_bytes: 1 << 30,
+            max_outbox_bytes: OUTBOX_BYTES_DEFAULT,
             write_stall: Duration::from_secs(60),
             idle: None,
             select_any: false,
@@ -57,9 +70,14 @@ impl Default for ServeOptions {
 /// What all connections of one listener share.
 pub(crate) struct Server {
     pub(crate) options: ServeOptions,
-    pub(crate) clients: Clients,
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) hub: Arc<Hub>,
     pub(crate) settings: Settings,
     pub(crate) meters: Meters,
+    pub(crate) stats: Stats,
+    pub(crate) slowlog: SlowLog,
+    pub(crate) latency: Latency,
+    pub(crate) pause: Pause,
     pub(crate) connections_total: AtomicU64,
     pub(crate) rejected_total: AtomicU64,
     pub(crate) commands_total: AtomicU64,
@@ -67,11 +85,17 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(options: ServeOptions) -> Server {
+        let clients = Arc::new(Clients::new(options.max_outbox_bytes));
         Server {
             settings: Settings::new(&options),
             options,
-            clients: Clients::default(),
+            hub: Hub::new(Arc::clone(&clients)),
+            clients,
             meters: Meters::new(),
+            stats: Stats::new(),
+            slowlog: SlowLog::default(),
+            latency: Latency::default(),
+            pause: Pause::default(),
             connections_total: AtomicU64::new(0),
             rejected_total: AtomicU64::new(0),
             commands_total: AtomicU64::new(0),
@@ -86,6 +110,7 @@ impl Server {
         ] {
             total.store(0, Ordering::Relaxed);
         }
+        self.stats.reset();
     }
 }
 
@@ -104,7 +129,10 @@ pub async fn serve<E: Engine>(
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
     let server = Arc::new(Server::new(options));
+    engine.attach(Inbox::of(&server.hub));
     let mut connections = JoinSet::new();
+    let mut background = JoinSet::new();
+    background.spawn(expiry::watch(Arc::clone(&engine), Arc::clone(&server.hub)));
     info!(%address, "serving the Redis protocol");
     loop {
         tokio::select! {

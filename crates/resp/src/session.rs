@@ -7,10 +7,14 @@ use isles_replica::Position;
 
 use crate::clients::Client;
 use crate::meters::{Counts, TIMED_EVERY};
+use crate::monitor::Monitoring;
 use crate::parser::{Batch, Span};
+use crate::pubsub::Subscriptions;
 use crate::random::Random;
+use crate::reply::Protocol;
 use crate::spec::Family;
 use crate::table::CommandId;
+use crate::tracking::Tracker;
 
 /// Commands in one MULTI.
 pub(crate) const QUEUE_COMMANDS_MAX: usize = 1 << 20;
@@ -32,6 +36,16 @@ pub(crate) struct Session {
     pub(crate) counts: Counts,
     /// Commands until the next one that is timed.
     pub(crate) until_timed: u32,
+    /// What it listens to, from the first subscription on.
+    pub(crate) subscriptions: Option<Subscriptions>,
+    pub(crate) tracker: Option<Tracker>,
+    pub(crate) monitoring: Option<Monitoring>,
+    /// It speaks RESP2 and listens to something, so that answers and messages look alike: few commands are allowed.
+    pub(crate) restricted: bool,
+    /// What the command has written is a message rather than an answer, and sent even if answers are not.
+    pub(crate) told: bool,
+    /// Its commands run inside EXEC, whose array has no room for messages.
+    pub(crate) executing: bool,
 }
 
 /// Which answers are sent, as CLIENT REPLY says.
@@ -48,6 +62,8 @@ pub(crate) enum Answers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Continue,
+    /// What commands are to look at has changed.
+    Release,
     Sleep(Duration),
     /// After its answers have been sent.
     Close,
@@ -67,7 +83,22 @@ impl Session {
             random: Random::from_system(),
             counts: [0; Family::COUNT],
             until_timed: TIMED_EVERY,
+            subscriptions: None,
+            tracker: None,
+            monitoring: None,
+            restricted: false,
+            told: false,
+            executing: false,
         }
+    }
+
+    /// Judges anew whether messages could be taken for answers.
+    pub(crate) fn restrict(&mut self, protocol: Protocol) {
+        let listens = self
+            .subscriptions
+            .as_ref()
+            .is_some_and(|subscriptions| !subscriptions.is_empty());
+        self.restricted = listens && protocol == Protocol::Resp2;
     }
 
     pub(crate) fn depend_on(&mut self, position: Position) {

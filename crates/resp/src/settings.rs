@@ -1,8 +1,10 @@
-//! Redis settings that clients and tools read or set although nothing here depends on them.
+//! Redis settings that clients and tools read or set. Nothing here depends on most of them; the few that are obeyed are
+//! taken over where CONFIG SET runs.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
+use crate::notify;
 use crate::server::ServeOptions;
 
 /// Names and defaults as in Redis 7.0. They are remembered when set, so that tools read back what they wrote.
@@ -58,10 +60,19 @@ const TOLERATED: &[(&str, &str)] = &[
     ("stream-node-max-bytes", "4096"),
     ("stream-node-max-entries", "100"),
     ("tcp-keepalive", "300"),
+    ("tracking-table-max-keys", "1000000"),
     ("zset-max-listpack-entries", "128"),
     ("zset-max-listpack-value", "64"),
     ("zset-max-ziplist-entries", "128"),
     ("zset-max-ziplist-value", "64"),
+];
+
+/// Numbers that are not merely remembered.
+const OBEYED: &[&str] = &[
+    "latency-monitor-threshold",
+    "slowlog-log-slower-than",
+    "slowlog-max-len",
+    "tracking-table-max-keys",
 ];
 
 /// Bytes of a value that is merely remembered.
@@ -82,6 +93,8 @@ pub(crate) enum Set {
     Fixed,
     TooLong,
     NotANumber,
+    /// It names a class of events that does not exist.
+    BadEvents,
     Unknown,
 }
 
@@ -128,6 +141,12 @@ impl Settings {
             Set::Remembered
         } else {
             match TOLERATED.iter().find(|(known, _)| *known == name) {
+                Some(("notify-keyspace-events", _)) if notify::parse(value).is_none() => {
+                    Set::BadEvents
+                }
+                Some((known, _)) if OBEYED.contains(known) && value.parse::<i64>().is_err() => {
+                    Set::NotANumber
+                }
                 Some((_, default)) if is_number(default) && !is_number(value) => Set::NotANumber,
                 Some(_) => Set::Remembered,
                 None => Set::Unknown,
@@ -137,6 +156,14 @@ impl Settings {
 
     /// Remembers a value that [`check`](Self::check) has passed.
     pub(crate) fn set(&self, name: &str, value: &str) {
+        let shown;
+        let value = match name {
+            "notify-keyspace-events" => {
+                shown = notify::parse(value).map(notify::show).unwrap_or_default();
+                &shown
+            }
+            _ => value,
+        };
         if let Some(known) = self.lock().get_mut(name) {
             value.clone_into(known);
         }

@@ -14,6 +14,7 @@ pub(crate) enum Family {
     Connection,
     Server,
     Isles,
+    PubSub,
     /// What no command is.
     Unknown,
 }
@@ -30,6 +31,7 @@ impl Family {
         Family::Connection,
         Family::Server,
         Family::Isles,
+        Family::PubSub,
         Family::Unknown,
     ];
 
@@ -44,6 +46,7 @@ impl Family {
             Family::Connection => "connection",
             Family::Server => "server",
             Family::Isles => "isles",
+            Family::PubSub => "pubsub",
             Family::Unknown => "unknown",
         }
     }
@@ -80,7 +83,14 @@ impl Flags {
     /// With more than one argument it writes several keys, or one of them twice, which must be one entry.
     pub(crate) const MANY: Flags = Flags(1 << 8);
 
-    const NAMES: [(Flags, &'static str); 7] = [
+    /// About channels.
+    pub(crate) const PUBSUB: Flags = Flags(1 << 13);
+    /// Reaches other nodes without being a write, so that CLIENT PAUSE WRITE holds it back.
+    pub(crate) const MAY_REPLICATE: Flags = Flags(1 << 14);
+    /// MONITOR does not show it.
+    pub(crate) const SKIP_MONITOR: Flags = Flags(1 << 15);
+
+    const NAMES: [(Flags, &'static str); 10] = [
         (Flags::WRITE, "write"),
         (Flags::READ, "readonly"),
         (Flags::FAST, "fast"),
@@ -88,6 +98,9 @@ impl Flags {
         (Flags::LOADING, "loading"),
         (Flags::NO_MULTI, "no_multi"),
         (Flags::MOVABLE_KEYS, "movablekeys"),
+        (Flags::PUBSUB, "pubsub"),
+        (Flags::MAY_REPLICATE, "may_replicate"),
+        (Flags::SKIP_MONITOR, "skip_monitor"),
     ];
 
     pub(crate) fn has(self, flag: Flags) -> bool {
@@ -219,6 +232,14 @@ impl Spec {
         self.with(Flags::MANY)
     }
 
+    pub(crate) const fn pubsub(self) -> Spec {
+        self.with(Flags::PUBSUB)
+    }
+
+    pub(crate) const fn may_replicate(self) -> Spec {
+        self.with(Flags::MAY_REPLICATE)
+    }
+
     pub(crate) const fn subcommands(self, subcommands: &'static [Subcommand]) -> Spec {
         Spec {
             subcommands,
@@ -259,6 +280,15 @@ impl Spec {
             Ok(())
         } else {
             Err(Failure::arity(&format!("{}|{name}", self.name)))
+        }
+    }
+
+    /// Its name, with that of the subcommand if it has any.
+    pub(crate) fn full_name(&self, args: &[&[u8]]) -> String {
+        let given = args.get(1).copied().unwrap_or_default();
+        match self.subcommands.iter().find(|(name, _)| is(given, name)) {
+            Some((name, _)) => format!("{}|{name}", self.name),
+            None => self.name.to_owned(),
         }
     }
 

@@ -114,6 +114,11 @@ impl Txn<'_> {
         self.replica.rows.visible()
     }
 
+    /// Number of keys whose deadline has passed here since start.
+    pub fn expired_total(&self) -> u64 {
+        self.replica.expired_total()
+    }
+
     /// Number of keys that readers see and that will expire.
     pub fn expiring(&self) -> usize {
         self.replica.expiring_keys()

@@ -149,6 +149,11 @@ impl Txn<'_> {
         logged.map(|()| self.barrier)
     }
 
+    /// The place in the log that every answer given so far depends on, as [`commit`](Self::commit) returns it.
+    pub fn barrier(&self) -> Position {
+        self.barrier
+    }
+
     /// For what is told of changes.
     pub(crate) fn replica_mut(&mut self) -> &mut Replica {
         self.replica

@@ -6,8 +6,10 @@ use crate::call::{Call, is};
 use crate::engine::ConfigError;
 use crate::error::{Failure, Outcome};
 use crate::glob::{self, Case};
+use crate::session::Next;
 use crate::settings::Set;
 use crate::spec::Subcommand;
+use crate::{notify, watch};
 
 pub(super) const SUBCOMMANDS: &[Subcommand] = &[
     ("get", -3),
@@ -85,17 +87,39 @@ fn set(call: &mut Call<'_, '_>, pairs: &[&[u8]]) -> Outcome {
             Set::NotANumber => {
                 return Err(refused(name, "argument couldn't be parsed into an integer"));
             }
+            Set::BadEvents => return Err(refused(name, notify::BAD_LETTER)),
             Set::Unknown => for_node.push((name, value)),
         }
     }
     for (name, value) in for_node {
         set_on_node(call, name, value, of_node.contains_key(name))?;
     }
-    remembered
-        .into_iter()
-        .for_each(|(name, value)| settings.set(name, value));
+    for (name, value) in remembered {
+        settings.set(name, value);
+        obey(call, name, value);
+    }
     call.reply.ok();
     Ok(())
+}
+
+/// Takes over a setting that is not merely remembered.
+fn obey(call: &mut Call<'_, '_>, name: &str, value: &str) {
+    let server = call.surroundings.server;
+    let number: i64 = value.parse().unwrap_or(0);
+    let count = usize::try_from(number).unwrap_or(0);
+    match name {
+        "notify-keyspace-events" => {
+            server.hub.notifications.set(notify::parse(value).unwrap_or(0));
+            watch::begin(&server.hub, call.txn);
+        }
+        "tracking-table-max-keys" => server.hub.tracking.set_keys_max(&server.hub, count),
+        "slowlog-log-slower-than" => server.slowlog.set_slower_than_us(number),
+        "slowlog-max-len" => server.slowlog.set_len_max(count),
+        "latency-monitor-threshold" => server.latency.set_threshold_ms(count as u64),
+        _ => return,
+    }
+    // What is looked at around commands is looked up when a hold of the lock begins.
+    call.session.next = Next::Release;
 }
 
 fn set_on_node(call: &Call<'_, '_>, name: &str, value: &str, shown: bool) -> Outcome {

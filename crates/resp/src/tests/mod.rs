@@ -23,6 +23,7 @@ use crate::parser::{Batch, Parser, ParserLimits};
 use crate::reply::{Protocol, Reply};
 use crate::server::{ServeOptions, Server};
 use crate::session::Session;
+use crate::watch::Watch;
 
 /// Some time in 2026.
 const START_MS: u64 = 1_790_000_000_000;
@@ -129,6 +130,7 @@ impl World {
             wall_ms: self.wall_ms,
             durable: Position::ZERO,
             loading: self.loading,
+            watch: Watch::of(&self.server),
         };
         let mut stop = Stop::Release;
         while stop == Stop::Release {
