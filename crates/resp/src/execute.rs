@@ -263,10 +263,7 @@ pub(crate) fn dispatch(
             if checked.is_ok() {
                 ran = match spec.run {
                     Run::Data(_) if session.queue.is_some() => Ran::Queued,
-                    _ => {
-                        surroundings.server.stats.count(command, args);
-                        Ran::Executed
-                    }
+                    _ => Ran::Executed,
                 };
             }
             checked.and_then(|()| match spec.run {
@@ -322,9 +319,11 @@ pub(crate) fn dispatch(
     if session.answers != Answers::All {
         hide(session, reply, start);
     }
-    if surroundings.watch.monitored && ran == Ran::Executed {
-        let shown = command.map(|command| (command, &session.client.address));
-        if let Some((command, origin)) = shown {
+    if let Some(command) = command.filter(|_| ran == Ran::Executed) {
+        // After it has run, so that CONFIG RESETSTAT is the first that is counted.
+        surroundings.server.stats.count(command, args);
+        if surroundings.watch.monitored {
+            let origin = &session.client.address;
             watch::show(&surroundings.server.hub, origin, command, args);
         }
     }

@@ -29,6 +29,7 @@ const TOLERATED: &[(&str, &str)] = &[
     ("hash-max-ziplist-value", "64"),
     ("hz", "10"),
     ("io-threads", "1"),
+    ("key-load-delay", "0"),
     ("latency-monitor-threshold", "0"),
     ("latency-tracking", "yes"),
     ("lazyfree-lazy-expire", "no"),
@@ -48,6 +49,7 @@ const TOLERATED: &[(&str, &str)] = &[
     ("rdb-key-save-delay", "0"),
     ("rdbchecksum", "yes"),
     ("rdbcompression", "yes"),
+    ("repl-backlog-size", "1048576"),
     ("repl-diskless-sync", "yes"),
     ("repl-diskless-sync-delay", "5"),
     ("repl-timeout", "60"),
@@ -66,6 +68,9 @@ const TOLERATED: &[(&str, &str)] = &[
     ("zset-max-ziplist-entries", "128"),
     ("zset-max-ziplist-value", "64"),
 ];
+
+/// CONFIG GET shows these only to those who know their names.
+pub(crate) const HIDDEN: &[&str] = &["key-load-delay", "rdb-key-save-delay"];
 
 /// Numbers that are not merely remembered.
 const OBEYED: &[&str] = &[
@@ -93,6 +98,8 @@ pub(crate) enum Set {
     Fixed,
     TooLong,
     NotANumber,
+    /// More than all of it.
+    NotAPercentage,
     /// It names a class of events that does not exist.
     BadEvents,
     Unknown,
@@ -102,9 +109,13 @@ impl Settings {
     pub(crate) fn new(options: &ServeOptions) -> Settings {
         let databases = if options.select_any { 16 } else { 1 };
         let fixed = [
+            ("bind", String::new()),
+            ("daemonize", "no".to_owned()),
             ("databases", databases.to_string()),
             ("maxclients", options.max_clients.to_string()),
             ("proto-max-bulk-len", options.max_request_bytes.to_string()),
+            ("replicaof", String::new()),
+            ("slaveof", String::new()),
             // Remembering a password that nobody asks for would look like protection.
             ("requirepass", String::new()),
             (
@@ -144,6 +155,7 @@ impl Settings {
                 Some(("notify-keyspace-events", _)) if notify::parse(value).is_none() => {
                     Set::BadEvents
                 }
+                Some(("maxmemory-clients", _)) if is_too_many_percent(value) => Set::NotAPercentage,
                 Some((known, _)) if OBEYED.contains(known) && value.parse::<i64>().is_err() => {
                     Set::NotANumber
                 }
@@ -174,6 +186,13 @@ impl Settings {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+fn is_too_many_percent(value: &str) -> bool {
+    value
+        .strip_suffix('%')
+        .and_then(|number| number.parse::<u64>().ok())
+        .is_some_and(|number| number > 100)
 }
 
 /// Whether it could be a number or an amount of memory such as `100mb`.

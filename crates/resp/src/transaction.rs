@@ -188,7 +188,6 @@ fn watched(
     run: fn(&mut Call<'_, '_>) -> Outcome,
 ) -> Outcome {
     let (server, watch) = (call.surroundings.server, call.surroundings.watch);
-    server.stats.count(command, call.args);
     let started = watch
         .times(command, call.args.len())
         .then(std::time::Instant::now);
@@ -197,6 +196,7 @@ fn watched(
         let took = started.elapsed();
         watch::note_time(call.session, call.surroundings, command, call.args, took);
     }
+    server.stats.count(command, call.args);
     if outcome.is_err() {
         server.stats.count_failed(command, call.args);
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use isles_clock::ReplicaId;
 use isles_replica::{Replica, ReplicaConfig};
-use isles_resp::NodeInfo;
+use isles_resp::{Inbox, NodeInfo};
 use metrics_exporter_prometheus::PrometheusHandle;
 use parking_lot::Mutex;
 
@@ -18,6 +18,8 @@ use crate::database::Progress;
 /// it has come.
 pub(crate) struct Front {
     node: OnceLock<Arc<Node>>,
+    /// Where messages of peers go, from the first moment on that clients are served.
+    pub(super) inbox: OnceLock<Inbox>,
     pub(super) opening: Opening,
 }
 
@@ -42,6 +44,7 @@ impl Front {
         let nobody = ReplicaId::from_u128(0);
         Arc::new(Front {
             node: OnceLock::new(),
+            inbox: OnceLock::new(),
             opening: Opening {
                 config: config.clone(),
                 redis_port,
@@ -55,8 +58,12 @@ impl Front {
 
     /// From here on it is the node that answers.
     pub(super) fn open(&self, node: Arc<Node>) {
+        let couriers = Arc::clone(&node);
         let opened_before = self.node.set(node).is_err();
         assert!(!opened_before, "invariant: a node opens once");
+        if let Some(inbox) = self.inbox.get() {
+            couriers.peers.couriers.deliver_to(inbox.clone());
+        }
     }
 
     #[inline]

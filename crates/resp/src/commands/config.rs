@@ -7,7 +7,7 @@ use crate::engine::ConfigError;
 use crate::error::{Failure, Outcome};
 use crate::glob::{self, Case};
 use crate::session::Next;
-use crate::settings::Set;
+use crate::settings::{HIDDEN, Set};
 use crate::spec::Subcommand;
 use crate::{notify, watch};
 
@@ -49,9 +49,10 @@ pub(super) fn config(call: &mut Call<'_, '_>) -> Outcome {
 
 fn get(call: &mut Call<'_, '_>, patterns: &[&[u8]]) {
     let wanted = |name: &str| {
-        patterns
-            .iter()
-            .any(|pattern| glob::matches(pattern, name.as_bytes(), Case::Ignored))
+        patterns.iter().any(|pattern| match HIDDEN.contains(&name) {
+            true => is(pattern, name),
+            false => glob::matches(pattern, name.as_bytes(), Case::Ignored),
+        })
     };
     // What the node says of itself is truer than a default.
     let mut settings: BTreeMap<String, String> = call.surroundings.server.settings.all();
@@ -87,7 +88,16 @@ fn set(call: &mut Call<'_, '_>, pairs: &[&[u8]]) -> Outcome {
             Set::NotANumber => {
                 return Err(refused(name, "argument couldn't be parsed into an integer"));
             }
+            Set::NotAPercentage => {
+                return Err(refused(name, "percentage argument must be less or equal to 100"));
+            }
             Set::BadEvents => return Err(refused(name, notify::BAD_LETTER)),
+            Set::Unknown if name == "port" => {
+                return Err(refused(
+                    name,
+                    "Unable to listen on this port: ports are set in the node's configuration",
+                ));
+            }
             Set::Unknown => for_node.push((name, value)),
         }
     }

@@ -99,6 +99,7 @@ fn memory(text: &mut String, _: &Call<'_, '_>, node: &NodeInfo) -> std::fmt::Res
         "used_memory_human": format_args!("{mebibytes:.2}M"),
         "used_memory_rss": node.memory_bytes,
         "maxmemory": 0,
+        "lazyfree_pending_objects": 0,
         "maxmemory_policy": "noeviction",
     )
 }
