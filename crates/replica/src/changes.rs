@@ -68,11 +68,14 @@ pub(crate) struct Changes {
     own: Vec<Change>,
     /// All keys are being removed: they are not named.
     clearing: bool,
+    /// How readers saw the key that is written next, where its row does not show it.
+    seen: Option<bool>,
     observer: Box<dyn ChangeObserver>,
 }
 
 impl Changes {
-    pub(crate) fn note_own(&mut self, key: &[u8], sight: Sight) {
+    pub(crate) fn note_own(&mut self, key: &[u8], mut sight: Sight) {
+        sight.before = self.seen.unwrap_or(sight.before);
         if !self.clearing && (sight.before || sight.after) && !key.starts_with(RESERVED_PREFIX) {
             self.push(key, Effect::Written(sight));
         }
@@ -93,16 +96,10 @@ impl Changes {
         self.observer.settled();
     }
 
-    /// A second write of a key in one entry is applied as if it were the first: this is how readers saw it in between.
-    pub(crate) fn correct_last(&mut self, key: &[u8], before: bool) {
-        if let Some(Change {
-            key: last,
-            effect: Effect::Written(sight),
-        }) = self.own.last_mut()
-            && **last == *key
-        {
-            sight.before = before;
-        }
+    /// A second write of a key in one entry is applied as if it were the first: this is how readers saw it in between,
+    /// until it is said to be none.
+    pub(crate) fn set_seen(&mut self, seen: Option<bool>) {
+        self.seen = seen;
     }
 
     pub(crate) fn begin_clearing(&mut self) {
@@ -137,6 +134,7 @@ impl Replica {
             Box::new(Changes {
                 own: Vec::new(),
                 clearing: false,
+                seen: None,
                 observer,
             })
         });

@@ -175,7 +175,7 @@ mod tests {
         let sample = |at_s, took_ms| Sample { at_s, took_ms };
         assert_eq!(series.samples, [sample(1, 150), sample(2, 300)]);
         assert_eq!(series.worst_ms, 300);
-        assert!(graph("command", &series, 10).ends_with("\n #\n\n\n#|\nfrom 9s to 8s ago\n"));
+        assert!(graph("command", &series, 10).ends_with("\n #\n |\n |\n#|\nfrom 9s to 8s ago\n"));
         assert_eq!(latency.reset(&[b"other"]), 0);
         assert_eq!(latency.reset(&[]), 1);
     }

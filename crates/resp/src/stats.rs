@@ -75,7 +75,8 @@ impl Stats {
         add(&stat.timed_us, took_us);
         let bucket = (u64::BITS - took_us.saturating_sub(1).leading_zeros()) as usize;
         let count = &stat.histogram[bucket.min(BUCKETS - 1)];
-        count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        let sum = count.load(Ordering::Relaxed).saturating_add(1);
+        count.store(sum, Ordering::Relaxed);
     }
 
     pub(crate) fn reset(&self) {
@@ -157,7 +158,8 @@ impl Stat {
 }
 
 fn add(total: &AtomicU64, amount: u64) {
-    total.store(total.load(Ordering::Relaxed) + amount, Ordering::Relaxed);
+    let sum = total.load(Ordering::Relaxed).saturating_add(amount);
+    total.store(sum, Ordering::Relaxed);
 }
 
 #[cfg(test)]

@@ -360,11 +360,16 @@ impl Txn<'_> {
             *row = before;
             row.dirty = dirty;
         });
+        self.note_seen(Some(seen));
         self.apply(id, &merged);
-        if let Some(changes) = &mut self.replica.changes {
-            changes.correct_last(spot.key, seen);
-        }
+        self.note_seen(None);
         put(&mut self.touched[index].op, &merged);
+    }
+
+    fn note_seen(&mut self, seen: Option<bool>) {
+        if let Some(changes) = &mut self.replica.changes {
+            changes.set_seen(seen);
+        }
     }
 
     fn apply(&mut self, id: RowId, op: &KeyOp<'_>) {

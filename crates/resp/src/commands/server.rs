@@ -32,6 +32,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     .loading(),
     server("debug", -2, debug, "Helps testing.")
         .admin()
+        .long()
         .loading(),
     server("flushall", -1, flush, "Removes all keys.")
         .write()

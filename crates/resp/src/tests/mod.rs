@@ -6,6 +6,7 @@ mod connection;
 mod generic;
 mod hashes;
 mod isles;
+mod push;
 mod server;
 mod sets;
 mod strings;
@@ -124,16 +125,16 @@ impl World {
             plan: &plan,
             at: 0,
         };
-        let surroundings = Surroundings {
-            server: &self.server,
-            host: &TestHost,
-            wall_ms: self.wall_ms,
-            durable: Position::ZERO,
-            loading: self.loading,
-            watch: Watch::of(&self.server),
-        };
         let mut stop = Stop::Release;
         while stop == Stop::Release {
+            let surroundings = Surroundings {
+                server: &self.server,
+                host: &TestHost,
+                wall_ms: self.wall_ms,
+                durable: Position::ZERO,
+                loading: self.loading,
+                watch: Watch::of(&self.server),
+            };
             stop = execute::run(
                 &mut work,
                 &mut self.replica,
