@@ -47,16 +47,23 @@ impl Listener {
             }
             let mut chunk = [0; 4096];
             let count = self.stream.read(&mut chunk).unwrap_or_else(|error| {
-                panic!("{expected:?} does not come ({error}) after {:?}", self.heard)
+                panic!(
+                    "{expected:?} does not come ({error}) after {:?}",
+                    self.heard
+                )
             });
             assert!(count > 0, "the node closed the connection");
-            self.heard.push_str(&String::from_utf8_lossy(&chunk[..count]));
+            self.heard
+                .push_str(&String::from_utf8_lossy(&chunk[..count]));
         }
     }
 }
 
 fn message(text: &str) -> String {
-    format!("*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n${}\r\n{text}\r\n", text.len())
+    format!(
+        "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n${}\r\n{text}\r\n",
+        text.len()
+    )
 }
 
 /// Publishes until the way is open: delivery is best effort, and a session has only just begun.
@@ -132,7 +139,10 @@ fn what_a_peer_writes_is_told_here() {
     let _: () = writer.set("k", "1").expect("SET answers");
     let mut reader = us.connect();
     eventually("the value is there", || {
-        reader.get::<_, Option<String>>("k").expect("GET answers").is_some()
+        reader
+            .get::<_, Option<String>>("k")
+            .expect("GET answers")
+            .is_some()
     });
     let mut cache = Listener::start(
         us,
@@ -152,6 +162,8 @@ fn what_a_peer_writes_is_told_here() {
         events.hear(&format!("@0__:{event}\r\n$1\r\n{key}\r\n"));
     }
     // Removed by the other region: everything that is in the cache is gone, key by key.
-    let _: () = redis::cmd("FLUSHALL").query(&mut writer).expect("FLUSHALL answers");
+    let _: () = redis::cmd("FLUSHALL")
+        .query(&mut writer)
+        .expect("FLUSHALL answers");
     cache.hear(">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n");
 }

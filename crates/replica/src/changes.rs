@@ -155,7 +155,9 @@ impl Replica {
 
     /// What own commands have changed since the last call, in order, and keys that have expired meanwhile.
     pub fn take_changes(&mut self) -> Vec<Change> {
-        self.changes.as_mut().map_or_else(Vec::new, |changes| changes.take())
+        self.changes
+            .as_mut()
+            .map_or_else(Vec::new, |changes| changes.take())
     }
 
     /// Finds the keys whose deadline has passed: for those who are told of changes, since readers are judged by the clock

@@ -270,15 +270,7 @@ pub(crate) fn dispatch(
                 Run::Data(_) if ran == Ran::Queued => {
                     transaction::queue(command, args, session, reply, surroundings)
                 }
-                Run::Data(run) => single(
-                    run,
-                    command,
-                    replica,
-                    session,
-                    reply,
-                    surroundings,
-                    args,
-                ),
+                Run::Data(run) => single(run, command, replica, session, reply, surroundings, args),
                 Run::Inspect(run) => {
                     // What it shows is computed from everything applied so far.
                     session.depend_on(replica.position());

@@ -107,7 +107,10 @@ impl Hub {
         if !self.tracking.is_on() {
             return;
         }
-        if changes.iter().any(|change| change.effect == Effect::Cleared) {
+        if changes
+            .iter()
+            .any(|change| change.effect == Effect::Cleared)
+        {
             self.tracking.invalidate_all(self, barrier);
         }
         let named = changes

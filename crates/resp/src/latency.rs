@@ -154,7 +154,9 @@ pub(crate) fn report(events: &[(&'static str, Series)], threshold_ms: u64) -> St
         )
         .expect("writing to a string cannot fail");
     }
-    text.push_str("SLOWLOG GET names the commands; `isles_log_sync_seconds` tells how long the disk takes.\n");
+    text.push_str(
+        "SLOWLOG GET names the commands; `isles_log_sync_seconds` tells how long the disk takes.\n",
+    );
     text
 }
 

@@ -139,9 +139,15 @@ mod tests {
     #[test]
     fn a_command_is_shown_quoted_and_without_secrets() {
         let check = |args: &[&[u8]], expected: &str| {
-            assert_eq!(line(1_000_007, "lua", args), format!("1.000007 [0 lua] {expected}\r\n"));
+            assert_eq!(
+                line(1_000_007, "lua", args),
+                format!("1.000007 [0 lua] {expected}\r\n")
+            );
         };
-        check(&[b"set", b"a\"b", b"\x00\r\n\xff"], r#""set" "a\"b" "\x00\r\n\xff""#);
+        check(
+            &[b"set", b"a\"b", b"\x00\r\n\xff"],
+            r#""set" "a\"b" "\x00\r\n\xff""#,
+        );
         check(&[b"AUTH", b"secret"], r#""AUTH" "(redacted)""#);
         check(
             &[b"hello", b"3", b"auth", b"user", b"secret"],

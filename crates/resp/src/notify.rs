@@ -25,8 +25,7 @@ const STREAM: u32 = 1 << 10;
 const KEY_MISS: u32 = 1 << 11;
 const MODULE: u32 = 1 << 12;
 const NEW: u32 = 1 << 13;
-const ALL: u32 =
-    GENERIC | STRING | LIST | SET | HASH | ZSET | EXPIRED | EVICTED | STREAM | MODULE;
+const ALL: u32 = GENERIC | STRING | LIST | SET | HASH | ZSET | EXPIRED | EVICTED | STREAM | MODULE;
 
 /// Letters and what they select, in the order in which CONFIG GET shows them.
 const LETTERS: [(char, u32); 15] = [
@@ -48,8 +47,7 @@ const LETTERS: [(char, u32); 15] = [
 ];
 
 /// What a letter that selects nothing is answered with.
-pub(crate) const BAD_LETTER: &str =
-    "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
+pub(crate) const BAD_LETTER: &str = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
 
 /// Which notifications are sent. Nothing is evicted here and no module runs, so `e` and `d` select nothing; nor does `m`.
 #[derive(Debug, Default)]
@@ -231,9 +229,7 @@ fn naming_of_sequences(command: &'static str, args: &[&[u8]], is_first: bool) ->
         "zmpop" | "bzmpop" if has("max") => Change(ZSET, "zpopmax"),
         "zpopmin" | "bzpopmin" | "zmpop" | "bzmpop" => Change(ZSET, "zpopmin"),
         "zpopmax" | "bzpopmax" => Change(ZSET, "zpopmax"),
-        "zrem" | "zremrangebyscore" | "zremrangebyrank" | "zremrangebylex" => {
-            Change(ZSET, command)
-        }
+        "zrem" | "zremrangebyscore" | "zremrangebyrank" | "zremrangebylex" => Change(ZSET, command),
         "zunionstore" | "zinterstore" | "zdiffstore" | "zrangestore" | "geosearchstore" => {
             Whole(ZSET, command)
         }

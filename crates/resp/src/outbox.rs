@@ -193,7 +193,10 @@ mod tests {
         for left in [true, false] {
             let mut out = Vec::new();
             outbox.take(&mut out);
-            assert_eq!((out.len(), outbox.has_letters()), (TAKE_BYTES_MAX + 1, left));
+            assert_eq!(
+                (out.len(), outbox.has_letters()),
+                (TAKE_BYTES_MAX + 1, left)
+            );
         }
     }
 }

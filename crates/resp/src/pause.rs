@@ -76,7 +76,11 @@ impl Pause {
             let ready = client.is_killed()
                 || changed.as_mut().poll(context).is_ready()
                 || over.as_mut().poll(context).is_ready();
-            if ready { Poll::Ready(()) } else { Poll::Pending }
+            if ready {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
     }

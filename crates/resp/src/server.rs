@@ -12,11 +12,11 @@ use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use crate::clients::Clients;
+use crate::connection;
+use crate::engine::Engine;
 use crate::expiry;
 use crate::hub::{Hub, Inbox};
 use crate::latency::Latency;
-use crate::connection;
-use crate::engine::Engine;
 use crate::meters::Meters;
 use crate::parser::BULK_BYTES_DEFAULT;
 use crate::pause::Pause;

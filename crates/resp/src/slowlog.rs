@@ -75,12 +75,19 @@ impl SlowLog {
         let mut entries = self.lock();
         let id = entries.next_id;
         entries.next_id += 1;
-        entries.newest_first.push_front(SlowCommand { id, ..command });
+        entries
+            .newest_first
+            .push_front(SlowCommand { id, ..command });
         entries.newest_first.truncate(len_max);
     }
 
     pub(crate) fn newest(&self, count: usize) -> Vec<SlowCommand> {
-        self.lock().newest_first.iter().take(count).cloned().collect()
+        self.lock()
+            .newest_first
+            .iter()
+            .take(count)
+            .cloned()
+            .collect()
     }
 
     pub(crate) fn len(&self) -> usize {

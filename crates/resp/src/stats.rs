@@ -81,7 +81,13 @@ impl Stats {
 
     pub(crate) fn reset(&self) {
         for stat in &self.stats {
-            let totals = [&stat.calls, &stat.rejected, &stat.failed, &stat.timed, &stat.timed_us];
+            let totals = [
+                &stat.calls,
+                &stat.rejected,
+                &stat.failed,
+                &stat.timed,
+                &stat.timed_us,
+            ];
             totals
                 .iter()
                 .for_each(|total| total.store(0, Ordering::Relaxed));

@@ -126,12 +126,7 @@ impl Tracking {
     }
 
     /// Tells whoever may have one of the keys; each key comes with the client that changed it, if it was one of ours.
-    pub(crate) fn invalidate(
-        &self,
-        hub: &Hub,
-        keys: &[(&[u8], Option<u64>)],
-        barrier: Position,
-    ) {
+    pub(crate) fn invalidate(&self, hub: &Hub, keys: &[(&[u8], Option<u64>)], barrier: Position) {
         let mut table = self.lock();
         for (key, author) in keys {
             table.tell_readers(hub, key, *author, barrier);

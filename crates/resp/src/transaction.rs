@@ -201,7 +201,12 @@ fn watched(
         server.stats.count_failed(command, call.args);
     }
     if watch.monitored {
-        watch::show(&server.hub, &call.session.client.address, command, call.args);
+        watch::show(
+            &server.hub,
+            &call.session.client.address,
+            command,
+            call.args,
+        );
     }
     outcome
 }

@@ -95,8 +95,7 @@ fn is_held_back(
     if spec.check(args).is_err() {
         return false;
     }
-    let reaches_others =
-        |flags: Flags| flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE);
+    let reaches_others = |flags: Flags| flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE);
     match (paused, spec.name) {
         (Paused::Everything, _) => true,
         (_, "exec") => session.queue.iter().any(|queue| {
@@ -162,11 +161,7 @@ pub(crate) fn show(hub: &Hub, origin: &str, command: CommandId, args: &[&[u8]]) 
 /// What commands of one entry have changed, each under the name of its own command.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    runs: Vec<(
-        &'static str,
-        Vec<Vec<u8>>,
-        Vec<isles_replica::Change>,
-    )>,
+    runs: Vec<(&'static str, Vec<Vec<u8>>, Vec<isles_replica::Change>)>,
 }
 
 impl Told {
@@ -175,7 +170,8 @@ impl Told {
     pub(crate) fn gather(&mut self, txn: &mut Txn<'_>, command: CommandId, args: &[&[u8]]) {
         if txn.has_changes() {
             let args = args.iter().map(|argument| argument.to_vec()).collect();
-            self.runs.push((command.spec().name, args, txn.take_changes()));
+            self.runs
+                .push((command.spec().name, args, txn.take_changes()));
         }
     }
 
@@ -229,7 +225,11 @@ pub(crate) fn after(
         }
     }
     note_reads(session, command, args);
-    if let Some(tracker) = session.tracker.as_mut().filter(|_| command.spec().name != "client") {
+    if let Some(tracker) = session
+        .tracker
+        .as_mut()
+        .filter(|_| command.spec().name != "client")
+    {
         tracker.caching = None;
     }
 }

@@ -74,7 +74,9 @@ impl TrafficClass {
     pub const fn message_bytes_max(self) -> usize {
         match self {
             Self::Control => MAX_CONTROL_BYTES,
-            Self::Frames | Self::Pull | Self::Snapshot | Self::Publish => MAX_FRAME_BYTES + MESSAGE_HEADER_BYTES,
+            Self::Frames | Self::Pull | Self::Snapshot | Self::Publish => {
+                MAX_FRAME_BYTES + MESSAGE_HEADER_BYTES
+            }
         }
     }
 }

@@ -85,16 +85,24 @@ fn sums() -> impl Strategy<Value = Sums> {
 fn publication() -> impl Strategy<Value = Publication> {
     let kind = prop_oneof![Just(PublicationKind::Plain), Just(PublicationKind::Shard)];
     let bytes = || vec(any::<u8>(), 0..40);
-    (kind, replica(), any::<u64>(), vec(replica(), 0..4), bytes(), bytes()).prop_map(
-        |(kind, origin, number, reached, channel, payload)| Publication {
-            kind,
-            origin,
-            number,
-            reached,
-            channel: channel.into(),
-            payload: payload.into(),
-        },
+    (
+        kind,
+        replica(),
+        any::<u64>(),
+        vec(replica(), 0..4),
+        bytes(),
+        bytes(),
     )
+        .prop_map(
+            |(kind, origin, number, reached, channel, payload)| Publication {
+                kind,
+                origin,
+                number,
+                reached,
+                channel: channel.into(),
+                payload: payload.into(),
+            },
+        )
 }
 
 fn message() -> impl Strategy<Value = Message> {

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use isles_clock::ReplicaId;
 use isles_replica::{Position, Replica};
-use isles_resp::{
-    ChannelKind, Engine, EngineStopped, Host, Inbox, NodeInfo, PeerInfo, Writer,
-};
+use isles_resp::{ChannelKind, Engine, EngineStopped, Host, Inbox, NodeInfo, PeerInfo, Writer};
 
 use super::{Front, Node};
 use crate::config::Durability;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::help;
-use super::tracking::{caching, tracking, tracking_info};
 use super::connection::check_name;
+use super::tracking::{caching, tracking, tracking_info};
 use crate::call::{Call, integer, is};
 use crate::clients::Client;
 use crate::error::{Failure, Outcome, preview};
@@ -121,7 +121,10 @@ fn running<'n>(call: &Call<'_, '_>, name: &'n str) -> Option<(&'n str, usize)> {
         let length = argument.len();
         1 + digits(length) + 2 + length + 2
     });
-    Some((name, 1 + digits(call.args.len()) + 2 + request.sum::<usize>()))
+    Some((
+        name,
+        1 + digits(call.args.len()) + 2 + request.sum::<usize>(),
+    ))
 }
 
 /// Holds commands of clients back; what peers write is applied meanwhile.
@@ -131,9 +134,7 @@ fn pause(call: &mut Call<'_, '_>, length: &[u8], mode: &[&[u8]]) -> Outcome {
         [word] if is(word, "ALL") => Paused::Everything,
         [word] if is(word, "WRITE") => Paused::Writes,
         _ => {
-            return Err(Failure::other(
-                "ERR CLIENT PAUSE mode must be WRITE or ALL",
-            ));
+            return Err(Failure::other("ERR CLIENT PAUSE mode must be WRITE or ALL"));
         }
     };
     let timeout = |reason| Failure::other(format!("ERR timeout is {reason}"));

@@ -89,7 +89,10 @@ fn set(call: &mut Call<'_, '_>, pairs: &[&[u8]]) -> Outcome {
                 return Err(refused(name, "argument couldn't be parsed into an integer"));
             }
             Set::NotAPercentage => {
-                return Err(refused(name, "percentage argument must be less or equal to 100"));
+                return Err(refused(
+                    name,
+                    "percentage argument must be less or equal to 100",
+                ));
             }
             Set::BadEvents => return Err(refused(name, notify::BAD_LETTER)),
             Set::Unknown if name == "port" => {
@@ -119,7 +122,10 @@ fn obey(call: &mut Call<'_, '_>, name: &str, value: &str) {
     let count = usize::try_from(number).unwrap_or(0);
     match name {
         "notify-keyspace-events" => {
-            server.hub.notifications.set(notify::parse(value).unwrap_or(0));
+            server
+                .hub
+                .notifications
+                .set(notify::parse(value).unwrap_or(0));
             watch::begin(&server.hub, call.txn);
         }
         "tracking-table-max-keys" => server.hub.tracking.set_keys_max(&server.hub, count),

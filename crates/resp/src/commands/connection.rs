@@ -68,7 +68,8 @@ fn ping(call: &mut Call<'_, '_>) -> Outcome {
         [_] | [_, _] if call.session.restricted => {
             call.reply.array(2);
             call.reply.text("pong");
-            call.reply.bulk(call.args.get(1).copied().unwrap_or_default());
+            call.reply
+                .bulk(call.args.get(1).copied().unwrap_or_default());
         }
         [_] => call.reply.simple("PONG"),
         [_, text] => call.reply.bulk(text),

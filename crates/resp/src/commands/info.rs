@@ -39,7 +39,9 @@ pub(super) fn info(call: &mut Call<'_, '_>) -> Outcome {
         .iter()
         .any(|name| is(name, "all") || is(name, "everything"));
     let usual = SECTIONS.iter().map(|section| (section, everything));
-    let on_request = ON_REQUEST.iter().map(|section| (section, really_everything));
+    let on_request = ON_REQUEST
+        .iter()
+        .map(|section| (section, really_everything));
     let mut text = String::with_capacity(2048);
     for ((name, write), included) in usual.chain(on_request) {
         if !included && !asked.iter().any(|section| is(section, name)) {

@@ -12,19 +12,52 @@ use crate::session::{Answers, Next};
 use crate::spec::{Family, Run, Spec, Subcommand};
 
 pub(super) const COMMANDS: &[Spec] = &[
-    listening("subscribe", -2, subscribe, "Listens for messages published to channels."),
-    listening("unsubscribe", -1, unsubscribe, "Stops listening to channels."),
+    listening(
+        "subscribe",
+        -2,
+        subscribe,
+        "Listens for messages published to channels.",
+    ),
+    listening(
+        "unsubscribe",
+        -1,
+        unsubscribe,
+        "Stops listening to channels.",
+    ),
     listening(
         "psubscribe",
         -2,
         psubscribe,
         "Listens for messages published to channels that match patterns.",
     ),
-    listening("punsubscribe", -1, punsubscribe, "Stops listening to patterns."),
-    listening("ssubscribe", -2, ssubscribe, "Listens for messages published to shard channels."),
-    listening("sunsubscribe", -1, sunsubscribe, "Stops listening to shard channels."),
-    publishing("publish", publish, "Posts a message to a channel, in every region."),
-    publishing("spublish", spublish, "Posts a message to a shard channel, in every region."),
+    listening(
+        "punsubscribe",
+        -1,
+        punsubscribe,
+        "Stops listening to patterns.",
+    ),
+    listening(
+        "ssubscribe",
+        -2,
+        ssubscribe,
+        "Listens for messages published to shard channels.",
+    ),
+    listening(
+        "sunsubscribe",
+        -1,
+        sunsubscribe,
+        "Stops listening to shard channels.",
+    ),
+    publishing(
+        "publish",
+        publish,
+        "Posts a message to a channel, in every region.",
+    ),
+    publishing(
+        "spublish",
+        spublish,
+        "Posts a message to a shard channel, in every region.",
+    ),
     Spec::new(
         Family::PubSub,
         "pubsub",

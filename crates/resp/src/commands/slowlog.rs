@@ -31,11 +31,7 @@ fn slowlog(call: &mut Call<'_, '_>) -> Outcome {
             slowlog.reset();
             call.reply.ok();
         }
-        [] if is(subcommand, "HELP") => help(
-            call,
-            "SLOWLOG",
-            &["GET [<count>]", "LEN", "RESET"],
-        ),
+        [] if is(subcommand, "HELP") => help(call, "SLOWLOG", &["GET [<count>]", "LEN", "RESET"]),
         [] if is(subcommand, "GET") => get(call, COUNT_DEFAULT),
         [count] if is(subcommand, "GET") => {
             let count = match parse_i64(count) {
@@ -43,9 +39,8 @@ fn slowlog(call: &mut Call<'_, '_>) -> Outcome {
                 Some(count) => usize::try_from(count).ok(),
                 None => None,
             };
-            let count = count.ok_or_else(|| {
-                Failure::other("ERR count should be greater than or equal to -1")
-            })?;
+            let count = count
+                .ok_or_else(|| Failure::other("ERR count should be greater than or equal to -1"))?;
             get(call, count);
         }
         _ => return Err(Failure::subcommand(subcommand, "SLOWLOG")),
@@ -63,7 +58,10 @@ fn get(call: &mut Call<'_, '_>, count: usize) {
             reply.integer(i64::try_from(number).unwrap_or(i64::MAX));
         }
         reply.array(command.args.len());
-        command.args.iter().for_each(|argument| reply.bulk(argument));
+        command
+            .args
+            .iter()
+            .for_each(|argument| reply.bulk(argument));
         reply.text(&command.address);
         reply.bulk(&command.name);
     }

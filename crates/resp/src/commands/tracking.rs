@@ -106,7 +106,10 @@ fn begin(call: &mut Call<'_, '_>, mut mode: Mode) -> Outcome {
         }
     }
     if broadcast {
-        join_prefixes(&mut mode, earlier.map_or_else(Vec::new, |earlier| earlier.prefixes))?;
+        join_prefixes(
+            &mut mode,
+            earlier.map_or_else(Vec::new, |earlier| earlier.prefixes),
+        )?;
     }
     // The earlier one ends before the new one begins, or it would take the new one's prefixes with it.
     call.session.tracker = None;

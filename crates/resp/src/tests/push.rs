@@ -42,12 +42,18 @@ impl World {
 #[test]
 fn subscriptions_are_confirmed_and_counted() {
     check(&[
-        ("SUBSCRIBE a b", "*3 $9 subscribe $1 a :1 *3 $9 subscribe $1 b :2"),
+        (
+            "SUBSCRIBE a b",
+            "*3 $9 subscribe $1 a :1 *3 $9 subscribe $1 b :2",
+        ),
         ("SUBSCRIBE a", "*3 $9 subscribe $1 a :2"),
         ("PSUBSCRIBE x*", "*3 $10 psubscribe $2 x* :3"),
         ("SSUBSCRIBE a", "*3 $10 ssubscribe $1 a :1"),
         ("UNSUBSCRIBE nobody", "*3 $11 unsubscribe $6 nobody :3"),
-        ("UNSUBSCRIBE", "*3 $11 unsubscribe $1 a :2 *3 $11 unsubscribe $1 b :1"),
+        (
+            "UNSUBSCRIBE",
+            "*3 $11 unsubscribe $1 a :2 *3 $11 unsubscribe $1 b :1",
+        ),
         ("PUNSUBSCRIBE", "*3 $12 punsubscribe $2 x* :0"),
         ("PUNSUBSCRIBE", "*3 $12 punsubscribe $-1 :0"),
         ("SUNSUBSCRIBE", "*3 $12 sunsubscribe $1 a :0"),
@@ -155,14 +161,21 @@ fn a_client_that_does_not_read_is_disconnected() {
     }
     world.run(&format!("PUBLISH news {text}"));
     assert!(listener.client.is_killed());
-    assert!(world.run("INFO stats").contains("client_output_buffer_limit_disconnections:1"));
+    assert!(
+        world
+            .run("INFO stats")
+            .contains("client_output_buffer_limit_disconnections:1")
+    );
 }
 
 /// The events that lines cause, as key and name.
 fn check_events(flags: &str, before: &[&str], lines: &[&str], expected: &str) {
     let mut world = World::new();
     before.iter().for_each(|line| _ = world.run(line));
-    assert_eq!(world.run(&format!("CONFIG SET notify-keyspace-events {flags}")), "+OK");
+    assert_eq!(
+        world.run(&format!("CONFIG SET notify-keyspace-events {flags}")),
+        "+OK"
+    );
     let listener = world.other(&["PSUBSCRIBE *"]);
     for line in lines {
         let answer = world.run(line);
@@ -186,14 +199,34 @@ fn events_have_redis_names() {
         (&[], &["SETEX k 10 v"], "k set, k expire"),
         (&["SET k 1"], &["GET k", "DEL k", "DEL k"], "k del"),
         (&["SET k 1"], &["GETDEL k"], "k del"),
-        (&["SET k 1"], &["EXPIRE k 10", "PERSIST k"], "k expire, k persist"),
+        (
+            &["SET k 1"],
+            &["EXPIRE k 10", "PERSIST k"],
+            "k expire, k persist",
+        ),
         (&["SET k 1"], &["EXPIRE k -1"], "k del"),
-        (&["SET k 1"], &["GETEX k EX 9", "GETEX k PERSIST"], "k expire, k persist"),
+        (
+            &["SET k 1"],
+            &["GETEX k EX 9", "GETEX k PERSIST"],
+            "k expire, k persist",
+        ),
         (&["SET k 1"], &["RENAME k l"], "k rename_from, l rename_to"),
         (&["SET k 1"], &["COPY k l"], "l copy_to"),
-        (&[], &["INCR n", "DECRBY n 2", "INCRBYFLOAT n 1"], "n incrby, n incrby, n incrbyfloat"),
-        (&[], &["APPEND k x", "SETRANGE k 0 y"], "k append, k setrange"),
-        (&[], &["HSET h f 1", "HINCRBY h f 1", "HDEL h f"], "h hset, h hincrby, h hdel, h del"),
+        (
+            &[],
+            &["INCR n", "DECRBY n 2", "INCRBYFLOAT n 1"],
+            "n incrby, n incrby, n incrbyfloat",
+        ),
+        (
+            &[],
+            &["APPEND k x", "SETRANGE k 0 y"],
+            "k append, k setrange",
+        ),
+        (
+            &[],
+            &["HSET h f 1", "HINCRBY h f 1", "HDEL h f"],
+            "h hset, h hincrby, h hdel, h del",
+        ),
         (&[], &["SADD s a b", "SADD s a", "SREM s x"], "s sadd"),
         (&["SADD s a"], &["SREM s a"], "s srem, s del"),
         (&["SADD s a"], &["SPOP s"], "s spop, s del"),
@@ -201,7 +234,11 @@ fn events_have_redis_names() {
         (&["SADD s a"], &["SUNIONSTORE t s x"], "t sunionstore"),
         (&["SADD t a"], &["SINTERSTORE t x"], "t del"),
         (&["SET k 1"], &["FLUSHALL"], ""),
-        (&[], &["MULTI", "SET k 1", "SADD s a", "DEL k", "EXEC"], "k set, s sadd, k del"),
+        (
+            &[],
+            &["MULTI", "SET k 1", "SADD s a", "DEL k", "EXEC"],
+            "k set, s sadd, k del",
+        ),
     ] {
         let expected = expected
             .split(", ")
@@ -217,7 +254,12 @@ fn events_have_redis_names() {
 fn only_what_is_asked_for_is_told() {
     check_events("Kg", &[], &["SET k 1", "DEL k"], "space@0__:k del");
     check_events("Es", &[], &["SET k 1", "SADD s a"], "event@0__:sadd s");
-    check_events("En", &[], &["SET k 1", "SET k 2", "SADD s a"], "event@0__:new k, event@0__:new s");
+    check_events(
+        "En",
+        &[],
+        &["SET k 1", "SET k 2", "SADD s a"],
+        "event@0__:new k, event@0__:new s",
+    );
     check_events("$A", &[], &["SET k 1"], "");
     check(&[
         (
@@ -226,7 +268,10 @@ fn only_what_is_asked_for_is_told() {
              Use 'Ag$lshzxeKEtmdn'.",
         ),
         ("CONFIG SET notify-keyspace-events KA", "+OK"),
-        ("CONFIG GET notify-keyspace-events", "*2 $22 notify-keyspace-events $2 AK"),
+        (
+            "CONFIG GET notify-keyspace-events",
+            "*2 $22 notify-keyspace-events $2 AK",
+        ),
     ]);
 }
 
@@ -300,10 +345,21 @@ fn an_expired_key_is_no_longer_good() {
 
 #[test]
 fn opting_in_and_out_is_for_one_command() {
-    let mut world = caching(&["CLIENT TRACKING ON OPTIN", "GET a", "CLIENT CACHING YES", "GET b", "GET c"]);
+    let mut world = caching(&[
+        "CLIENT TRACKING ON OPTIN",
+        "GET a",
+        "CLIENT CACHING YES",
+        "GET b",
+        "GET c",
+    ]);
     drop(world.other(&["MSET a 1 b 1 c 1"]));
     assert_eq!(world.own_letters(), ">2 $10 invalidate *1 $1 b");
-    let mut world = caching(&["CLIENT TRACKING ON OPTOUT", "GET a", "CLIENT CACHING NO", "GET b"]);
+    let mut world = caching(&[
+        "CLIENT TRACKING ON OPTOUT",
+        "GET a",
+        "CLIENT CACHING NO",
+        "GET b",
+    ]);
     drop(world.other(&["MSET a 1 b 1"]));
     assert_eq!(world.own_letters(), ">2 $10 invalidate *1 $1 a");
     let mut world = caching(&[
@@ -343,7 +399,10 @@ fn somebody_else_can_be_told() {
     let mut world = World::new();
     let listener = world.other(&["SUBSCRIBE __redis__:invalidate"]);
     let id = listener.client.id;
-    assert_eq!(world.run(&format!("CLIENT TRACKING ON REDIRECT {id}")), "+OK");
+    assert_eq!(
+        world.run(&format!("CLIENT TRACKING ON REDIRECT {id}")),
+        "+OK"
+    );
     assert_eq!(world.run("CLIENT GETREDIR"), format!(":{id}"));
     world.run("GET a");
     world.run("SET a 1");
@@ -355,7 +414,10 @@ fn somebody_else_can_be_told() {
     world.server.clients.remove(id);
     world.session.client.note_protocol(Protocol::Resp3);
     world.run("SET a 2");
-    assert_eq!(world.own_letters(), format!(">2 $21 tracking-redir-broken :{id}"));
+    assert_eq!(
+        world.own_letters(),
+        format!(">2 $21 tracking-redir-broken :{id}")
+    );
     assert_eq!(
         world.run("CLIENT TRACKINGINFO"),
         format!("*6 $5 flags *2 $2 on $15 broken_redirect $8 redirect :{id} $8 prefixes *0")
@@ -375,7 +437,11 @@ fn the_table_stays_within_its_bounds() {
 
 #[test]
 fn a_peers_write_is_told_too() {
-    let mut world = caching(&["CLIENT TRACKING ON", "GET k", "CONFIG SET notify-keyspace-events KEA"]);
+    let mut world = caching(&[
+        "CLIENT TRACKING ON",
+        "GET k",
+        "CONFIG SET notify-keyspace-events KEA",
+    ]);
     let listener = world.other(&["PSUBSCRIBE *"]);
     let frame = peer_frame(|replica| {
         let mut txn = replica.txn(super::START_MS, Scope::Once);
@@ -412,7 +478,15 @@ fn peer_frame(write: impl FnOnce(&mut Replica)) -> Frame {
 fn monitors_see_what_runs_in_the_order_in_which_it_does() {
     let mut world = World::new();
     let monitor = world.other(&["MONITOR"]);
-    for line in ["SET a 1", "GET", "CONFIG GET port", "MULTI", "GET a", "EXEC", "AUTH secret"] {
+    for line in [
+        "SET a 1",
+        "GET",
+        "CONFIG GET port",
+        "MULTI",
+        "GET a",
+        "EXEC",
+        "AUTH secret",
+    ] {
         world.run(line);
     }
     let letters = World::letters(&monitor.client);
@@ -424,7 +498,13 @@ fn monitors_see_what_runs_in_the_order_in_which_it_does() {
         .collect();
     assert_eq!(
         shown,
-        ["\"SET\" \"a\" \"1\"", "\"MULTI\"", "\"GET\" \"a\"", "\"EXEC\"", "\"AUTH\" \"(redacted)\""]
+        [
+            "\"SET\" \"a\" \"1\"",
+            "\"MULTI\"",
+            "\"GET\" \"a\"",
+            "\"EXEC\"",
+            "\"AUTH\" \"(redacted)\""
+        ]
     );
     drop(monitor);
     assert!(!world.server.hub.monitors.are_on());
@@ -437,14 +517,20 @@ fn slow_commands_are_kept_without_their_secrets() {
     world.run("DEBUG SLEEP 0.02");
     let shown = world.run("SLOWLOG GET");
     assert!(shown.starts_with("*1 *6 :0 :1790000000 :20"), "{shown}");
-    assert!(shown.ends_with("*3 $5 DEBUG $5 SLEEP $4 0.02 $11 127.0.0.1:1 $2 me"), "{shown}");
+    assert!(
+        shown.ends_with("*3 $5 DEBUG $5 SLEEP $4 0.02 $11 127.0.0.1:1 $2 me"),
+        "{shown}"
+    );
     world.run("CONFIG SET slowlog-log-slower-than 0");
     world.run("CONFIG SET slowlog-max-len 2");
     for line in ["GET a", "AUTH secret", "MULTI", "GET b", "EXEC"] {
         world.run(line);
     }
     let shown = world.run("SLOWLOG GET -1");
-    assert!(shown.contains("$5 MULTI") && shown.contains("$1 b"), "{shown}");
+    assert!(
+        shown.contains("$5 MULTI") && shown.contains("$1 b"),
+        "{shown}"
+    );
     assert!(!shown.contains("EXEC"), "{shown}");
     assert_eq!(world.run("SLOWLOG LEN"), ":2");
     assert_eq!(
@@ -464,7 +550,10 @@ fn latency_is_watched_above_a_threshold() {
         world.run("LATENCY LATEST"),
         "*1 *4 $7 command :1790000000 :200 :200"
     );
-    assert_eq!(world.run("LATENCY HISTORY command"), "*1 *2 :1790000000 :200");
+    assert_eq!(
+        world.run("LATENCY HISTORY command"),
+        "*1 *2 :1790000000 :200"
+    );
     assert!(world.run("LATENCY DOCTOR").contains("200 ms at worst"));
     assert_eq!(
         world.run("LATENCY GRAPH x"),
@@ -476,7 +565,16 @@ fn latency_is_watched_above_a_threshold() {
 #[test]
 fn calls_are_counted_by_command_and_subcommand() {
     let mut world = World::new();
-    for line in ["SET a 1", "SET a 2", "SET a", "CLIENT ID", "SADD a x", "MULTI", "GET a", "EXEC"] {
+    for line in [
+        "SET a 1",
+        "SET a 2",
+        "SET a",
+        "CLIENT ID",
+        "SADD a x",
+        "MULTI",
+        "GET a",
+        "EXEC",
+    ] {
         world.run(line);
     }
     let stats = world.run("INFO commandstats");
@@ -492,7 +590,10 @@ fn calls_are_counted_by_command_and_subcommand() {
             .find(|line| line.starts_with(&format!("cmdstat_{name}:")))
             .unwrap_or_else(|| panic!("{name} is missing in {stats}"));
         assert!(line.contains(&format!(":calls={calls},")), "{line}");
-        assert!(line.ends_with(&format!("rejected_calls={rejected},failed_calls={failed}")), "{line}");
+        assert!(
+            line.ends_with(&format!("rejected_calls={rejected},failed_calls={failed}")),
+            "{line}"
+        );
     }
     world.run("CONFIG RESETSTAT");
     assert_eq!(
@@ -507,7 +608,10 @@ fn a_pause_holds_back_what_it_says() {
     let stop = |world: &mut World, line: &str| world.run_buffer(format!("{line}\r\n").into_bytes());
     world.run("CLIENT PAUSE 100000 WRITE");
     assert_eq!(world.run("GET a"), "$-1");
-    assert_eq!(world.run("SET a"), "-ERR wrong number of arguments for 'set' command");
+    assert_eq!(
+        world.run("SET a"),
+        "-ERR wrong number of arguments for 'set' command"
+    );
     for line in ["SET a 1", "PUBLISH a b"] {
         let paused = (String::new(), crate::execute::Stop::Paused);
         assert_eq!(stop(&mut world, line), paused, "{line}");

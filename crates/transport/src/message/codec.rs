@@ -87,7 +87,9 @@ impl Message {
             Self::ProbeReply { nonce, wall_ms } => with_body(PROBE_REPLY, &(nonce, wall_ms)),
             Self::Sums(body) => with_body(SUMS, body),
             Self::Reject(body) => with_body(REJECT, body),
-            Self::Publish(body) => return (with_body(PUBLISH, &head_of(body)), body.payload.clone()),
+            Self::Publish(body) => {
+                return (with_body(PUBLISH, &head_of(body)), body.payload.clone());
+            }
         };
         (head, Bytes::new())
     }
@@ -174,7 +176,14 @@ fn decode_body(tag: u8, body: Bytes) -> Result<Message, DecodeError> {
 
 /// What lies before the published bytes: kind, origin, number, the replicas reached, the channel, and how many bytes
 /// were published.
-type PublicationHead<'p> = (PublicationKind, ReplicaId, u64, Cow<'p, [ReplicaId]>, Cow<'p, [u8]>, u64);
+type PublicationHead<'p> = (
+    PublicationKind,
+    ReplicaId,
+    u64,
+    Cow<'p, [ReplicaId]>,
+    Cow<'p, [u8]>,
+    u64,
+);
 
 fn head_of(publication: &Publication) -> PublicationHead<'_> {
     (

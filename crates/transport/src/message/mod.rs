@@ -9,13 +9,13 @@ mod codec;
 mod limits;
 
 pub use body::{
-    Ack, BucketSum, ChainLink, EXTENSION_PUBLISH, Hello, Publication, PublicationKind, Pull, Reject,
-    RejectCode, Role, StreamBase, StreamStart, Sums,
+    Ack, BucketSum, ChainLink, EXTENSION_PUBLISH, Hello, Publication, PublicationKind, Pull,
+    Reject, RejectCode, Role, StreamBase, StreamStart, Sums,
 };
 pub use codec::{DecodeError, MESSAGE_VERSION};
 pub use limits::{
-    LimitError, MAX_CHANNEL_BYTES, MAX_EXTENSION_BYTES, MAX_EXTENSIONS, MAX_NAME_BYTES, MAX_REASON_BYTES,
-    MAX_REPLICAS, MAX_SUMS,
+    LimitError, MAX_CHANNEL_BYTES, MAX_EXTENSION_BYTES, MAX_EXTENSIONS, MAX_NAME_BYTES,
+    MAX_REASON_BYTES, MAX_REPLICAS, MAX_SUMS,
 };
 
 use bytes::Bytes;
