@@ -81,9 +81,7 @@ impl Latency {
     pub(crate) fn reset(&self, names: &[&[u8]]) -> usize {
         let mut events = self.lock();
         let before = events.len();
-        events.retain(|event, _| {
-            !names.is_empty() && !names.iter().any(|name| event.as_bytes() == *name)
-        });
+        events.retain(|event, _| !names.is_empty() && !names.contains(&event.as_bytes()));
         before - events.len()
     }
 

@@ -99,12 +99,12 @@ impl Channels {
     /// The names of one kind that have subscribers.
     pub(crate) fn names(&self, topic: Topic, pattern: Option<&[u8]>) -> Vec<Box<[u8]>> {
         let topics = self.lock();
-        let wanted = |name: &&Box<[u8]>| {
+        let wanted = |name: &[u8]| {
             pattern.is_none_or(|pattern| glob::matches(pattern, name, Case::Sensitive))
         };
         topics[topic as usize]
             .keys()
-            .filter(wanted)
+            .filter(|name| wanted(name))
             .cloned()
             .collect()
     }

@@ -6,9 +6,10 @@
 //! take long, by their flag or by the number of their arguments, are always timed while anybody wants to know: for them
 //! the hold looks at the clock in any case.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use isles_replica::{Position, Replica, Txn};
+use isles_replica::{Change, Position, Replica, Txn};
 
 use crate::call::Surroundings;
 use crate::execute::SHORT_ARGUMENTS_MAX;
@@ -161,7 +162,15 @@ pub(crate) fn show(hub: &Hub, origin: &str, command: CommandId, args: &[&[u8]]) 
 /// What commands of one entry have changed, each under the name of its own command.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    runs: Vec<(&'static str, Vec<Vec<u8>>, Vec<isles_replica::Change>)>,
+    runs: Vec<RunTold>,
+}
+
+/// What one command has changed.
+#[derive(Debug)]
+struct RunTold {
+    name: &'static str,
+    args: Vec<Vec<u8>>,
+    changes: Vec<Change>,
 }
 
 impl Told {
@@ -170,8 +179,11 @@ impl Told {
     pub(crate) fn gather(&mut self, txn: &mut Txn<'_>, command: CommandId, args: &[&[u8]]) {
         if txn.has_changes() {
             let args = args.iter().map(|argument| argument.to_vec()).collect();
-            self.runs
-                .push((command.spec().name, args, txn.take_changes()));
+            self.runs.push(RunTold {
+                name: command.spec().name,
+                args,
+                changes: txn.take_changes(),
+            });
         }
     }
 
@@ -188,12 +200,12 @@ impl Told {
         }
         let hub = &surroundings.server.hub;
         let mut changes = Vec::new();
-        for (name, args, changed) in self.runs {
+        for run in self.runs {
             if hub.notifications.are_on() {
-                let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
-                hub.notify(&notify::of_own(name, &args, &changed), position);
+                let args: Vec<&[u8]> = run.args.iter().map(Vec::as_slice).collect();
+                hub.notify(&notify::of_own(run.name, &args, &run.changes), position);
             }
-            changes.extend(changed);
+            changes.extend(run.changes);
         }
         hub.tell(Some(&session.client), &[], &changes, position);
         if !hub.wants_changes() {
@@ -247,7 +259,7 @@ pub(crate) fn note_reads(session: &Session, command: CommandId, args: &[&[u8]]) 
 }
 
 /// Has the replica tell of changes, if somebody has begun to want that.
-pub(crate) fn begin(hub: &std::sync::Arc<Hub>, txn: &mut Txn<'_>) {
+pub(crate) fn begin(hub: &Arc<Hub>, txn: &mut Txn<'_>) {
     if hub.wants_changes() && !txn.observes_changes() {
         txn.observe_changes(Some(FromPeers::of(hub)));
         hub.wanted.notify_one();
