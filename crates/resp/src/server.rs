@@ -228,6 +228,8 @@ async fn drain(server: &Server, mut connections: JoinSet<()>) {
         .all()
         .iter()
         .for_each(|client| client.stop_reading());
+    // What it holds back would otherwise be cut off instead of answered.
+    server.pause.end();
     let all_left = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(server.options.drain, all_left)
         .await
