@@ -73,6 +73,7 @@ pub(crate) struct RedisConfig {
     pub(crate) listen: SocketAddr,
     pub(crate) max_clients: usize,
     pub(crate) max_request_bytes: usize,
+    pub(crate) max_outbox_bytes: usize,
     pub(crate) select_any: bool,
     pub(crate) worker_threads: usize,
 }

@@ -20,6 +20,7 @@ pub mod op;
 pub mod session;
 
 mod apply;
+mod changes;
 mod escrow;
 mod hot_keys;
 mod keyspace;
@@ -36,6 +37,7 @@ mod txn;
 mod waiting;
 mod warm;
 
+pub use self::changes::{Change, ChangeObserver, Effect, RemoteChange, Sight};
 pub use self::conflict::{ConflictKind, ConflictRecord, Contender, Journal, JournalLimits};
 pub use self::frame::{Frame, FrameError};
 pub use self::hot_keys::{HOT_KEY_BYTES_MAX, HotKey, HotKeys, MONITORED};

@@ -18,12 +18,14 @@ mod hashes;
 mod info;
 mod isles;
 mod keys;
+mod latency;
 mod lcs;
 mod list_blocking;
 mod list_move;
 mod list_position;
 mod lists;
 mod object;
+mod pubsub;
 mod scan;
 mod server;
 mod set_algebra;
@@ -31,6 +33,7 @@ mod set_options;
 mod set_random;
 mod sets;
 mod sketches;
+mod slowlog;
 mod sort;
 mod sorted_add;
 mod sorted_algebra;
@@ -40,6 +43,7 @@ mod sorted_random;
 mod sorted_range;
 mod sorted_sets;
 mod strings;
+mod tracking;
 mod transactions;
 
 use crate::spec::Spec;
@@ -63,4 +67,7 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     bitmaps::COMMANDS,
     flags::COMMANDS,
     bounded::COMMANDS,
+    pubsub::COMMANDS,
+    slowlog::COMMANDS,
+    latency::COMMANDS,
 ];

@@ -8,6 +8,8 @@ use isles_clock::ReplicaId;
 use isles_replica::{Position, Replica};
 use thiserror::Error;
 
+use crate::hub::Inbox;
+
 /// The replica behind its lock, and how far its log is durable.
 pub trait Engine: Host {
     /// Runs the closure under the replica's lock, with the wall clock in milliseconds since 1970.
@@ -63,6 +65,16 @@ pub trait Host: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Hands over where messages of peers go; called once, before the first client is served.
+    fn attach(&self, inbox: Inbox) {
+        let _ = inbox;
+    }
+
+    /// Sends a message that a client has published to the other nodes, as far as they can be reached.
+    fn publish(&self, kind: ChannelKind, channel: &[u8], payload: &[u8]) {
+        let _ = (kind, channel, payload);
+    }
+
     /// Settings of the node that CONFIG GET shows, by their Redis names.
     fn config(&self) -> Vec<(String, String)> {
         Vec::new()
@@ -76,6 +88,15 @@ pub trait Host: Send + Sync + 'static {
         let _ = value;
         Err(ConfigError::Unknown(name.to_owned()))
     }
+}
+
+/// The two namespaces of channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChannelKind {
+    /// SUBSCRIBE, PSUBSCRIBE and PUBLISH.
+    Plain,
+    /// SSUBSCRIBE and SPUBLISH.
+    Shard,
 }
 
 /// Why CONFIG SET failed.

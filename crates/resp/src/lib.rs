@@ -14,6 +14,9 @@
 //! * `execute`: runs a read buffer's commands under the lock; `transaction`: MULTI and EXEC; `waiting`:
 //!   commands that wait for a key.
 //! * `commands`: one file per family; `call`: what a command gets; `error`: what it refuses with.
+//! * `outbox`: what others send to a connection. `hub` brings it there: `pubsub`, `notify` (keyspace notifications),
+//!   `tracking` (client-side caches), `monitor`; `expiry` finds keys that have expired, for those who want to know.
+//! * `watch`: what is looked at around each command, for `slowlog`, `latency`, `stats` and `pause`.
 //! * `number`, `decimal`, `glob`, `token`, `random`, `settings`, `meters`: what commands share.
 
 mod call;
@@ -26,27 +29,42 @@ mod double;
 mod engine;
 mod error;
 mod execute;
+mod expiry;
 mod geo_hash;
 mod glob;
+mod hub;
+mod latency;
 mod meters;
+mod monitor;
+mod notify;
 mod number;
+mod outbox;
 pub mod parser;
+mod pause;
+mod pubsub;
 mod random;
 mod reply;
 mod server;
 mod session;
 mod settings;
+mod slowlog;
 mod spec;
+mod stats;
 mod table;
 mod token;
+mod tracking;
 mod transaction;
 mod unsupported;
 mod waiting;
+mod watch;
 
 #[cfg(test)]
 mod tests;
 
 pub use crate::console::{Answer, Console};
-pub use crate::engine::{ConfigError, Engine, EngineStopped, Host, NodeInfo, PeerInfo, Writer};
+pub use crate::engine::{
+    ChannelKind, ConfigError, Engine, EngineStopped, Host, NodeInfo, PeerInfo, Writer,
+};
+pub use crate::hub::Inbox;
 pub use crate::server::{ServeOptions, serve};
 pub use crate::token::{decode_token, encode_token};

@@ -1,8 +1,11 @@
 //! Answers, written into one output buffer per connection.
 
+use isles_replica::Position;
+
 use crate::double;
 use crate::error::Failure;
 use crate::number::Digits;
+use crate::outbox::Outbox;
 
 /// The version of the protocol that the client asked for with HELLO.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -186,8 +189,12 @@ impl Reply {
         }
     }
 
+    /// Puts letters of an outbox after what has been answered; returns what they wait for.
+    pub(crate) fn append_letters(&mut self, outbox: &Outbox) -> Position {
+        outbox.take(&mut self.out)
+    }
+
     /// A message that answers no command; to RESP2 clients an array.
-    #[cfg(test)]
     pub(crate) fn push(&mut self, len: usize) {
         match self.protocol {
             Protocol::Resp2 => self.header(b'*', len),

@@ -19,6 +19,7 @@ pub(crate) enum Family {
     Lists,
     HyperLogLog,
     Bitmaps,
+    PubSub,
     /// What no command is.
     Unknown,
 }
@@ -40,6 +41,7 @@ impl Family {
         Family::Lists,
         Family::HyperLogLog,
         Family::Bitmaps,
+        Family::PubSub,
         Family::Unknown,
     ];
 
@@ -59,6 +61,7 @@ impl Family {
             Family::Lists => "lists",
             Family::HyperLogLog => "hyperloglog",
             Family::Bitmaps => "bitmaps",
+            Family::PubSub => "pubsub",
             Family::Unknown => "unknown",
         }
     }
@@ -100,7 +103,14 @@ impl Flags {
     /// Alone, it may wait until a key is written.
     pub(crate) const BLOCKING: Flags = Flags(1 << 9);
 
-    const NAMES: [(Flags, &'static str); 8] = [
+    /// About channels.
+    pub(crate) const PUBSUB: Flags = Flags(1 << 13);
+    /// Reaches other nodes without being a write, so that CLIENT PAUSE WRITE holds it back.
+    pub(crate) const MAY_REPLICATE: Flags = Flags(1 << 14);
+    /// MONITOR does not show it.
+    pub(crate) const SKIP_MONITOR: Flags = Flags(1 << 15);
+
+    const NAMES: [(Flags, &'static str); 11] = [
         (Flags::WRITE, "write"),
         (Flags::READ, "readonly"),
         (Flags::FAST, "fast"),
@@ -109,6 +119,9 @@ impl Flags {
         (Flags::NO_MULTI, "no_multi"),
         (Flags::MOVABLE_KEYS, "movablekeys"),
         (Flags::BLOCKING, "blocking"),
+        (Flags::PUBSUB, "pubsub"),
+        (Flags::MAY_REPLICATE, "may_replicate"),
+        (Flags::SKIP_MONITOR, "skip_monitor"),
     ];
 
     pub(crate) fn has(self, flag: Flags) -> bool {
@@ -255,6 +268,14 @@ impl Spec {
         self.with(Flags::BLOCKING)
     }
 
+    pub(crate) const fn pubsub(self) -> Spec {
+        self.with(Flags::PUBSUB)
+    }
+
+    pub(crate) const fn may_replicate(self) -> Spec {
+        self.with(Flags::MAY_REPLICATE)
+    }
+
     pub(crate) const fn subcommands(self, subcommands: &'static [Subcommand]) -> Spec {
         Spec {
             subcommands,
@@ -317,6 +338,15 @@ impl Spec {
             Ok(())
         } else {
             Err(Failure::arity(&format!("{}|{name}", self.name)))
+        }
+    }
+
+    /// Its name, with that of the subcommand if it has any.
+    pub(crate) fn full_name(&self, args: &[&[u8]]) -> String {
+        let given = args.get(1).copied().unwrap_or_default();
+        match self.subcommands.iter().find(|(name, _)| is(given, name)) {
+            Some((name, _)) => format!("{}|{name}", self.name),
+            None => self.name.to_owned(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use isles_clock::ReplicaId;
 use isles_replica::{Position, Replica};
-use isles_resp::{Engine, EngineStopped, Host, NodeInfo, PeerInfo, Writer};
+use isles_resp::{ChannelKind, Engine, EngineStopped, Host, Inbox, NodeInfo, PeerInfo, Writer};
 
 use super::{Front, Node};
 use crate::config::Durability;
@@ -54,6 +54,20 @@ impl Host for Front {
     fn info(&self) -> NodeInfo {
         self.node()
             .map_or_else(|| self.opening.info(), |node| node.info())
+    }
+
+    fn attach(&self, inbox: Inbox) {
+        let _ = self.inbox.set(inbox.clone());
+        // The node may have opened before the first client could be served.
+        if let Some(node) = self.node() {
+            node.peers.couriers.deliver_to(inbox);
+        }
+    }
+
+    fn publish(&self, kind: ChannelKind, channel: &[u8], payload: &[u8]) {
+        if let Some(node) = self.node() {
+            node.peers.couriers.publish(kind, channel, payload);
+        }
     }
 
     fn writer(&self, replica: ReplicaId) -> Option<Writer> {

@@ -117,6 +117,11 @@ impl Txn<'_> {
         self.replica.rows.visible()
     }
 
+    /// Number of keys whose deadline has passed here since start.
+    pub fn expired_total(&self) -> u64 {
+        self.replica.expired_total()
+    }
+
     /// Number of keys that readers see and that will expire.
     pub fn expiring(&self) -> usize {
         self.replica.expiring_keys()
@@ -217,6 +222,9 @@ impl Txn<'_> {
         if !self.touched.is_empty() {
             self.log_touched()?;
         }
+        if let Some(changes) = &mut self.replica.changes {
+            changes.begin_clearing();
+        }
         let now_ms = self.now_ms();
         let rows = self.replica.rows.iter();
         let listed: Vec<RowId> = rows
@@ -229,6 +237,9 @@ impl Txn<'_> {
             }
             self.delete_rows(ids);
             self.written = true;
+        }
+        if let Some(changes) = &mut self.replica.changes {
+            changes.end_clearing();
         }
         Ok(())
     }

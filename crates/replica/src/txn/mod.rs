@@ -230,13 +230,27 @@ impl Txn<'_> {
     /// # Errors
     /// The entry is too large; it was undone.
     pub fn commit(mut self) -> Result<Position, EntryTooLarge> {
-        if let Some(error) = self.too_large {
-            return Err(error);
+        let logged = match self.too_large {
+            Some(error) => Err(error),
+            None if self.touched.is_empty() => Ok(()),
+            None => self.log_touched(),
+        };
+        if logged.is_err()
+            && let Some(changes) = &mut self.replica.changes
+        {
+            changes.forget();
         }
-        if !self.touched.is_empty() {
-            self.log_touched()?;
-        }
-        Ok(self.barrier)
+        logged.map(|()| self.barrier)
+    }
+
+    /// The place in the log that every answer given so far depends on, as [`commit`](Self::commit) returns it.
+    pub fn barrier(&self) -> Position {
+        self.barrier
+    }
+
+    /// For what is told of changes.
+    pub(crate) fn replica_mut(&mut self) -> &mut Replica {
+        self.replica
     }
 
     fn log_touched(&mut self) -> Result<(), EntryTooLarge> {
@@ -438,6 +452,7 @@ impl Txn<'_> {
         let mut later = Vec::new();
         put(&mut later, op);
         let before = self.touched[index].before.clone();
+        let seen = self.replica.rows.get(id).is_visible(self.now_ms());
         let merged = merge::merge(
             decode(&earlier),
             decode(&later),
@@ -448,8 +463,16 @@ impl Txn<'_> {
             *row = before;
             row.dirty = dirty;
         });
+        self.note_seen(Some(seen));
         self.apply(id, &merged);
+        self.note_seen(None);
         put(&mut self.touched[index].op, &merged);
+    }
+
+    fn note_seen(&mut self, seen: Option<bool>) {
+        if let Some(changes) = &mut self.replica.changes {
+            changes.set_seen(seen);
+        }
     }
 
     fn apply(&mut self, id: RowId, op: &KeyOp<'_>) {

@@ -28,22 +28,8 @@ pub(super) fn command(call: &mut Call<'_, '_>) -> Outcome {
         _ if known("INFO") => infos(call, rest)?,
         _ if known("DOCS") => docs(call, rest),
         _ if known("LIST") => list(call, rest)?,
-        _ if known("GETKEYS") => {
-            let (_, keys) = keys_of(rest)?;
-            call.reply.array(keys.len());
-            keys.iter().for_each(|key| call.reply.bulk(key));
-        }
-        _ if known("GETKEYSANDFLAGS") => {
-            let (spec, keys) = keys_of(rest)?;
-            call.reply.array(keys.len());
-            for key in keys {
-                call.reply.array(2);
-                call.reply.bulk(key);
-                let flags = key_flags(spec);
-                call.reply.set(flags.len());
-                flags.iter().for_each(|flag| call.reply.simple(flag));
-            }
-        }
+        _ if known("GETKEYS") => get_keys(call, rest)?,
+        _ if known("GETKEYSANDFLAGS") => get_keys_and_flags(call, rest)?,
         [] if known("HELP") => {
             let lines = [
                 "(no subcommand)",
@@ -65,20 +51,47 @@ pub(super) fn command(call: &mut Call<'_, '_>) -> Outcome {
 fn infos(call: &mut Call<'_, '_>, names: &[&[u8]]) -> Outcome {
     if names.is_empty() {
         call.reply.array(table::all().len());
-        table::all().iter().for_each(|spec| info(call.reply, spec));
+        let all = table::all().iter();
+        all.for_each(|spec| info(call.reply, spec, None));
         return Ok(());
     }
     call.reply.array(names.len());
     for name in names {
-        match table::find(name) {
-            Some(command) => info(call.reply, command.spec()),
+        match find(name) {
+            Some((spec, subcommand)) => info(call.reply, spec, subcommand),
             None => call.reply.null_array(),
         }
     }
     Ok(())
 }
 
-fn info(reply: &mut Reply, spec: &Spec) {
+/// A command, or one of its subcommands after a bar.
+fn find(name: &[u8]) -> Option<(&'static Spec, Option<&'static Subcommand>)> {
+    let mut parts = name.splitn(2, |byte| *byte == b'|');
+    let spec = table::find(parts.next()?)?.spec();
+    let Some(wanted) = parts.next() else {
+        return Some((spec, None));
+    };
+    let subcommand = spec.subcommands.iter().find(|(name, _)| is(wanted, name))?;
+    Some((spec, Some(subcommand)))
+}
+
+/// Every name that COMMAND LIST knows, with the command that it belongs to.
+fn names() -> impl Iterator<Item = (String, &'static Spec)> {
+    table::all().iter().flat_map(|spec| {
+        let subcommands = spec.subcommands.iter();
+        let subcommands = subcommands.map(|(name, _)| format!("{}|{name}", spec.name));
+        std::iter::once(spec.name.to_owned())
+            .chain(subcommands)
+            .map(|name| (name, *spec))
+    })
+}
+
+fn info(reply: &mut Reply, spec: &Spec, subcommand: Option<&Subcommand>) {
+    let (name, arity) = match subcommand {
+        Some((name, arity)) => (format!("{}|{name}", spec.name), *arity),
+        None => (spec.name.to_owned(), spec.arity),
+    };
     let flags: Vec<&str> = spec.flags.names().collect();
     let (first, last, step) = match spec.keys {
         Keys::Range { first, last, step } => (first, last as i64, step),
@@ -87,8 +100,8 @@ fn info(reply: &mut Reply, spec: &Spec) {
         Keys::None | Keys::Counted { .. } => (0, 0, 0),
     };
     reply.array(10);
-    reply.text(spec.name);
-    reply.integer(i64::from(spec.arity));
+    reply.text(name);
+    reply.integer(i64::from(arity));
     reply.set(flags.len());
     flags.iter().for_each(|flag| reply.simple(flag));
     reply.count(first);
@@ -136,7 +149,7 @@ fn key_specification(reply: &mut Reply, spec: &Spec) {
     reply.array(1);
     reply.map(3);
     reply.text("flags");
-    let flags = key_flags(spec);
+    let flags = key_flags(spec, 0);
     reply.set(flags.len());
     flags.iter().for_each(|flag| reply.simple(flag));
     reply.text("begin_search");
@@ -156,14 +169,6 @@ fn key_specification(reply: &mut Reply, spec: &Spec) {
     for (name, value) in find.1 {
         reply.text(name);
         reply.integer(value);
-    }
-}
-
-/// What is done to the keys, as far as the table knows.
-fn key_flags(spec: &Spec) -> [&'static str; 2] {
-    match spec.flags.has(Flags::WRITE) {
-        true => ["RW", "update"],
-        false => ["RO", "access"],
     }
 }
 
@@ -209,16 +214,16 @@ fn docs(call: &mut Call<'_, '_>, names: &[&[u8]]) {
 }
 
 fn list(call: &mut Call<'_, '_>, options: &[&[u8]]) -> Outcome {
-    let all = table::all().iter();
-    let names: Vec<&str> = match *options {
-        [] => all.map(|spec| spec.name).collect(),
+    let all = names();
+    let names: Vec<String> = match *options {
+        [] => all.map(|(name, _)| name).collect(),
         [by, pattern, value] if is(by, "FILTERBY") && is(pattern, "PATTERN") => all
-            .map(|spec| spec.name)
+            .map(|(name, _)| name)
             .filter(|name| glob::matches(value, name.as_bytes(), Case::Ignored))
             .collect(),
         [by, category, value] if is(by, "FILTERBY") && is(category, "ACLCAT") => all
-            .filter(|spec| is(value, spec.family.group()))
-            .map(|spec| spec.name)
+            .filter(|(_, spec)| is(value, spec.family.group()))
+            .map(|(name, _)| name)
             .collect(),
         [by, module, _] if is(by, "FILTERBY") && is(module, "MODULE") => Vec::new(),
         _ => return Err(Failure::Syntax),
@@ -228,7 +233,26 @@ fn list(call: &mut Call<'_, '_>, options: &[&[u8]]) -> Outcome {
     Ok(())
 }
 
-/// The keys of a full command.
+fn get_keys(call: &mut Call<'_, '_>, full: &[&[u8]]) -> Outcome {
+    let (_, keys) = keys_of(full)?;
+    call.reply.array(keys.len());
+    keys.iter().for_each(|key| call.reply.bulk(key));
+    Ok(())
+}
+
+fn get_keys_and_flags(call: &mut Call<'_, '_>, full: &[&[u8]]) -> Outcome {
+    let (spec, keys) = keys_of(full)?;
+    call.reply.array(keys.len());
+    for (index, key) in keys.iter().enumerate() {
+        let flags = key_flags(spec, index);
+        call.reply.array(2);
+        call.reply.bulk(key);
+        call.reply.set(flags.len());
+        flags.iter().for_each(|flag| call.reply.simple(flag));
+    }
+    Ok(())
+}
+
 fn keys_of<'a>(full: &[&'a [u8]]) -> Result<(&'static Spec, Vec<&'a [u8]>), Failure> {
     let command =
         table::find(full[0]).ok_or_else(|| Failure::other("ERR Invalid command specified"))?;
@@ -241,10 +265,29 @@ fn keys_of<'a>(full: &[&'a [u8]]) -> Result<(&'static Spec, Vec<&'a [u8]>), Fail
             "ERR Invalid number of arguments specified for command",
         ));
     }
-    match spec.keys_of(full) {
-        keys if keys.is_empty() => Err(Failure::other(
-            "ERR Invalid arguments specified for command",
-        )),
-        keys => Ok((spec, keys)),
+    // Of these only some subcommands have a key, and always there.
+    let keys = match spec.name {
+        "memory" | "object" | "xgroup" | "xinfo" => full.get(2).copied().into_iter().collect(),
+        _ => spec.keys_of(full),
+    };
+    if keys.is_empty() && !spec.flags.has(Flags::MOVABLE_KEYS) {
+        return Err(Failure::other("ERR The command has no key arguments"));
+    }
+    Ok((spec, keys))
+}
+
+/// What a command does to its keys, as far as the table tells: Redis's words for it.
+fn key_flags(spec: &Spec, index: usize) -> &'static [&'static str] {
+    match (spec.name, index) {
+        ("set" | "setex" | "psetex" | "mset" | "getset", _) | ("sort", 1) => &["OW", "update"],
+        ("setnx" | "msetnx", _) => &["OW", "insert"],
+        ("sort", _) => &["RO", "access"],
+        ("del" | "unlink", _) => &["RM", "delete"],
+        ("lmove" | "blmove" | "rpoplpush" | "brpoplpush" | "smove" | "rename" | "renamenx", 0) => {
+            &["RW", "access", "delete"]
+        }
+        ("lmove" | "blmove" | "rpoplpush" | "brpoplpush" | "smove", _) => &["RW", "insert"],
+        _ if spec.flags.has(Flags::READ) => &["RO", "access"],
+        _ => &["RW", "access", "update"],
     }
 }

@@ -64,6 +64,13 @@ pub(super) const REDIS_VERSION: &str = "7.0.15";
 
 fn ping(call: &mut Call<'_, '_>) -> Outcome {
     match *call.args {
+        // Something that is recognised among messages.
+        [_] | [_, _] if call.session.restricted => {
+            call.reply.array(2);
+            call.reply.text("pong");
+            call.reply
+                .bulk(call.args.get(1).copied().unwrap_or_default());
+        }
         [_] => call.reply.simple("PONG"),
         [_, text] => call.reply.bulk(text),
         _ => return Err(Failure::arity("ping")),
@@ -124,7 +131,8 @@ fn hello(call: &mut Call<'_, '_>) -> Outcome {
         name.clone_into(&mut call.session.client.details().name);
     }
     call.reply.protocol = protocol;
-    call.session.client.details().protocol = protocol;
+    call.session.client.note_protocol(protocol);
+    call.session.restrict(protocol);
     greet(call);
     Ok(())
 }

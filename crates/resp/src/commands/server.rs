@@ -10,9 +10,17 @@ use crate::error::{Failure, Outcome};
 use crate::execute::too_large;
 use crate::number::{Digits, parse_u64};
 use crate::session::Next;
-use crate::spec::{Family, Run, Spec};
+use crate::spec::{Family, Run, Spec, Subcommand};
 
 pub(super) const COMMANDS: &[Spec] = &[
+    server(
+        "cluster",
+        -2,
+        cluster,
+        "Says that Redis's cluster mode is off: each node has all data.",
+    )
+    .subcommands(CLUSTER)
+    .loading(),
     server(
         "command",
         -1,
@@ -32,6 +40,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     .loading(),
     server("debug", -2, debug, "Helps testing.")
         .admin()
+        .long()
         .loading(),
     server("flushall", -1, flush, "Removes all keys.")
         .write()
@@ -66,6 +75,28 @@ const fn server(
     summary: &'static str,
 ) -> Spec {
     Spec::new(Family::Server, name, arity, Run::Data(run), summary)
+}
+
+/// What clients ask a cluster.
+const CLUSTER: &[Subcommand] = &[
+    ("countkeysinslot", 3),
+    ("help", 2),
+    ("info", 2),
+    ("keyslot", 3),
+    ("myid", 2),
+    ("nodes", 2),
+    ("shards", 2),
+    ("slots", 2),
+];
+
+fn cluster(call: &mut Call<'_, '_>) -> Outcome {
+    if is(call.args[1], "HELP") {
+        help(call, "CLUSTER", &["INFO", "NODES", "SHARDS", "SLOTS"]);
+        return Ok(());
+    }
+    Err(Failure::other(
+        "ERR This instance has cluster support disabled",
+    ))
 }
 
 /// SYNC and ASYNC are the same: what was removed is freed later anyway.

@@ -10,6 +10,7 @@ mod geo;
 mod hashes;
 mod isles;
 mod lists;
+mod push;
 mod server;
 mod sets;
 mod small_kinds;
@@ -31,6 +32,7 @@ use crate::parser::{Batch, Parser, ParserLimits};
 use crate::reply::{Protocol, Reply};
 use crate::server::{ServeOptions, Server};
 use crate::session::Session;
+use crate::watch::Watch;
 
 /// Some time in 2026.
 const START_MS: u64 = 1_790_000_000_000;
@@ -131,15 +133,16 @@ impl World {
             plan: &plan,
             at: 0,
         };
-        let surroundings = Surroundings {
-            server: &self.server,
-            host: &TestHost,
-            wall_ms: self.wall_ms,
-            durable: Position::ZERO,
-            loading: self.loading,
-        };
         let mut stop = Stop::Release;
         while stop == Stop::Release {
+            let surroundings = Surroundings {
+                server: &self.server,
+                host: &TestHost,
+                wall_ms: self.wall_ms,
+                durable: Position::ZERO,
+                loading: self.loading,
+                watch: Watch::of(&self.server),
+            };
             stop = execute::run(
                 &mut work,
                 &mut self.replica,
