@@ -65,6 +65,8 @@ pub(crate) struct PeerState {
     pub(crate) bytes_received: u64,
     pub(crate) backlog_bytes: u64,
     pub(crate) last_error: Option<String>,
+    /// It does not let this node take part, nor will before somebody mends that.
+    excludes_us: bool,
     pub(crate) skew: Option<Skew>,
     /// The stamp of its newest entry applied here, in milliseconds since 1970.
     newest_ms: Option<u64>,
@@ -175,7 +177,7 @@ impl Peers {
         let channel = match transport.connect(&peer.address).await {
             Ok(channel) => channel,
             Err(error) => {
-                self.note_error(&peer.node, &error.to_string());
+                self.note_error(&peer.node, &error.to_string(), false);
                 return match error {
                     ConnectError::Refused { .. } | ConnectError::Address { .. } => REFUSED_WAIT,
                     _ => backoff.next_wait(),
@@ -214,7 +216,8 @@ impl Peers {
         }
         let retry = ended.retry();
         if retry != Some(Retry::Never) {
-            self.note_error(&node, &reason);
+            let excludes = matches!(&ended, Ended::Session(error) if error.excludes(own));
+            self.note_error(&node, &reason, excludes);
         }
         retry
     }
@@ -315,13 +318,22 @@ impl Peers {
     }
 
     /// Logs an error once, however often it comes back. While another session serves, it is none.
-    fn note_error(&self, node: &str, reason: &str) {
+    fn note_error(&self, node: &str, reason: &str, excludes_us: bool) {
         self.change(node, |state| {
             if !state.is_connected() && state.last_error.as_deref() != Some(reason) {
                 tracing::warn!("no session with {node}: {reason}");
                 state.last_error = Some(reason.to_owned());
+                state.excludes_us = excludes_us;
             }
         });
+    }
+
+    /// Why this node cannot take part, where a peer said so.
+    pub(crate) fn exclusion(&self) -> Option<String> {
+        let states = self.states.lock();
+        let (node, state) = states.iter().find(|(_, state)| state.excludes_us)?;
+        let reason = state.last_error.as_deref().unwrap_or_default();
+        Some(format!("{node} does not let this node take part: {reason}"))
     }
 
     fn now(&self) -> Now {

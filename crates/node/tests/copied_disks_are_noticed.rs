@@ -50,8 +50,16 @@ fn a_copy_beside_its_original() {
     );
     // Copied without the name of its node, which the start would notice by itself.
     std::fs::remove_file(cluster.nodes[1].files.path("data/node.toml")).unwrap();
-    cluster.nodes.iter_mut().for_each(Node::start);
-    await_told(&cluster.nodes, "one of the two data directories is a copy");
+    cluster.nodes.iter_mut().for_each(Node::spawn);
+    let words = "one of the two data directories is a copy";
+    await_told(&cluster.nodes, words);
+    // Whoever asks before giving them traffic is told.
+    for node in &cluster.nodes {
+        eventually(&format!("{} is not ready", node.spec.node), || {
+            let answer = node.admin("/readyz");
+            answer.starts_with("not ready") && answer.contains(words)
+        });
+    }
     set(&cluster.nodes[0], "here", "1");
     set(&cluster.nodes[1], "there", "1");
     assert_eq!(get(&cluster.nodes[0], "there"), None);

@@ -1,23 +1,13 @@
 //! `isles demo` on free ports: the story holds, and a port that somebody else has is named.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod support;
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// Ports below those that systems give to clients, so that no connection of another test takes one meanwhile.
-const PORTS: std::ops::Range<u16> = 10_000..19_000;
-
-/// A port from which `count` are free.
-fn free_ports(count: u16) -> u16 {
-    let start = (std::process::id() % u32::from(PORTS.end - PORTS.start)) as u16;
-    let bases = (0..PORTS.end - PORTS.start).step_by(usize::from(count));
-    let mut bases = bases.map(|step| PORTS.start + (start + step) % (PORTS.end - PORTS.start));
-    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    bases
-        .find(|base| (*base..base + count).all(free))
-        .expect("some ports are free")
-}
+use support::Ports;
 
 fn demo(temporary: &Path, line: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_isles"));
@@ -36,7 +26,8 @@ fn demo(temporary: &Path, line: &str) -> Output {
 fn the_story_holds_twice_on_the_same_data() {
     let folder = tempfile::tempdir().unwrap();
     let kept = folder.path().join("kept");
-    let base = free_ports(8);
+    let ports = Ports::take();
+    let base = ports.base();
     let line = format!(
         "--story --wan eu-us=20ms,us-ap=10ms/1% --keep {} --redis-port-base {base} --admin-port-base {}",
         kept.display(),
@@ -74,7 +65,8 @@ fn the_story_holds_twice_on_the_same_data() {
 #[test]
 fn a_port_in_use_is_a_failure_that_names_it() {
     let folder = tempfile::tempdir().unwrap();
-    let base = free_ports(8);
+    let ports = Ports::take();
+    let base = ports.base();
     let _holder = TcpListener::bind(("127.0.0.1", base + 1)).unwrap();
     let output = demo(
         folder.path(),

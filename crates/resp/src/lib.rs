@@ -10,6 +10,7 @@
 //! * `server`: [`serve`] and [`ServeOptions`]; `connection`: one client's loop; `clients`: who is connected.
 //! * [`parser`]: requests out of a read buffer without copying; `reply`: answers into the output buffer.
 //! * `table` and `spec`: finding a command by name; `session`: what a connection remembers between commands.
+//! * `console`: [`Console`], commands without sockets, for embedders and tests.
 //! * `execute`: runs a read buffer's commands under the lock; `transaction`: MULTI and EXEC.
 //! * `commands`: one file per family; `call`: what a command gets; `error`: what it refuses with.
 //! * `number`, `decimal`, `glob`, `token`, `random`, `settings`, `meters`: what commands share.
@@ -18,6 +19,7 @@ mod call;
 mod clients;
 mod commands;
 mod connection;
+mod console;
 mod decimal;
 mod engine;
 mod error;
@@ -39,6 +41,7 @@ mod transaction;
 #[cfg(test)]
 mod tests;
 
+pub use crate::console::{Answer, Console};
 pub use crate::engine::{ConfigError, Engine, EngineStopped, Host, NodeInfo, PeerInfo, Writer};
 pub use crate::server::{ServeOptions, serve};
 pub use crate::token::{decode_token, encode_token};

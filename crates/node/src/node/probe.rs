@@ -29,10 +29,11 @@ impl Probe for Front {
     }
 
     fn ready(&self) -> Result<(), String> {
-        match self.loaded()?.database.failure() {
-            Some(reason) => Err(format!("the log has stopped: {reason}")),
-            None => Ok(()),
+        let node = self.loaded()?;
+        if let Some(reason) = node.database.failure() {
+            return Err(format!("the log has stopped: {reason}"));
         }
+        node.peers.exclusion().map_or(Ok(()), Err)
     }
 }
 

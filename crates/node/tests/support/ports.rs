@@ -35,6 +35,11 @@ impl Ports {
         taken.next().expect("some block of ports is free")
     }
 
+    /// The first of them, and all that follow in the block: for a program that counts up from a base.
+    pub(crate) fn base(&self) -> u16 {
+        self.next
+    }
+
     pub(crate) fn next(&mut self) -> SocketAddr {
         assert!(
             self.next < self.end,

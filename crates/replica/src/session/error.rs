@@ -180,6 +180,18 @@ impl SessionError {
         }
     }
 
+    /// Whether this node is left out until somebody mends it: what it writes reaches nobody through this peer, and what
+    /// others write does not reach it.
+    pub fn excludes(&self, id: ReplicaId) -> bool {
+        match self {
+            SessionError::OwnId { own, .. } => *own == id,
+            SessionError::Rejected { code, .. } => {
+                matches!(code, RejectCode::Clone | RejectCode::TooOld)
+            }
+            _ => self.condemns(id),
+        }
+    }
+
     /// What the peer is told, so that both logs show the reason.
     pub(super) fn reject(&self) -> Option<Reject> {
         let code = match self {

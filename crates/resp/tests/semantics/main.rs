@@ -1,0 +1,102 @@
+//! What `docs/semantics.md` says of concurrent operations, row by row, with the commands that clients send.
+//!
+//! A row's name is in the message of a failure; to run some rows alone set `ISLES_ROWS` to a part of their names.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod page;
+mod pair;
+
+use pair::Order;
+
+/// The page has at least so many rows; if fewer are found, the parser has lost some.
+const ROWS_MIN: usize = 40;
+
+fn page() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/semantics.md");
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn the_page_has_rows() {
+    let rows = page::parse(&page()).unwrap();
+    assert!(
+        rows.len() >= ROWS_MIN,
+        "only {} rows were found",
+        rows.len()
+    );
+}
+
+#[test]
+fn every_row_holds_in_every_order_of_delivery() {
+    let wanted = std::env::var("ISLES_ROWS").unwrap_or_default();
+    let mut failures = Vec::new();
+    for row in page::parse(&page()).unwrap() {
+        if !row.name.contains(&wanted) {
+            continue;
+        }
+        for order in [Order::Whole, Order::ByTurns] {
+            if let Err(what) = pair::check(&row, order) {
+                failures.push(format!("{row}, {order:?}: {what}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+#[test]
+fn a_row_that_does_not_hold_is_named() {
+    let text = "| name | before | A | B | both, afterwards | why |\n|---|---|---|---|---|---|\n\
+                | set-lost | | `SADD s x` | `SREM s x` | `SCARD s` → `0` | |\n";
+    let rows = page::parse(text).unwrap();
+    let what = pair::check(&rows[0], Order::Whole).unwrap_err();
+    assert_eq!(what, "\"SCARD s\" answers \"1\", not [\"0\"]");
+    assert_eq!(rows[0].to_string(), "row set-lost (docs/semantics.md:3)");
+}
+
+#[test]
+fn cells_are_read_as_they_are_written() {
+    let text = "| name | before | A | B | both, afterwards | why |\n|---|---|---|---|---|---|\n\
+                | some-row | `SET k 1`; `SET l 2` | `@5 SET k \\|` | | `GET k` → `(nil)` or `b`; `@9 TTL k` → `-1` | so |\n";
+    let rows = page::parse(text).unwrap();
+    let lines: Vec<&str> = rows[0]
+        .before
+        .iter()
+        .map(|command| command.line.as_str())
+        .collect();
+    assert_eq!(lines, ["SET k 1", "SET l 2"]);
+    assert_eq!(
+        (rows[0].a[0].at_ms, rows[0].a[0].line.as_str()),
+        (Some(5), "SET k |")
+    );
+    assert_eq!(rows[0].after[0].answers, ["(nil)", "b"]);
+    assert_eq!(rows[0].after[1].command.at_ms, Some(9));
+    assert!(rows[0].after[1].accepts("-1") && !rows[0].after[1].accepts("-10"));
+}
+
+#[test]
+fn what_is_no_row_is_refused() {
+    let header = "| name | before | A | B | both, afterwards | why |\n|---|---|---|---|---|---|\n";
+    for (row, complaint) in [
+        ("| x | | | | `GET k` | |", "has no answer"),
+        ("| x | | | | | |", "says nothing"),
+        ("| X y | | | | `GET k` → `1` | |", "is not a name"),
+        (
+            "| x | | `SET k 1` `SET k 2` | | `GET k` → `1` | |",
+            "between two commands",
+        ),
+        ("| x | | | `GET k` → `1` | |", "5 cells"),
+        ("| x | | `SET k 1 | | `GET k` → `1` | |", "does not end"),
+    ] {
+        let error = page::parse(&format!("{header}{row}\n")).unwrap_err();
+        assert!(error.contains(complaint), "{row}: {error}");
+    }
+    let twice = "| x | | | | `GET k` → `1` | |\n| x | | | | `GET k` → `1` | |\n";
+    assert!(
+        page::parse(&format!("{header}{twice}"))
+            .unwrap_err()
+            .contains("this name already")
+    );
+    let other = "| A | B | both, afterwards |\n|---|---|---|\n";
+    assert!(page::parse(other).unwrap_err().contains("columns"));
+}

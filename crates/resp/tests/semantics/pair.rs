@@ -1,0 +1,193 @@
+//! Replicas that hear of each other when the test says so, in several orders.
+
+use isles_clock::ReplicaId;
+use isles_replica::delivery::{Lane, LaneKind};
+use isles_replica::{Frame, Replica, ReplicaConfig, UnloggedContent};
+use isles_resp::Console;
+
+use crate::page::{Command, Row};
+
+/// Some time in 2026.
+const BEFORE_MS: u64 = 1_790_000_000_000;
+/// What happens before the two part.
+const START_MS: u64 = BEFORE_MS + 10_000;
+/// How far B's clock is ahead of A's.
+const B_AHEAD_MS: u64 = 1;
+/// When both are asked, unless the row says so.
+const AFTER_MS: u64 = 1_000;
+
+/// How the two frames of a row reach the others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    /// Each region's commands in one frame.
+    Whole,
+    /// Each command in a frame of its own, A's and B's by turns.
+    ByTurns,
+}
+
+/// A replica with everything that it has written.
+struct Island {
+    replica: Replica,
+    console: Console,
+    frames: Vec<Frame>,
+    chain: u64,
+}
+
+impl Island {
+    fn new(id: u128) -> Island {
+        Island {
+            replica: Replica::new(ReplicaId::from_u128(id), ReplicaConfig::default()),
+            console: Console::new(),
+            frames: Vec::new(),
+            chain: 0,
+        }
+    }
+
+    fn run(&mut self, line: &str, wall_ms: u64) -> Result<String, String> {
+        let answer = self.console.line(&mut self.replica, wall_ms, line);
+        let answer = answer.map_err(|error| format!("{line:?}: {error}"))?;
+        Ok(answer.to_string())
+    }
+
+    /// Runs commands that must succeed. Time does not go back.
+    fn run_all(&mut self, commands: &[Command], start_ms: u64, order: Order) -> Result<(), String> {
+        let mut wall_ms = start_ms;
+        for command in commands {
+            wall_ms = command.at_ms.map_or(wall_ms, |at_ms| START_MS + at_ms);
+            let answer = self.run(&command.line, wall_ms)?;
+            // A number below zero is no error.
+            if answer.starts_with('-') && answer.parse::<f64>().is_err() {
+                return Err(format!("{:?} answers {answer}", command.line));
+            }
+            if matches!(order, Order::ByTurns) {
+                self.flush();
+            }
+        }
+        self.flush();
+        Ok(())
+    }
+
+    /// Makes everything durable.
+    fn flush(&mut self) {
+        let taken = self.replica.take_unlogged();
+        let Some(last) = taken.last().map(|unlogged| unlogged.number) else {
+            return;
+        };
+        let mut logged = Vec::new();
+        for unlogged in taken {
+            match unlogged.content {
+                UnloggedContent::Own(open) => {
+                    let frame = open.seal(self.chain);
+                    self.chain = frame.chain();
+                    self.frames.push(frame.clone());
+                    logged.push(frame);
+                }
+                UnloggedContent::Remote(frame) => logged.push(frame),
+                UnloggedContent::Note(_) => {}
+            }
+        }
+        self.replica.note_durable(last, &logged);
+    }
+
+    fn learn(&mut self, frame: &Frame, wall_ms: u64) -> Result<(), String> {
+        let lane = Lane {
+            peer: frame.replica(),
+            kind: LaneKind::Direct,
+        };
+        let frame = Frame::decode(frame.bytes().clone()).map_err(|error| error.to_string())?;
+        _ = self
+            .replica
+            .offer(frame, lane)
+            .map_err(|error| error.to_string())?;
+        while self.replica.apply_ready(wall_ms) > 0 {}
+        self.flush();
+        Ok(())
+    }
+}
+
+/// Runs a row: A and B write, and two more regions only listen, each in another order.
+///
+/// # Errors
+/// Says what was not as the row has it.
+pub(crate) fn check(row: &Row, order: Order) -> Result<(), String> {
+    let mut islands: Vec<Island> = (1..=4).map(Island::new).collect();
+    islands[0].run_all(&row.before, BEFORE_MS, Order::Whole)?;
+    for frame in islands[0].frames.clone() {
+        for other in &mut islands[1..] {
+            other.learn(&frame, BEFORE_MS)?;
+        }
+    }
+    let known = islands[0].frames.len();
+    islands[0].run_all(&row.a, START_MS, order)?;
+    islands[1].run_all(&row.b, START_MS + B_AHEAD_MS, order)?;
+    let (a, b) = (
+        islands[0].frames[known..].to_vec(),
+        islands[1].frames.clone(),
+    );
+    let heard_ms = START_MS + latest_ms(&row.a).max(latest_ms(&row.b)) + B_AHEAD_MS;
+    let (a_then_b, b_then_a) = match order {
+        Order::Whole => ([&a[..], &b[..]].concat(), [&b[..], &a[..]].concat()),
+        Order::ByTurns => (by_turns(&a, &b), by_turns(&b, &a)),
+    };
+    for (island, frames) in islands.iter_mut().zip([&b, &a, &a_then_b, &b_then_a]) {
+        for frame in frames {
+            island.learn(frame, heard_ms)?;
+        }
+    }
+    compare(&islands)?;
+    for check in &row.after {
+        let ask_ms = check
+            .command
+            .at_ms
+            .unwrap_or(heard_ms - START_MS + AFTER_MS);
+        let line = &check.command.line;
+        let mut answers = Vec::new();
+        for island in &mut islands {
+            answers.push(island.run(line, START_MS + ask_ms)?);
+        }
+        if answers.iter().any(|answer| *answer != answers[0]) {
+            return Err(format!(
+                "{line:?} answers differently in the four regions: {answers:?}"
+            ));
+        }
+        if !check.accepts(&answers[0]) {
+            return Err(format!(
+                "{line:?} answers {:?}, not {:?}",
+                answers[0], check.answers
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Equal clocks, equal content, and nothing derived that does not fit it.
+fn compare(islands: &[Island]) -> Result<(), String> {
+    let first = &islands[0].replica;
+    for island in islands {
+        island.replica.check()?;
+        if island.replica.applied() != first.applied() {
+            return Err("not every frame was applied everywhere".to_owned());
+        }
+        if island.replica.digest() != first.digest() {
+            return Err("equal clocks, different content".to_owned());
+        }
+    }
+    Ok(())
+}
+
+fn latest_ms(commands: &[Command]) -> u64 {
+    commands
+        .iter()
+        .filter_map(|command| command.at_ms)
+        .max()
+        .unwrap_or(0)
+}
+
+fn by_turns(one: &[Frame], other: &[Frame]) -> Vec<Frame> {
+    let mut turns = Vec::new();
+    for index in 0..one.len().max(other.len()) {
+        turns.extend(one.get(index).cloned());
+        turns.extend(other.get(index).cloned());
+    }
+    turns
+}
