@@ -3,7 +3,7 @@
 use mlua::{Lua, Table, Value};
 
 use crate::answer::{Answer, Version};
-use crate::limits::{ANSWER_VALUES_MAX, DEPTH_MAX};
+use crate::limits::{ANSWER_VALUES_MAX, DEPTH_MAX, Timer};
 
 /// What a script sees of a command's answer.
 pub(crate) fn to_lua(lua: &Lua, answer: &Answer, version: Version) -> mlua::Result<Value> {
@@ -61,21 +61,49 @@ fn field(lua: &Lua, name: &str, value: Value) -> mlua::Result<Value> {
 }
 
 /// What a client sees of a script's answer. `version` is what the script has asked for, not the client.
-pub(crate) fn from_lua(value: &Value, version: Version) -> mlua::Result<Answer> {
-    let mut room = ANSWER_VALUES_MAX;
+pub(crate) fn from_lua(value: &Value, version: Version, timer: &Timer) -> mlua::Result<Answer> {
+    let mut room = Room {
+        values: ANSWER_VALUES_MAX,
+        timer,
+    };
     answer(value, version, DEPTH_MAX, &mut room)
 }
 
-fn answer(value: &Value, version: Version, depth: usize, room: &mut usize) -> mlua::Result<Answer> {
+/// What an answer may still hold, and until when it may be made.
+struct Room<'t> {
+    values: usize,
+    timer: &'t Timer,
+}
+
+/// The clock is looked at after so many values.
+const VALUES_PER_LOOK: usize = 1 << 10;
+
+impl Room<'_> {
+    fn take(&mut self) -> bool {
+        let late = self.values.is_multiple_of(VALUES_PER_LOOK) && self.timer.is_over();
+        self.values = if late {
+            0
+        } else {
+            self.values.saturating_sub(1)
+        };
+        self.values > 0
+    }
+}
+
+fn answer(
+    value: &Value,
+    version: Version,
+    depth: usize,
+    room: &mut Room<'_>,
+) -> mlua::Result<Answer> {
     let Some(depth) = depth.checked_sub(1) else {
         return Ok(Answer::Error(b"ERR reached lua stack limit".to_vec()));
     };
-    let Some(rest) = room.checked_sub(1) else {
+    if !room.take() {
         return Ok(Answer::Error(
             b"ERR the script's answer has too many values".to_vec(),
         ));
-    };
-    *room = rest;
+    }
     Ok(match value {
         Value::String(text) => Answer::Bulk(text.as_bytes().to_vec()),
         Value::Integer(number) => Answer::Integer(*number),
@@ -95,7 +123,7 @@ fn elements(
     table: &Table,
     version: Version,
     depth: usize,
-    room: &mut usize,
+    room: &mut Room<'_>,
 ) -> mlua::Result<Vec<Answer>> {
     let mut answers = Vec::new();
     for index in 1.. {
@@ -112,7 +140,7 @@ fn special(
     table: &Table,
     version: Version,
     depth: usize,
-    room: &mut usize,
+    room: &mut Room<'_>,
 ) -> mlua::Result<Option<Answer>> {
     if let Value::String(text) = table.raw_get("err")? {
         return Ok(Some(Answer::Error(one_line(&text.as_bytes()))));

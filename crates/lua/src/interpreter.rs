@@ -261,7 +261,14 @@ impl Interpreter {
             _ => Version::Two,
         };
         let value = self.finished(outcome)?;
-        from_lua(&value, version).map_err(|error| self.gave_up(error))
+        let answer = from_lua(&value, version, &self.timer);
+        let late = self.timer.is_over();
+        self.timer.stop();
+        if late {
+            self.spoiled = true;
+            return Err(ScriptError::Time);
+        }
+        answer.map_err(|error| self.gave_up(error))
     }
 
     fn prepare(&mut self, limit: Duration) {
@@ -282,7 +289,6 @@ impl Interpreter {
                 .slot
                 .raw_get::<Value>("over")
                 .is_ok_and(|over| !over.is_nil());
-        self.timer.stop();
         self.clear_slot();
         let outcome = outcome.map_err(|error| self.gave_up(error));
         match outcome {
@@ -464,7 +470,7 @@ fn natives(lua: &Lua, timer: &Timer, json: &Json, version: &str) -> mlua::Result
     native.raw_set("bit", bits::library(lua)?)?;
     native.raw_set("struct", layout::library(lua)?)?;
     native.raw_set("cmsgpack", msgpack::library(lua)?)?;
-    native.raw_set("cjson", json.library(lua)?)?;
+    native.raw_set("cjson", json.library(lua, timer)?)?;
     native.raw_set("null", Value::NULL)?;
     random::library(lua, &native)?;
     native.raw_set("version", version)?;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use mlua::{Lua, Table, Value};
 
-use crate::limits::{DEPTH_MAX, TEXT_BYTES_MAX};
+use crate::limits::{DEPTH_MAX, TEXT_BYTES_MAX, Timer};
 use crate::native::{Problem, add, type_name};
 use crate::number::general;
 
@@ -60,9 +60,9 @@ impl Json {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    pub(crate) fn library(&self, lua: &Lua) -> mlua::Result<Table> {
+    pub(crate) fn library(&self, lua: &Lua, timer: &Timer) -> mlua::Result<Table> {
         let table = lua.create_table()?;
-        let json = self.clone();
+        let (json, timer) = (self.clone(), timer.clone());
         add(lua, &table, "encode", move |lua, args| {
             if args.len() != 1 {
                 return Err("bad argument #1 to 'encode' (expected 1 argument)".into());
@@ -70,6 +70,8 @@ impl Json {
             let mut encoder = Encoder {
                 out: Vec::new(),
                 settings: *json.settings(),
+                timer: &timer,
+                tables: 0,
             };
             encoder.value(args.get(0), 0)?;
             Ok(vec![Value::String(lua.create_string(&encoder.out)?)])
@@ -185,10 +187,16 @@ fn amount(number: i64) -> usize {
     usize::try_from(number).unwrap_or(0)
 }
 
-struct Encoder {
+struct Encoder<'t> {
     out: Vec<u8>,
     settings: Settings,
+    timer: &'t Timer,
+    /// Written so far.
+    tables: u32,
 }
+
+/// The clock is looked at after so many tables: one that holds itself many times over is quickly made.
+const TABLES_PER_LOOK: u32 = 1 << 10;
 
 /// How a table is written.
 enum Shape {
@@ -196,7 +204,7 @@ enum Shape {
     Object,
 }
 
-impl Encoder {
+impl Encoder<'_> {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), Problem> {
         if self.out.len() > TEXT_BYTES_MAX {
             return Err("Cannot serialise: the text would be too long".into());
@@ -267,6 +275,10 @@ impl Encoder {
     fn table(&mut self, table: &Table, depth: usize) -> Result<(), Problem> {
         if depth > self.settings.encode_depth {
             return Err(format!("Cannot serialise, excessive depth ({depth})").into());
+        }
+        self.tables += 1;
+        if self.tables.is_multiple_of(TABLES_PER_LOOK) && self.timer.is_over() {
+            return Err("Cannot serialise: it takes too long".into());
         }
         match self.shape(table)? {
             Shape::Array(len) => {

@@ -11,7 +11,7 @@ pub const DEPTH_MAX: usize = 200;
 /// Bytes of one text that a library function makes.
 pub const TEXT_BYTES_MAX: usize = 64 << 20;
 /// Values in a script's answer.
-pub const ANSWER_VALUES_MAX: usize = 8 << 20;
+pub const ANSWER_VALUES_MAX: usize = 4 << 20;
 /// The clock is looked at after so many instructions of Lua.
 pub(crate) const INSTRUCTIONS_PER_LOOK: u32 = 1 << 12;
 

@@ -268,7 +268,6 @@ end
 
 -- What a library finds while it is loaded, and what its functions find when they are called.
 local loading = {}
-for name, value in pairs(env) do loading[name] = value end
 local running = {}
 for name, value in pairs(env) do running[name] = value end
 local load_api = { log = redis.log }
@@ -315,18 +314,12 @@ function load_api.register_function(...)
   slot.description = nil
 end
 loading.redis = load_api
-local run_api = {}
-for name, value in pairs(redis) do run_api[name] = value end
-run_api.register_function = function()
-  raise("redis.register_function can only be called on FUNCTION LOAD command")
-end
-running.redis = run_api
-env.redis = redis
+running.redis, env.redis = redis, redis
 
 -- The string methods are found through the metatable of strings, whose __index is the original table.
 for name in pairs(string) do string[name] = nil end
 for name, f in pairs(strings) do string[name] = f end
-env.string, loading.string, running.string = string, string, string
+env.string, running.string = string, string
 local string_meta = getmetatable("")
 string_meta.__metatable = sealed
 protect(string)
@@ -334,7 +327,6 @@ for _, t in ipairs({ maths, env.table, env.coroutine, env.os, env.bit, env.struc
   protect(t)
 end
 protect(load_api, nonexistent)
-protect(run_api, nonexistent)
 
 -- The table of globals itself: C functions and loaded chunks have it as their environment.
 for name in pairs(G) do G[name] = nil end
@@ -344,7 +336,7 @@ local globals = protect(G, nonexistent)
 
 -- Functions of libraries see one table of globals, whose content depends on whether a library is being loaded.
 local shared = {}
-loading._G, running._G = shared, shared
+running._G = shared
 setmetatable(loading, { __index = nonexistent })
 setmetatable(running, { __index = nonexistent })
 local shared_meta = { __index = running, __newindex = function() error(READONLY, 2) end, __metatable = sealed }

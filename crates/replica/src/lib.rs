@@ -22,6 +22,7 @@ pub mod session;
 mod apply;
 mod hot_keys;
 mod keyspace;
+mod libraries;
 mod observer;
 mod paged;
 mod position;
@@ -42,7 +43,7 @@ pub use self::replica::{
 };
 pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::txn::{
-    ContextError, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError, Scope,
+    ContextError, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError, Savepoint, Scope,
     SiblingVersion, Siblings, Txn, ValueType, WrongType,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};

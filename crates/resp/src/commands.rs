@@ -6,6 +6,7 @@ mod command;
 mod config;
 mod connection;
 mod expiry;
+mod functions;
 mod hash_random;
 mod hashes;
 mod info;
@@ -14,6 +15,7 @@ mod keys;
 mod lcs;
 mod object;
 mod scan;
+mod scripting;
 mod server;
 mod set_algebra;
 mod set_options;
@@ -22,6 +24,7 @@ mod sets;
 mod strings;
 mod transactions;
 
+pub(crate) use self::connection::REDIS_VERSION;
 use crate::spec::Spec;
 
 /// Every command, by family.
@@ -34,4 +37,6 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     connection::COMMANDS,
     server::COMMANDS,
     isles::COMMANDS,
+    scripting::COMMANDS,
+    functions::COMMANDS,
 ];

@@ -292,6 +292,11 @@ fn check(
             "ERR Command not allowed inside a transaction",
         ));
     }
+    check_here(spec, args, surroundings)
+}
+
+/// The part of it that holds inside a script as well.
+pub(crate) fn check_here(spec: &Spec, args: &[&[u8]], surroundings: Surroundings<'_>) -> Outcome {
     if surroundings.loading && !spec.flags.has(Flags::LOADING) {
         return Err(Failure::other(
             "LOADING Redis is loading the dataset in memory",
@@ -310,6 +315,15 @@ fn check(
         }
     }
     Ok(())
+}
+
+/// Runs one command on a transaction that goes on afterwards, as EXEC's and a script's do: a refusal becomes its answer.
+pub(crate) fn within(run: fn(&mut Call<'_, '_>) -> Outcome, call: &mut Call<'_, '_>) {
+    let start = call.reply.len();
+    if let Err(failure) = run(call) {
+        call.reply.truncate(start);
+        call.reply.error(&failure);
+    }
 }
 
 /// Most commands write one key once, which needs no note of how it was before.

@@ -11,9 +11,10 @@
 //! * [`parser`]: requests out of a read buffer without copying; `reply`: answers into the output buffer.
 //! * `table` and `spec`: finding a command by name; `session`: what a connection remembers between commands.
 //! * `console`: [`Console`], commands without sockets, for embedders and tests.
-//! * `execute`: runs a read buffer's commands under the lock; `transaction`: MULTI and EXEC.
+//! * `execute`: runs a read buffer's commands under the lock; `transaction`: MULTI and EXEC; `scripts`: what EVAL and
+//!   FCALL run, and how they call commands.
 //! * `commands`: one file per family; `call`: what a command gets; `error`: what it refuses with.
-//! * `number`, `decimal`, `glob`, `token`, `random`, `settings`, `meters`: what commands share.
+//! * `function_dump`, `number`, `decimal`, `glob`, `token`, `random`, `settings`, `meters`: what commands share.
 
 mod call;
 mod clients;
@@ -24,12 +25,14 @@ mod decimal;
 mod engine;
 mod error;
 mod execute;
+mod function_dump;
 mod glob;
 mod meters;
 mod number;
 pub mod parser;
 mod random;
 mod reply;
+mod scripts;
 mod server;
 mod session;
 mod settings;

@@ -16,6 +16,7 @@ use crate::connection;
 use crate::engine::Engine;
 use crate::meters::Meters;
 use crate::parser::BULK_BYTES_DEFAULT;
+use crate::scripts::Scripting;
 use crate::settings::Settings;
 
 /// How connections are served.
@@ -60,6 +61,7 @@ pub(crate) struct Server {
     pub(crate) clients: Clients,
     pub(crate) settings: Settings,
     pub(crate) meters: Meters,
+    pub(crate) scripting: Scripting,
     pub(crate) connections_total: AtomicU64,
     pub(crate) rejected_total: AtomicU64,
     pub(crate) commands_total: AtomicU64,
@@ -72,6 +74,7 @@ impl Server {
             options,
             clients: Clients::default(),
             meters: Meters::new(),
+            scripting: Scripting::default(),
             connections_total: AtomicU64::new(0),
             rejected_total: AtomicU64::new(0),
             commands_total: AtomicU64::new(0),

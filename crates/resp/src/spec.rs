@@ -14,6 +14,7 @@ pub(crate) enum Family {
     Connection,
     Server,
     Isles,
+    Scripting,
     /// What no command is.
     Unknown,
 }
@@ -30,6 +31,7 @@ impl Family {
         Family::Connection,
         Family::Server,
         Family::Isles,
+        Family::Scripting,
         Family::Unknown,
     ];
 
@@ -44,6 +46,7 @@ impl Family {
             Family::Connection => "connection",
             Family::Server => "server",
             Family::Isles => "isles",
+            Family::Scripting => "scripting",
             Family::Unknown => "unknown",
         }
     }
@@ -77,10 +80,13 @@ impl Flags {
     pub(crate) const MOVABLE_KEYS: Flags = Flags(1 << 6);
     /// May take long, so the clock is read around it.
     pub(crate) const LONG: Flags = Flags(1 << 7);
+    /// Refused inside scripts.
+    pub(crate) const NO_SCRIPT: Flags = Flags(1 << 15);
     /// With more than one argument it writes several keys, or one of them twice, which must be one entry.
     pub(crate) const MANY: Flags = Flags(1 << 8);
 
-    const NAMES: [(Flags, &'static str); 7] = [
+    const NAMES: [(Flags, &'static str); 8] = [
+        (Flags::NO_SCRIPT, "noscript"),
         (Flags::WRITE, "write"),
         (Flags::READ, "readonly"),
         (Flags::FAST, "fast"),
@@ -209,6 +215,10 @@ impl Spec {
 
     pub(crate) const fn no_multi(self) -> Spec {
         self.with(Flags::NO_MULTI)
+    }
+
+    pub(crate) const fn no_script(self) -> Spec {
+        self.with(Flags::NO_SCRIPT)
     }
 
     pub(crate) const fn long(self) -> Spec {

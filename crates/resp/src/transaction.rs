@@ -4,7 +4,7 @@ use isles_replica::{Replica, Scope};
 
 use crate::call::{Call, Surroundings};
 use crate::error::{Failure, Outcome};
-use crate::execute::{Arguments, commit, too_large};
+use crate::execute::{Arguments, commit, too_large, within};
 use crate::reply::{Protocol, Reply};
 use crate::session::{Answers, Next, Queue, Session, WATCHED_BYTES_MAX};
 use crate::spec::{Flow, Run};
@@ -145,16 +145,16 @@ fn run(
         args.clear();
         args.extend(queue.batch.arguments(index, &queue.bytes));
         let start = reply.len();
-        if let Err(failure) = run(&mut Call {
-            txn: &mut txn,
-            args: &args,
-            reply: &mut *reply,
-            session: &mut *session,
-            surroundings,
-        }) {
-            reply.truncate(start);
-            reply.error(&failure);
-        }
+        within(
+            run,
+            &mut Call {
+                txn: &mut txn,
+                args: &args,
+                reply: &mut *reply,
+                session: &mut *session,
+                surroundings,
+            },
+        );
         if reply.len() > surroundings.server.options.max_reply_bytes {
             // The connection will be closed for it, so the rest runs without keeping its answers.
             reply.truncate(start);

@@ -4,6 +4,7 @@ mod context;
 mod hashes;
 mod keys;
 mod merge;
+mod savepoint;
 mod sets;
 mod strings;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use smallvec::SmallVec;
 
 pub use self::context::{ContextError, SiblingVersion, Siblings};
 pub use self::hashes::{EachField, FieldValue};
+pub use self::savepoint::Savepoint;
 pub use self::strings::{Expiry, IncrementError};
 use crate::apply::Author;
 use crate::frame::ENTRY_BYTES_MAX;
@@ -70,7 +72,7 @@ pub struct EntryTooLarge {
 /// transaction that wrote must be committed: the rows have changed already.
 #[derive(Debug)]
 pub struct Txn<'r> {
-    replica: &'r mut Replica,
+    pub(crate) replica: &'r mut Replica,
     hlc: Hlc,
     scope: Scope,
     barrier: Position,
@@ -81,11 +83,12 @@ pub struct Txn<'r> {
     written: bool,
     context: Option<VectorClock>,
     too_large: Option<EntryTooLarge>,
+    undo: Option<savepoint::Undo>,
 }
 
 /// A key, its hash, and its row, if it has one; good until the next write.
 #[derive(Clone, Copy, Debug)]
-struct Spot<'k> {
+pub(crate) struct Spot<'k> {
     key: &'k [u8],
     hash: u64,
     id: Option<RowId>,
@@ -115,6 +118,7 @@ impl Replica {
             written: false,
             context: None,
             too_large: None,
+            undo: None,
         }
     }
 }
@@ -149,9 +153,7 @@ impl Txn<'_> {
         let bytes = self.touched.iter().map(|touched| touched.op.len()).sum();
         if bytes > ENTRY_BYTES_MAX {
             for touched in std::mem::take(&mut self.touched).into_iter().rev() {
-                self.replica
-                    .rows
-                    .change(touched.id, self.hlc.wall_ms(), |row| *row = touched.before);
+                self.restore(touched.id, touched.before);
             }
             return Err(EntryTooLarge { bytes });
         }
@@ -168,7 +170,7 @@ impl Txn<'_> {
     }
 
     /// Where a key is. Notes that the answer depends on it.
-    fn spot<'k>(&mut self, key: &'k [u8]) -> Spot<'k> {
+    pub(crate) fn spot<'k>(&mut self, key: &'k [u8]) -> Spot<'k> {
         let hash = hash_of(key);
         let id = self.replica.rows.find(key, hash);
         if let Some(id) = id {
@@ -329,6 +331,7 @@ impl Txn<'_> {
             });
             return;
         };
+        self.keep_for_undo(index);
         let earlier = std::mem::take(&mut self.touched[index].op);
         let mut later = Vec::new();
         put(&mut later, op);
