@@ -6,6 +6,7 @@ mod connection;
 mod generic;
 mod hashes;
 mod isles;
+mod scripting;
 mod server;
 mod sets;
 mod strings;
