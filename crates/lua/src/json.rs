@@ -114,10 +114,10 @@ impl Json {
                 Value::Number(settings.sparse_safe as f64),
             ])
         })?;
-        self.number(lua, table, "encode_max_depth", 1, DEPTH_MAX, |s| {
+        self.number(lua, table, "encode_max_depth", 1, WANTED_DEPTH_MAX, |s| {
             &mut s.encode_depth
         })?;
-        self.number(lua, table, "decode_max_depth", 1, DEPTH_MAX, |s| {
+        self.number(lua, table, "decode_max_depth", 1, WANTED_DEPTH_MAX, |s| {
             &mut s.decode_depth
         })?;
         self.number(lua, table, "encode_number_precision", 1, 17, |s| {
@@ -182,6 +182,9 @@ impl Json {
         })
     }
 }
+
+/// What scripts may ask for, as in lua-cjson. More than [`DEPTH_MAX`] is not given.
+const WANTED_DEPTH_MAX: usize = i32::MAX as usize;
 
 fn amount(number: i64) -> usize {
     usize::try_from(number).unwrap_or(0)
@@ -273,7 +276,7 @@ impl Encoder<'_> {
     }
 
     fn table(&mut self, table: &Table, depth: usize) -> Result<(), Problem> {
-        if depth > self.settings.encode_depth {
+        if depth > self.settings.encode_depth.min(DEPTH_MAX) {
             return Err(format!("Cannot serialise, excessive depth ({depth})").into());
         }
         self.tables += 1;
@@ -407,7 +410,7 @@ impl Decoder<'_> {
     }
 
     fn deeper(&self, depth: usize) -> Result<(), Problem> {
-        if depth > self.settings.decode_depth {
+        if depth > self.settings.decode_depth.min(DEPTH_MAX) {
             return Err(format!("Found too many nested data structures ({depth})").into());
         }
         Ok(())

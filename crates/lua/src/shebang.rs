@@ -42,7 +42,10 @@ impl<'t> Shebang<'t> {
             .ok_or(ShebangError::Malformed)?
             .into_iter();
         Ok(Some(Shebang {
-            engine: parts.next().ok_or(ShebangError::Malformed)?,
+            engine: match rest.first() {
+                Some(b' ') => Vec::new(),
+                _ => parts.next().ok_or(ShebangError::Malformed)?,
+            },
             options: parts.collect(),
             code: &rest[end..],
         }))

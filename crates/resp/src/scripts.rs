@@ -468,13 +468,13 @@ impl Functions {
         &self.libraries
     }
 
-    /// The function of this name. Should two regions have given one name to two, it is that of the first library by name.
+    /// The function of this name, in any case. Should two regions have given one name to two, it is that of the first library by name.
     pub(crate) fn find(&self, name: &[u8]) -> Option<(&[u8], &Registered)> {
         self.libraries.iter().find_map(|(library, known)| {
             let function = known
                 .functions
                 .iter()
-                .find(|function| function.name == name);
+                .find(|function| function.name.eq_ignore_ascii_case(name));
             function.map(|function| (&**library, function))
         })
     }

@@ -1,5 +1,7 @@
 //! FUNCTION and FCALL: code that every region has.
 
+use isles_lua::Registered;
+
 use super::config::help;
 use super::scripting::{check_mode, not_busy, split_keys};
 use crate::call::{Call, is};
@@ -195,22 +197,20 @@ fn put(
     functions.follow(call.txn);
     for (index, function) in registered.iter().enumerate() {
         check_name(&function.name).map_err(registering)?;
-        if registered[..index]
-            .iter()
-            .any(|earlier| earlier.name == function.name)
-        {
+        let same = |earlier: &Registered| earlier.name.eq_ignore_ascii_case(&function.name);
+        if registered[..index].iter().any(same) {
             return Err(registering("Function already exists in the library"));
         }
         if !function.flags.iter().all(|flag| is_flag(flag)) {
             return Err(registering("unknown flag given"));
         }
-        if functions
-            .find(&function.name)
-            .is_some_and(|(library, _)| library != name)
-        {
+    }
+    for function in &registered {
+        let taken = functions.find(&function.name);
+        if taken.is_some_and(|(library, _)| library != name) {
+            let shown = preview(&function.name);
             return Err(Failure::other(format!(
-                "ERR Function {} already exists",
-                preview(&function.name)
+                "ERR Function {shown} already exists"
             )));
         }
     }
@@ -348,6 +348,16 @@ fn stats(call: &mut Call<'_, '_>, functions: &Functions) {
     );
 }
 
+/// Redis says the same of a library that exists in two ways.
+fn unquoted(failure: Failure, code: &[u8]) -> Failure {
+    match library_name(code) {
+        Ok(name) if failure.to_string().starts_with("ERR Library '") => {
+            Failure::other(format!("ERR Library {} already exists", preview(&name)))
+        }
+        _ => failure,
+    }
+}
+
 fn restore(call: &mut Call<'_, '_>, functions: &mut Functions, rest: &[&[u8]]) -> Outcome {
     let policy = rest.get(1).copied().unwrap_or(b"APPEND");
     let taken = match () {
@@ -368,7 +378,8 @@ fn restore(call: &mut Call<'_, '_>, functions: &mut Functions, rest: &[&[u8]]) -
         functions.follow(call.txn);
     }
     for code in codes {
-        if let Err(failure) = put(call, functions, &code, taken) {
+        let stored = put(call, functions, &code, taken).map_err(|failure| unquoted(failure, &code));
+        if let Err(failure) = stored {
             call.txn.roll_back(savepoint);
             functions.follow(call.txn);
             return Err(failure);
