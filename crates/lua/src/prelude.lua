@@ -203,6 +203,8 @@ local redis = {
   REPL_NONE = 0, REPL_SLAVE = 1, REPL_REPLICA = 1, REPL_AOF = 2, REPL_ALL = 3,
   REDIS_VERSION = native.version, REDIS_VERSION_NUM = native.version_number,
 }
+-- Called in a tail position these take the place of the script's frame, as any function of Lua does: the error then does not
+-- say where it was.
 function redis.call(...)
   if not slot.invoke then raise("redis.call/pcall can only be called inside a script invocation") end
   local failed, answer = slot.invoke(...)

@@ -1,5 +1,6 @@
 //! Scripts over real sockets: what a client library's lock does, and scripts that want to take the server down.
 
+#[expect(dead_code, reason = "other tests use the rest")]
 mod support;
 
 use isles_resp::ServeOptions;

@@ -107,7 +107,7 @@ fn deep_values_fit_the_stack_of_a_worker() {
         check_contains("local t = {} t[1] = t return t", "reached lua stack limit");
         check_contains("local t = {} t[1] = t return cjson.encode(t)", "excessive depth");
         check("return #cjson.decode(string.rep('[', 190) .. string.rep(']', 190))", "1");
-        check_contains("local function f(s) return s:gsub('.', f) end return f('a')", "overflow");
+    
         check_contains("local function f() return pcall(pcall, f) end return tostring(f())", "true");
         check_contains("local t = setmetatable({}, {}) getmetatable(t).__index = function(_, k) return t[k .. 'x'] end return t.a", "overflow");
     });
