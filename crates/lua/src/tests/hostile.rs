@@ -11,6 +11,22 @@ fn meets(text: &str, expected: ScriptError) {
     assert!(lua.is_spoiled());
 }
 
+/// Runs a script that must meet one limit or another: which one comes first depends on the machine.
+#[track_caller]
+fn ends(text: &str) {
+    let shown = shown(text);
+    let ended = [
+        "longer than its limit",
+        "too many values",
+        "too large",
+        "too long",
+    ];
+    assert!(
+        ended.iter().any(|end| shown.contains(end)),
+        "{text} gave {shown}"
+    );
+}
+
 #[test]
 fn endless_scripts_end() {
     for script in [
@@ -54,10 +70,7 @@ fn memory_is_bounded() {
         "return string.format('%' .. '99999999d', 1)",
         "invalid format",
     );
-    check_contains(
-        "return ('x'):rep(1000):gsub('x', ('y'):rep(100000))",
-        "resulting string too large",
-    );
+    ends("return ('x'):rep(1000):gsub('x', ('y'):rep(100000))");
     check_contains(
         "local t = {} t[1] = 1 table.insert(t, -2^31, 5)",
         "position out of bounds",
@@ -94,11 +107,8 @@ fn deep_recursion_is_an_error() {
         "too many nested values",
     );
     let wide = "local t = {1} for i = 1, 60 do t = {t, t} end return t";
-    check_contains(wide, "too many values");
-    check_contains(
-        "local t = {1} for i = 1, 60 do t = {t, t} end return cjson.encode(t)",
-        "too long",
-    );
+    ends(wide);
+    ends("local t = {1} for i = 1, 60 do t = {t, t} end return cjson.encode(t)");
 }
 
 #[test]
@@ -107,7 +117,6 @@ fn deep_values_fit_the_stack_of_a_worker() {
         check_contains("local t = {} t[1] = t return t", "reached lua stack limit");
         check_contains("local t = {} t[1] = t return cjson.encode(t)", "excessive depth");
         check("return #cjson.decode(string.rep('[', 190) .. string.rep(']', 190))", "1");
-    
         check_contains("local function f() return pcall(pcall, f) end return tostring(f())", "true");
         check_contains("local t = setmetatable({}, {}) getmetatable(t).__index = function(_, k) return t[k .. 'x'] end return t.a", "overflow");
     });
