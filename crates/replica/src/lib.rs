@@ -24,6 +24,7 @@ mod changes;
 mod escrow;
 mod hot_keys;
 mod keyspace;
+mod libraries;
 mod list;
 mod observer;
 mod paged;
@@ -50,8 +51,8 @@ pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::sorted_set::SortedSet;
 pub use self::txn::{
     AddIf, Added, ContextError, EachField, EntryTooLarge, EscrowError, Expiry, FieldValue,
-    FlagKind, IncrementError, InsertError, ListEnd, ListSide, NotANumber, Scope, ScoreIf,
-    SiblingVersion, Siblings, Txn, ValueType, WrongType, sketch_hash,
+    FlagKind, IncrementError, InsertError, ListEnd, ListSide, NotANumber, Savepoint, Scope,
+    ScoreIf, SiblingVersion, Siblings, Txn, ValueType, WrongType, sketch_hash,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};
 pub use isles_crdt::sorted_set::Score;

@@ -13,6 +13,7 @@ use crate::conflict::{Clash, ConflictRecord, Journal, JournalLimits};
 use crate::delivery::{Delivery, DeliveryLimits, Lane, Offer};
 use crate::frame::{FRAME_BYTES, FRAME_ENTRIES_MAX, Frame, FrameError, FrameHeader, OpenFrame};
 use crate::keyspace::Keyspaces;
+use crate::libraries::Libraries;
 use crate::observer::{Watch, timed};
 use crate::op::{Attribute, Entry, KeyOp};
 use crate::position::Position;
@@ -154,6 +155,7 @@ pub struct Replica {
     chains: BTreeMap<ReplicaId, ChainLink>,
     pub(crate) journal: Journal,
     pub(crate) keyspaces: Keyspaces,
+    pub(crate) libraries: Libraries,
     spare_bodies: Vec<Vec<u8>>,
     newest: HashMap<ReplicaId, Hlc>,
     pub(crate) watch: Watch,
@@ -211,6 +213,7 @@ impl Replica {
             chains: BTreeMap::new(),
             journal: Journal::new(config.journal),
             keyspaces: Keyspaces::default(),
+            libraries: Libraries::default(),
             spare_bodies: Vec::new(),
             newest: HashMap::new(),
             watch: Watch::default(),
@@ -672,12 +675,17 @@ impl Replica {
             self.watch.note_collapse(hash, now_ms);
         }
         if op.key.0.starts_with(RESERVED_PREFIX) {
-            let value = self
-                .rows
-                .get(id)
-                .lww()
-                .and_then(|cell| cell.value.as_deref());
-            self.keyspaces.note(op.key.0, value);
+            self.note_reserved(id);
+        }
+    }
+
+    /// Takes note of what one of Isles' own keys says, if this row is of one.
+    pub(crate) fn note_reserved(&mut self, id: RowId) {
+        let row = self.rows.get(id);
+        if row.key.starts_with(RESERVED_PREFIX) {
+            let value = row.lww().and_then(|cell| cell.value.as_deref());
+            self.keyspaces.note(&row.key, value);
+            self.libraries.note(&row.key, value);
         }
     }
 

@@ -11,6 +11,7 @@ mod connection;
 mod dump;
 mod expiry;
 mod flags;
+mod functions;
 mod geo;
 mod geo_search;
 mod hash_random;
@@ -27,6 +28,7 @@ mod lists;
 mod object;
 mod pubsub;
 mod scan;
+mod scripting;
 mod server;
 mod set_algebra;
 mod set_options;
@@ -46,6 +48,7 @@ mod strings;
 mod tracking;
 mod transactions;
 
+pub(crate) use self::connection::REDIS_VERSION;
 use crate::spec::Spec;
 
 /// Every command, by family.
@@ -70,4 +73,6 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     pubsub::COMMANDS,
     slowlog::COMMANDS,
     latency::COMMANDS,
+    scripting::COMMANDS,
+    functions::COMMANDS,
 ];

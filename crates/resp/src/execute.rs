@@ -360,6 +360,11 @@ fn check(
             "ERR Command not allowed inside a transaction",
         ));
     }
+    check_here(spec, args, surroundings)
+}
+
+/// The part of it that holds inside a script as well.
+pub(crate) fn check_here(spec: &Spec, args: &[&[u8]], surroundings: Surroundings<'_>) -> Outcome {
     if surroundings.loading && !spec.flags.has(Flags::LOADING) {
         return Err(Failure::other(
             "LOADING Redis is loading the dataset in memory",
@@ -461,7 +466,7 @@ fn single(
         session.next = Next::Wait;
         Ok(())
     });
-    if replica.has_changes() || session.tracker.is_some() {
+    if replica.has_changes() || session.tracker.is_some() || session.changes.len() > 0 {
         watch::after(replica, session, surroundings, command, args, position);
     }
     outcome

@@ -13,6 +13,7 @@
 //! * `console`: [`Console`], commands without sockets, for embedders and tests.
 //! * `execute`: runs a read buffer's commands under the lock; `transaction`: MULTI and EXEC; `waiting`:
 //!   commands that wait for a key.
+//! * `scripts`: what EVAL and FCALL run, and how they call commands; `function_dump`: libraries as FUNCTION DUMP gives them.
 //! * `commands`: one file per family; `call`: what a command gets; `error`: what it refuses with.
 //! * `outbox`: what others send to a connection. `hub` brings it there: `pubsub`, `notify` (keyspace notifications),
 //!   `tracking` (client-side caches), `monitor`; `expiry` finds keys that have expired, for those who want to know.
@@ -30,6 +31,7 @@ mod engine;
 mod error;
 mod execute;
 mod expiry;
+mod function_dump;
 mod geo_hash;
 mod glob;
 mod hub;
@@ -44,6 +46,7 @@ mod pause;
 mod pubsub;
 mod random;
 mod reply;
+mod scripts;
 mod server;
 mod session;
 mod settings;

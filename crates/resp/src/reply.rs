@@ -169,6 +169,36 @@ impl Reply {
         }
     }
 
+    /// What a script says with a boolean of its own: to RESP2 clients 1 or nothing.
+    pub(crate) fn boolean_or_null(&mut self, value: bool) {
+        match (self.protocol, value) {
+            (Protocol::Resp2, false) => self.null(),
+            _ => self.boolean(value),
+        }
+    }
+
+    /// An integer of any length; to RESP2 clients a string.
+    pub(crate) fn big_number(&mut self, digits: &[u8]) {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(digits),
+            Protocol::Resp3 => self.line(b'(', digits),
+        }
+    }
+
+    /// Text with its format; to RESP2 clients a string.
+    pub(crate) fn verbatim_as(&mut self, format: [u8; 3], text: &[u8]) {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text),
+            Protocol::Resp3 => {
+                self.header(b'=', text.len() + 4);
+                self.out.extend_from_slice(&format);
+                self.out.push(b':');
+                self.out.extend_from_slice(text);
+                self.out.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
     pub(crate) fn array(&mut self, len: usize) {
         self.header(b'*', len);
     }

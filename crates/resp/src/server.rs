@@ -21,6 +21,7 @@ use crate::latency::Latency;
 use crate::meters::Meters;
 use crate::parser::BULK_BYTES_DEFAULT;
 use crate::pause::Pause;
+use crate::scripts::Scripting;
 use crate::settings::Settings;
 use crate::slowlog::SlowLog;
 use crate::stats::Stats;
@@ -82,6 +83,7 @@ pub(crate) struct Server {
     pub(crate) slowlog: SlowLog,
     pub(crate) latency: Latency,
     pub(crate) pause: Pause,
+    pub(crate) scripting: Scripting,
     pub(crate) connections_total: AtomicU64,
     pub(crate) rejected_total: AtomicU64,
     pub(crate) commands_total: AtomicU64,
@@ -101,6 +103,7 @@ impl Server {
             slowlog: SlowLog::default(),
             latency: Latency::default(),
             pause: Pause::default(),
+            scripting: Scripting::default(),
             connections_total: AtomicU64::new(0),
             rejected_total: AtomicU64::new(0),
             commands_total: AtomicU64::new(0),

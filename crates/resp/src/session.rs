@@ -16,6 +16,7 @@ use crate::spec::Family;
 use crate::table::CommandId;
 use crate::tracking::Tracker;
 use crate::waiting::{Ticket, Wait};
+use crate::watch::Told;
 
 /// Commands in one MULTI.
 pub(crate) const QUEUE_COMMANDS_MAX: usize = 1 << 20;
@@ -51,6 +52,8 @@ pub(crate) struct Session {
     pub(crate) restricted: bool,
     /// What the command has written is a message rather than an answer, and sent even if answers are not.
     pub(crate) told: bool,
+    /// What the commands of EXEC or of a script have changed so far.
+    pub(crate) changes: Told,
     /// Its commands run inside EXEC, whose array has no room for messages.
     pub(crate) executing: bool,
 }
@@ -100,6 +103,7 @@ impl Session {
             monitoring: None,
             restricted: false,
             told: false,
+            changes: Told::default(),
             executing: false,
         }
     }

@@ -146,6 +146,11 @@ impl Settings {
             .collect()
     }
 
+    /// A remembered setting that is a number.
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        self.lock().get(name)?.parse().ok()
+    }
+
     pub(crate) fn check(&self, name: &str, value: &str) -> Set {
         if self.fixed.get(name).is_some_and(|fixed| fixed != value) {
             Set::Fixed

@@ -20,6 +20,7 @@ pub(crate) enum Family {
     HyperLogLog,
     Bitmaps,
     PubSub,
+    Scripting,
     /// What no command is.
     Unknown,
 }
@@ -42,6 +43,7 @@ impl Family {
         Family::HyperLogLog,
         Family::Bitmaps,
         Family::PubSub,
+        Family::Scripting,
         Family::Unknown,
     ];
 
@@ -62,6 +64,7 @@ impl Family {
             Family::HyperLogLog => "hyperloglog",
             Family::Bitmaps => "bitmaps",
             Family::PubSub => "pubsub",
+            Family::Scripting => "scripting",
             Family::Unknown => "unknown",
         }
     }
@@ -98,6 +101,8 @@ impl Flags {
     pub(crate) const MOVABLE_KEYS: Flags = Flags(1 << 6);
     /// May take long, so the clock is read around it.
     pub(crate) const LONG: Flags = Flags(1 << 7);
+    /// Refused inside scripts.
+    pub(crate) const NO_SCRIPT: Flags = Flags(1 << 15);
     /// With more than one argument it writes several keys, or one of them twice, which must be one entry.
     pub(crate) const MANY: Flags = Flags(1 << 8);
     /// Alone, it may wait until a key is written.
@@ -108,9 +113,10 @@ impl Flags {
     /// Reaches other nodes without being a write, so that CLIENT PAUSE WRITE holds it back.
     pub(crate) const MAY_REPLICATE: Flags = Flags(1 << 14);
     /// MONITOR does not show it.
-    pub(crate) const SKIP_MONITOR: Flags = Flags(1 << 15);
+    pub(crate) const SKIP_MONITOR: Flags = Flags(1 << 12);
 
-    const NAMES: [(Flags, &'static str); 11] = [
+    const NAMES: [(Flags, &'static str); 12] = [
+        (Flags::NO_SCRIPT, "noscript"),
         (Flags::WRITE, "write"),
         (Flags::READ, "readonly"),
         (Flags::FAST, "fast"),
@@ -254,6 +260,10 @@ impl Spec {
 
     pub(crate) const fn no_multi(self) -> Spec {
         self.with(Flags::NO_MULTI)
+    }
+
+    pub(crate) const fn no_script(self) -> Spec {
+        self.with(Flags::NO_SCRIPT)
     }
 
     pub(crate) const fn long(self) -> Spec {

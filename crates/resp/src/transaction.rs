@@ -9,7 +9,7 @@ use crate::reply::{Protocol, Reply};
 use crate::session::{Answers, Next, Queue, Session, WATCHED_BYTES_MAX};
 use crate::spec::{Flow, Run};
 use crate::table::CommandId;
-use crate::watch::{self, Told};
+use crate::watch;
 
 /// Keeps a command for EXEC.
 pub(crate) fn queue(
@@ -142,7 +142,6 @@ fn run(
     }
     session.executing = true;
     reply.array(queue.commands.len());
-    let mut told = Told::default();
     let mut txn = replica.txn(surroundings.wall_ms, Scope::Many);
     let mut args = Arguments::new();
     for (index, command) in queue.commands.iter().enumerate() {
@@ -159,14 +158,7 @@ fn run(
             session: &mut *session,
             surroundings,
         };
-        if let Err(failure) = watched(&mut call, *command, run) {
-            reply.truncate(start);
-            reply.error(&failure);
-        }
-        // Inside a transaction nothing waits: what it answers when it has waited in vain is its answer.
-        session.wait = None;
-        told.gather(&mut txn, *command, &args);
-        watch::note_reads(session, *command, &args);
+        within(&mut call, *command, run, None);
         if reply.len() > surroundings.server.options.max_reply_bytes {
             // The connection will be closed for it, so the rest runs without keeping its answers.
             reply.truncate(start);
@@ -176,6 +168,7 @@ fn run(
     session.executing = false;
     let position = commit(txn, surroundings)?;
     session.depend_on(position);
+    let told = std::mem::take(&mut session.changes);
     told.tell(replica, session, surroundings, position);
     if let Some(tracker) = &mut session.tracker {
         tracker.caching = None;
@@ -183,11 +176,31 @@ fn run(
     Ok(())
 }
 
+/// Runs one command on a transaction that goes on afterwards, as EXEC's and a script's do: a refusal becomes its answer.
+/// `origin` is what MONITOR shows instead of the client's address.
+pub(crate) fn within(
+    call: &mut Call<'_, '_>,
+    command: CommandId,
+    run: fn(&mut Call<'_, '_>) -> Outcome,
+    origin: Option<&str>,
+) {
+    let start = call.reply.len();
+    if let Err(failure) = watched(call, command, run, origin) {
+        call.reply.truncate(start);
+        call.reply.error(&failure);
+    }
+    // Inside a transaction nothing waits: what it answers when it has waited in vain is its answer.
+    call.session.wait = None;
+    call.session.changes.gather(call.txn, command, call.args);
+    watch::note_reads(call.session, command, call.args);
+}
+
 /// Runs a command inside a transaction with all that is looked at around any command.
 fn watched(
     call: &mut Call<'_, '_>,
     command: CommandId,
     run: fn(&mut Call<'_, '_>) -> Outcome,
+    origin: Option<&str>,
 ) -> Outcome {
     let (server, watch) = (call.surroundings.server, call.surroundings.watch);
     let started = watch
@@ -205,7 +218,7 @@ fn watched(
     if watch.monitored {
         watch::show(
             &server.hub,
-            &call.session.client.address,
+            origin.unwrap_or(&call.session.client.address),
             command,
             call.args,
         );

@@ -174,6 +174,16 @@ struct RunTold {
 }
 
 impl Told {
+    /// Number of commands with something to tell.
+    pub(crate) fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Forgets what came after the first so many: it was undone.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.runs.truncate(len);
+    }
+
     /// Notes what the command that has just run in this transaction has changed.
     #[inline]
     pub(crate) fn gather(&mut self, txn: &mut Txn<'_>, command: CommandId, args: &[&[u8]]) {
@@ -225,6 +235,8 @@ pub(crate) fn after(
     position: Position,
 ) {
     let hub = &surroundings.server.hub;
+    let told = std::mem::take(&mut session.changes);
+    told.tell(replica, session, surroundings, position);
     let changes = replica.take_changes();
     if !changes.is_empty() {
         let events = match hub.notifications.are_on() {

@@ -8,6 +8,7 @@ mod keys;
 mod list_draft;
 mod lists;
 mod merge;
+mod savepoint;
 mod sets;
 mod sketches;
 mod sorted_sets;
@@ -27,6 +28,7 @@ pub use self::flags::FlagKind;
 pub use self::hashes::{EachField, FieldValue};
 use self::list_draft::ListDraft;
 pub use self::lists::{InsertError, ListEnd, ListSide};
+pub use self::savepoint::Savepoint;
 pub use self::sketches::sketch_hash;
 pub use self::sorted_sets::{AddIf, Added, NotANumber, ScoreIf};
 pub use self::strings::{Expiry, IncrementError};
@@ -92,7 +94,7 @@ pub struct EntryTooLarge {
 /// transaction that wrote must be committed: the rows have changed already.
 #[derive(Debug)]
 pub struct Txn<'r> {
-    replica: &'r mut Replica,
+    pub(crate) replica: &'r mut Replica,
     hlc: Hlc,
     scope: Scope,
     barrier: Position,
@@ -103,11 +105,12 @@ pub struct Txn<'r> {
     written: bool,
     context: Option<VectorClock>,
     too_large: Option<EntryTooLarge>,
+    undo: Option<savepoint::Undo>,
 }
 
 /// A key, its hash, and its row, if it has one; good until the next write.
 #[derive(Clone, Copy, Debug)]
-struct Spot<'k> {
+pub(crate) struct Spot<'k> {
     key: &'k [u8],
     hash: u64,
     id: Option<RowId>,
@@ -209,6 +212,7 @@ impl Replica {
             written: false,
             context: None,
             too_large: None,
+            undo: None,
         }
     }
 }
@@ -258,9 +262,7 @@ impl Txn<'_> {
         let bytes = self.touched.iter().map(|touched| touched.op.len()).sum();
         if bytes > ENTRY_BYTES_MAX {
             for touched in std::mem::take(&mut self.touched).into_iter().rev() {
-                self.replica
-                    .rows
-                    .change(touched.id, self.hlc.wall_ms(), |row| *row = touched.before);
+                self.restore(touched.id, touched.before);
             }
             return Err(EntryTooLarge { bytes });
         }
@@ -277,7 +279,7 @@ impl Txn<'_> {
     }
 
     /// Where a key is. Notes that the answer depends on it.
-    fn spot<'k>(&mut self, key: &'k [u8]) -> Spot<'k> {
+    pub(crate) fn spot<'k>(&mut self, key: &'k [u8]) -> Spot<'k> {
         let hash = hash_of(key);
         let id = self.replica.rows.find(key, hash);
         if let Some(id) = id {
@@ -438,6 +440,7 @@ impl Txn<'_> {
             });
             return;
         };
+        self.keep_for_undo(index);
         let ordinals = &mut self.touched[index].ordinals;
         *ordinals = ordinals_of(op).max(*ordinals);
         if let Some(part) = only_list(op) {

@@ -8,16 +8,17 @@ use crate::reply::Protocol;
 use crate::spec::{Family, Flow, Run, Spec};
 
 pub(super) const COMMANDS: &[Spec] = &[
-    connection("auth", -2, auth, "Authenticates the connection."),
+    connection("auth", -2, auth, "Authenticates the connection.").no_script(),
     connection(
         "client",
         -2,
         client,
         "Inspects and changes client connections.",
     )
-    .subcommands(client::SUBCOMMANDS),
+    .subcommands(client::SUBCOMMANDS)
+    .no_script(),
     connection("echo", 2, echo, "Returns the given string."),
-    connection("hello", -1, hello, "Handshakes with the server."),
+    connection("hello", -1, hello, "Handshakes with the server.").no_script(),
     // Not while data is loaded: who asks this to know whether a node is there means one that serves.
     Spec::new(
         Family::Connection,
@@ -60,7 +61,7 @@ const fn connection(
 }
 
 /// The version of Redis whose answers these are, for clients that ask.
-pub(super) const REDIS_VERSION: &str = "7.0.15";
+pub(crate) const REDIS_VERSION: &str = "7.0.15";
 
 fn ping(call: &mut Call<'_, '_>) -> Outcome {
     match *call.args {

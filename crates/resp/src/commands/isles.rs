@@ -49,6 +49,8 @@ pub(super) const COMMANDS: &[Spec] = &[
         set,
         "Sets a string in the context of an earlier read.",
     )
+    // The context holds for a whole entry.
+    .no_script()
     .write()
     .key(),
     data(

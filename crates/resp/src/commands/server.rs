@@ -36,11 +36,13 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Reads and sets configuration parameters.",
     )
     .subcommands(config::SUBCOMMANDS)
+    .no_script()
     .admin()
     .loading(),
     server("debug", -2, debug, "Helps testing.")
         .admin()
         .long()
+        .no_script()
         .loading(),
     server("flushall", -1, flush, "Removes all keys.")
         .write()
@@ -48,14 +50,6 @@ pub(super) const COMMANDS: &[Spec] = &[
     server("flushdb", -1, flush, "Removes all keys from the database.")
         .write()
         .long(),
-    server(
-        "function",
-        -2,
-        function,
-        "There are no functions; FLUSH and LIST say so.",
-    )
-    .subcommands(&[("flush", -2), ("list", -2)])
-    .write(),
     server(
         "info",
         -1,
@@ -112,16 +106,6 @@ fn flush(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 /// Test suites clear functions between tests.
-fn function(call: &mut Call<'_, '_>) -> Outcome {
-    if is(call.args[1], "FLUSH") {
-        call.reply.ok();
-    } else if is(call.args[1], "LIST") {
-        call.reply.array(0);
-    } else {
-        return Err(Failure::subcommand(call.args[1], "FUNCTION"));
-    }
-    Ok(())
-}
 
 fn time(call: &mut Call<'_, '_>) -> Outcome {
     let since = SystemTime::now()

@@ -11,6 +11,7 @@ mod hashes;
 mod isles;
 mod lists;
 mod push;
+mod scripting;
 mod server;
 mod sets;
 mod small_kinds;
