@@ -286,6 +286,11 @@ impl Spec {
         self.with(Flags::MAY_REPLICATE)
     }
 
+    /// What it reads depends on more than the keys that it names first.
+    pub(crate) const fn movable(self) -> Spec {
+        self.with(Flags::MOVABLE_KEYS)
+    }
+
     pub(crate) const fn subcommands(self, subcommands: &'static [Subcommand]) -> Spec {
         Spec {
             subcommands,

@@ -26,7 +26,8 @@ pub(super) const COMMANDS: &[Spec] = &[
     )
     .read()
     .long()
-    .keys(1, 1, 1),
+    .keys(1, 1, 1)
+    .movable(),
 ];
 
 const fn key(
