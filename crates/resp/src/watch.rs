@@ -1,7 +1,7 @@
 //! What is looked at around each command: its time, who watches it, whether it must wait, and whom to tell of what it
 //! changed. All of it is off by default or takes one look per hold of the lock.
 //!
-//! *What timing costs.* Two reads of the clock per command are about 5 % of a pipelined SET. So commands that cannot take
+//! *What timing costs.* Two reads of the clock per command, which nobody should pay by default. So commands that cannot take
 //! long by themselves are only timed if a threshold is below [`EXACT_BELOW_US`], or as one in 64, as ever. Those that can
 //! take long, by their flag or by the number of their arguments, are always timed while anybody wants to know: for them
 //! the hold looks at the clock in any case.
