@@ -47,7 +47,15 @@ local env = {
 }
 
 function env.pcall(...) return pass(pcall(...)) end
-function env.xpcall(...) return pass(xpcall(...)) end
+-- A handler that Lua itself calls runs before the error has unwound, inside the hook if that raised it: there no hook sees it,
+-- and it could run for ever. Nothing is lost by calling it afterwards, since there is no library to look at the stack with.
+local function settle(handler, ok, ...)
+  if slot.over then error(slot.over, 0) end
+  if ok then return true, ... end
+  local _, result = pcall(handler, (...))
+  return false, result
+end
+function env.xpcall(f, handler) return pass(settle(handler, pcall(f))) end
 function env.next(t, ...) return next(contents[t] or t, ...) end
 function env.rawget(t, k) return rawget(contents[t] or t, k) end
 function env.pairs(t)
