@@ -479,6 +479,12 @@ fn natives(lua: &Lua, timer: &Timer, json: &Json, version: &str) -> mlua::Result
         "memory",
         lua.create_function(|lua, ()| Ok(lua.used_memory() as f64 / 1024.0))?,
     )?;
+    let clock = timer.clone();
+    native.raw_set(
+        "is_over",
+        lua.create_function(move |_, ()| Ok(clock.is_over()))?,
+    )?;
+    native.raw_set("time_over", TIME_OVER)?;
     let started = std::time::Instant::now();
     native.raw_set(
         "clock",

@@ -88,7 +88,7 @@ fn float(out: &mut Vec<u8>, number: f64) {
 fn integer(out: &mut Vec<u8>, number: i64) {
     let bytes = number.to_be_bytes();
     let (tag, len) = match number {
-        0..=127 | -32..=-1 => {
+        -32..=127 => {
             out.push(bytes[7]);
             return;
         }

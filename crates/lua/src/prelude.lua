@@ -8,7 +8,7 @@ local error, select, type, tostring, unpack = error, select, type, tostring, unp
 local next, pairs, rawget, rawset = next, pairs, rawget, rawset
 local setmetatable, getmetatable = setmetatable, getmetatable
 local getfenv, setfenv, pcall, xpcall = getfenv, setfenv, pcall, xpcall
-local resume, wrap = coroutine.resume, coroutine.wrap
+local resume = coroutine.resume
 local sort, insert, concat = table.sort, table.insert, table.concat
 local G = _G
 
@@ -34,10 +34,15 @@ local function nonexistent(_, name)
   error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
 end
 
--- Once the time is over, nothing that catches errors may keep the script alive.
-local function pass(...)
-  if slot.over then error(slot.over, 0) end
-  return ...
+-- Once the time is over, nothing that catches errors may keep the script alive. The hook says so where it can; deep in the
+-- stack of C it has no room to, so whoever catches an error asks again.
+local function expired()
+  if not slot.over and native.is_over() then slot.over = native.time_over end
+  return slot.over
+end
+local function pass(ok, ...)
+  if not ok and expired() then error(slot.over, 0) end
+  return ok, ...
 end
 
 local env = {
@@ -47,7 +52,15 @@ local env = {
 }
 
 function env.pcall(...) return pass(pcall(...)) end
-function env.xpcall(...) return pass(xpcall(...)) end
+-- A handler that Lua itself calls runs before the error has unwound, inside the hook if that raised it: there no hook sees it,
+-- and it could run for ever. Nothing is lost by calling it afterwards, since there is no library to look at the stack with.
+local function settle(handler, ok, ...)
+  if ok then return true, ... end
+  if expired() then error(slot.over, 0) end
+  local _, result = pcall(handler, (...))
+  return false, result
+end
+function env.xpcall(f, handler) return pass(settle(handler, pcall(f))) end
 function env.next(t, ...) return next(contents[t] or t, ...) end
 function env.rawget(t, k) return rawget(contents[t] or t, k) end
 function env.pairs(t)
@@ -94,10 +107,7 @@ end
 env.coroutine = {
   create = coroutine.create, running = coroutine.running, status = coroutine.status, yield = coroutine.yield,
   resume = function(...) return pass(resume(...)) end,
-  wrap = function(f)
-    local go = wrap(f)
-    return function(...) return pass(go(...)) end
-  end,
+  wrap = coroutine.wrap,
 }
 
 env.table = {
@@ -346,7 +356,7 @@ contents[shared] = running
 setmetatable(shared, shared_meta)
 
 local function explain(err)
-  if slot.over then return slot.over end
+  if expired() then return slot.over end
   if type(err) ~= "table" then err = { err = "ERR " .. tostring(err) } end
   local source, line = native.where()
   if source and not contents[err] then

@@ -105,8 +105,6 @@ fn flush(call: &mut Call<'_, '_>) -> Outcome {
     Ok(())
 }
 
-/// Test suites clear functions between tests.
-
 fn time(call: &mut Call<'_, '_>) -> Outcome {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
