@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::explore::{Scope, explore};
 use crate::oracle::{Counter, DisableWins, Elements, EnableWins, Latest, Oracle, SumUpAndDown};
-use crate::subject::Subject;
+use crate::subject::{Stable, Subject};
 
 /// A right type with a mistake.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -90,6 +90,8 @@ impl<T: DeltaState, M: StateMistake<T>> DeltaState for Wrong<T, M> {
         M::delta_since(&self.inner, theirs)
     }
 }
+
+impl<T, M> Stable for Wrong<T, M> {}
 
 /// Declares a wrong type, and a test that it is found.
 macro_rules! is_caught {

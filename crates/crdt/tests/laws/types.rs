@@ -44,6 +44,9 @@ laws!(map_of_sets: Keys<Elements<EnableWins>>, AwMap<u8, op::AwSet<u8>>, op::AwM
 laws!(map_of_remove_wins_sets: Keys<Elements<DisableWins>>, AwMap<u8, op::RwSet<u8>>, op::AwMap<u8, op::RwSet<u8>>, [
     Update(0, Add(0)), RemoveKey(0), Update(0, Remove(0)), Update(0, Add(1)), Update(1, Add(0)), Update(0, Clear), ClearMap
 ]);
+laws!(map_of_enabled_flags: Keys<EnableWins>, AwMap<u8, op::EwFlag>, op::AwMap<u8, op::EwFlag>, [
+    Update(0, Enable), RemoveKey(0), Update(0, Disable), Update(1, Enable), Update(1, Disable), ClearMap
+]);
 laws!(map_of_flags: Keys<DisableWins>, AwMap<u8, op::DwFlag>, op::AwMap<u8, op::DwFlag>, [
     Update(0, Enable), RemoveKey(0), Update(0, Disable), Update(1, Enable), Update(1, Disable), ClearMap
 ]);
