@@ -101,7 +101,7 @@ impl<V> Cell<V> {
     }
 
     /// The reading for a write made here at `hlc`: later than everything it replaces, whatever the clocks say.
-    fn reading(&self, hlc: Hlc) -> Hlc {
+    pub(super) fn reading(&self, hlc: Hlc) -> Hlc {
         let successors = self.versions.iter().map(|version| version.hlc.next());
         successors.max().map_or(hlc, |least| least.max(hlc))
     }

@@ -195,6 +195,10 @@ impl<T: Ord + Clone, P: Member> DotStore for Set<T, P> {
         self.members.each_dot(visit);
     }
 
+    fn each_removal(&self, visit: &mut dyn FnMut(Dot)) {
+        self.members.each_removal(visit);
+    }
+
     fn join(&mut self, seen: &DotContext, other: &Self, theirs: &DotContext) {
         self.members.join(seen, &other.members, theirs);
     }
