@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::{Nested, OpBased, Reset};
 use crate::update::CounterUpdate;
-use crate::{Crdt, decode};
+use crate::{Crdt, decode, human};
 
 /// The running total of one replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -16,6 +16,7 @@ pub struct Addition {
     /// The sequence of the write that the total starts with. A total starts anew where everything before was reset.
     pub start: u64,
     /// Everything that the replica added from there through `dot`.
+    #[serde(with = "human::total")]
     pub total: i128,
 }
 
@@ -60,6 +61,7 @@ pub enum LedgerOp {
         /// The write that the total starts with, where it is not this one.
         start: Option<u64>,
         /// The total after it.
+        #[serde(with = "human::total")]
         total: i128,
     },
     /// What the writer had observed of each total is taken away.

@@ -172,7 +172,7 @@ where
         #[serde(bound = "K: Ord + Deserialize<'de>, S: Deserialize<'de>")]
         struct Parts<K, S> {
             reach: Reach,
-            #[serde(deserialize_with = "decode::ascending_map")]
+            #[serde(deserialize_with = "decode::ascending_pairs")]
             children: Vec<(K, S)>,
         }
         let Parts { reach, children } = Parts::<K, S>::deserialize(deserializer)?;

@@ -4,6 +4,8 @@ use isles_clock::{Context, Dot, ReplicaId};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use crate::human;
+
 /// What one replica has added to a [`Tally`], and how much of it was reset.
 ///
 /// Operations carry running totals, never differences, so that a receiver that was given a copy of the state cannot
@@ -15,10 +17,12 @@ pub struct Contribution {
     /// That replica's last increment.
     pub sequence: u64,
     /// The running total after it.
+    #[serde(with = "human::total")]
     pub total: i128,
     /// The increment through which it was reset.
     pub reset_sequence: u64,
     /// The running total that was reset.
+    #[serde(with = "human::total")]
     pub reset_total: i128,
 }
 
@@ -72,6 +76,7 @@ pub struct Reset {
     /// The last increment that the resetting writer had observed.
     pub sequence: u64,
     /// The running total after it.
+    #[serde(with = "human::total")]
     pub total: i128,
 }
 
@@ -79,6 +84,7 @@ pub struct Reset {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Increment {
     /// The writer's running total after the increment.
+    #[serde(with = "human::total")]
     pub total: i128,
     /// Whether the total starts anew, from zero just before this increment.
     pub restart: bool,

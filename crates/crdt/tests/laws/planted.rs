@@ -164,12 +164,12 @@ impl OpMistake<op::DwFlag> for ForgetsRemovals {
 
 is_caught!(
     a_counter_that_restarts_at_zero,
-    RestartsAtZero: Counter, ResettableCounter, Wrong<op::ResettableCounter, RestartsAtZero>,
+    RestartsAtZero: Counter, ResettableCounter, Wrong<op::Tally, RestartsAtZero>,
     [CounterUpdate::Add(2), CounterUpdate::Reset, CounterUpdate::Add(-2)]
 );
 /// F4c.
-impl OpMistake<op::ResettableCounter> for RestartsAtZero {
-    fn prepare(inner: &op::ResettableCounter, at: Stamp, update: CounterUpdate) -> Option<TallyOp> {
+impl OpMistake<op::Tally> for RestartsAtZero {
+    fn prepare(inner: &op::Tally, at: Stamp, update: CounterUpdate) -> Option<TallyOp> {
         match update {
             CounterUpdate::Add(by) if inner.value() == 0 => Some(TallyOp::Add(Increment {
                 total: by.into(),
@@ -182,12 +182,12 @@ impl OpMistake<op::ResettableCounter> for RestartsAtZero {
 
 is_caught!(
     a_reset_by_clock,
-    ResetsByClock: Counter, ResettableCounter, Wrong<op::ResettableCounter, ResetsByClock>,
+    ResetsByClock: Counter, ResettableCounter, Wrong<op::Tally, ResetsByClock>,
     [CounterUpdate::Add(2), CounterUpdate::Reset]
 );
 /// F4a.
-impl OpMistake<op::ResettableCounter> for ResetsByClock {
-    fn effect(inner: &mut op::ResettableCounter, dot: Dot, ctx: &impl Context, op: TallyOp) {
+impl OpMistake<op::Tally> for ResetsByClock {
+    fn effect(inner: &mut op::Tally, dot: Dot, ctx: &impl Context, op: TallyOp) {
         match op {
             TallyOp::Reset(_) => inner.cover(ctx, &[]),
             op => inner.effect(dot, ctx, op),

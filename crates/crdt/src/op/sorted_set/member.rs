@@ -9,10 +9,10 @@ use smallvec::SmallVec;
 
 use super::score::Score;
 use super::sum::Sum;
-use crate::Crdt;
 use crate::dots::{DotStore, Writer};
 use crate::op::{Cell, Increment, Ledger, Nested, OpBased, Reset, Tally, Version};
 use crate::update::RegisterUpdate;
+use crate::{Crdt, decode, human};
 
 /// The score of one member: a base, which is a register answered by the greatest stamp, and what every replica has added
 /// since.
@@ -69,6 +69,7 @@ pub enum ScoreOp {
     /// A base score takes the place of what its writer had observed.
     Set {
         /// When, and later than everything observed.
+        #[serde(deserialize_with = "decode::reading")]
         hlc: Hlc,
         /// The score.
         score: Score,
@@ -80,6 +81,7 @@ pub enum ScoreOp {
         /// The write that the total starts with, where it is not this one.
         start: Option<u64>,
         /// The total after it, as [`MemberScore::addition`] makes it.
+        #[serde(with = "human::total")]
         total: i128,
     },
 }
