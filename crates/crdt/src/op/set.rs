@@ -23,6 +23,16 @@ pub trait Member:
 }
 
 /// A set; `P` decides between concurrent additions and removals. See [`AwSet`](super::AwSet) and [`RwSet`](super::RwSet).
+///
+/// ```text
+/// eu: add x ---- add x ------->  AwSet: {x}; RwSet: {}
+/// us:       \--- remove x ---->
+/// ```
+///
+/// **Cost.** With *n* elements: adding, removing and finding one O(log n); clearing, and the value, O(n).
+///
+/// Almeida, Shoker and Baquero, *Delta State Replicated Data Types*, 2018, section 7; of removals that win, see
+/// [`Veto`](super::Veto).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(
     transparent,
