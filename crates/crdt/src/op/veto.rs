@@ -43,7 +43,8 @@ struct Addition {
     // Invariant: sorted; of the removals that are gone for good none, so that equal states are equal values.
     observed: Box<[Dot]>,
     // What had been forgotten where it was written, and so had been observed: elsewhere it may still be here. None for
-    // a writer that never forgot, and once the addition is stable.
+    // a writer that never forgot, and once the addition is stable. This is the one thing that is ever changed under a
+    // dot: it is dropped where all that it names is gone, and whoever brings the addition without it says so as well.
     forgotten: Option<Box<VectorClock>>,
 }
 

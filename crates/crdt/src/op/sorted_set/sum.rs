@@ -122,8 +122,9 @@ impl Sum {
                 infinite: 0,
             }
         };
-        let is_normal = sum.plus(Self::ZERO).is_some_and(|same| same == sum);
-        (is_normal && sum.to_total() == total).then_some(sum)
+        // Normal as sums are: compared by bits, because minus zero equals zero.
+        let normal = sum.plus(Self::ZERO).map(Self::to_total);
+        (normal == Some(total)).then_some(sum)
     }
 }
 
