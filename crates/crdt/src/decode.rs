@@ -61,7 +61,9 @@ pub(crate) fn reading<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Hlc,
     if is_reading(reading) {
         Ok(reading)
     } else {
-        Err(D::Error::custom("a write has a reading that nobody reaches"))
+        Err(D::Error::custom(
+            "a write has a reading that nobody reaches",
+        ))
     }
 }
 

@@ -19,7 +19,9 @@ pub(crate) mod total {
         }
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i128, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<i128, D::Error> {
         if !deserializer.is_human_readable() {
             return i128::deserialize(deserializer);
         }
@@ -106,6 +108,8 @@ struct Number<'a>(&'a str);
 
 impl Number<'_> {
     fn parse<N: core::str::FromStr, E: Error>(self) -> Result<N, E> {
-        self.0.parse().map_err(|_| E::custom("the text is no number"))
+        self.0
+            .parse()
+            .map_err(|_| E::custom("the text is no number"))
     }
 }

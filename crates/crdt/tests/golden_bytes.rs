@@ -5,7 +5,8 @@ use std::fmt::Debug;
 use isles_clock::{Hlc, ReplicaId, Stamp};
 use isles_crdt::hyper_log_log::HyperLogLogOp;
 use isles_crdt::op::{
-    BoundedCounterOp, CellOp, Increment, LedgerOp, MapOp, OpBased, Reset, SetOp, SortedSetOp, TallyOp,
+    BoundedCounterOp, CellOp, Increment, LedgerOp, MapOp, OpBased, Reset, SetOp, SortedSetOp,
+    TallyOp,
 };
 use isles_crdt::sorted_set::{Score, ScoreOp};
 use isles_crdt::update::{CounterUpdate, FlagUpdate, SetUpdate, SortedSetUpdate};
@@ -152,7 +153,10 @@ fn operations() {
     check(&TallyOp::Add(Increment { total, restart }), "00 0a 01");
     check(&TallyOp::Reset(smallvec::smallvec![reset]), "01 01 E 01 0a");
     check(&LedgerOp::Add { start, total }, "00 01 01 0a");
-    check(&LedgerOp::Reset(smallvec::smallvec![reset]), "01 01 E 01 0a");
+    check(
+        &LedgerOp::Reset(smallvec::smallvec![reset]),
+        "01 01 E 01 0a",
+    );
 
     check(&CellOp::Write { hlc, value: 7u8 }, "00 09 07");
     check(&CellOp::<u8>::Clear, "01");
@@ -217,10 +221,7 @@ fn what_is_never_written_is_refused() {
         "a total that starts after it ends",
         "01 E 01 02 0a  00  01 E 01 00  00",
     );
-    refuses::<ResettableCounter>(
-        "a reset of nothing",
-        "00  01 U 01 E 00 0a  01 U 01 00  00",
-    );
+    refuses::<ResettableCounter>("a reset of nothing", "00  01 U 01 E 00 0a  01 U 01 00  00");
     refuses::<ResettableCounter>(
         "the mark of an operation in a state",
         "00  01 E 00 E 01 0a  01 E 01 00  00",

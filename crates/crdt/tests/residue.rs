@@ -1,8 +1,8 @@
 //! What is left of what is gone.
 
 use isles_clock::{ReplicaId, VectorClock};
-use isles_crdt::update::{CounterUpdate, SetUpdate};
 use isles_crdt::sorted_set::Score;
+use isles_crdt::update::{CounterUpdate, SetUpdate};
 use isles_crdt::{
     AwMap, AwSet, Causal, Crdt, Delta, DeltaState, EwFlag, Merge, MvRegister, ResettableCounter,
     RwSet, SortedSet, op,

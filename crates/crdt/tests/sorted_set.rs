@@ -126,7 +126,10 @@ fn nan_is_never_stored() {
     one.merge(&other);
     assert_eq!(one.score("m"), Some(Score::ZERO));
     // It reads as zero, but the own total is infinite, and the sum with minus infinity would be none.
-    assert_eq!(one.add(E, "m", minus).unwrap_err(), AdditionError::NotANumber);
+    assert_eq!(
+        one.add(E, "m", minus).unwrap_err(),
+        AdditionError::NotANumber
+    );
 }
 
 #[test]
@@ -184,7 +187,7 @@ fn golden_bytes() {
     let (set, delta) = sample();
     assert_eq!(
         hex(&set),
-        "00010701E01808004000000000000f83f01U0180808080808080808001000002E01U010000"
+        "00010701E01808004000000000000f83f01U0101808080808080808080010002E01U010000"
     );
     assert_eq!(hex(&delta), "0101070001U01808080808080808080010000000000");
     assert_eq!(hex(&score(1.5)), "000000000000f83f");

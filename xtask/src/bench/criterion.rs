@@ -48,7 +48,9 @@ fn measurement(name: &Value, estimates: &Value) -> Option<Measurement> {
         group: name["group_id"].as_str()?.to_owned(),
         what: what.to_owned(),
         who: who.to_owned(),
-        size: name["value_str"].as_str().and_then(|size| size.parse().ok()),
+        size: name["value_str"]
+            .as_str()
+            .and_then(|size| size.parse().ok()),
         median_ns: estimates["median"]["point_estimate"].as_f64()?,
     })
 }
@@ -90,7 +92,10 @@ mod tests {
         let estimates = json!({"median": {"point_estimate": 7.5}});
         let name = json!({"group_id": "aw_set", "function_id": "merge/crdts", "value_str": "10"});
         let found = measurement(&name, &estimates).unwrap();
-        assert_eq!((found.what.as_str(), found.who.as_str()), ("merge", "crdts"));
+        assert_eq!(
+            (found.what.as_str(), found.who.as_str()),
+            ("merge", "crdts")
+        );
         assert_eq!((found.size, found.median_ns), (Some(10), 7.5));
         let name = json!({"group_id": "follow", "function_id": "uhlc", "value_str": null});
         let found = measurement(&name, &estimates).unwrap();

@@ -19,15 +19,47 @@ const SLOWER_MIN: f64 = 1.1;
 /// Why a row may be slower than the best peer: by group and what is measured, empty for all groups or all of a group.
 const REASONS: &[(&str, &str, &str)] = &[
     ("", "put_and_remove", "returns two deltas"),
-    ("g_set", "merge", "looks before it inserts, which pays from some dozens on"),
-    ("g_set", "apply_known", "looks before it inserts, which pays from some dozens on"),
-    ("lww_register", "", "a stamp names its replica by 16 bytes; can be unwritten"),
-    ("mv_register", "", "has a context, so that a value can be cleared, and times"),
-    ("", "merge", "joins two contexts, where a peer has tombstones or none"),
-    ("", "delta_since", "says what is gone from a context, without the peer's state"),
-    ("aw_map", "encode", "each key has a register that keeps siblings"),
+    (
+        "g_set",
+        "merge",
+        "looks before it inserts, which pays from some dozens on",
+    ),
+    (
+        "g_set",
+        "apply_known",
+        "looks before it inserts, which pays from some dozens on",
+    ),
+    (
+        "lww_register",
+        "",
+        "a stamp names its replica by 16 bytes; can be unwritten",
+    ),
+    (
+        "mv_register",
+        "",
+        "has a context, so that a value can be cleared, and times",
+    ),
+    (
+        "",
+        "merge",
+        "joins two contexts, where a peer has tombstones or none",
+    ),
+    (
+        "",
+        "delta_since",
+        "says what is gone from a context, without the peer's state",
+    ),
+    (
+        "aw_map",
+        "encode",
+        "each key has a register that keeps siblings",
+    ),
     ("", "encode", "replicas have 16 bytes"),
-    ("", "decode", "replicas have 16 bytes, and strangers' bytes are checked"),
+    (
+        "",
+        "decode",
+        "replicas have 16 bytes, and strangers' bytes are checked",
+    ),
 ];
 
 pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> {
@@ -55,7 +87,10 @@ pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> 
          tenth, the last column says why.\n",
     );
     for (group, measurements) in groups(criterion::read(&results)?) {
-        body.push_str(&format!("\n**{group}**\n\n{}", table(&group, &measurements)));
+        body.push_str(&format!(
+            "\n**{group}**\n\n{}",
+            table(&group, &measurements)
+        ));
     }
     body.push_str("\n**bytes of clocks and stamps**\n\n");
     for line in printed.iter().flat_map(|text| text.lines()) {
@@ -63,7 +98,10 @@ pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> 
             body.push_str(&format!("- {size}\n"));
         }
     }
-    body.push_str(&format!("\n**bytes of states and deltas**\n\n{}", size_table(&sizes)));
+    body.push_str(&format!(
+        "\n**bytes of states and deltas**\n\n{}",
+        size_table(&sizes)
+    ));
     Ok(Report { commands, body })
 }
 
@@ -138,14 +176,18 @@ fn reason(group: &str, what: &str, candidates: &[&str], times: &[Option<f64>]) -
         (of.is_empty() || *of == group) && (when.is_empty() || *when == what)
     };
     let known = REASONS.iter().find(fits);
-    known.map_or("not explained", |(.., reason)| reason).to_owned()
+    known
+        .map_or("not explained", |(.., reason)| reason)
+        .to_owned()
 }
 
 /// The lines with bars that the bench prints, as a table.
 fn size_table(printed: &str) -> String {
     let mut lines = printed.lines().filter(|line| line.contains(" | "));
     let cells = |line: &str| -> Vec<String> {
-        line.split(" | ").map(|cell| cell.trim().to_owned()).collect()
+        line.split(" | ")
+            .map(|cell| cell.trim().to_owned())
+            .collect()
     };
     let head = lines.next().map(cells).unwrap_or_default();
     let rows: Vec<Vec<String>> = lines.map(cells).collect();

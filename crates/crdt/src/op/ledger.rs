@@ -95,10 +95,9 @@ impl Ledger {
     /// What was added and not reset, wrapping in 128 bits.
     #[must_use]
     pub fn value(&self) -> i128 {
-        self.balances()
-            .fold(0, |sum, (addition, taken)| {
-                sum.wrapping_add(addition.total.wrapping_sub(taken))
-            })
+        self.balances().fold(0, |sum, (addition, taken)| {
+            sum.wrapping_add(addition.total.wrapping_sub(taken))
+        })
     }
 
     /// The totals of which something counts, in the order of replicas, each with what was reset of it.

@@ -55,7 +55,9 @@ impl DotStore for Ledger {
 
     fn join(&mut self, seen: &DotContext, other: &Self, theirs: &DotContext) {
         let (additions, resets) = (&other.additions, &other.resets);
-        join_entries(&mut self.additions, seen, additions, theirs, |each| each.dot);
+        join_entries(&mut self.additions, seen, additions, theirs, |each| {
+            each.dot
+        });
         join_entries(&mut self.resets, seen, resets, theirs, |mark| mark.by);
     }
 

@@ -245,7 +245,11 @@ impl<S: Subject> World<S> {
                 let before = applied(&to.state, one);
                 for other in pulls.iter().chain(deltas.clone()) {
                     let together = joined(one, other);
-                    same("deltas join in either order", &together, &joined(other, one))?;
+                    same(
+                        "deltas join in either order",
+                        &together,
+                        &joined(other, one),
+                    )?;
                     let (one_by_one, together) =
                         (applied(&before, other), applied(&to.state, &together));
                     same("what is lacking joins", &together, &one_by_one)?;

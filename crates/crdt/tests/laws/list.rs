@@ -55,9 +55,7 @@ fn view(events: &[Event<ListUpdate<u8>>]) -> BTreeMap<Path, Versions> {
                 inserted(&place(&paths, index, name(0), false), values, name)
             }
             PushFront(values) => inserted(&place(&paths, 0, name(0), true), values, name),
-            PushBack(values) => {
-                inserted(&place(&paths, paths.len(), name(0), true), values, name)
-            }
+            PushBack(values) => inserted(&place(&paths, paths.len(), name(0), true), values, name),
             Set { index, value } => match before.iter().nth(*index) {
                 Some((path, versions)) => {
                     gone.extend(all(path, versions));

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use isles_crdt::sorted_set::Score;
-use isles_crdt::update::SortedSetUpdate::{self, Add, Clear, Remove, Set};
 use isles_crdt::update::MapUpdate::{Clear as ClearMap, Remove as RemoveKey, Update};
+use isles_crdt::update::SortedSetUpdate::{self, Add, Clear, Remove, Set};
 use isles_crdt::{AwMap, SortedSet, op};
 
 use crate::laws;

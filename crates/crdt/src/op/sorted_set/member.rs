@@ -115,7 +115,10 @@ impl MemberScore {
         by: Score,
     ) -> Option<Increment> {
         let mut increment = added.next(replica, 0);
-        increment.total = moved(Self::read(base, added), increment.total, by).ok()?;
+        let own = added.own(replica).filter(|own| !own.covered());
+        let taken = own.map_or(0, |own| own.reset_total);
+        let score = Self::read(base, added);
+        increment.total = moved(score, (increment.total, taken), by).ok()?;
         Some(increment)
     }
 
@@ -129,7 +132,9 @@ impl MemberScore {
     /// # Errors
     /// Where it would lead to no number, or be lost.
     pub(crate) fn next(&self, replica: ReplicaId, by: Score) -> Result<i128, AdditionError> {
-        let running = self.added.running(replica).map_or(0, |own| own.total);
+        let mut balances = self.added.balances();
+        let own = balances.find(|(addition, _)| addition.dot.replica == replica);
+        let running = own.map_or((0, 0), |(addition, taken)| (addition.total, taken));
         moved(self.score(), running, by)
     }
 }
@@ -144,7 +149,9 @@ fn sum_up(base: &Cell<Score>, parts: impl Iterator<Item = (i128, i128)>) -> Scor
     for difference in differences {
         rises |= difference.is_some_and(|each| each.infinite() > 0);
         falls |= difference.is_some_and(|each| each.infinite() < 0);
-        sum = sum.zip(difference).and_then(|(sum, each)| sum.plus(each.finite()));
+        sum = sum
+            .zip(difference)
+            .and_then(|(sum, each)| sum.plus(each.finite()));
     }
     match (rises, falls, sum) {
         (false, false, Some(sum)) => Score::of(sum.nearest()),
@@ -158,11 +165,16 @@ fn sum_of(total: i128) -> Sum {
     Sum::from_total(total).unwrap_or(Sum::ZERO)
 }
 
-/// The running total after `by` was added where `score` is read.
-fn moved(score: Score, total: i128, by: Score) -> Result<i128, AdditionError> {
-    Score::try_from(score.get() + by.get()).map_err(|_| AdditionError::NotANumber)?;
-    let before = sum_of(total);
-    let after = before.plus(Sum::of(by)).ok_or(AdditionError::Lost)?;
+/// The running total after `by` was added where `score` is read, and where a part of the total was taken away.
+fn moved(score: Score, running: (i128, i128), by: Score) -> Result<i128, AdditionError> {
+    let (before, taken, by_sum) = (sum_of(running.0), sum_of(running.1), Sum::of(by));
+    // The own infinities could cancel each other out, where the score is read as zero because others' do.
+    let own = before.minus(taken).map_or(0, Sum::infinite);
+    let is_number = Score::try_from(score.get() + by.get()).is_ok();
+    if !is_number || own.signum() * by_sum.infinite() < 0 {
+        return Err(AdditionError::NotANumber);
+    }
+    let after = before.plus(by_sum).ok_or(AdditionError::Lost)?;
     if after == before && by != Score::ZERO {
         return Err(AdditionError::Lost);
     }

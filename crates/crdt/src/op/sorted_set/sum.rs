@@ -182,7 +182,8 @@ mod tests {
             assert_eq!(Sum::from_total(i128::from(total)), None, "{total:x}");
         }
         assert_eq!(Sum::from_total(-1), None);
-        let swapped = (u128::from(1e17f64.to_bits()) << 64 | u128::from(3f64.to_bits())).cast_signed();
+        let swapped =
+            (u128::from(1e17f64.to_bits()) << 64 | u128::from(3f64.to_bits())).cast_signed();
         assert_eq!(Sum::from_total(swapped), None);
     }
 }
