@@ -189,7 +189,7 @@ fn golden_bytes() {
         hex(&set),
         "00010701E01808004000000000000f83f01U0101808080808080808080010002E01U010000"
     );
-    assert_eq!(hex(&delta), "0101070001U01808080808080808080010000000000");
+    assert_eq!(hex(&delta), "0101070001U01018080808080808080800100000000");
     assert_eq!(hex(&score(1.5)), "000000000000f83f");
     assert!(postcard::from_bytes::<Score>(&f64::NAN.to_le_bytes()).is_err());
 }
