@@ -14,6 +14,7 @@
 //! * [`bounded_counter`]: [`BoundedCounter`], never below zero though decremented in many places.
 //! * [`hyper_log_log`]: [`HyperLogLog`], how many different things were seen.
 //! * [`sorted_set`]: [`SortedSet`], members in the order of their scores.
+//! * [`counted_tree`]: the sequence under lists and sorted sets, for whoever keeps an order beside something else.
 //! * [`op`]: the operation-based types, which are the stores of the state-based ones.
 //! * [`dots`], `causal`: how such a store and a context make a state: [`Causal`] and [`Delta`].
 //! * [`decode`]: what a decoder refuses.
@@ -29,7 +30,7 @@ mod aw_map;
 mod aw_set;
 pub mod bounded_counter;
 mod causal;
-mod counted_tree;
+pub mod counted_tree;
 mod crdt;
 pub mod decode;
 mod delta;

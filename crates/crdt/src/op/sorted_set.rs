@@ -136,14 +136,7 @@ impl<M: Ord + Clone> SortedSet<M> {
     }
 
     fn partition_point(&self, before: impl Fn(&(Score, M)) -> bool) -> usize {
-        let floor = self.order.floor(|key| {
-            if before(key) {
-                core::cmp::Ordering::Less
-            } else {
-                core::cmp::Ordering::Greater
-            }
-        });
-        floor.map_or(0, |(index, _)| index + 1)
+        self.order.partition_point(before)
     }
 
     /// Changes what concerns one member, and its place.

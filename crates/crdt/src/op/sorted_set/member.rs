@@ -51,14 +51,37 @@ pub enum ScoreOp {
 }
 
 impl MemberScore {
-    /// The base and all additions: each one's difference first, in the order of replicas, so that it is the same number
-    /// everywhere.
+    /// The base and all additions, as [`read`](Self::read) sums them up.
     #[must_use]
     pub fn score(&self) -> Score {
-        let base = self.base.latest().map_or(Score::ZERO, |base| base.value);
-        let contributions = self.added.contributions().iter();
+        Self::read(&self.base, &self.added)
+    }
+
+    /// The score of a member that is kept in its parts: the base, and all additions, each one's difference first, in the
+    /// order of replicas, so that it is the same number everywhere. The additions are bits of scores, as
+    /// [`addition`](Self::addition) makes them; what else they hold reads as zero.
+    #[must_use]
+    pub fn read(base: &Cell<Score>, added: &Tally) -> Score {
+        let base = base.latest().map_or(Score::ZERO, |base| base.value);
+        let contributions = added.contributions().iter();
         let sum = contributions.fold(base.get(), |sum, each| sum + difference(each).get());
         Score::of(sum)
+    }
+
+    /// What `replica` says when it adds `by` to a member that is kept in its parts; `None` where the result would not be
+    /// a number.
+    #[must_use]
+    pub fn addition(
+        base: &Cell<Score>,
+        added: &Tally,
+        replica: ReplicaId,
+        by: Score,
+    ) -> Option<Increment> {
+        Score::try_from(Self::read(base, added).get() + by.get()).ok()?;
+        let mut increment = added.next(replica, 0);
+        let total = Score::try_from(number(increment.total).get() + by.get()).ok()?;
+        increment.total = bits(total);
+        Some(increment)
     }
 
     /// The base scores that no write has observed, in the order of their dots.
@@ -68,11 +91,7 @@ impl MemberScore {
 
     /// The increment of an addition made here; `None` where the result would not be a number.
     fn next(&self, replica: ReplicaId, by: Score) -> Option<Increment> {
-        Score::try_from(self.score().get() + by.get()).ok()?;
-        let mut increment = self.added.next(replica, 0);
-        let total = Score::try_from(number(increment.total).get() + by.get()).ok()?;
-        increment.total = bits(total);
-        Some(increment)
+        Self::addition(&self.base, &self.added, replica, by)
     }
 
     fn reading(&self, hlc: Hlc) -> Hlc {
