@@ -47,6 +47,8 @@ enum Node<I: Item> {
 struct Branch<I: Item> {
     key: I::Key,
     weight: usize,
+    /// Something below has changed since [`CountedTree::each_changed`] passed here.
+    changed: bool,
     node: Arc<Node<I>>,
 }
 
@@ -296,6 +298,7 @@ impl<I: Item> Branch<I> {
         Self {
             key: node.key().clone(),
             weight: node.weight(),
+            changed: true,
             node,
         }
     }
@@ -303,6 +306,7 @@ impl<I: Item> Branch<I> {
     fn measure(&mut self) {
         self.key = self.node.key().clone();
         self.weight = self.node.weight();
+        self.changed = true;
     }
 }
 
@@ -413,6 +417,7 @@ impl<I: Item> Clone for Branch<I> {
         Self {
             key: self.key.clone(),
             weight: self.weight,
+            changed: self.changed,
             node: Arc::clone(&self.node),
         }
     }
@@ -442,5 +447,6 @@ impl<I: Item> FromIterator<I> for CountedTree<I> {
     }
 }
 
+mod changes;
 #[cfg(test)]
 mod tests;

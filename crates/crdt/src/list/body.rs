@@ -5,18 +5,29 @@ use core::ops::Range;
 
 use super::chunk::{CHUNK_MAX, Chunk};
 use super::entry::Entry;
+use super::pages::Numbers;
 use super::place::Gap;
 use super::position::Position;
+use super::update::Positions;
 use crate::counted_tree::CountedTree;
 
 /// Elements by their positions, found by position and by index in O(log n).
 #[derive(Debug)]
 pub(crate) struct Body<T: Clone> {
     // Invariant: chunks come in the order of their elements' positions, each of which is there once.
-    chunks: CountedTree<Chunk<T>>,
+    pub(super) chunks: CountedTree<Chunk<T>>,
+    pub(super) numbers: Numbers,
 }
 
 impl<T: Clone> Body<T> {
+    /// Chunks that come in the order of their positions.
+    pub(super) fn of(chunks: Vec<Chunk<T>>) -> Self {
+        Self {
+            chunks: chunks.into_iter().collect(),
+            numbers: Numbers::default(),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.chunks.weight()
     }
@@ -112,6 +123,43 @@ impl<T: Clone> Body<T> {
         }
     }
 
+    /// The positions of a range of indices, cut at the end: O(log n) for the first, and O(1) for each span.
+    pub(crate) fn positions(&self, range: Range<usize>) -> Positions {
+        let mut positions = Positions::default();
+        let mut left = range.len();
+        for (chunk, inside) in self.chunks.iter_from(range.start) {
+            let len = (chunk.entries().len() - inside).min(left);
+            for span in chunk.ids().slice(inside, len) {
+                positions.push(Position::new(chunk.first().run.clone(), span.first), span);
+            }
+            left -= len;
+            if left == 0 {
+                break;
+            }
+        }
+        positions
+    }
+
+    /// Takes out the elements of one chunk from `index` on, as long as `goes` says so; says how many.
+    pub(crate) fn remove_while(
+        &mut self,
+        index: usize,
+        mut goes: impl FnMut(&Position, &Entry<T>) -> bool,
+    ) -> usize {
+        let numbers = &mut self.numbers;
+        self.chunks.edit_at(index, |chunks, at, inside| {
+            let chunk = &chunks[at];
+            let mut end = inside;
+            while end < chunk.entries().len() && goes(&chunk.position(end), &chunk.entries()[end]) {
+                end += 1;
+            }
+            if end > inside {
+                take_out(chunks, at, inside..end, numbers);
+            }
+            end - inside
+        })
+    }
+
     /// Changes the entry at `index`; the element goes where it does not `stay` with what it holds then.
     pub(crate) fn change(
         &mut self,
@@ -119,13 +167,14 @@ impl<T: Clone> Body<T> {
         change: impl FnOnce(&Position, Entry<T>) -> Entry<T>,
         stays: impl FnOnce(&Entry<T>) -> bool,
     ) {
+        let numbers = &mut self.numbers;
         self.chunks.edit_at(index, |chunks, at, inside| {
             let position = chunks[at].position(inside);
             let entry = change(&position, chunks[at].entries()[inside].clone());
             if stays(&entry) {
                 chunks[at].replace(inside, entry);
             } else {
-                take_out(chunks, at, inside);
+                take_out(chunks, at, inside..inside + 1, numbers);
             }
         });
     }
@@ -152,10 +201,15 @@ fn put_before<T: Clone>(chunks: &mut Vec<Chunk<T>>, at: usize, chunk: Chunk<T>) 
     }
 }
 
-fn take_out<T: Clone>(chunks: &mut Vec<Chunk<T>>, at: usize, inside: usize) {
-    chunks[at].remove(inside);
+fn take_out<T: Clone>(
+    chunks: &mut Vec<Chunk<T>>,
+    at: usize,
+    range: Range<usize>,
+    numbers: &mut Numbers,
+) {
+    chunks[at].remove(range);
     if chunks[at].is_empty() {
-        chunks.remove(at);
+        numbers.give_back(chunks.remove(at).page.number);
     }
     let fits = |at: usize| {
         chunks
@@ -169,6 +223,7 @@ fn take_out<T: Clone>(chunks: &mut Vec<Chunk<T>>, at: usize, inside: usize) {
         .find(|at| fits(*at))
     {
         let next = chunks.remove(first + 1);
+        numbers.give_back(next.page.number);
         let joined = chunks[first].join(next);
         debug_assert!(joined.is_ok(), "what fits joins");
     }
@@ -178,6 +233,7 @@ impl<T: Clone> Default for Body<T> {
     fn default() -> Self {
         Self {
             chunks: CountedTree::new(),
+            numbers: Numbers::default(),
         }
     }
 }
@@ -186,6 +242,7 @@ impl<T: Clone> Clone for Body<T> {
     fn clone(&self) -> Self {
         Self {
             chunks: self.chunks.clone(),
+            numbers: self.numbers.clone(),
         }
     }
 }
@@ -201,9 +258,7 @@ impl<T: Clone + Eq> Eq for Body<T> {}
 
 impl<T: Clone> From<Chunk<T>> for Body<T> {
     fn from(chunk: Chunk<T>) -> Self {
-        Self {
-            chunks: chunk.pieces().into_iter().collect(),
-        }
+        Self::of(chunk.pieces())
     }
 }
 
@@ -220,8 +275,6 @@ impl<T: Clone> FromIterator<(Position, Entry<T>)> for Body<T> {
                 chunks.push(Chunk::one(position, entry));
             }
         }
-        Self {
-            chunks: chunks.into_iter().collect(),
-        }
+        Self::of(chunks)
     }
 }

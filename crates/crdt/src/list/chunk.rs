@@ -1,6 +1,9 @@
 //! Neighbouring elements of one run, stored as one.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::mem;
+use core::ops::Range;
 
 use super::entry::Entry;
 use super::ids::{Ids, Span};
@@ -16,7 +19,23 @@ pub(crate) struct Chunk<T> {
     // Invariant: where the first element is; there is one.
     first: Position,
     ids: Ids,
-    entries: Vec<Entry<T>>,
+    // Shared between clones by itself: a leaf has many chunks, and a change copies the leaf, but one chunk's entries.
+    entries: Arc<Vec<Entry<T>>>,
+    pub(super) page: Page,
+}
+
+/// What whoever stores a list chunk by chunk knows of one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Page {
+    pub(super) number: Option<u32>,
+    pub(super) changed: bool,
+}
+
+impl Page {
+    const NEW: Self = Self {
+        number: None,
+        changed: true,
+    };
 }
 
 impl<T: Clone> Item for Chunk<T> {
@@ -31,15 +50,24 @@ impl<T: Clone> Item for Chunk<T> {
     }
 }
 
-impl<T> Chunk<T> {
+impl<T: Clone> Chunk<T> {
     /// The elements of one span, the first of which is at `first`.
     pub(crate) fn new(first: Position, span: Span, entries: Vec<Entry<T>>) -> Self {
-        let ids = Ids::from(span);
+        Self::of(first, Ids::from(span), entries)
+    }
+
+    pub(super) fn of(first: Position, ids: Ids, entries: Vec<Entry<T>>) -> Self {
         Self {
             first,
             ids,
-            entries,
+            entries: Arc::new(entries),
+            page: Page::NEW,
         }
+    }
+
+    fn edit(&mut self) -> &mut Vec<Entry<T>> {
+        self.page.changed = true;
+        Arc::make_mut(&mut self.entries)
     }
 
     /// One element.
@@ -89,18 +117,17 @@ impl<T> Chunk<T> {
     }
 
     pub(crate) fn replace(&mut self, index: usize, entry: Entry<T>) {
-        self.entries[index] = entry;
+        self.edit()[index] = entry;
     }
 
-    /// Takes out one element. The chunk may be empty afterwards, and must go then.
-    pub(crate) fn remove(&mut self, index: usize) -> Entry<T> {
-        let mut tail = self.ids.split_off(index);
-        self.ids.append(tail.split_off(1));
-        let entry = self.entries.remove(index);
-        if index == 0 && !self.entries.is_empty() {
+    /// Takes out some elements. The chunk may be empty afterwards, and must go then.
+    pub(crate) fn remove(&mut self, range: Range<usize>) {
+        let mut tail = self.ids.split_off(range.start);
+        self.ids.append(tail.split_off(range.len()));
+        drop(self.edit().drain(range.clone()));
+        if range.start == 0 && !self.entries.is_empty() {
             self.first.slot = self.slot(0);
         }
-        entry
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -110,20 +137,17 @@ impl<T> Chunk<T> {
     /// Cuts off the elements from `index` on, of which there must be some on both sides.
     pub(crate) fn split_off(&mut self, index: usize) -> Self {
         let first = self.position(index);
-        Self {
-            first,
-            ids: self.ids.split_off(index),
-            entries: self.entries.split_off(index),
-        }
+        let ids = self.ids.split_off(index);
+        Self::of(first, ids, self.edit().split_off(index))
     }
 
     /// Takes in the chunk that follows, or gives it back where it is of another run or too large.
-    pub(crate) fn join(&mut self, next: Self) -> Result<(), Self> {
+    pub(crate) fn join(&mut self, mut next: Self) -> Result<(), Self> {
         if !self.can_join(&next) {
             return Err(next);
         }
+        self.edit().extend(next.take_entries());
         self.ids.append(next.ids);
-        self.entries.extend(next.entries);
         Ok(())
     }
 
@@ -132,14 +156,19 @@ impl<T> Chunk<T> {
     }
 
     /// Puts a chunk between the elements before `index` and the others, where it is of the same run and fits.
-    pub(crate) fn insert(&mut self, index: usize, chunk: Self) {
+    pub(crate) fn insert(&mut self, index: usize, mut chunk: Self) {
+        self.edit().splice(index..index, chunk.take_entries());
         let tail = self.ids.split_off(index);
         if index == 0 {
             self.first = chunk.first;
         }
         self.ids.append(chunk.ids);
         self.ids.append(tail);
-        self.entries.splice(index..index, chunk.entries);
+    }
+
+    fn take_entries(&mut self) -> Vec<Entry<T>> {
+        let entries = mem::take(&mut self.entries);
+        Arc::try_unwrap(entries).unwrap_or_else(|shared| (*shared).clone())
     }
 
     /// Cuts it into chunks of the greatest size.
@@ -148,18 +177,14 @@ impl<T> Chunk<T> {
             return alloc::vec![self];
         }
         let mut pieces = Vec::new();
-        let mut entries = core::mem::take(&mut self.entries).into_iter();
+        let mut entries = self.take_entries().into_iter();
         while entries.len() > 0 {
             let tail = self.ids.split_off(entries.len().min(CHUNK_MAX));
-            let ids = core::mem::replace(&mut self.ids, tail);
+            let ids = mem::replace(&mut self.ids, tail);
             let mut first = self.first.clone();
             first.slot = ids.slot(0);
             let entries = entries.by_ref().take(CHUNK_MAX).collect();
-            pieces.push(Self {
-                first,
-                ids,
-                entries,
-            });
+            pieces.push(Self::of(first, ids, entries));
         }
         pieces
     }
@@ -175,7 +200,7 @@ impl<T> Chunk<T> {
             return Err((at, entry));
         }
         self.ids.push(Span::one(at.slot));
-        self.entries.push(entry);
+        self.edit().push(entry);
         Ok(())
     }
 }

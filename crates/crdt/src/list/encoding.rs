@@ -8,9 +8,11 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::body::Body;
+use super::chunk::Chunk;
 use super::codec::{ElementRow, HookRow, Reader, Refusal, RunTable, SpanRow, Writer};
 use super::entry::Entry;
-use super::ids::Span;
+use super::ids::{Ids, Span};
+use super::pages::ListPage;
 use super::place::{OneRun, Place, Spot};
 use super::position::Position;
 use super::update::Positions;
@@ -177,6 +179,49 @@ impl<'de> Deserialize<'de> for Positions {
     }
 }
 
+impl<T: Clone + Serialize> Serialize for ListPage<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let chunk = &self.0;
+        let order = OrderRow::write([(chunk.first(), chunk.ids().spans())].into_iter());
+        let rows = chunk.entries().iter().enumerate();
+        let rows = rows.map(|(index, entry)| EntryRow::write(&chunk.position(index), entry));
+        (order, rows.collect::<Vec<_>>()).serialize(serializer)
+    }
+}
+
+impl<'de, T: Clone + Deserialize<'de>> Deserialize<'de> for ListPage<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (order, Rows(rows)) = <(OrderRow, Rows<T>)>::deserialize(deserializer)?;
+        let entries = rows.into_iter().map(EntryRow::read);
+        let entries = entries.collect::<Result<Vec<_>, _>>();
+        let positions = order.read().map_err(Error::custom)?;
+        Self::of(&positions, entries.map_err(Error::custom)?).map_err(Error::custom)
+    }
+}
+
+impl<T: Clone> ListPage<T> {
+    fn of(positions: &Positions, entries: Vec<Entry<T>>) -> Result<Self, Refusal> {
+        let Some((first, _)) = positions.spans.first() else {
+            return Err("a page of a list has no element");
+        };
+        if positions.len() != entries.len() {
+            return Err("a page of a list has more places than elements, or fewer");
+        }
+        let mut ids = Ids::default();
+        for (start, span) in &positions.spans {
+            if !start.run.is(&first.run) {
+                return Err("a page of a list holds more than one run");
+            }
+            ids.push(*span);
+        }
+        let normal = |(position, entry): (Position, &Entry<T>)| entry.is_normal(&position);
+        if !positions.iter().zip(&entries).all(normal) {
+            return Err("an element holds nothing, or not as it is written");
+        }
+        Ok(Self(Chunk::of(first.clone(), ids, entries)))
+    }
+}
+
 /// What an element holds, as it is written.
 #[derive(Serialize, Deserialize)]
 enum EntryRow<T> {
@@ -184,14 +229,31 @@ enum EntryRow<T> {
     Written(Vec<Version<T>>),
 }
 
+impl<T: Clone> EntryRow<T> {
+    fn write(position: &Position, entry: &Entry<T>) -> Self {
+        match entry {
+            Entry::Inserted(value) => Self::Inserted(value.clone()),
+            Entry::Written(_) => Self::Written(entry.clone().into_versions(position.dot())),
+        }
+    }
+
+    fn read(self) -> Result<Entry<T>, Refusal> {
+        match self {
+            Self::Inserted(value) => Ok(Entry::Inserted(value)),
+            Self::Written(versions) if versions.is_sorted_by(|a, b| a.dot < b.dot) => {
+                Ok(Entry::Written(versions.into()))
+            }
+            Self::Written(_) => Err("versions are out of order, or one comes twice"),
+        }
+    }
+}
+
 impl<T: Clone + Serialize> Serialize for List<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let entry = |(position, entry): (Position, &Entry<T>)| match entry {
-            Entry::Inserted(value) => EntryRow::Inserted(value.clone()),
-            Entry::Written(_) => EntryRow::Written(entry.clone().into_versions(position.dot())),
-        };
         let order = OrderRow::of_body(&self.body);
-        let entries: Vec<EntryRow<T>> = self.body.iter().map(entry).collect();
+        let entries = self.body.iter();
+        let entries = entries.map(|(position, entry)| EntryRow::write(&position, entry));
+        let entries: Vec<EntryRow<T>> = entries.collect();
         (self.scope, order, entries).serialize(serializer)
     }
 }
@@ -200,28 +262,13 @@ impl<'de, T: Clone + Deserialize<'de>> Deserialize<'de> for List<T> {
     /// Takes fragments too: [`DotStore::is_state`](crate::dots::DotStore::is_state) tells them apart.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (scope, order, Rows(rows)) = <(Scope, OrderRow, Rows<T>)>::deserialize(deserializer)?;
-        let mut entries = Vec::with_capacity(rows.len());
-        for row in rows {
-            entries.push(match row {
-                EntryRow::Inserted(value) => Entry::Inserted(value),
-                EntryRow::Written(versions) if versions.is_sorted_by(|a, b| a.dot < b.dot) => {
-                    Entry::Written(versions.into())
-                }
-                EntryRow::Written(_) => {
-                    return Err(Error::custom(
-                        "versions are out of order, or one comes twice",
-                    ));
-                }
-            });
-        }
+        let entries = rows.into_iter().map(EntryRow::read);
+        let entries = entries.collect::<Result<Vec<_>, _>>();
+        let entries = entries.map_err(Error::custom)?;
         let body = order.read_body(entries).map_err(Error::custom)?;
-        let normal = |(position, entry): (Position, &Entry<T>)| match entry {
-            Entry::Inserted(_) => true,
-            Entry::Written(versions) => match versions.as_slice() {
-                [] => scope == Scope::Named,
-                [only] => only.dot != position.dot(),
-                _ => true,
-            },
+        let normal = |(position, entry): (Position, &Entry<T>)| match entry.is_nothing() {
+            true => scope == Scope::Named,
+            false => entry.is_normal(&position),
         };
         if !body.iter().all(normal) {
             return Err(Error::custom(

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use isles_clock::{Context, Dot, Hlc};
 
+use super::position::Position;
 use crate::op::Version;
 
 /// The values of one element. Nearly all elements hold the value that they were inserted with, which is named like the
@@ -35,6 +36,18 @@ impl<T> Entry<T> {
     /// An entry that holds nothing: the element is named, because it was removed.
     pub(crate) fn nothing() -> Self {
         Self::Written(Box::default())
+    }
+
+    /// Whether it holds something, and as [`new`](Self::new) makes it for the element at this position.
+    pub(crate) fn is_normal(&self, position: &Position) -> bool {
+        match self {
+            Self::Inserted(_) => true,
+            Self::Written(versions) => match versions.as_slice() {
+                [] => false,
+                [only] => only.dot != position.dot(),
+                _ => true,
+            },
+        }
     }
 
     pub(crate) fn is_nothing(&self) -> bool {

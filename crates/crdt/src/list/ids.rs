@@ -161,6 +161,18 @@ impl Ids {
         tail
     }
 
+    /// The names from the one at `start` on, `len` of them, span by span.
+    pub(super) fn slice(&self, start: usize, len: usize) -> impl Iterator<Item = Span> {
+        let (mut skip, mut left) = (start, len);
+        self.spans.iter().filter_map(move |span| {
+            let whole = span.len as usize;
+            let from = skip.min(whole);
+            let len = (whole - from).min(left);
+            (skip, left) = (skip - from, left - len);
+            (len > 0).then(|| Span::new(span.slot(from as u32), span.stride, len as u32))
+        })
+    }
+
     fn locate(&self, index: usize) -> (usize, u32) {
         let mut rest = index;
         for (at, span) in self.spans.iter().enumerate() {

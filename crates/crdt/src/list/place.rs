@@ -37,9 +37,28 @@ impl PartialEq for OneRun {
 impl Eq for OneRun {}
 
 impl Place {
+    /// Where an element already is, for the write that put it there.
+    #[must_use]
+    pub fn of(position: &Position) -> Self {
+        Self(Spot::Grow {
+            run: OneRun(Arc::clone(&position.run)),
+            offset: position.slot.offset,
+        })
+    }
+
+    /// How many runs lie between elements here and the top, their own included.
+    #[must_use]
+    pub fn depth(&self) -> u32 {
+        match &self.0 {
+            Spot::Grow { run, .. } => run.0.depth,
+            Spot::Open { above, .. } => above.as_ref().map_or(1, |hook| hook.element.depth() + 1),
+        }
+    }
+
     /// Where the first of the elements is that `dot` inserts here. Only the replica whose run it is can grow it: for
     /// any other there is no such place.
-    pub(crate) fn position(&self, dot: Dot, ordinal: u32) -> Option<Position> {
+    #[must_use]
+    pub fn position(&self, dot: Dot, ordinal: u32) -> Option<Position> {
         let (run, offset) = match &self.0 {
             Spot::Grow { run, offset } => (Arc::clone(&run.0), *offset),
             Spot::Open { above, step } => {
@@ -58,13 +77,6 @@ impl Place {
 
     pub(crate) fn is_too_deep(&self) -> bool {
         self.depth() > DEPTH_MAX
-    }
-
-    fn depth(&self) -> u32 {
-        match &self.0 {
-            Spot::Grow { run, .. } => run.0.depth,
-            Spot::Open { above, .. } => above.as_ref().map_or(1, |hook| hook.element.depth() + 1),
-        }
     }
 }
 

@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 /// there; see [`List`](crate::List) for what it costs to.
 pub(crate) const DEPTH_MAX: u32 = 1 << 16;
 
+/// Bytes of an element's [name](Position::name): the run's replica (16), sequence (8) and ordinal (4), and the element's
+/// offset (8), sequence (8) and ordinal (4) in it, little-endian.
+pub const NAME_BYTES: usize = 16 + 8 + 4 + 8 + 8 + 4;
+
 /// Before or after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Side {
@@ -135,6 +139,33 @@ impl Position {
     #[must_use]
     pub fn depth(&self) -> u32 {
         self.run.depth
+    }
+
+    /// What names the element, in bytes that are the same everywhere; see [`NAME_BYTES`]. Only the elements of one list
+    /// are told apart by it.
+    #[must_use]
+    pub fn name(&self) -> [u8; NAME_BYTES] {
+        let (root, slot) = (self.run.root, self.slot);
+        let mut name = [0; NAME_BYTES];
+        name[..16].copy_from_slice(root.replica.as_bytes());
+        name[16..24].copy_from_slice(&root.sequence.to_le_bytes());
+        name[24..28].copy_from_slice(&root.ordinal.to_le_bytes());
+        name[28..36].copy_from_slice(&slot.offset.to_le_bytes());
+        name[36..44].copy_from_slice(&slot.sequence.to_le_bytes());
+        name[44..].copy_from_slice(&slot.ordinal.to_le_bytes());
+        name
+    }
+
+    /// The element that the same write inserted so many places further, in one go with this one; `None` where
+    /// ordinals end.
+    #[must_use]
+    pub fn further(&self, by: u32) -> Option<Self> {
+        let ordinal = self.slot.ordinal.checked_add(by)?;
+        let slot = Slot {
+            ordinal,
+            ..self.slot
+        };
+        Some(Self::new(Arc::clone(&self.run), slot))
     }
 
     /// The element at `depth` below which this one hangs, or this one itself.

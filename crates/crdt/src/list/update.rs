@@ -96,6 +96,32 @@ impl Positions {
     }
 }
 
+impl Positions {
+    /// How many spans the positions take: what their encoding grows by.
+    #[must_use]
+    pub fn spans_len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// How deep the deepest of them is nested.
+    #[must_use]
+    pub fn depth(&self) -> u32 {
+        let depths = self.spans.iter().map(|(first, _)| first.depth());
+        depths.max().unwrap_or(0)
+    }
+
+    /// Adds elements that follow.
+    pub(super) fn push(&mut self, first: Position, span: Span) {
+        let joined = self
+            .spans
+            .last_mut()
+            .is_some_and(|(last, into)| last.run.is(&first.run) && into.join(span));
+        if !joined {
+            self.spans.push((first, span));
+        }
+    }
+}
+
 impl FromIterator<Position> for Positions {
     fn from_iter<I: IntoIterator<Item = Position>>(positions: I) -> Self {
         let mut positions: Vec<Position> = positions.into_iter().collect();
@@ -103,17 +129,12 @@ impl FromIterator<Position> for Positions {
             positions.sort();
         }
         positions.dedup();
-        let mut spans: Vec<(Position, Span)> = Vec::new();
+        let mut spans = Self::default();
         for position in positions {
             let name = Span::one(position.slot);
-            let joined = spans
-                .last_mut()
-                .is_some_and(|(first, span)| first.run.is(&position.run) && span.join(name));
-            if !joined {
-                spans.push((position, name));
-            }
+            spans.push(position, name);
         }
-        Self { spans }
+        spans
     }
 }
 

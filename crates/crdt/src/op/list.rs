@@ -123,21 +123,22 @@ impl<T: Clone> List<T> {
     }
 
     /// Inserts the elements that `dot` brings at `place`, in this order, with ordinals from `ordinal` on. What is there
-    /// already stays.
-    pub fn insert(&mut self, place: &Place, dot: Dot, ordinal: u32, values: Vec<T>) {
-        let Ok(len) = u32::try_from(values.len()) else {
-            return;
-        };
-        let end = ordinal.checked_add(len);
-        let first = place
-            .position(dot, ordinal)
-            .filter(|_| len > 0 && end.is_some());
-        if let Some(first) = first {
-            let span = Span::new(first.slot, Stride::Ordinal, len);
-            let entries = values.into_iter().map(Entry::Inserted).collect();
-            self.body
-                .insert_by_position(Chunk::new(first, span, entries));
-        }
+    /// already stays. Says where the first one is; none where there is nothing to insert, or no such place.
+    pub fn insert(
+        &mut self,
+        place: &Place,
+        dot: Dot,
+        ordinal: u32,
+        values: Vec<T>,
+    ) -> Option<Position> {
+        let len = u32::try_from(values.len()).ok().filter(|len| *len > 0)?;
+        ordinal.checked_add(len)?;
+        let first = place.position(dot, ordinal)?;
+        let span = Span::new(first.slot, Stride::Ordinal, len);
+        let entries = values.into_iter().map(Entry::Inserted).collect();
+        self.body
+            .insert_by_position(Chunk::new(first.clone(), span, entries));
+        Some(first)
     }
 
     /// Writes `version` to the element at `position`, in the place of what `ctx` covers. An element that was removed
@@ -167,8 +168,62 @@ impl<T: Clone> List<T> {
         }
     }
 
+    /// Removes what `ctx` covers of the elements at these positions, and tells of each version that goes. Says whether
+    /// something is left of one. Neighbours cost O(log n) for each 64 of them.
+    pub fn remove_each(
+        &mut self,
+        positions: &Positions,
+        ctx: &impl Context,
+        gone: &mut dyn FnMut(&Position, Version<&T>),
+    ) -> bool {
+        let mut left = false;
+        let mut rest = positions.iter().peekable();
+        while let Some(position) = rest.peek() {
+            let Ok(index) = self.body.search(position) else {
+                rest.next();
+                continue;
+            };
+            let removed = self.body.remove_while(index, |position, entry| {
+                let own = position.dot();
+                let goes = rest.peek() == Some(position)
+                    && entry.versions(own).all(|version| ctx.covers(version.dot));
+                if goes {
+                    entry
+                        .versions(own)
+                        .for_each(|version| gone(position, version));
+                    rest.next();
+                }
+                goes
+            });
+            if removed > 0 {
+                continue;
+            }
+            // A concurrent write keeps this one.
+            left = true;
+            if let Some(position) = rest.next() {
+                let covered = self
+                    .versions(index)
+                    .filter(|version| ctx.covers(version.dot));
+                covered.for_each(|version| gone(&position, version));
+                self.remove(&position, ctx);
+            }
+        }
+        left
+    }
+
     /// Removes what `ctx` covers of every element: O(n).
     pub fn clear(&mut self, ctx: &impl Context) {
+        let covered = |chunk: &Chunk<T>| {
+            let entries = chunk.entries().iter().enumerate();
+            entries.into_iter().all(|(index, entry)| {
+                let mut versions = entry.versions(chunk.position(index).dot());
+                versions.all(|version| ctx.covers(version.dot))
+            })
+        };
+        if self.body.chunks().all(covered) {
+            self.body = Body::default();
+            return;
+        }
         let kept = self.body.iter().filter_map(|(position, entry)| {
             let entry = entry.clone().without(position.dot(), |dot| ctx.covers(dot));
             (!entry.is_nothing()).then_some((position, entry))
@@ -176,12 +231,18 @@ impl<T: Clone> List<T> {
         self.body = kept.collect();
     }
 
-    /// The positions of a range of indices, cut at the end of the list.
+    /// The positions of a range of indices, cut at the end of the list: O(log n) for the first.
     #[must_use]
     pub fn positions(&self, range: Range<usize>) -> Positions {
-        let end = range.end.min(self.len());
-        let positions = (range.start..end).filter_map(|index| self.position(index));
-        positions.collect()
+        self.body.positions(range)
+    }
+
+    /// Every element, from front to back: its position, and the values that no write has observed.
+    pub fn elements(&self) -> impl Iterator<Item = (Position, impl Iterator<Item = Version<&T>>)> {
+        self.body.iter().map(|(position, entry)| {
+            let own = position.dot();
+            (position, entry.versions(own))
+        })
     }
 
     /// The reading for a write made here at `hlc`: later than everything it replaces, whatever the clocks say.
@@ -254,7 +315,9 @@ impl<T: Clone> OpBased for List<T> {
 
     fn effect(&mut self, dot: Dot, ctx: &impl Context, op: ListOp<T>) {
         match op {
-            ListOp::Insert { place, values } => self.insert(&place, dot, 0, values),
+            ListOp::Insert { place, values } => {
+                self.insert(&place, dot, 0, values);
+            }
             ListOp::Set {
                 position,
                 hlc,
