@@ -3,6 +3,8 @@
 //! Local and remote entries, replay and a transaction's second thoughts all come through [`apply`], so that what a
 //! replica holds depends on the ops that it applied, and on nothing else.
 
+mod stream;
+
 use isles_clock::{Context, Dot, Hlc, Stamp};
 use isles_crdt::op::{Cell, Tally, Version};
 
@@ -122,6 +124,7 @@ fn clear<C: Context>(row: &mut Row, op: &KeyOp<'_>, author: &Author<'_, C>) {
                 !presence.is_empty()
             }),
             Component::Map(map) => clear_map(map, op, author, create),
+            Component::Stream(stream) => stream.clear(context, &mut |_| {}),
             Component::Counter(tally) if create => tally.cover(context, &op.resets),
             Component::Counter(_) => {}
         }
@@ -168,6 +171,7 @@ fn sum_of(hash: u64, component: &Component) -> u128 {
         Component::Map(map) => map.fields.iter().fold(0, |total: u128, (name, field)| {
             total.wrapping_add(sum::of_field(hash, name, field))
         }),
+        Component::Stream(stream) => sum::of_stream(hash, stream),
     }
 }
 
@@ -196,6 +200,7 @@ fn apply_part<C: Context>(
         }
         Part::SetAw(part) => change_set(row, part, author, outcome),
         Part::Map(part) => change_map(row, part, author, outcome),
+        Part::Stream(part) => stream::change(row, part, author, outcome),
         Part::Deadline { stamp, at_ms } => {
             let at_ms = at_ms.unwrap_or(Deadline::NEVER_MS);
             set_deadline(
@@ -209,7 +214,6 @@ fn apply_part<C: Context>(
         Part::SetRw(_)
         | Part::SortedSet(_)
         | Part::List(_)
-        | Part::Stream(_)
         | Part::FlagEw(_)
         | Part::FlagDw(_)
         | Part::HyperLogLog(_) => {
@@ -227,6 +231,7 @@ pub(crate) fn is_known(part: &Part<'_>) -> bool {
             | Part::Counter(_)
             | Part::SetAw(_)
             | Part::Map(_)
+            | Part::Stream(_)
             | Part::Deadline { .. }
     )
 }
@@ -533,6 +538,7 @@ fn added_kind(part: &Part<'_>) -> Option<Kind> {
         Part::RegisterLww { value, .. } => value.is_some(),
         Part::Map(part) => !part.put.is_empty() || !part.add.is_empty(),
         Part::SetAw(part) => !part.add.is_empty(),
+        Part::Stream(part) => part.mark.is_some(),
         _ => true,
     };
     part.kind().filter(|_| adds)
@@ -572,6 +578,11 @@ fn newest_unseen<C: Context>(component: &Component, context: &C) -> Option<(Dot,
                     of_cell(&field.cell).max(field.tally.as_deref().and_then(of_tally))
                 })
                 .max()
+        }
+        Component::Stream(stream) => {
+            let marks = stream.marks.versions().iter();
+            let dots = marks.map(|version| (version.dot, version.hlc));
+            dots.filter(|(dot, _)| unseen(dot)).max()
         }
     }
 }

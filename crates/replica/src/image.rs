@@ -4,6 +4,8 @@
 //! through the row's position. The small components of a key lie in its header row; of a large set or map only the
 //! changed pages are written. The layout is drawn in `docs/format.md`.
 
+mod stream;
+
 use std::sync::Arc;
 
 use isles_clock::{Dot, Hlc, ReplicaId, Stamp};
@@ -18,6 +20,7 @@ use crate::position::Position;
 use crate::replica::{Replica, Restored};
 use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, MemberSet, Row, Stored};
 use crate::rows::hash_of;
+use crate::stream::Page as StreamPage;
 use crate::sum;
 
 /// The version of the row layout that this crate writes, and the newest that it reads.
@@ -66,6 +69,7 @@ struct PageImage {
 enum PageContent {
     Set(Arc<Page<Presence>>),
     Map(Arc<Page<Field>>),
+    Stream(StreamPage),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -104,7 +108,7 @@ enum StoredComponent<'a> {
     /// Reserved, as are the ones that follow: the tags are given out, the layouts are not drawn yet.
     SortedSet(()),
     List(()),
-    Stream(()),
+    Stream(#[serde(borrow)] stream::StoredStream<'a>),
     FlagEw(()),
     FlagDw(()),
     HyperLogLog(()),
@@ -340,6 +344,9 @@ impl PageContent {
         match self {
             PageContent::Set(page) => to_bytes(&stored_members(page)),
             PageContent::Map(page) => to_bytes(&stored_fields(page)),
+            PageContent::Stream(page) => {
+                to_bytes(&stream::StoredEntries::of(page.entries().iter()))
+            }
         }
     }
 }
@@ -382,6 +389,7 @@ fn versioned<'a>(bytes: &'a [u8], key: &[u8]) -> Result<&'a [u8], ImageError> {
 /// Takes the image of a row: small components are encoded, of large ones the changed pages are referenced.
 fn image_of(row: &mut Row) -> RowImage {
     let mut pages = Vec::new();
+    let mut dropped = Vec::new();
     let mut stored: SmallVec<[Stored; 1]> = SmallVec::new();
     for component in &mut row.components {
         let kind = component.kind();
@@ -392,6 +400,11 @@ fn image_of(row: &mut Row) -> RowImage {
             Component::Map(map) => {
                 paged_image(&mut map.fields, kind, PageContent::Map, &row.stored)
             }
+            Component::Stream(stream) => stream::changes(stream).map(|changes| {
+                let gone = changes.gone.into_iter();
+                dropped.extend(gone.map(|number| (kind, number..number + 1)));
+                (changes.bound, changes.pages)
+            }),
             _ => continue,
         };
         if let Some((count, changed)) = taken {
@@ -399,14 +412,14 @@ fn image_of(row: &mut Row) -> RowImage {
             pages.extend(changed);
         }
     }
-    let dropped = row.stored.iter().filter_map(|old| {
+    let fewer = row.stored.iter().filter_map(|old| {
         let kept = stored
             .iter()
             .find(|new| new.kind == old.kind)
             .map_or(0, |new| new.pages);
         (kept < old.pages).then_some((old.kind, kept..old.pages))
     });
-    let dropped = dropped.collect();
+    dropped.extend(fewer);
     row.stored = stored;
     let header = (!row.is_gone()).then(|| to_bytes(&stored_row(row)));
     RowImage {
@@ -477,6 +490,7 @@ fn stored_component(component: &Component) -> StoredComponent<'_> {
                 only,
             }
         }
+        Component::Stream(stream) => StoredComponent::Stream(stream::StoredStream::of(stream)),
     }
 }
 
@@ -548,9 +562,17 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
                 note_pages(&mut row, Kind::Map, pages, &mut is_paged);
                 Component::Map(Box::new(loaded_map(vec![loaded_fields(only)])))
             }
+            StoredComponent::Stream(stored) => {
+                let (bound, stream) = stored.load()?;
+                if bound > 0 {
+                    let (kind, pages) = (Kind::Stream, bound);
+                    row.stored.push(Stored { kind, pages });
+                    is_paged = true;
+                }
+                Component::Stream(Box::new(stream))
+            }
             StoredComponent::SortedSet(())
             | StoredComponent::List(())
-            | StoredComponent::Stream(())
             | StoredComponent::FlagEw(())
             | StoredComponent::FlagDw(())
             | StoredComponent::HyperLogLog(())
@@ -575,6 +597,12 @@ fn note_pages(row: &mut Row, kind: Kind, pages: u32, is_paged: &mut bool) {
 fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError> {
     let key = row.key.clone();
     for stored in row.stored.clone() {
+        if stored.kind == Kind::Stream {
+            if let Some(Component::Stream(stream)) = row.component_mut(Kind::Stream) {
+                stream::load_pages(stream, &key, scan)?;
+            }
+            continue;
+        }
         let mut failed = None;
         let mut members = Vec::new();
         let mut fields = Vec::new();

@@ -8,6 +8,7 @@ use isles_crdt::op::{Cell, Contribution, Tally};
 use crate::replica::Replica;
 use crate::row::{Component, Field, Row};
 use crate::rows::hash_of;
+use crate::stream::{Entry, StreamId, StreamMark};
 use crate::sum;
 
 /// A value with the entry that wrote it: (dot, stamp's clock, value).
@@ -26,8 +27,32 @@ pub struct KeyContent {
     pub map: BTreeMap<Vec<u8>, FieldContent>,
     /// The members of the set, with the additions that nothing has observed.
     pub set: BTreeMap<Vec<u8>, Vec<Dot>>,
+    /// The stream.
+    pub stream: StreamContent,
     /// The uncovered contributions of the counter.
     pub counter: Vec<Contribution>,
+}
+
+/// Everything live of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct StreamContent {
+    /// The entries, by id and dot.
+    pub entries: Vec<EntryContent>,
+    /// What the stream knows of itself, as far as nothing has observed it, by dot.
+    pub marks: Vec<(Dot, Hlc, StreamMark)>,
+}
+
+/// An entry of a stream.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryContent {
+    /// Its id.
+    pub id: StreamId,
+    /// The log's entry that added it.
+    pub dot: Dot,
+    /// When that was.
+    pub hlc: Hlc,
+    /// Field names and values in turn.
+    pub fields: Vec<Vec<u8>>,
 }
 
 /// Everything live of one map field.
@@ -87,6 +112,7 @@ fn check_row(row: &Row) -> Result<(), String> {
                             .filter(|(_, field)| field.is_live())
                             .count()
             }
+            Component::Stream(stream) => stream.is_sound(),
             _ => true,
         };
         if !sound {
@@ -124,9 +150,25 @@ fn content_of(row: &Row) -> KeyContent {
                     .map(|(name, field)| (name.to_vec(), field_content(field)))
                     .collect();
             }
+            Component::Stream(stream) => {
+                let marks = stream.marks.versions().iter();
+                content.stream = StreamContent {
+                    entries: stream.iter().map(entry_content).collect(),
+                    marks: marks.map(|mark| (mark.dot, mark.hlc, mark.value)).collect(),
+                };
+            }
         }
     }
     content
+}
+
+fn entry_content(entry: &Entry) -> EntryContent {
+    EntryContent {
+        id: entry.name.id,
+        dot: entry.name.dot,
+        hlc: entry.hlc,
+        fields: entry.fields.iter().map(<[u8]>::to_vec).collect(),
+    }
 }
 
 fn field_content(field: &Field) -> FieldContent {

@@ -28,6 +28,7 @@ mod position;
 mod replica;
 mod row;
 mod rows;
+mod stream;
 mod sum;
 mod txn;
 mod warm;
@@ -41,8 +42,10 @@ pub use self::replica::{
     APPLY_ENTRIES, Note, ReplayError, Replica, ReplicaConfig, Restored, Unlogged, UnloggedContent,
 };
 pub use self::rows::{BUCKETS, RESERVED_PREFIX};
+pub use self::stream::{StreamId, StreamMark};
 pub use self::txn::{
-    ContextError, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError, Scope,
-    SiblingVersion, Siblings, Txn, ValueType, WrongType,
+    ContextError, EachEntry, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError,
+    NewStreamId, Scope, SetStreamIdError, SiblingVersion, Siblings, StreamAddError, StreamInfo,
+    StreamTrim, StreamTrimBound, StreamTrimUnits, Txn, ValueType, WrongType,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use crate::op::Kind;
 use crate::paged::PagedMap;
 use crate::position::Position;
+use crate::stream::Stream;
 
 /// A register of class `lww`: one value, or the tombstone of one.
 #[derive(Clone, Debug)]
@@ -78,6 +79,7 @@ pub(crate) enum Component {
     Mv(Box<Cell<Box<[u8]>>>),
     Map(Box<FieldMap>),
     Set(Box<MemberSet>),
+    Stream(Box<Stream>),
     Counter(Box<Tally>),
 }
 
@@ -88,6 +90,7 @@ impl Component {
             Component::Mv(_) => Kind::RegisterMv,
             Component::Map(_) => Kind::Map,
             Component::Set(_) => Kind::SetAw,
+            Component::Stream(_) => Kind::Stream,
             Component::Counter(_) => Kind::Counter,
         }
     }
@@ -99,6 +102,7 @@ impl Component {
             Component::Mv(cell) => !cell.is_empty(),
             Component::Map(map) => map.live > 0,
             Component::Set(set) => set.members.len() > 0,
+            Component::Stream(stream) => stream.is_live(),
             Component::Counter(tally) => !tally.all_covered(),
         }
     }
@@ -110,6 +114,7 @@ impl Component {
             Component::Mv(cell) => cell.is_empty(),
             Component::Map(map) => map.fields.len() == 0,
             Component::Set(set) => set.members.len() == 0,
+            Component::Stream(stream) => stream.is_gone(),
             Component::Counter(tally) => tally.is_empty(),
         }
     }
@@ -122,6 +127,7 @@ impl Component {
                 live: 0,
             })),
             Kind::SetAw => Component::Set(Box::new(PagedMap::new().into())),
+            Kind::Stream => Component::Stream(Box::default()),
             Kind::Counter => Component::Counter(Box::default()),
             _ => return None,
         })
@@ -155,7 +161,7 @@ impl Deadline {
     }
 }
 
-/// How many pages of a component the table holds.
+/// How many pages of a component the table holds; of a stream, below which number all of them are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
     pub(crate) kind: Kind,
@@ -252,6 +258,15 @@ impl Row {
             .iter()
             .find_map(|component| match component {
                 Component::Set(set) => Some(&set.members),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn stream(&self) -> Option<&Stream> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::Stream(stream) => Some(&**stream),
                 _ => None,
             })
     }

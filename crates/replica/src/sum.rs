@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::op::Kind;
 use crate::row::{Component, Field, LwwCell, Row};
+use crate::stream::{Entry, Stream};
 
 const ITEM_BYTES: usize = 8 + 1 + 8 + 16 + 8 + 16;
 /// Stands where a component's kind stands, for the deadline.
@@ -89,6 +90,40 @@ pub(crate) fn of_field(key_hash: u64, name: &[u8], field: &Field) -> u128 {
     of_cell(key_hash, Kind::Map, element, &field.cell).wrapping_add(tally)
 }
 
+pub(crate) fn of_entry(key_hash: u64, entry: &Entry) -> u128 {
+    let mut name = [0; 20];
+    name[..16].copy_from_slice(&entry.name.id.as_bytes());
+    name[16..].copy_from_slice(&entry.name.ordinal.to_le_bytes());
+    let element = element(&name);
+    let fields = xxh3_128(entry.fields.as_bytes());
+    item(
+        key_hash,
+        Kind::Stream as u8,
+        element,
+        entry.name.dot,
+        fields,
+    )
+}
+
+/// What a stream adds beside its entries; see [`of_entry`].
+pub(crate) fn of_marks(key_hash: u64, stream: &Stream) -> u128 {
+    stream.marks.versions().iter().fold(0, |sum, version| {
+        let mut bytes = [0; 24];
+        bytes[..16].copy_from_slice(&version.value.last.as_bytes());
+        bytes[16..].copy_from_slice(&version.value.added.to_le_bytes());
+        let mark = xxh3_128(&bytes);
+        sum.wrapping_add(item(key_hash, Kind::Stream as u8, 0, version.dot, mark))
+    })
+}
+
+pub(crate) fn of_stream(key_hash: u64, stream: &Stream) -> u128 {
+    stream
+        .iter()
+        .fold(of_marks(key_hash, stream), |sum, entry| {
+            sum.wrapping_add(of_entry(key_hash, entry))
+        })
+}
+
 pub(crate) fn of_deadline(key_hash: u64, at_ms: u64, stamp: Stamp) -> u128 {
     let dot = Dot {
         replica: stamp.replica,
@@ -111,6 +146,7 @@ pub(crate) fn of_row(row: &Row) -> u128 {
             Component::Map(map) => map.fields.iter().fold(0, |sum, (name, field)| {
                 sum.wrapping_add(of_field(hash, name, field))
             }),
+            Component::Stream(stream) => of_stream(hash, stream),
         })
     });
     match row.deadline.is_set() {

@@ -166,6 +166,7 @@ impl Txn<'_> {
                     .collect();
                 self.replace_hash(to, &pairs, expiry);
             }
+            Some(ValueType::Stream) => self.copy_stream(from, to, expiry),
             None => return false,
         }
         true
@@ -239,6 +240,10 @@ impl Txn<'_> {
                 .members
                 .iter()
                 .map(|(member, _)| member.len() + 64)
+                .sum(),
+            Component::Stream(stream) => stream
+                .iter()
+                .map(|entry| entry.fields.as_bytes().len() + 80)
                 .sum(),
             Component::Map(map) => map
                 .fields

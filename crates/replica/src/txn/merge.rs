@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::stream_draft::StreamDraft;
 use crate::op::{Base, Blob, FieldTally, KeyOp, MapPart, Part, SetPart};
 
 /// What `earlier` and then `later` do together, if nothing observes its own entry's dot.
@@ -49,6 +50,12 @@ fn merge_part<'a>(parts: &mut SmallVec<[Part<'a>; 1]>, earlier: Part<'a>) {
         (Part::Counter(later), Part::Counter(earlier)) => later.restart |= earlier.restart,
         (Part::SetAw(later), Part::SetAw(earlier)) => merge_set(later, earlier),
         (Part::Map(later), Part::Map(earlier)) => merge_map(later, *earlier),
+        (Part::Stream(later), Part::Stream(earlier)) => {
+            let mut draft = StreamDraft::default();
+            draft.absorb(*earlier);
+            draft.absorb(std::mem::take(later));
+            **later = draft.into_part();
+        }
         // A register or a deadline: the later write is what remains.
         _ => {}
     }

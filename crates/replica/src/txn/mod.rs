@@ -5,6 +5,8 @@ mod hashes;
 mod keys;
 mod merge;
 mod sets;
+mod stream_draft;
+mod streams;
 mod strings;
 #[cfg(test)]
 mod tests;
@@ -17,6 +19,10 @@ use smallvec::SmallVec;
 
 pub use self::context::{ContextError, SiblingVersion, Siblings};
 pub use self::hashes::{EachField, FieldValue};
+pub use self::streams::{
+    EachEntry, NewStreamId, SetStreamIdError, StreamAddError, StreamInfo, StreamTrim,
+    StreamTrimBound, StreamTrimUnits,
+};
 pub use self::strings::{Expiry, IncrementError};
 use crate::apply::Author;
 use crate::frame::ENTRY_BYTES_MAX;
@@ -47,6 +53,8 @@ pub enum ValueType {
     Hash,
     /// A set.
     Set,
+    /// A stream.
+    Stream,
 }
 
 /// The key holds a value of another type.
@@ -99,6 +107,48 @@ struct Touched {
     id: RowId,
     before: Row,
     op: Vec<u8>,
+    /// Later ops that do nothing but change a stream; `op` lacks them.
+    stream: Vec<Vec<u8>>,
+}
+
+impl Touched {
+    /// Puts what was kept apart into the op.
+    fn settle(&mut self) {
+        if self.stream.is_empty() {
+            return;
+        }
+        let (earlier, later) = (
+            std::mem::take(&mut self.op),
+            std::mem::take(&mut self.stream),
+        );
+        let mut op = decode(&earlier);
+        let mut draft = stream_draft::StreamDraft::default();
+        op.parts.retain(|part| match part {
+            Part::Stream(part) => {
+                draft.absorb(std::mem::take(part));
+                false
+            }
+            _ => true,
+        });
+        for bytes in &later {
+            for part in decode(bytes).parts {
+                if let Part::Stream(part) = part {
+                    draft.absorb(*part);
+                }
+            }
+        }
+        op.parts.push(Part::Stream(Box::new(draft.into_part())));
+        put(&mut self.op, &op);
+    }
+}
+
+/// Whether an op does nothing but change a stream.
+fn is_only_stream(op: &KeyOp<'_>) -> bool {
+    op.base == Base::Keep && op.resets.is_empty() && matches!(op.parts[..], [Part::Stream(_)])
+}
+
+fn decode(bytes: &[u8]) -> KeyOp<'_> {
+    postcard::from_bytes(bytes).expect("an op that was just encoded decodes")
 }
 
 impl Replica {
@@ -146,6 +196,7 @@ impl Txn<'_> {
     }
 
     fn log_touched(&mut self) -> Result<(), EntryTooLarge> {
+        self.touched.iter_mut().for_each(Touched::settle);
         let bytes = self.touched.iter().map(|touched| touched.op.len()).sum();
         if bytes > ENTRY_BYTES_MAX {
             for touched in std::mem::take(&mut self.touched).into_iter().rev() {
@@ -326,14 +377,23 @@ impl Txn<'_> {
                 id,
                 before,
                 op: bytes,
+                stream: Vec::new(),
             });
             return;
         };
+        if is_only_stream(op) {
+            // On a stream the entry's ops can follow each other: what it has added itself is observed here and nowhere
+            // else. So the row need not be put back, and many additions cost what they cost.
+            let mut bytes = Vec::new();
+            put(&mut bytes, op);
+            self.touched[index].stream.push(bytes);
+            self.apply(id, op);
+            return;
+        }
+        self.touched[index].settle();
         let earlier = std::mem::take(&mut self.touched[index].op);
         let mut later = Vec::new();
         put(&mut later, op);
-        let decode =
-            |bytes| postcard::from_bytes(bytes).expect("an op that was just encoded decodes");
         let before = self.touched[index].before.clone();
         let merged = merge::merge(
             decode(&earlier),
@@ -395,6 +455,7 @@ fn type_of(row: &Row) -> Option<ValueType> {
         Component::Lww(_) | Component::Mv(_) | Component::Counter(_) => ValueType::String,
         Component::Map(_) => ValueType::Hash,
         Component::Set(_) => ValueType::Set,
+        Component::Stream(_) => ValueType::Stream,
     })
 }
 
@@ -434,6 +495,7 @@ fn bytes_of(op: &KeyOp<'_>) -> usize {
                     .map(|each| each.field.0.len() + 32)
                     .sum::<usize>()
         }
+        Part::Stream(part) => streams::bytes_of(part),
         _ => 64,
     });
     op.key.0.len() + 64 + parts.sum::<usize>() + 32 * op.resets.len()
