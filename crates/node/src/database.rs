@@ -57,6 +57,8 @@ pub(crate) struct Database {
     /// Whether somebody has rung since the last turn began.
     log_pending: AtomicBool,
     log_bell: Notify,
+    /// Rings when what peers have sent has changed a key that somebody waits for.
+    changed_keys_bell: Notify,
     /// Rings when the log's thread has written something.
     written_bell: Notify,
     log_thread: OnceLock<std::thread::Thread>,
@@ -158,6 +160,7 @@ impl Database {
             ),
             log_pending: AtomicBool::new(false),
             log_bell: Notify::new(),
+            changed_keys_bell: Notify::new(),
             written_bell: Notify::new(),
             log_thread: OnceLock::new(),
             syncing: AtomicU32::new(0),
@@ -195,7 +198,11 @@ impl Database {
         let idle = !state.replica.has_unlogged();
         let result = act(&mut state, wall_ms());
         let wake = idle && state.replica.has_unlogged();
+        let changed_keys = state.replica.has_changed_keys();
         drop(state);
+        if changed_keys {
+            self.changed_keys_bell.notify_one();
+        }
         if wake {
             self.ring_log();
         }
@@ -243,6 +250,11 @@ impl Database {
     /// Whether the log keeps up with the writers.
     pub(crate) fn has_room(&self) -> bool {
         self.undurable_bytes.load(Ordering::Relaxed) < UNDURABLE_BYTES_MAX as u64
+    }
+
+    /// Waits until a key that somebody waits for has changed, and not by a command; for one caller.
+    pub(crate) async fn wait_changed_keys(&self) {
+        self.changed_keys_bell.notified().await;
     }
 
     /// Waits until the log has caught up.

@@ -10,7 +10,7 @@ use isles_transport::{Channel, Hello, Message, PeerIdentity, Role, TrafficClass,
 use isles_transport_quic::{
     CertificateAuthority, IssueRequest, NodeCertificate, QuicConfig, QuicTransport,
 };
-use support::{Cluster, Files, Node, Options, eventually};
+use support::{Cluster, Files, Node, Options, Ports, Spec, eventually};
 
 /// Two nodes that are configured for each other and not started yet.
 fn pair() -> Cluster {
@@ -122,6 +122,30 @@ fn two_nodes_with_one_name() {
             node.log().contains("both ends are called eu-1")
         });
     }
+    check_serving(&cluster);
+}
+
+// Its certificate is good and its data are its own, so nothing else is wrong with it.
+#[test]
+fn a_third_node_with_the_name_of_another() {
+    let mut cluster = pair();
+    cluster.nodes.iter_mut().for_each(Node::spawn);
+    cluster.nodes.iter_mut().for_each(Node::await_ready);
+    cluster.await_connected();
+    let mut ports = Ports::take();
+    let folder = cluster.folder().join("namesake");
+    let mut spec = cluster.nodes[1].spec.clone();
+    let own = Spec::alone("us-1", "us", &mut ports);
+    (spec.listen, spec.redis, spec.admin) = (own.listen, own.redis, own.admin);
+    let certificate = cluster.authority.issue("us-1", "us", &[], 30).unwrap();
+    let files = Files::write(&folder, &spec, Some(&certificate));
+    let mut namesake = Node::new(spec, files);
+    namesake.spawn();
+    eventually("the log of eu-1 tells of the namesake", || {
+        let log = cluster.nodes[0].log();
+        log.contains("two nodes call themselves us-1")
+            && log.contains("give one of them another name")
+    });
     check_serving(&cluster);
 }
 

@@ -3,14 +3,17 @@
 //! Local and remote entries, replay and a transaction's second thoughts all come through [`apply`], so that what a
 //! replica holds depends on the ops that it applied, and on nothing else.
 
+mod sorted_set;
 mod stream;
 
+use std::collections::HashMap;
+
 use isles_clock::{Context, Dot, Hlc, Stamp};
-use isles_crdt::op::{Cell, Tally, Version};
+use isles_crdt::op::{Cell, Reset, Tally, Version};
 
 use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::observer::rivals;
-use crate::op::{Base, FieldPut, KeyOp, Kind, MapPart, Part, SetPart};
+use crate::op::{Base, FieldPut, FieldRemoval, KeyOp, Kind, ListPart, MapPart, Part, SetPart};
 use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, Row};
 use crate::sum;
 
@@ -22,11 +25,21 @@ pub(crate) struct Author<'c, C> {
 }
 
 impl<C> Author<'_, C> {
-    fn stamp(&self, raised: Option<Hlc>) -> Stamp {
+    pub(crate) fn stamp(&self, raised: Option<Hlc>) -> Stamp {
         Stamp {
             hlc: raised.unwrap_or(self.hlc),
             replica: self.dot.replica,
         }
+    }
+}
+
+impl<C: Context> Author<'_, C> {
+    /// Whether somebody else has added to a counter what the author had not seen.
+    fn meets_another(&self, tally: Option<&Tally>) -> bool {
+        let uncovered = tally.into_iter().flat_map(Tally::uncovered);
+        uncovered
+            .filter(|other| other.replica != self.dot.replica)
+            .any(|other| !self.context.covers(Dot::new(other.replica, other.sequence)))
     }
 }
 
@@ -123,7 +136,9 @@ fn clear<C: Context>(row: &mut Row, op: &KeyOp<'_>, author: &Author<'_, C>) {
                 presence.remove(context);
                 !presence.is_empty()
             }),
+            Component::List(list) => list.clear(hash, context),
             Component::Map(map) => clear_map(map, op, author, create),
+            Component::SortedSet(set) => sorted_set::clear(set, op, author, create),
             Component::Stream(stream) => stream.clear(context, &mut |_| {}),
             Component::Counter(tally) if create => tally.cover(context, &op.resets),
             Component::Counter(_) => {}
@@ -136,25 +151,26 @@ fn clear<C: Context>(row: &mut Row, op: &KeyOp<'_>, author: &Author<'_, C>) {
 }
 
 fn clear_map<C: Context>(map: &mut FieldMap, op: &KeyOp<'_>, author: &Author<'_, C>, create: bool) {
-    let listed = |name: &[u8]| {
-        op.parts.iter().find_map(|part| match part {
-            Part::Map(part) => part.remove.iter().find(|removal| removal.field.0 == name),
-            _ => None,
-        })
-    };
+    let listed = listed(op.parts.iter().find_map(|part| match part {
+        Part::Map(part) => Some(&part.remove[..]),
+        _ => None,
+    }));
     let mut live = 0;
     map.fields.retain(|name, field| {
-        field.cell.remove(author.context);
-        if let Some(tally) = field.tally.as_mut().filter(|_| create) {
-            tally.cover(
-                author.context,
-                listed(name).map_or(&[][..], |removal| &removal.resets),
-            );
-        }
+        field.clear(author.context, create, listed(name));
         live += usize::from(field.is_live());
         !field.is_residue_free()
     });
     map.live = live;
+}
+
+/// What removals say of the counter of each field; nothing of a field that they do not name.
+fn listed<'r>(removals: Option<&'r [FieldRemoval<'r>]>) -> impl Fn(&[u8]) -> &'r [Reset] {
+    let removals = removals.unwrap_or_default().iter();
+    let by_name: HashMap<&[u8], &[Reset]> = removals
+        .map(|removal| (removal.field.0, &removal.resets[..]))
+        .collect();
+    move |name| by_name.get(name).copied().unwrap_or_default()
 }
 
 fn sum_of(hash: u64, component: &Component) -> u128 {
@@ -168,9 +184,11 @@ fn sum_of(hash: u64, component: &Component) -> u128 {
             .fold(0, |total: u128, (member, presence)| {
                 total.wrapping_add(sum::of_member(hash, member, presence))
             }),
+        Component::List(list) => list.sum(),
         Component::Map(map) => map.fields.iter().fold(0, |total: u128, (name, field)| {
             total.wrapping_add(sum::of_field(hash, name, field))
         }),
+        Component::SortedSet(set) => sum::of_sorted_set(hash, set),
         Component::Stream(stream) => sum::of_stream(hash, stream),
     }
 }
@@ -188,18 +206,14 @@ fn apply_part<C: Context>(
         Part::RegisterMv { value } => write_mv(row, value.0, author, outcome),
         Part::Counter(increment) => {
             change_tally(row, |tally| {
-                outcome.merged |= tally.uncovered().any(|other| {
-                    other.replica != author.dot.replica
-                        && !author.context.covers(Dot {
-                            replica: other.replica,
-                            sequence: other.sequence,
-                        })
-                });
+                outcome.merged |= author.meets_another(Some(tally));
                 tally.apply(author.dot, *increment);
             });
         }
         Part::SetAw(part) => change_set(row, part, author, outcome),
         Part::Map(part) => change_map(row, part, author, outcome),
+        Part::SortedSet(part) => sorted_set::change(row, part, author, outcome),
+        Part::List(part) => change_list(row, part, author, outcome),
         Part::Stream(part) => stream::change(row, part, author, outcome),
         Part::Deadline { stamp, at_ms } => {
             let at_ms = at_ms.unwrap_or(Deadline::NEVER_MS);
@@ -211,12 +225,7 @@ fn apply_part<C: Context>(
                 },
             );
         }
-        Part::SetRw(_)
-        | Part::SortedSet(_)
-        | Part::List(_)
-        | Part::FlagEw(_)
-        | Part::FlagDw(_)
-        | Part::HyperLogLog(_) => {
+        Part::SetRw(_) | Part::FlagEw(_) | Part::FlagDw(_) | Part::HyperLogLog(_) => {
             unreachable!("frames are checked for unknown parts before any is applied")
         }
     }
@@ -231,6 +240,8 @@ pub(crate) fn is_known(part: &Part<'_>) -> bool {
             | Part::Counter(_)
             | Part::SetAw(_)
             | Part::Map(_)
+            | Part::SortedSet(_)
+            | Part::List(_)
             | Part::Stream(_)
             | Part::Deadline { .. }
     )
@@ -313,7 +324,7 @@ fn write_mv<C: Context>(
         return;
     };
     let before = sum::of_cell(hash, Kind::RegisterMv, 0, cell);
-    let clashes = write_cell(cell, value, author);
+    let clashes = write_cell(cell, value.into(), |value| value.to_vec(), author);
     let after = sum::of_cell(hash, Kind::RegisterMv, 0, cell);
     row.sum = row.sum.wrapping_sub(before).wrapping_add(after);
     outcome
@@ -328,16 +339,17 @@ fn write_mv<C: Context>(
 }
 
 /// Writes a multi-value cell; the pairs that it reports have the greater stamp first.
-fn write_cell<C: Context>(
-    cell: &mut Cell<Box<[u8]>>,
-    value: &[u8],
+fn write_cell<V, C: Context>(
+    cell: &mut Cell<V>,
+    value: V,
+    shown: impl Fn(&V) -> Vec<u8>,
     author: &Author<'_, C>,
 ) -> Vec<[Contender; 2]> {
     cell.write(
         Version {
             dot: author.dot,
             hlc: author.hlc,
-            value: value.into(),
+            value,
         },
         author.context,
     );
@@ -345,14 +357,16 @@ fn write_cell<C: Context>(
         return Vec::new();
     };
     let stamp = author.stamp(None);
-    let others = cell
-        .versions()
-        .iter()
-        .filter(|version| version.dot != author.dot);
-    others
-        .map(|other| {
-            let old = Contender::new(other.dot, other.hlc, Some(&other.value));
-            let new = Contender::new(author.dot, author.hlc, Some(value));
+    let contender =
+        |each: &Version<V>| Contender::new(each.dot, each.hlc, Some(&shown(&each.value)));
+    let versions = cell.versions().iter();
+    let (own, others): (Vec<_>, Vec<_>) = versions.partition(|each| each.dot == author.dot);
+    let pairs = others
+        .into_iter()
+        .flat_map(|other| own.iter().map(move |own| (other, *own)));
+    pairs
+        .map(|(other, own)| {
+            let (old, new) = (contender(other), contender(own));
             if stamp > other.stamp() {
                 [new, old]
             } else {
@@ -409,6 +423,22 @@ fn change_set<C: Context>(
     row.sum = row.sum.wrapping_add(delta);
 }
 
+fn change_list<C: Context>(
+    row: &mut Row,
+    part: &ListPart<'_>,
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    let hash = row.hash;
+    let Some(Component::List(list)) = row.component_mut(Kind::List) else {
+        return;
+    };
+    let before = list.sum();
+    list.apply(hash, part, author, outcome);
+    let after = list.sum();
+    row.sum = row.sum.wrapping_sub(before).wrapping_add(after);
+}
+
 fn change_map<C: Context>(
     row: &mut Row,
     part: &MapPart<'_>,
@@ -422,16 +452,22 @@ fn change_map<C: Context>(
     let mut delta = 0u128;
     for removal in &part.remove {
         change_field(map, hash, removal.field.0, &mut delta, |field| {
-            field.cell.remove(author.context);
-            if let Some(tally) = &mut field.tally {
-                tally.reset(&removal.resets);
-            }
+            field.remove(author.context, &removal.resets);
             outcome.merged |= field.is_live();
         });
     }
     for put in &part.put {
         change_field(map, hash, put.field.0, &mut delta, |field| {
-            put_field(field, put, author, outcome)
+            let value = Box::from(put.value.0);
+            put_field(
+                field,
+                put,
+                value,
+                Kind::Map,
+                |value| value.to_vec(),
+                author,
+                outcome,
+            )
         });
     }
     for add in &part.add {
@@ -445,20 +481,23 @@ fn change_map<C: Context>(
     row.sum = row.sum.wrapping_add(delta);
 }
 
-fn put_field<C: Context>(
-    field: &mut Field,
-    put: &FieldPut<'_>,
+fn put_field<V, P, C: Context>(
+    field: &mut Field<V>,
+    put: &FieldPut<'_, P>,
+    value: V,
+    component: Kind,
+    shown: impl Fn(&V) -> Vec<u8>,
     author: &Author<'_, C>,
     outcome: &mut Outcome,
 ) {
-    let clashes = write_cell(&mut field.cell, put.value.0, author);
+    let clashes = write_cell(&mut field.cell, value, shown, author);
     if let Some(tally) = &mut field.tally {
         tally.reset(&put.resets);
     }
     outcome
         .clashes
         .extend(clashes.into_iter().map(|contenders| Clash {
-            component: Kind::Map,
+            component,
             field: Some(put.field.0.into()),
             kind: ConflictKind::WriteWrite,
             kept: false,
@@ -536,8 +575,10 @@ fn type_class(kind: Kind) -> Kind {
 fn added_kind(part: &Part<'_>) -> Option<Kind> {
     let adds = match part {
         Part::RegisterLww { value, .. } => value.is_some(),
-        Part::Map(part) => !part.put.is_empty() || !part.add.is_empty(),
+        Part::Map(part) => part.adds(),
+        Part::SortedSet(part) => part.adds(),
         Part::SetAw(part) => !part.add.is_empty(),
+        Part::List(part) => !part.set.is_empty() || !part.insert.is_empty(),
         Part::Stream(part) => part.mark.is_some(),
         _ => true,
     };
@@ -547,13 +588,6 @@ fn added_kind(part: &Part<'_>) -> Option<Kind> {
 /// A dot that stands for a component in a conflict record: the greatest that the author had not seen.
 fn newest_unseen<C: Context>(component: &Component, context: &C) -> Option<(Dot, Hlc)> {
     let unseen = |dot: &Dot| !context.covers(*dot);
-    let of_cell = |cell: &Cell<Box<[u8]>>| {
-        let versions = cell
-            .versions()
-            .iter()
-            .map(|version| (version.dot, version.hlc));
-        versions.filter(|(dot, _)| unseen(dot)).max()
-    };
     let of_tally = |tally: &Tally| {
         let dots = tally
             .uncovered()
@@ -562,7 +596,7 @@ fn newest_unseen<C: Context>(component: &Component, context: &C) -> Option<(Dot,
     };
     match component {
         Component::Lww(cell) => unseen(&cell.dot).then_some((cell.dot, cell.hlc)),
-        Component::Mv(cell) => of_cell(cell),
+        Component::Mv(cell) => newest_version(cell, context),
         Component::Counter(tally) => of_tally(tally),
         Component::Set(set) => {
             let dots = set
@@ -571,11 +605,22 @@ fn newest_unseen<C: Context>(component: &Component, context: &C) -> Option<(Dot,
                 .flat_map(|(_, presence)| presence.dots().iter().copied());
             dots.filter(unseen).max().map(|dot| (dot, Hlc::ZERO))
         }
+        Component::List(list) => list.dots().filter(|(dot, _)| unseen(dot)).max(),
         Component::Map(map) => {
             let fields = map.fields.iter().map(|(_, field)| field);
             fields
                 .filter_map(|field| {
-                    of_cell(&field.cell).max(field.tally.as_deref().and_then(of_tally))
+                    newest_version(&field.cell, context)
+                        .max(field.tally.as_deref().and_then(of_tally))
+                })
+                .max()
+        }
+        Component::SortedSet(set) => {
+            let members = set.members().iter().map(|(_, member)| member);
+            members
+                .filter_map(|member| {
+                    newest_version(&member.cell, context)
+                        .max(member.tally.as_deref().and_then(of_tally))
                 })
                 .max()
         }
@@ -585,4 +630,10 @@ fn newest_unseen<C: Context>(component: &Component, context: &C) -> Option<(Dot,
             dots.filter(|(dot, _)| unseen(dot)).max()
         }
     }
+}
+
+fn newest_version<V, C: Context>(cell: &Cell<V>, context: &C) -> Option<(Dot, Hlc)> {
+    let versions = cell.versions().iter();
+    let dots = versions.map(|version| (version.dot, version.hlc));
+    dots.filter(|(dot, _)| !context.covers(*dot)).max()
 }

@@ -4,7 +4,7 @@ use isles_clock::{Context, Dot};
 use isles_crdt::op::{Contribution, Tally};
 
 use crate::replica::Replica;
-use crate::row::{Component, Row};
+use crate::row::{Component, Field, Row};
 use crate::rows::RowId;
 use crate::sum;
 
@@ -47,24 +47,28 @@ fn damage_component(component: &mut Component, damage: Damage) {
     match component {
         Component::Counter(tally) => damage_tally(tally, damage),
         Component::Map(map) => {
-            map.fields.retain(|_, field| {
-                if let (Damage::OneValuePerField, Some(latest)) = (damage, field.cell.latest()) {
-                    let keep = AllBut(latest.dot);
-                    field.cell.remove(&keep);
-                }
-                if let Some(tally) = &mut field.tally {
-                    damage_tally(tally, damage);
-                }
-                !field.is_residue_free()
-            });
+            map.fields.retain(|_, field| damage_field(field, damage));
             map.live = map
                 .fields
                 .iter()
                 .filter(|(_, field)| field.is_live())
                 .count();
         }
+        Component::SortedSet(set) => set.retain(|_, member| damage_field(member, damage)),
         _ => {}
     }
+}
+
+/// Whether anything is left of it.
+fn damage_field<V>(field: &mut Field<V>, damage: Damage) -> bool {
+    if let (Damage::OneValuePerField, Some(latest)) = (damage, field.cell.latest()) {
+        let keep = AllBut(latest.dot);
+        field.cell.remove(&keep);
+    }
+    if let Some(tally) = &mut field.tally {
+        damage_tally(tally, damage);
+    }
+    !field.is_residue_free()
 }
 
 fn damage_tally(tally: &mut Tally, damage: Damage) {

@@ -4,22 +4,28 @@
 //! through the row's position. The small components of a key lie in its header row; of a large set or map only the
 //! changed pages are written. The layout is drawn in `docs/format.md`.
 
+mod lists;
+mod sorted_set;
 mod stream;
 
 use std::sync::Arc;
 
 use isles_clock::{Dot, Hlc, ReplicaId, Stamp};
+use isles_crdt::list::ListPage;
 use isles_crdt::op::{Cell, Contribution, Presence, Tally, Version};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use self::lists::StoredList;
 use crate::conflict::ConflictRecord;
+use crate::list::{Element, ListValue};
 use crate::op::Kind;
 use crate::paged::{Page, PagedMap};
 use crate::position::Position;
 use crate::replica::{Replica, Restored};
 use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, MemberSet, Row, Stored};
 use crate::rows::hash_of;
+use crate::sorted_set::{Member, SortedSet};
 use crate::stream::Page as StreamPage;
 use crate::sum;
 
@@ -69,6 +75,8 @@ struct PageImage {
 enum PageContent {
     Set(Arc<Page<Presence>>),
     Map(Arc<Page<Field>>),
+    List(ListPage<Element>),
+    SortedSet(Arc<Page<Member>>),
     Stream(StreamPage),
 }
 
@@ -105,10 +113,14 @@ enum StoredComponent<'a> {
         only: Vec<StoredMember<'a>>,
     },
     Counter(Vec<Contribution>),
-    /// Reserved, as are the ones that follow: the tags are given out, the layouts are not drawn yet.
-    SortedSet(()),
-    List(()),
+    SortedSet {
+        pages: u32,
+        #[serde(borrow)]
+        only: Vec<sorted_set::StoredScore<'a>>,
+    },
+    List(StoredList),
     Stream(#[serde(borrow)] stream::StoredStream<'a>),
+    /// Reserved, as are those that hold nothing below: the tags are given out, the layouts are not drawn yet.
     FlagEw(()),
     FlagDw(()),
     HyperLogLog(()),
@@ -344,6 +356,8 @@ impl PageContent {
         match self {
             PageContent::Set(page) => to_bytes(&stored_members(page)),
             PageContent::Map(page) => to_bytes(&stored_fields(page)),
+            PageContent::SortedSet(page) => to_bytes(&sorted_set::stored(page)),
+            PageContent::List(page) => to_bytes(page),
             PageContent::Stream(page) => {
                 to_bytes(&stream::StoredEntries::of(page.entries().iter()))
             }
@@ -371,6 +385,9 @@ fn pages_prefix(key: &[u8], kind: Kind) -> Vec<u8> {
     .concat()
 }
 
+/// A page's number ends its key in the table.
+const PAGE_NUMBER_BYTES: usize = 4;
+
 fn page_key(key: &[u8], kind: Kind, number: u32) -> Vec<u8> {
     [&pages_prefix(key, kind)[..], &number.to_be_bytes()].concat()
 }
@@ -394,11 +411,20 @@ fn image_of(row: &mut Row) -> RowImage {
     for component in &mut row.components {
         let kind = component.kind();
         let taken = match component {
+            Component::List(list) => lists::changes(list).map(|changes| {
+                let gone = changes.gone.into_iter();
+                dropped.extend(gone.map(|number| (kind, number..number + 1)));
+                (changes.bound, changes.pages)
+            }),
             Component::Set(set) => {
                 paged_image(&mut set.members, kind, PageContent::Set, &row.stored)
             }
             Component::Map(map) => {
                 paged_image(&mut map.fields, kind, PageContent::Map, &row.stored)
+            }
+            Component::SortedSet(set) => {
+                let pages = set.pages_mut();
+                paged_image(pages, kind, PageContent::SortedSet, &row.stored)
             }
             Component::Stream(stream) => stream::changes(stream).map(|changes| {
                 let gone = changes.gone.into_iter();
@@ -483,11 +509,19 @@ fn stored_component(component: &Component) -> StoredComponent<'_> {
                 only,
             }
         }
+        Component::List(list) => StoredComponent::List(StoredList::of(list)),
         Component::Map(map) => {
             let only = map.fields.only_page().map_or(Vec::new(), stored_fields);
             StoredComponent::Map {
                 pages: map.fields.pages_len() as u32,
                 only,
+            }
+        }
+        Component::SortedSet(set) => {
+            let only = set.members().only_page();
+            StoredComponent::SortedSet {
+                pages: set.members().pages_len() as u32,
+                only: only.map_or(Vec::new(), sorted_set::stored),
             }
         }
         Component::Stream(stream) => StoredComponent::Stream(stream::StoredStream::of(stream)),
@@ -512,12 +546,6 @@ fn stored_members(page: &Page<Presence>) -> Vec<StoredMember<'_>> {
 }
 
 fn stored_fields(page: &Page<Field>) -> Vec<StoredField<'_>> {
-    let contributions = |field: &Field| {
-        field
-            .tally
-            .as_ref()
-            .map_or(Vec::new(), |t| t.contributions().to_vec())
-    };
     page.items()
         .iter()
         .map(|item| StoredField {
@@ -526,6 +554,13 @@ fn stored_fields(page: &Page<Field>) -> Vec<StoredField<'_>> {
             contributions: contributions(&item.value),
         })
         .collect()
+}
+
+fn contributions<V>(field: &Field<V>) -> Vec<Contribution> {
+    field
+        .tally
+        .as_ref()
+        .map_or(Vec::new(), |t| t.contributions().to_vec())
 }
 
 fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
@@ -562,6 +597,22 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
                 note_pages(&mut row, Kind::Map, pages, &mut is_paged);
                 Component::Map(Box::new(loaded_map(vec![loaded_fields(only)])))
             }
+            StoredComponent::SortedSet { pages, only } => {
+                note_pages(&mut row, Kind::SortedSet, pages, &mut is_paged);
+                let set = SortedSet::from_pages(vec![sorted_set::loaded(only)]);
+                Component::SortedSet(Box::new(set))
+            }
+            StoredComponent::List(StoredList::Whole(list)) => {
+                Component::List(Box::new(ListValue::new(list, row.hash)))
+            }
+            StoredComponent::List(StoredList::Paged { bound }) => {
+                row.stored.push(Stored {
+                    kind: Kind::List,
+                    pages: bound,
+                });
+                is_paged = true;
+                Component::List(Box::default())
+            }
             StoredComponent::Stream(stored) => {
                 let (bound, stream) = stored.load()?;
                 if bound > 0 {
@@ -571,9 +622,7 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
                 }
                 Component::Stream(Box::new(stream))
             }
-            StoredComponent::SortedSet(())
-            | StoredComponent::List(())
-            | StoredComponent::FlagEw(())
+            StoredComponent::FlagEw(())
             | StoredComponent::FlagDw(())
             | StoredComponent::HyperLogLog(())
             | StoredComponent::BoundedCounter(()) => {
@@ -597,6 +646,13 @@ fn note_pages(row: &mut Row, kind: Kind, pages: u32, is_paged: &mut bool) {
 fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError> {
     let key = row.key.clone();
     for stored in row.stored.clone() {
+        if stored.kind == Kind::List {
+            let loaded = lists::load(&key, row.hash, scan)?;
+            if let Some(Component::List(list)) = row.component_mut(Kind::List) {
+                **list = loaded;
+            }
+            continue;
+        }
         if stored.kind == Kind::Stream {
             if let Some(Component::Stream(stream)) = row.component_mut(Kind::Stream) {
                 stream::load_pages(stream, &key, scan)?;
@@ -606,10 +662,14 @@ fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError>
         let mut failed = None;
         let mut members = Vec::new();
         let mut fields = Vec::new();
+        let mut scores = Vec::new();
         scan(&pages_prefix(&key, stored.kind), &mut |table_key, value| {
             let loaded = versioned(value, table_key).and_then(|bytes| {
                 match stored.kind {
                     Kind::SetAw => members.push(loaded_members(postcard::from_bytes(bytes)?)),
+                    Kind::SortedSet => {
+                        scores.push(sorted_set::loaded(postcard::from_bytes(bytes)?))
+                    }
                     _ => fields.push(loaded_fields(postcard::from_bytes(bytes)?)),
                 }
                 Ok(())
@@ -619,7 +679,7 @@ fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError>
         if let Some(error) = failed {
             return Err(error);
         }
-        let found = members.len().max(fields.len());
+        let found = members.len().max(fields.len()).max(scores.len());
         if found != stored.pages as usize {
             let name = key.escape_ascii();
             return Err(ImageError::Content(format!(
@@ -635,6 +695,10 @@ fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError>
             Some(Component::Map(map)) => {
                 **map = loaded_map(fields);
                 map.fields.is_sound()
+            }
+            Some(Component::SortedSet(set)) => {
+                **set = SortedSet::from_pages(scores);
+                set.members().is_sound()
             }
             _ => false,
         };
@@ -667,8 +731,7 @@ fn loaded_members(members: Vec<StoredMember<'_>>) -> Vec<(Box<[u8]>, Presence)> 
 
 fn loaded_fields(fields: Vec<StoredField<'_>>) -> Vec<(Box<[u8]>, Field)> {
     let field = |stored: StoredField<'_>| {
-        let tally: Option<Box<Tally>> = (!stored.contributions.is_empty())
-            .then(|| Box::new(stored.contributions.into_iter().collect()));
+        let tally = loaded_tally(stored.contributions);
         (
             stored.name.into(),
             Field {
@@ -678,6 +741,10 @@ fn loaded_fields(fields: Vec<StoredField<'_>>) -> Vec<(Box<[u8]>, Field)> {
         )
     };
     fields.into_iter().map(field).collect()
+}
+
+fn loaded_tally(contributions: Vec<Contribution>) -> Option<Box<Tally>> {
+    (!contributions.is_empty()).then(|| Box::new(contributions.into_iter().collect()))
 }
 
 fn loaded_map(pages: Vec<Vec<(Box<[u8]>, Field)>>) -> FieldMap {

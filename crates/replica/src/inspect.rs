@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use isles_clock::{Dot, Hlc, Stamp};
-use isles_crdt::op::{Cell, Contribution, Tally};
+use isles_crdt::op::{Cell, Contribution, Tally, Version};
+use isles_crdt::sorted_set::Score;
 
+use crate::list::Element;
 use crate::replica::Replica;
 use crate::row::{Component, Field, Row};
 use crate::rows::hash_of;
+use crate::sorted_set::Member;
 use crate::stream::{Entry, StreamId, StreamMark};
 use crate::sum;
 
@@ -27,9 +30,23 @@ pub struct KeyContent {
     pub map: BTreeMap<Vec<u8>, FieldContent>,
     /// The members of the set, with the additions that nothing has observed.
     pub set: BTreeMap<Vec<u8>, Vec<Dot>>,
+    /// The live members of the sorted set.
+    pub sorted_set: BTreeMap<Vec<u8>, ScoreContent>,
+    /// The elements of the list in their order: each one's name, see [`isles_crdt::list::Position::name`], and the values
+    /// that nothing has observed, by dot.
+    pub list: Vec<(Vec<u8>, Vec<Written>)>,
     /// The stream.
     pub stream: StreamContent,
     /// The uncovered contributions of the counter.
+    pub counter: Vec<Contribution>,
+}
+
+/// Everything live of one member of a sorted set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ScoreContent {
+    /// The base scores that nothing has observed, by dot.
+    pub versions: Vec<(Dot, Hlc, Score)>,
+    /// The uncovered contributions of its increments; the totals are bits of scores.
     pub counter: Vec<Contribution>,
 }
 
@@ -103,6 +120,7 @@ fn check_row(row: &Row) -> Result<(), String> {
     for component in &row.components {
         let sound = match component {
             Component::Set(set) => set.members.is_sound(),
+            Component::List(list) => list.sum() == list.computed_sum(row.hash),
             Component::Map(map) => {
                 map.fields.is_sound()
                     && map.live
@@ -112,6 +130,7 @@ fn check_row(row: &Row) -> Result<(), String> {
                             .filter(|(_, field)| field.is_live())
                             .count()
             }
+            Component::SortedSet(set) => set.is_sound(),
             Component::Stream(stream) => stream.is_sound(),
             _ => true,
         };
@@ -144,10 +163,28 @@ fn content_of(row: &Row) -> KeyContent {
                     .map(|(member, presence)| (member.to_vec(), presence.dots().to_vec()))
                     .collect();
             }
+            Component::List(list) => {
+                let elements = list.elements().elements();
+                let written = |version: Version<&Element>| {
+                    (version.dot, version.hlc, version.value.0.to_vec())
+                };
+                content.list = elements
+                    .map(|(position, versions)| {
+                        (position.name().to_vec(), versions.map(written).collect())
+                    })
+                    .collect();
+            }
             Component::Map(map) => {
                 let live = map.fields.iter().filter(|(_, field)| field.is_live());
                 content.map = live
                     .map(|(name, field)| (name.to_vec(), field_content(field)))
+                    .collect();
+            }
+            Component::SortedSet(set) => {
+                let live = set.members().iter();
+                content.sorted_set = live
+                    .filter(|(_, member)| member.is_live())
+                    .map(|(name, member)| (name.to_vec(), score_content(member)))
                     .collect();
             }
             Component::Stream(stream) => {
@@ -175,6 +212,16 @@ fn field_content(field: &Field) -> FieldContent {
     FieldContent {
         versions: written(&field.cell),
         counter: field.tally.as_deref().map_or_else(Vec::new, uncovered),
+    }
+}
+
+fn score_content(member: &Member) -> ScoreContent {
+    let versions = member.cell.versions().iter();
+    ScoreContent {
+        versions: versions
+            .map(|version| (version.dot, version.hlc, version.value))
+            .collect(),
+        counter: member.tally.as_deref().map_or_else(Vec::new, uncovered),
     }
 }
 

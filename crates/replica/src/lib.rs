@@ -22,15 +22,18 @@ pub mod session;
 mod apply;
 mod hot_keys;
 mod keyspace;
+mod list;
 mod observer;
 mod paged;
 mod position;
 mod replica;
 mod row;
 mod rows;
+mod sorted_set;
 mod stream;
 mod sum;
 mod txn;
+mod waiting;
 mod warm;
 
 pub use self::conflict::{ConflictKind, ConflictRecord, Contender, Journal, JournalLimits};
@@ -42,10 +45,13 @@ pub use self::replica::{
     APPLY_ENTRIES, Note, ReplayError, Replica, ReplicaConfig, Restored, Unlogged, UnloggedContent,
 };
 pub use self::rows::{BUCKETS, RESERVED_PREFIX};
+pub use self::sorted_set::SortedSet;
 pub use self::stream::{StreamId, StreamMark};
 pub use self::txn::{
-    ContextError, EachEntry, EachField, EntryTooLarge, Expiry, FieldValue, IncrementError,
-    NewStreamId, Scope, SetStreamIdError, SiblingVersion, Siblings, StreamAddError, StreamInfo,
-    StreamTrim, StreamTrimBound, StreamTrimUnits, Txn, ValueType, WrongType,
+    AddIf, Added, ContextError, EachEntry, EachField, EntryTooLarge, Expiry, FieldValue,
+    IncrementError, InsertError, ListEnd, ListSide, NewStreamId, NotANumber, Scope, ScoreIf,
+    SetStreamIdError, SiblingVersion, Siblings, StreamAddError, StreamInfo, StreamTrim,
+    StreamTrimBound, StreamTrimUnits, Txn, ValueType, WrongType,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};
+pub use isles_crdt::sorted_set::Score;

@@ -9,7 +9,9 @@
 //! number.
 
 use isles_clock::{Hlc, ReplicaId, VectorClock};
+use isles_crdt::list::{Place, Position, Positions};
 use isles_crdt::op::{Increment, Reset};
+use isles_crdt::sorted_set::Score;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use smallvec::SmallVec;
 
@@ -31,9 +33,9 @@ pub enum Kind {
     SetAw = 4,
     /// Members; a concurrent removal beats an addition.
     SetRw = 5,
-    /// Reserved: members with scores.
+    /// Members with scores; a concurrent update beats a removal.
     SortedSet = 6,
-    /// Reserved: a sequence of elements.
+    /// A sequence of elements; each keeps its place, and is a register.
     List = 7,
     /// Entries in the order of their ids.
     Stream = 8,
@@ -226,10 +228,10 @@ pub enum Part<'a> {
     SetAw(SetPart<'a>),
     /// Changes of the members of a remove-wins set.
     SetRw(SetPart<'a>),
-    /// Reserved.
-    SortedSet(Blob<'a>),
-    /// Reserved.
-    List(Blob<'a>),
+    /// Changes of the members of a sorted set.
+    SortedSet(#[serde(borrow)] Box<SortedSetPart<'a>>),
+    /// Changes of the elements of a list.
+    List(Box<ListPart<'a>>),
     /// Changes of the entries of a stream.
     Stream(Box<StreamPart<'a>>),
     /// An increment of the counter.
@@ -280,19 +282,43 @@ pub struct SetPart<'a> {
     pub add: SmallVec<[Blob<'a>; 1]>,
 }
 
-/// Removals, then writes and increments, of map fields.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct MapPart<'a> {
+/// Removals, then writes and increments, of fields: a map's, whose values are bytes, or a sorted set's members, whose
+/// values are scores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "V: Deserialize<'de>, 'de: 'a"))]
+pub struct FieldsPart<'a, V> {
     /// Fields whose observed content goes, with the counter contributions that go with it.
-    #[serde(borrow)]
     pub remove: SmallVec<[FieldRemoval<'a>; 1]>,
     /// Fields that get a value; a value replaces what was observed of the field, its counter included.
-    pub put: SmallVec<[FieldPut<'a>; 1]>,
+    pub put: SmallVec<[FieldPut<'a, V>; 1]>,
     /// Fields that are incremented.
     pub add: SmallVec<[FieldTally<'a>; 1]>,
 }
 
-/// A map field that is removed.
+/// Changes of map fields.
+pub type MapPart<'a> = FieldsPart<'a, Blob<'a>>;
+
+/// Changes of the members of a sorted set. An increment's total is the bits of a score.
+pub type SortedSetPart<'a> = FieldsPart<'a, Score>;
+
+impl<V> Default for FieldsPart<'_, V> {
+    fn default() -> Self {
+        FieldsPart {
+            remove: SmallVec::new(),
+            put: SmallVec::new(),
+            add: SmallVec::new(),
+        }
+    }
+}
+
+impl<V> FieldsPart<'_, V> {
+    /// Whether it brings anything, or only takes away.
+    pub fn adds(&self) -> bool {
+        !self.put.is_empty() || !self.add.is_empty()
+    }
+}
+
+/// A field that is removed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FieldRemoval<'a> {
     /// The field.
@@ -302,19 +328,19 @@ pub struct FieldRemoval<'a> {
     pub resets: SmallVec<[Reset; 1]>,
 }
 
-/// A map field that is written.
+/// A field that is written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FieldPut<'a> {
+#[serde(bound(deserialize = "V: Deserialize<'de>, 'de: 'a"))]
+pub struct FieldPut<'a, V> {
     /// The field.
-    #[serde(borrow)]
     pub field: Blob<'a>,
     /// The value.
-    pub value: Blob<'a>,
+    pub value: V,
     /// The counter contributions that the value replaces.
     pub resets: SmallVec<[Reset; 1]>,
 }
 
-/// A map field that is incremented.
+/// A field that is incremented.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FieldTally<'a> {
     /// The field.
@@ -322,6 +348,43 @@ pub struct FieldTally<'a> {
     pub field: Blob<'a>,
     /// The writer's running total.
     pub tally: Increment,
+}
+
+/// Removals, then writes and insertions, of list elements. What is inserted by an entry is neither removed nor written
+/// by it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ListPart<'a> {
+    /// Elements whose observed content goes.
+    pub remove: Positions,
+    /// Elements that get a value, in the place of what was observed of them.
+    #[serde(borrow)]
+    pub set: SmallVec<[ElementPut<'a>; 1]>,
+    /// Elements that are new.
+    pub insert: SmallVec<[Insertion<'a>; 1]>,
+}
+
+/// A list element that is written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ElementPut<'a> {
+    /// The element.
+    pub position: Position,
+    /// The write's own stamp, where it had to be raised above that of what it replaces.
+    pub stamp: Option<Hlc>,
+    /// The value.
+    #[serde(borrow)]
+    pub value: Blob<'a>,
+}
+
+/// Elements that are inserted in one go and stay together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Insertion<'a> {
+    /// Where; with the entry's dot and the ordinal it gives the position of the first.
+    pub place: Place,
+    /// The place of the first among everything that the entry inserts into this list; the others follow it.
+    pub ordinal: u32,
+    /// The values, in their order.
+    #[serde(borrow)]
+    pub values: SmallVec<[Blob<'a>; 1]>,
 }
 
 /// Removals, then additions, of entries of a stream.

@@ -17,6 +17,7 @@ use crate::op::{Attribute, Entry, KeyOp};
 use crate::position::Position;
 use crate::row::Component;
 use crate::rows::{RESERVED_PREFIX, RowId, Rows, hash_of};
+use crate::waiting::Waiting;
 use crate::warm::{WARM_MAX, WARM_MIN, Wanted};
 
 /// Entries applied in one hold of the lock, about 100 µs' worth.
@@ -155,6 +156,7 @@ pub struct Replica {
     spare_bodies: Vec<Vec<u8>>,
     newest: HashMap<ReplicaId, Hlc>,
     pub(crate) watch: Watch,
+    pub(crate) waiting: Waiting,
 }
 
 /// A frame that was handed to the log.
@@ -209,6 +211,7 @@ impl Replica {
             spare_bodies: Vec::new(),
             newest: HashMap::new(),
             watch: Watch::default(),
+            waiting: Waiting::default(),
         }
     }
 
@@ -626,6 +629,7 @@ impl Replica {
         });
         self.rows
             .note_change(hash, author.dot.replica, author.dot.sequence);
+        self.waiting.note(hash, op.key.0);
         if outcome.merged {
             self.journal.note_merged();
         }

@@ -1,12 +1,14 @@
 //! What a replica holds of one key.
 
-use isles_clock::{Dot, Hlc, ReplicaId, Stamp};
-use isles_crdt::op::{Cell, Presence, Tally};
+use isles_clock::{Context, Dot, Hlc, ReplicaId, Stamp};
+use isles_crdt::op::{Cell, Presence, Reset, Tally};
 use smallvec::SmallVec;
 
+use crate::list::ListValue;
 use crate::op::Kind;
 use crate::paged::PagedMap;
 use crate::position::Position;
+use crate::sorted_set::SortedSet;
 use crate::stream::Stream;
 
 /// A register of class `lww`: one value, or the tombstone of one.
@@ -26,14 +28,23 @@ impl LwwCell {
     }
 }
 
-/// A map field: a value, a counter, or an integer value and what was added to it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Field {
-    pub(crate) cell: Cell<Box<[u8]>>,
+/// A map field or a member of a sorted set: a value, a counter, or a number and what was added to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Field<V = Box<[u8]>> {
+    pub(crate) cell: Cell<V>,
     pub(crate) tally: Option<Box<Tally>>,
 }
 
-impl Field {
+impl<V> Default for Field<V> {
+    fn default() -> Self {
+        Field {
+            cell: Cell::new(),
+            tally: None,
+        }
+    }
+}
+
+impl<V> Field<V> {
     /// Whether the field is there for readers; what is left otherwise is residue.
     pub(crate) fn is_live(&self) -> bool {
         !self.cell.is_empty()
@@ -45,6 +56,29 @@ impl Field {
 
     pub(crate) fn is_residue_free(&self) -> bool {
         self.cell.is_empty() && self.tally.as_ref().is_none_or(|tally| tally.is_empty())
+    }
+
+    /// The counter contributions that a write or removal made here takes away.
+    pub(crate) fn resets(&self) -> SmallVec<[Reset; 1]> {
+        self.tally
+            .as_deref()
+            .map_or_else(SmallVec::new, Tally::resets)
+    }
+
+    /// Removes what its remover had observed, `resets` of the counter.
+    pub(crate) fn remove(&mut self, context: &impl Context, resets: &[Reset]) {
+        self.cell.remove(context);
+        if let Some(tally) = &mut self.tally {
+            tally.reset(resets);
+        }
+    }
+
+    /// Removes what the writer of a clear had observed; one that creates the key covers the counter as well.
+    pub(crate) fn clear(&mut self, context: &impl Context, create: bool, listed: &[Reset]) {
+        self.cell.remove(context);
+        if let Some(tally) = self.tally.as_mut().filter(|_| create) {
+            tally.cover(context, listed);
+        }
     }
 }
 
@@ -79,6 +113,8 @@ pub(crate) enum Component {
     Mv(Box<Cell<Box<[u8]>>>),
     Map(Box<FieldMap>),
     Set(Box<MemberSet>),
+    SortedSet(Box<SortedSet>),
+    List(Box<ListValue>),
     Stream(Box<Stream>),
     Counter(Box<Tally>),
 }
@@ -90,6 +126,8 @@ impl Component {
             Component::Mv(_) => Kind::RegisterMv,
             Component::Map(_) => Kind::Map,
             Component::Set(_) => Kind::SetAw,
+            Component::SortedSet(_) => Kind::SortedSet,
+            Component::List(_) => Kind::List,
             Component::Stream(_) => Kind::Stream,
             Component::Counter(_) => Kind::Counter,
         }
@@ -102,6 +140,8 @@ impl Component {
             Component::Mv(cell) => !cell.is_empty(),
             Component::Map(map) => map.live > 0,
             Component::Set(set) => set.members.len() > 0,
+            Component::SortedSet(set) => !set.is_empty(),
+            Component::List(list) => !list.is_empty(),
             Component::Stream(stream) => stream.is_live(),
             Component::Counter(tally) => !tally.all_covered(),
         }
@@ -114,6 +154,8 @@ impl Component {
             Component::Mv(cell) => cell.is_empty(),
             Component::Map(map) => map.fields.len() == 0,
             Component::Set(set) => set.members.len() == 0,
+            Component::SortedSet(set) => set.members().len() == 0,
+            Component::List(list) => list.is_empty(),
             Component::Stream(stream) => stream.is_gone(),
             Component::Counter(tally) => tally.is_empty(),
         }
@@ -127,6 +169,8 @@ impl Component {
                 live: 0,
             })),
             Kind::SetAw => Component::Set(Box::new(PagedMap::new().into())),
+            Kind::SortedSet => Component::SortedSet(Box::default()),
+            Kind::List => Component::List(Box::default()),
             Kind::Stream => Component::Stream(Box::default()),
             Kind::Counter => Component::Counter(Box::default()),
             _ => return None,
@@ -161,7 +205,7 @@ impl Deadline {
     }
 }
 
-/// How many pages of a component the table holds; of a stream, below which number all of them are.
+/// How many pages of a component the table holds; of a list or stream, below which number all of them are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
     pub(crate) kind: Kind,
@@ -258,6 +302,24 @@ impl Row {
             .iter()
             .find_map(|component| match component {
                 Component::Set(set) => Some(&set.members),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn sorted_set(&self) -> Option<&SortedSet> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::SortedSet(set) => Some(&**set),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn list(&self) -> Option<&ListValue> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::List(list) => Some(&**list),
                 _ => None,
             })
     }

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::op::Kind;
 use crate::row::{Component, Field, LwwCell, Row};
+use crate::sorted_set::{Member, SortedSet};
 use crate::stream::{Entry, Stream};
 
 const ITEM_BYTES: usize = 8 + 1 + 8 + 16 + 8 + 16;
@@ -90,6 +91,35 @@ pub(crate) fn of_field(key_hash: u64, name: &[u8], field: &Field) -> u128 {
     of_cell(key_hash, Kind::Map, element, &field.cell).wrapping_add(tally)
 }
 
+pub(crate) fn of_score(key_hash: u64, name: &[u8], member: &Member) -> u128 {
+    let (kind, element) = (Kind::SortedSet, element(name));
+    let tally = member.tally.as_ref();
+    let tally = tally.map_or(0, |tally| of_tally(key_hash, kind, element, tally));
+    member.cell.versions().iter().fold(tally, |sum, version| {
+        let bits = f64::from(version.value).to_bits();
+        let item = item(key_hash, kind as u8, element, version.dot, u128::from(bits));
+        sum.wrapping_add(item)
+    })
+}
+
+pub(crate) fn of_sorted_set(key_hash: u64, set: &SortedSet) -> u128 {
+    let members = set.members().iter();
+    members.fold(0, |sum, (name, member)| {
+        sum.wrapping_add(of_score(key_hash, name, member))
+    })
+}
+
+/// One value of a list element; `name` is the element's, see [`Position::name`](isles_crdt::list::Position::name).
+pub(crate) fn of_element(key_hash: u64, name: &[u8], dot: Dot, value: &[u8]) -> u128 {
+    item(
+        key_hash,
+        Kind::List as u8,
+        element(name),
+        dot,
+        xxh3_128(value),
+    )
+}
+
 pub(crate) fn of_entry(key_hash: u64, entry: &Entry) -> u128 {
     let mut name = [0; 20];
     name[..16].copy_from_slice(&entry.name.id.as_bytes());
@@ -143,9 +173,11 @@ pub(crate) fn of_row(row: &Row) -> u128 {
             Component::Set(set) => set.members.iter().fold(0, |sum, (member, presence)| {
                 sum.wrapping_add(of_member(hash, member, presence))
             }),
+            Component::List(list) => list.computed_sum(hash),
             Component::Map(map) => map.fields.iter().fold(0, |sum, (name, field)| {
                 sum.wrapping_add(of_field(hash, name, field))
             }),
+            Component::SortedSet(set) => of_sorted_set(hash, set),
             Component::Stream(stream) => of_stream(hash, stream),
         })
     });

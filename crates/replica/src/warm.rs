@@ -34,6 +34,7 @@ impl<'k> Wanted<'k> {
         let element = op.parts.first().and_then(|part| match part {
             Part::SetAw(set) => set.add.first().copied(),
             Part::Map(map) => map.put.first().map(|put| put.field),
+            Part::SortedSet(set) => set.put.first().map(|put| put.field),
             _ => None,
         });
         Some(Wanted {
@@ -67,6 +68,7 @@ impl Replica {
                 read ^= match row.components.first() {
                     Some(Component::Set(set)) => set.members.warm(element, depth),
                     Some(Component::Map(map)) => map.fields.warm(element, depth),
+                    Some(Component::SortedSet(set)) => set.members().warm(element, depth),
                     _ => 0,
                 };
             }

@@ -22,6 +22,7 @@ pub(crate) struct Client {
     active_ms: AtomicU64,
     last_command: AtomicU16,
     killed: AtomicBool,
+    waiting: AtomicBool,
     details: Mutex<Details>,
 }
 
@@ -66,6 +67,11 @@ impl Client {
         self.killed.load(Ordering::Relaxed)
     }
 
+    /// Its command waits for a key, or does not any more.
+    pub(crate) fn set_waiting(&self, waiting: bool) {
+        self.waiting.store(waiting, Ordering::Relaxed);
+    }
+
     /// Lets the connection answer what it has read, and read nothing further.
     pub(crate) fn stop_reading(&self) {
         self.shut(Shutdown::Read);
@@ -83,6 +89,7 @@ impl Client {
         let details = self.details().clone();
         let mut flags = String::new();
         flags.extend(details.queued.map(|_| 'x'));
+        flags.extend(self.waiting.load(Ordering::Relaxed).then_some('b'));
         flags.extend(details.no_evict.then_some('e'));
         flags.extend(details.no_touch.then_some('T'));
         if flags.is_empty() {
@@ -137,6 +144,7 @@ impl Clients {
             active_ms: AtomicU64::new(wall_ms),
             last_command: AtomicU16::new(NO_COMMAND),
             killed: AtomicBool::new(false),
+            waiting: AtomicBool::new(false),
             details: Mutex::default(),
         });
         self.lock().insert(client.id, Arc::clone(&client));

@@ -6,12 +6,18 @@ mod command;
 mod config;
 mod connection;
 mod expiry;
+mod geo;
+mod geo_search;
 mod hash_random;
 mod hashes;
 mod info;
 mod isles;
 mod keys;
 mod lcs;
+mod list_blocking;
+mod list_move;
+mod list_position;
+mod lists;
 mod object;
 mod scan;
 mod server;
@@ -19,6 +25,13 @@ mod set_algebra;
 mod set_options;
 mod set_random;
 mod sets;
+mod sorted_add;
+mod sorted_algebra;
+mod sorted_bounds;
+mod sorted_pop;
+mod sorted_random;
+mod sorted_range;
+mod sorted_sets;
 mod strings;
 mod transactions;
 
@@ -34,4 +47,7 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     connection::COMMANDS,
     server::COMMANDS,
     isles::COMMANDS,
+    sorted_sets::COMMANDS,
+    geo::COMMANDS,
+    lists::COMMANDS,
 ];

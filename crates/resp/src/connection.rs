@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BufMut;
+use isles_replica::Position;
 use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -26,11 +27,14 @@ use crate::parser::{Batch, Parser, ParserLimits, ProtocolError};
 use crate::reply::Reply;
 use crate::server::Server;
 use crate::session::Session;
+use crate::waiting::{End, Waiting};
 
 /// The first read buffer; most requests are small and most connections idle.
 const READ_BYTES_MIN: usize = 4 << 10;
 /// What one read takes at most, unless an argument under way is larger.
 const READ_BYTES_MAX: usize = 64 << 10;
+/// What a client may have sent behind a command that waits; the rest stays in the socket.
+const WAITING_BYTES_MAX: usize = 1 << 20;
 /// A connection that always has input lets others run after so many rounds.
 const ROUNDS_MAX: u32 = 4;
 
@@ -203,12 +207,67 @@ impl<E: Engine> Connection<'_, E> {
                         return Ok(());
                     }
                 }
+                Stop::Wait => {
+                    self.wait().await?;
+                    if at == self.batch.len() {
+                        return self.finish().await;
+                    }
+                }
                 Stop::Close => {
                     self.finish().await?;
                     return Err(Closed::OnRequest);
                 }
                 Stop::Abort => return Err(Closed::ReplyTooLarge),
             }
+        }
+    }
+
+    /// Sleeps until the command that waits gets what it wants, or its time is up.
+    ///
+    /// What the client sends meanwhile is kept for later, up to a limit: reading is also how one learns that it has gone.
+    async fn wait(&mut self) -> Result<(), Closed> {
+        let Some(mut ticket) = self.session.ticket.take() else {
+            return Ok(());
+        };
+        let number = ticket.number;
+        // From here on nothing is left behind, however this ends.
+        let _leave = Leave {
+            waiting: &self.server.waiting,
+            number,
+        };
+        self.finish().await?;
+        let deadline = async {
+            match ticket.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut deadline = pin!(deadline);
+        let end = loop {
+            let room = WAITING_BYTES_MAX.saturating_sub(self.buffer.len());
+            tokio::select! {
+                biased;
+                end = &mut ticket.end => break end.ok(),
+                () = &mut deadline => match self.server.waiting.give_up(number) {
+                    Some(answer) => break Some(End { answer, barrier: Position::ZERO }),
+                    // It was served at the last moment.
+                    None => break (&mut ticket.end).await.ok(),
+                },
+                count = read_some(&mut self.input, &mut self.buffer, room), if room > 0 => {
+                    match count? {
+                        0 if self.session.client.is_killed() => return Err(Closed::Killed),
+                        0 => return Err(Closed::ByClient),
+                        _ => {}
+                    }
+                }
+            }
+        };
+        let End { answer, barrier } = end.ok_or(Closed::OnRequest)?;
+        self.session.depend_on(barrier);
+        self.reply.append(&answer);
+        match self.reply.len() > self.server.options.max_reply_bytes {
+            true => Err(Closed::ReplyTooLarge),
+            false => Ok(()),
         }
     }
 
@@ -272,6 +331,28 @@ impl<E: Engine> Connection<'_, E> {
         self.reply.clear();
         Ok(())
     }
+}
+
+/// Ends a wait whose connection is dropped.
+struct Leave<'s> {
+    waiting: &'s Waiting,
+    number: u64,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.waiting.leave(self.number);
+    }
+}
+
+async fn read_some(
+    input: &mut OwnedReadHalf,
+    buffer: &mut Vec<u8>,
+    room: usize,
+) -> io::Result<usize> {
+    buffer.reserve(READ_BYTES_MIN.min(room));
+    let mut limited = buffer.limit(room);
+    input.read_buf(&mut limited).await
 }
 
 async fn within(

@@ -28,6 +28,12 @@ pub trait Engine: Host {
     /// Waits until the log has caught up with the writers.
     fn wait_room(&self) -> impl Future<Output = ()> + Send;
 
+    /// Waits until a key that somebody waits for has changed otherwise than by a command: a peer has sent something.
+    /// Without peers that never happens.
+    fn wait_changed_keys(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
     /// Whether commands on keys are refused because data is still being loaded.
     fn is_loading(&self) -> bool {
         false

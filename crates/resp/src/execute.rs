@@ -18,7 +18,7 @@ use crate::reply::Reply;
 use crate::session::{Answers, Next, Session};
 use crate::spec::{Family, Flags, Keys, Run, Spec};
 use crate::table::{self, CommandId};
-use crate::transaction;
+use crate::{transaction, waiting};
 
 /// The lock is released after this long, between commands.
 const HOLD_MAX: Duration = Duration::from_micros(100);
@@ -105,6 +105,8 @@ pub(crate) enum Stop {
     /// There are enough answers to send.
     Send,
     Sleep(Duration),
+    /// The command waits, with the session's ticket.
+    Wait,
     Close,
     /// An answer is too large to be sent.
     Abort,
@@ -120,6 +122,7 @@ pub(crate) fn run(
     let mut args = Arguments::new();
     let mut hold = Hold::default();
     let mut warm_from = work.at;
+    serve_waiting(replica, surroundings);
     while work.at < work.batch.len() {
         if work.at >= warm_from {
             warm_from = work.at + WARM_MAX;
@@ -132,11 +135,18 @@ pub(crate) fn run(
         let long = command.is_some_and(|command| command.spec().flags.has(Flags::LONG));
         hold.before(long || args.len() > SHORT_ARGUMENTS_MAX);
         timed(replica, session, reply, surroundings, command, &args);
+        if replica.has_changed_keys() {
+            waiting::serve(replica, surroundings);
+        }
         match session.next {
             Next::Continue => {}
             Next::Sleep(pause) => {
                 session.next = Next::Continue;
                 return Stop::Sleep(pause);
+            }
+            Next::Wait => {
+                session.next = Next::Continue;
+                return Stop::Wait;
             }
             Next::Close => return Stop::Close,
             Next::Abort => return Stop::Abort,
@@ -155,6 +165,16 @@ pub(crate) fn run(
         }
     }
     Stop::Done
+}
+
+/// Runs what waits for keys that peers have written.
+fn serve_waiting(replica: &mut Replica, surroundings: Surroundings<'_>) {
+    if replica.has_changed_keys() {
+        waiting::serve(replica, surroundings);
+    }
+    if replica.waited_for() > 0 && surroundings.server.waiting.len() == 0 {
+        replica.wait_for_nothing();
+    }
 }
 
 /// How long the lock has been held; looks at the clock as rarely as it can.
@@ -235,15 +255,7 @@ pub(crate) fn dispatch(
                 Run::Data(_) if session.queue.is_some() => {
                     transaction::queue(command, args, session, reply, surroundings)
                 }
-                Run::Data(run) => single(
-                    run,
-                    scope(spec, args),
-                    replica,
-                    session,
-                    reply,
-                    surroundings,
-                    args,
-                ),
+                Run::Data(run) => single(run, spec, replica, session, reply, surroundings, args),
                 Run::Inspect(run) => {
                     // What it shows is computed from everything applied so far.
                     session.depend_on(replica.position());
@@ -313,7 +325,7 @@ fn check(
 }
 
 /// Most commands write one key once, which needs no note of how it was before.
-fn scope(spec: &Spec, args: &[&[u8]]) -> Scope {
+pub(crate) fn scope(spec: &Spec, args: &[&[u8]]) -> Scope {
     if spec.flags.has(Flags::MANY) && args.len() > 2 {
         Scope::Many
     } else {
@@ -335,14 +347,16 @@ fn names_reserved_key(spec: &Spec, args: &[&[u8]]) -> bool {
 
 fn single(
     run: fn(&mut Call<'_, '_>) -> Outcome,
-    scope: Scope,
+    spec: &'static Spec,
     replica: &mut Replica,
     session: &mut Session,
     reply: &mut Reply,
     surroundings: Surroundings<'_>,
     args: &[&[u8]],
 ) -> Outcome {
-    let mut txn = replica.txn(surroundings.wall_ms, scope);
+    let start = reply.len();
+    session.wait = None;
+    let mut txn = replica.txn(surroundings.wall_ms, scope(spec, args));
     let outcome = run(&mut Call {
         txn: &mut txn,
         args,
@@ -352,7 +366,17 @@ fn single(
     });
     let position = commit(txn, surroundings)?;
     session.depend_on(position);
-    outcome
+    outcome?;
+    if spec.flags.has(Flags::BLOCKING)
+        && let Some(wait) = session.wait.take()
+    {
+        let in_vain = reply.as_bytes()[start..].to_vec();
+        reply.truncate(start);
+        let waiting = &surroundings.server.waiting;
+        waiting.park(wait, spec, args, in_vain, replica, session)?;
+        session.next = Next::Wait;
+    }
+    Ok(())
 }
 
 /// Commits also where the command refused: its refusal may depend on what it read.

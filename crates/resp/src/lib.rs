@@ -11,7 +11,8 @@
 //! * [`parser`]: requests out of a read buffer without copying; `reply`: answers into the output buffer.
 //! * `table` and `spec`: finding a command by name; `session`: what a connection remembers between commands.
 //! * `console`: [`Console`], commands without sockets, for embedders and tests.
-//! * `execute`: runs a read buffer's commands under the lock; `transaction`: MULTI and EXEC.
+//! * `execute`: runs a read buffer's commands under the lock; `transaction`: MULTI and EXEC; `waiting`:
+//!   commands that wait for a key.
 //! * `commands`: one file per family; `call`: what a command gets; `error`: what it refuses with.
 //! * `number`, `decimal`, `glob`, `token`, `random`, `settings`, `meters`: what commands share.
 
@@ -21,9 +22,11 @@ mod commands;
 mod connection;
 mod console;
 mod decimal;
+mod double;
 mod engine;
 mod error;
 mod execute;
+mod geo_hash;
 mod glob;
 mod meters;
 mod number;
@@ -37,6 +40,7 @@ mod spec;
 mod table;
 mod token;
 mod transaction;
+mod waiting;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Answers, written into one output buffer per connection.
 
+use crate::double;
 use crate::error::Failure;
 use crate::number::Digits;
 
@@ -50,6 +51,11 @@ impl Reply {
     pub(crate) fn clear(&mut self) {
         self.out.clear();
         self.out.shrink_to(SPARE_BYTES_MAX);
+    }
+
+    /// Adds an answer that was written elsewhere.
+    pub(crate) fn append(&mut self, answer: &[u8]) {
+        self.out.extend_from_slice(answer);
     }
 
     pub(crate) fn ok(&mut self) {
@@ -139,15 +145,11 @@ impl Reply {
     }
 
     pub(crate) fn double(&mut self, value: f64) {
-        let text = if value.is_infinite() {
-            if value > 0.0 {
-                "inf".to_owned()
-            } else {
-                "-inf".to_owned()
-            }
-        } else {
-            value.to_string()
-        };
+        self.double_text(&double::to_text(value));
+    }
+
+    /// A number whose text is made elsewhere.
+    pub(crate) fn double_text(&mut self, text: &str) {
         match self.protocol {
             Protocol::Resp2 => self.text(text),
             Protocol::Resp3 => self.line(b',', text.as_bytes()),

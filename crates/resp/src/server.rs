@@ -11,12 +11,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
+use crate::call::Surroundings;
 use crate::clients::Clients;
 use crate::connection;
 use crate::engine::Engine;
 use crate::meters::Meters;
 use crate::parser::BULK_BYTES_DEFAULT;
 use crate::settings::Settings;
+use crate::waiting::{self, Waiting};
 
 /// How connections are served.
 #[derive(Clone, Debug)]
@@ -60,6 +62,7 @@ pub(crate) struct Server {
     pub(crate) clients: Clients,
     pub(crate) settings: Settings,
     pub(crate) meters: Meters,
+    pub(crate) waiting: Waiting,
     pub(crate) connections_total: AtomicU64,
     pub(crate) rejected_total: AtomicU64,
     pub(crate) commands_total: AtomicU64,
@@ -72,6 +75,7 @@ impl Server {
             options,
             clients: Clients::default(),
             meters: Meters::new(),
+            waiting: Waiting::default(),
             connections_total: AtomicU64::new(0),
             rejected_total: AtomicU64::new(0),
             commands_total: AtomicU64::new(0),
@@ -106,6 +110,7 @@ pub async fn serve<E: Engine>(
     let server = Arc::new(Server::new(options));
     let mut connections = JoinSet::new();
     info!(%address, "serving the Redis protocol");
+    let usher = tokio::spawn(usher(Arc::clone(&engine), Arc::clone(&server)));
     loop {
         tokio::select! {
             biased;
@@ -122,7 +127,26 @@ pub async fn serve<E: Engine>(
     }
     drop(listener);
     drain(&server, connections).await;
+    usher.abort();
     Ok(())
+}
+
+/// Serves those who wait for keys that peers write.
+async fn usher<E: Engine>(engine: Arc<E>, server: Arc<Server>) {
+    loop {
+        engine.wait_changed_keys().await;
+        let (durable, loading) = (engine.durable(), engine.is_loading());
+        engine.hold(|replica, wall_ms| {
+            let surroundings = Surroundings {
+                server: &server,
+                host: &*engine,
+                wall_ms,
+                durable,
+                loading,
+            };
+            waiting::serve(replica, surroundings);
+        });
+    }
 }
 
 /// Waits until the flag is set or its sender is gone.

@@ -11,6 +11,7 @@ use crate::parser::{Batch, Span};
 use crate::random::Random;
 use crate::spec::Family;
 use crate::table::CommandId;
+use crate::waiting::{Ticket, Wait};
 
 /// Commands in one MULTI.
 pub(crate) const QUEUE_COMMANDS_MAX: usize = 1 << 20;
@@ -32,6 +33,12 @@ pub(crate) struct Session {
     pub(crate) counts: Counts,
     /// Commands until the next one that is timed.
     pub(crate) until_timed: u32,
+    /// The command that has just run has found nothing, and would wait if it may.
+    pub(crate) wait: Option<Wait>,
+    /// The command runs again, because this key has changed.
+    pub(crate) changed_key: Option<Box<[u8]>>,
+    /// What the connection waits with, when the next thing that it does is to wait.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 /// Which answers are sent, as CLIENT REPLY says.
@@ -49,6 +56,8 @@ pub(crate) enum Answers {
 pub(crate) enum Next {
     Continue,
     Sleep(Duration),
+    /// With the session's ticket, until the command gets what it wants.
+    Wait,
     /// After its answers have been sent.
     Close,
     /// Without sending anything further: an answer is too large.
@@ -67,6 +76,9 @@ impl Session {
             random: Random::from_system(),
             counts: [0; Family::COUNT],
             until_timed: TIMED_EVERY,
+            wait: None,
+            changed_key: None,
+            ticket: None,
         }
     }
 

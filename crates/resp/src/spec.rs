@@ -14,6 +14,9 @@ pub(crate) enum Family {
     Connection,
     Server,
     Isles,
+    SortedSets,
+    Geo,
+    Lists,
     /// What no command is.
     Unknown,
 }
@@ -30,6 +33,9 @@ impl Family {
         Family::Connection,
         Family::Server,
         Family::Isles,
+        Family::SortedSets,
+        Family::Geo,
+        Family::Lists,
         Family::Unknown,
     ];
 
@@ -44,6 +50,9 @@ impl Family {
             Family::Connection => "connection",
             Family::Server => "server",
             Family::Isles => "isles",
+            Family::SortedSets => "sorted_sets",
+            Family::Geo => "geo",
+            Family::Lists => "lists",
             Family::Unknown => "unknown",
         }
     }
@@ -55,6 +64,8 @@ impl Family {
             Family::Keys => "generic",
             Family::Sets => "set",
             Family::Hashes => "hash",
+            Family::SortedSets => "sorted-set",
+            Family::Lists => "list",
             other => other.name(),
         }
     }
@@ -79,8 +90,10 @@ impl Flags {
     pub(crate) const LONG: Flags = Flags(1 << 7);
     /// With more than one argument it writes several keys, or one of them twice, which must be one entry.
     pub(crate) const MANY: Flags = Flags(1 << 8);
+    /// Alone, it may wait until a key is written.
+    pub(crate) const BLOCKING: Flags = Flags(1 << 9);
 
-    const NAMES: [(Flags, &'static str); 7] = [
+    const NAMES: [(Flags, &'static str); 8] = [
         (Flags::WRITE, "write"),
         (Flags::READ, "readonly"),
         (Flags::FAST, "fast"),
@@ -88,6 +101,7 @@ impl Flags {
         (Flags::LOADING, "loading"),
         (Flags::NO_MULTI, "no_multi"),
         (Flags::MOVABLE_KEYS, "movablekeys"),
+        (Flags::BLOCKING, "blocking"),
     ];
 
     pub(crate) fn has(self, flag: Flags) -> bool {
@@ -117,6 +131,12 @@ pub(crate) enum Keys {
     Counted {
         at: usize,
     },
+    /// The first argument, which is written, and as many as the argument at this place says, after it.
+    StoredCounted {
+        at: usize,
+    },
+    /// The first argument, which is read, and those after the words STORE and STOREDIST, which are written.
+    AfterStore,
 }
 
 /// The function behind a command.
@@ -219,6 +239,10 @@ impl Spec {
         self.with(Flags::MANY)
     }
 
+    pub(crate) const fn blocking(self) -> Spec {
+        self.with(Flags::BLOCKING)
+    }
+
     pub(crate) const fn subcommands(self, subcommands: &'static [Subcommand]) -> Spec {
         Spec {
             subcommands,
@@ -241,6 +265,20 @@ impl Spec {
     pub(crate) const fn counted_keys(self, at: usize) -> Spec {
         Spec {
             keys: Keys::Counted { at },
+            ..self.with(Flags::MOVABLE_KEYS)
+        }
+    }
+
+    pub(crate) const fn stored_counted_keys(self, at: usize) -> Spec {
+        Spec {
+            keys: Keys::StoredCounted { at },
+            ..self.with(Flags::MOVABLE_KEYS)
+        }
+    }
+
+    pub(crate) const fn keys_after_store(self) -> Spec {
+        Spec {
+            keys: Keys::AfterStore,
             ..self.with(Flags::MOVABLE_KEYS)
         }
     }
@@ -279,19 +317,36 @@ impl Spec {
                     .copied()
                     .collect()
             }
-            Keys::Counted { at } => {
-                let count = args
-                    .get(at)
-                    .and_then(|text| crate::number::parse_u64(text))
-                    .unwrap_or(0);
-                args.iter()
-                    .skip(at + 1)
-                    .take(usize::try_from(count).unwrap_or(0))
-                    .copied()
-                    .collect()
+            Keys::Counted { at } => counted(args, at).collect(),
+            Keys::StoredCounted { at } => {
+                let first = args.get(1).copied();
+                first.into_iter().chain(counted(args, at)).collect()
+            }
+            Keys::AfterStore => {
+                let first = args.get(1).copied();
+                let words = args.windows(2).skip(1);
+                let stored = words
+                    .filter(|pair| is(pair[0], "STORE") || is(pair[0], "STOREDIST"))
+                    .map(|pair| pair[1]);
+                first.into_iter().chain(stored).collect()
             }
         }
     }
+}
+
+/// As many arguments as the one at this place says.
+fn counted<'s, 'a>(
+    args: &'s [&'a [u8]],
+    at: usize,
+) -> impl Iterator<Item = &'a [u8]> + use<'s, 'a> {
+    let count = args
+        .get(at)
+        .and_then(|text| crate::number::parse_u64(text))
+        .unwrap_or(0);
+    args.iter()
+        .skip(at + 1)
+        .take(usize::try_from(count).unwrap_or(0))
+        .copied()
 }
 
 fn accepts(arity: i32, arguments: usize) -> bool {

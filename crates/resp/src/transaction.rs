@@ -155,6 +155,8 @@ fn run(
             reply.truncate(start);
             reply.error(&failure);
         }
+        // Inside a transaction nothing waits: what it answers when it has waited in vain is its answer.
+        session.wait = None;
         if reply.len() > surroundings.server.options.max_reply_bytes {
             // The connection will be closed for it, so the rest runs without keeping its answers.
             reply.truncate(start);

@@ -1,5 +1,7 @@
 //! Runs a script on a replica and, beside it, by definition; every answer must be the same.
 
+mod sorted_sets;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
@@ -281,6 +283,10 @@ impl Draft<'_> {
             Command::HashRemove(key, fields) => self.hash_remove(txn, key, fields),
             Command::HashIncr(key, field, by) => self.hash_increment(txn, key, field, *by),
             Command::HashAll(key) => self.hash_all(txn, key).map(drop),
+            Command::SortedAdd(key, pairs, add_if) => self.sorted_add(txn, key, pairs, *add_if),
+            Command::SortedIncr(key, name, by) => self.sorted_increment(txn, key, name, *by),
+            Command::SortedRemove(key, names) => self.sorted_remove(txn, key, names),
+            Command::SortedAll(key) => self.sorted_all(txn, key),
             Command::Copy(from, to) => self.copy(txn, from, to).map(drop),
             Command::Rename(from, to) => match self.copy(txn, from, to)? {
                 true => self.delete(txn, from),
@@ -555,8 +561,17 @@ impl Draft<'_> {
                     (field.resets, field.put) = (true, Some(state.answer()));
                 }
             }
+            Some(Type::SortedSet) => {
+                self.clear(to);
+                for (name, state) in source.sorted_set {
+                    let member = self.effect(to).sorted_set.entry(name).or_default();
+                    (member.resets, member.put) = (true, Some(state.score()));
+                }
+            }
         }
-        if let (Some(Type::Set | Type::Hash), Expiry::At(at_ms)) = (visible, expiry) {
+        if let (Some(Type::Set | Type::Hash | Type::SortedSet), Expiry::At(at_ms)) =
+            (visible, expiry)
+        {
             self.set_deadline(to, Some(at_ms));
         }
         self.same(&visible.is_some(), &txn.copy(from, to))?;

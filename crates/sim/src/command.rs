@@ -1,5 +1,6 @@
 //! What clients ask for: a small grammar over all kinds, with few keys, so that conflicts are frequent.
 
+use isles_replica::AddIf;
 use isles_resolve::Strategy;
 
 use crate::options::Options;
@@ -23,7 +24,7 @@ pub enum Ttl {
 }
 
 /// One command.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// GET.
     Get(Bytes),
@@ -53,6 +54,14 @@ pub enum Command {
     HashIncr(Bytes, Bytes, i64),
     /// HGETALL.
     HashAll(Bytes),
+    /// ZADD; some without effect on members that are there, or that are not.
+    SortedAdd(Bytes, Vec<(Bytes, f64)>, AddIf),
+    /// ZINCRBY.
+    SortedIncr(Bytes, Bytes, f64),
+    /// ZREM.
+    SortedRemove(Bytes, Vec<Bytes>),
+    /// ZRANGE of everything with scores, and ZRANK of each member.
+    SortedAll(Bytes),
     /// COPY … REPLACE.
     Copy(Bytes, Bytes),
     /// RENAME.
@@ -70,7 +79,7 @@ pub enum Command {
 }
 
 /// What a client sends at once: one command, or a MULTI/EXEC.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Script {
     /// The commands.
     pub commands: Vec<Command>,
@@ -134,7 +143,7 @@ fn command(
 ) -> Command {
     let expiry = if options.expiry { 1 } else { 0 };
     let spaces = u64::from(options.keyspaces);
-    let kinds: [(u64, u32); 21] = [
+    let kinds: [(u64, u32); 25] = [
         (3, 0),
         (9, 1),
         (3, 2),
@@ -156,6 +165,10 @@ fn command(
         (6 * spaces, 18),
         (spaces, 19),
         (u64::from(!options.clock_jumps), 20),
+        (9, 21),
+        (8, 22),
+        (5, 23),
+        (2, 24),
     ];
     match random.weighted(&kinds) {
         0 => Command::Get(key(random)),
@@ -178,6 +191,10 @@ fn command(
         17 => Command::Siblings(key(random), random.index(4)),
         18 => Command::SetInContext(key(random), value(random), random.index(4)),
         20 => Command::Keys,
+        21 => Command::SortedAdd(key(random), scores(options, random), add_if(random)),
+        22 => Command::SortedIncr(key(random), name(options, random), score(random)),
+        23 => Command::SortedRemove(key(random), several(options, random)),
+        24 => Command::SortedAll(key(random)),
         _ => match random.percent(80) {
             true => Command::Keyspace(PREFIX.to_vec(), strategy(75, random)),
             false => Command::Keyspace(Vec::new(), strategy(40, random)),
@@ -218,6 +235,24 @@ fn several(options: &Options, random: &mut Random) -> Vec<Bytes> {
 fn pairs(options: &Options, random: &mut Random) -> Vec<(Bytes, Bytes)> {
     let names = several(options, random).into_iter();
     names.map(|name| (name, value(random))).collect()
+}
+
+fn scores(options: &Options, random: &mut Random) -> Vec<(Bytes, f64)> {
+    let names = several(options, random).into_iter();
+    names.map(|name| (name, score(random))).collect()
+}
+
+/// Halves, so that sums are exact and often return to zero.
+fn score(random: &mut Random) -> f64 {
+    *random.pick(&[0.0, 0.5, 1.0, 1.0, 2.0, 3.5, -0.5, -1.0, -2.0])
+}
+
+fn add_if(random: &mut Random) -> AddIf {
+    match random.below(10) {
+        0 => AddIf::Absent,
+        1 => AddIf::Present,
+        _ => AddIf::Always,
+    }
 }
 
 /// A member or field.

@@ -4,16 +4,19 @@
 //! An effect takes part in the content unless an entry whose context covers it has taken it away. Of last-writer-wins
 //! registers and deadlines the greatest stamp remains. That is all.
 
+mod sorted_set;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use isles_clock::{Context, Dot, Hlc, ReplicaId, Stamp, VectorClock};
 use isles_replica::inspect::{KeyContent, Written};
 use isles_resolve::Strategy;
 
+pub use self::sorted_set::{MemberState, ScoreEffect};
 use crate::command::Bytes;
 
 /// What one entry does to one key, net.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Effect {
     /// Everything observed goes.
     pub clears: bool,
@@ -29,6 +32,8 @@ pub struct Effect {
     pub set: BTreeMap<Bytes, MemberEffect>,
     /// Map fields.
     pub map: BTreeMap<Bytes, FieldEffect>,
+    /// Members of a sorted set.
+    pub sorted_set: BTreeMap<Bytes, ScoreEffect>,
     /// What is added to the counter.
     pub count: Option<i128>,
 }
@@ -88,6 +93,8 @@ pub struct KeyState {
     pub set: BTreeMap<Bytes, BTreeSet<Dot>>,
     /// Live fields.
     pub map: BTreeMap<Bytes, FieldState>,
+    /// Live members of the sorted set.
+    pub sorted_set: BTreeMap<Bytes, MemberState>,
     /// Per replica what it has added and nobody has reset.
     pub counter: BTreeMap<ReplicaId, i128>,
     /// By which strategy its siblings are read.
@@ -112,6 +119,8 @@ pub enum Type {
     Hash,
     /// A set.
     Set,
+    /// A sorted set.
+    SortedSet,
 }
 
 /// The content of a key after exactly these entries.
@@ -129,6 +138,8 @@ pub fn state_of<'e>(key: &[u8], entries: impl Iterator<Item = &'e Entry>) -> Key
         state.add(entry, effect, &later);
     }
     state.mv.sort();
+    let members = state.sorted_set.values_mut();
+    members.for_each(|member| member.versions.sort());
     state
         .map
         .values_mut()
@@ -179,6 +190,13 @@ impl KeyState {
                 self.add_field(entry, name, field);
             }
         }
+        for (name, member) in effect.sorted_set.iter().filter(|_| !cleared) {
+            let reset =
+                |later: &&Effect| later.sorted_set.get(name).is_some_and(|each| each.resets);
+            if !later.iter().any(reset) {
+                self.add_member(entry, name, member);
+            }
+        }
     }
 
     fn add_field(&mut self, entry: &Entry, name: &Bytes, field: &FieldEffect) {
@@ -215,6 +233,8 @@ impl KeyState {
             Some(Type::Hash)
         } else if !self.set.is_empty() {
             Some(Type::Set)
+        } else if !self.sorted_set.is_empty() {
+            Some(Type::SortedSet)
         } else if !self.counter.is_empty() {
             Some(Type::String)
         } else {
@@ -270,6 +290,7 @@ impl KeyState {
             )
         });
         same("map", &here, &there.collect())?;
+        self.compare_sorted_set(content)?;
         let deadline = self
             .deadline
             .and_then(|(stamp, at_ms)| Some((at_ms?, stamp)));

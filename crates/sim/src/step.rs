@@ -15,7 +15,7 @@ pub const LANES: [TrafficClass; 3] = [
 ];
 
 /// One thing that happens. What is impossible at its time does nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// A client's script runs at a node.
     Run {

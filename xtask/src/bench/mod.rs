@@ -5,6 +5,7 @@
 
 mod conflicts;
 mod log;
+mod ordered;
 mod redis;
 mod replication;
 mod rounds;
@@ -51,6 +52,11 @@ const BENCHMARKS: &[Benchmark] = &[
         name: "redis",
         about: "one node against redis-server, same durability, same client",
         run: redis::run,
+    },
+    Benchmark {
+        name: "ordered",
+        about: "sorted sets and lists of a million elements against redis-server",
+        run: ordered::run,
     },
     Benchmark {
         name: "replication",

@@ -179,14 +179,23 @@ fn row(
 
 /// Runs the client once against a server.
 pub(super) fn measure_once(server: &Running, load: &Load) -> Result<Measurement> {
+    measure_client(server, &mut client(server.port, load), load.requests)
+}
+
+/// Runs a client that sends so many requests, and reads what it says of them.
+pub(super) fn measure_client(
+    server: &Running,
+    client: &mut Command,
+    requests: usize,
+) -> Result<Measurement> {
     let before = server.cpu_us()?;
-    let output = process::output(&mut client(server.port, load))?;
+    let output = process::output(client)?;
     let used = server.cpu_us()? - before;
     let per_second = parse_rate(&output)
         .with_context(|| format!("redis-benchmark printed no result:\n{output}"))?;
     Ok(Measurement {
         per_second,
-        cpu_us: used as f64 / load.requests as f64,
+        cpu_us: used as f64 / requests as f64,
     })
 }
 

@@ -103,6 +103,13 @@ impl Positions {
         self.spans.len()
     }
 
+    /// Adds positions that follow all of these in the list.
+    pub fn append(&mut self, more: Self) {
+        for (first, span) in more.spans {
+            self.push(first, span);
+        }
+    }
+
     /// How deep the deepest of them is nested.
     #[must_use]
     pub fn depth(&self) -> u32 {

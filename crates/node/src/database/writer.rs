@@ -87,6 +87,9 @@ impl Writer {
         }
         let bytes = replica.undurable_bytes() as u64;
         database.undurable_bytes.store(bytes, Ordering::Relaxed);
+        if replica.has_changed_keys() {
+            database.changed_keys_bell.notify_one();
+        }
         taken
     }
 

@@ -41,6 +41,10 @@ impl Engine for Front {
         }
     }
 
+    async fn wait_changed_keys(&self) {
+        self.opened().await.database.wait_changed_keys().await;
+    }
+
     fn is_loading(&self) -> bool {
         self.node().is_none()
     }

@@ -8,6 +8,7 @@ use isles_replica::{Replica, ReplicaConfig};
 use isles_resp::NodeInfo;
 use metrics_exporter_prometheus::PrometheusHandle;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::Node;
 use super::engine::policy;
@@ -18,6 +19,8 @@ use crate::database::Progress;
 /// it has come.
 pub(crate) struct Front {
     node: OnceLock<Arc<Node>>,
+    /// Rings once when the node is there.
+    opened: Notify,
     pub(super) opening: Opening,
 }
 
@@ -42,6 +45,7 @@ impl Front {
         let nobody = ReplicaId::from_u128(0);
         Arc::new(Front {
             node: OnceLock::new(),
+            opened: Notify::new(),
             opening: Opening {
                 config: config.clone(),
                 redis_port,
@@ -57,6 +61,17 @@ impl Front {
     pub(super) fn open(&self, node: Arc<Node>) {
         let opened_before = self.node.set(node).is_err();
         assert!(!opened_before, "invariant: a node opens once");
+        self.opened.notify_one();
+    }
+
+    /// Waits until the node is there; for one caller.
+    pub(super) async fn opened(&self) -> &Arc<Node> {
+        loop {
+            if let Some(node) = self.node() {
+                return node;
+            }
+            self.opened.notified().await;
+        }
     }
 
     #[inline]

@@ -198,6 +198,13 @@ impl Drive<'_> {
                 .note_name(replica, node, &self.channel.peer().region);
         }
         self.peers.change(node, |state| {
+            if let Some(namesake) = state.replica.filter(|other| state.is_connected() && Some(*other) != replica) {
+                let newer = replica.map(|replica| replica.to_string()).unwrap_or_default();
+                tracing::warn!(
+                    "two nodes call themselves {node}: replica {namesake} is connected, and now replica {newer}; unless it was just given a new \
+                     id, give one of them another name and a certificate for it (`isles certs node`)"
+                );
+            }
             state.sessions += 1;
             state.replica = replica;
             state.last_error = None;

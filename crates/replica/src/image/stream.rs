@@ -7,12 +7,11 @@ use isles_clock::{Dot, Hlc, ReplicaId};
 use isles_crdt::op::{Cell, Version};
 use serde::{Deserialize, Serialize};
 
-use super::{ImageError, PageContent, PageImage, ScanTable, pages_prefix, versioned};
+use super::{
+    ImageError, PAGE_NUMBER_BYTES, PageContent, PageImage, ScanTable, pages_prefix, versioned,
+};
 use crate::op::Kind;
 use crate::stream::{Entry, Fields, Name, Stream, StreamId, StreamMark};
-
-/// A page's number ends its key in the table.
-const PAGE_NUMBER_BYTES: usize = 4;
 
 /// A stream in a header row.
 #[derive(Serialize, Deserialize)]

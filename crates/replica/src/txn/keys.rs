@@ -11,6 +11,9 @@ use crate::rows::{BUCKETS, RESERVED_PREFIX, RowId};
 /// Keys that one entry of a FLUSHALL deletes.
 const CLEAR_KEYS: usize = 1024;
 
+/// What a member of a sorted set takes besides its name, which is there twice.
+const MEMBER_BYTES: usize = 160;
+
 /// Passing over a row that nobody sees costs so much less than showing one.
 const UNSEEN_PER_KEY: usize = 64;
 
@@ -166,6 +169,17 @@ impl Txn<'_> {
                     .collect();
                 self.replace_hash(to, &pairs, expiry);
             }
+            Some(ValueType::SortedSet) => {
+                let set = self.visible(&spot).and_then(Row::sorted_set);
+                let set = set.cloned().unwrap_or_default();
+                let pairs: Vec<_> = set.iter().collect();
+                self.replace_sorted_set(to, &pairs, expiry);
+            }
+            Some(ValueType::List) => {
+                let elements = self.list_elements(&spot);
+                let values: Vec<&[u8]> = elements.iter().map(|element| &**element).collect();
+                self.replace_list(to, &values, expiry);
+            }
             Some(ValueType::Stream) => self.copy_stream(from, to, expiry),
             None => return false,
         }
@@ -241,6 +255,14 @@ impl Txn<'_> {
                 .iter()
                 .map(|(member, _)| member.len() + 64)
                 .sum(),
+            Component::SortedSet(set) => {
+                let names = set.members().iter().map(|(name, _)| name.len());
+                names.map(|bytes| 2 * bytes + MEMBER_BYTES).sum()
+            }
+            Component::List(list) => {
+                let elements = list.elements().iter();
+                elements.map(|element| element.0.len() + 48).sum()
+            }
             Component::Stream(stream) => stream
                 .iter()
                 .map(|entry| entry.fields.as_bytes().len() + 80)

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::stream_draft::StreamDraft;
-use crate::op::{Base, Blob, FieldTally, KeyOp, MapPart, Part, SetPart};
+use crate::op::{Base, Blob, FieldTally, FieldsPart, KeyOp, Part, SetPart};
 
 /// What `earlier` and then `later` do together, if nothing observes its own entry's dot.
 ///
@@ -49,7 +49,8 @@ fn merge_part<'a>(parts: &mut SmallVec<[Part<'a>; 1]>, earlier: Part<'a>) {
     match (later, earlier) {
         (Part::Counter(later), Part::Counter(earlier)) => later.restart |= earlier.restart,
         (Part::SetAw(later), Part::SetAw(earlier)) => merge_set(later, earlier),
-        (Part::Map(later), Part::Map(earlier)) => merge_map(later, *earlier),
+        (Part::Map(later), Part::Map(earlier)) => merge_fields(later, *earlier),
+        (Part::SortedSet(later), Part::SortedSet(earlier)) => merge_fields(later, *earlier),
         (Part::Stream(later), Part::Stream(earlier)) => {
             let mut draft = StreamDraft::default();
             draft.absorb(*earlier);
@@ -76,9 +77,10 @@ fn merge_set<'a>(later: &mut SetPart<'a>, earlier: SetPart<'a>) {
     later.remove.extend(remove);
 }
 
-fn merge_map<'a>(later: &mut MapPart<'a>, earlier: MapPart<'a>) {
-    let removed = |later: &MapPart<'a>, field| later.remove.iter().any(|each| each.field == field);
-    let written = |later: &MapPart<'a>, field| later.put.iter().any(|each| each.field == field);
+fn merge_fields<'a, V>(later: &mut FieldsPart<'a, V>, earlier: FieldsPart<'a, V>) {
+    type Part<'a, V> = FieldsPart<'a, V>;
+    let removed = |later: &Part<'a, V>, field| later.remove.iter().any(|each| each.field == field);
+    let written = |later: &Part<'a, V>, field| later.put.iter().any(|each| each.field == field);
     for add in earlier.add {
         let gone = removed(later, add.field) || written(later, add.field);
         match later.add.iter_mut().find(|each| each.field == add.field) {

@@ -3,13 +3,17 @@
 mod context;
 mod hashes;
 mod keys;
+mod list_draft;
+mod lists;
 mod merge;
 mod sets;
+mod sorted_sets;
 mod stream_draft;
 mod streams;
 mod strings;
 #[cfg(test)]
 mod tests;
+mod touched;
 
 use std::collections::HashMap;
 
@@ -19,17 +23,20 @@ use smallvec::SmallVec;
 
 pub use self::context::{ContextError, SiblingVersion, Siblings};
 pub use self::hashes::{EachField, FieldValue};
+pub use self::lists::{InsertError, ListEnd, ListSide};
+pub use self::sorted_sets::{AddIf, Added, NotANumber, ScoreIf};
 pub use self::streams::{
     EachEntry, NewStreamId, SetStreamIdError, StreamAddError, StreamInfo, StreamTrim,
     StreamTrimBound, StreamTrimUnits,
 };
 pub use self::strings::{Expiry, IncrementError};
+use self::touched::{Touched, decode, is_only_stream, only_list, ordinals_of};
 use crate::apply::Author;
 use crate::frame::ENTRY_BYTES_MAX;
-use crate::op::{Attribute, Base, Blob, FieldRemoval, KeyOp, MapPart, Part};
+use crate::op::{Attribute, Base, Blob, FieldRemoval, FieldsPart, KeyOp, Part};
 use crate::position::Position;
 use crate::replica::Replica;
-use crate::row::{Component, Row};
+use crate::row::{Component, Field, Row};
 use crate::rows::{RowId, hash_of};
 
 /// How often an entry may write one key.
@@ -53,6 +60,10 @@ pub enum ValueType {
     Hash,
     /// A set.
     Set,
+    /// A sorted set.
+    SortedSet,
+    /// A list.
+    List,
     /// A stream.
     Stream,
 }
@@ -99,56 +110,14 @@ struct Spot<'k> {
     id: Option<RowId>,
 }
 
-/// A map field that counts, and the contributions that its removal takes away.
+/// A field that counts, and the contributions that its removal takes away.
 type FieldCounter = (Vec<u8>, SmallVec<[Reset; 1]>);
 
-#[derive(Debug)]
-struct Touched {
-    id: RowId,
-    before: Row,
-    op: Vec<u8>,
-    /// Later ops that do nothing but change a stream; `op` lacks them.
-    stream: Vec<Vec<u8>>,
-}
-
-impl Touched {
-    /// Puts what was kept apart into the op.
-    fn settle(&mut self) {
-        if self.stream.is_empty() {
-            return;
-        }
-        let (earlier, later) = (
-            std::mem::take(&mut self.op),
-            std::mem::take(&mut self.stream),
-        );
-        let mut op = decode(&earlier);
-        let mut draft = stream_draft::StreamDraft::default();
-        op.parts.retain(|part| match part {
-            Part::Stream(part) => {
-                draft.absorb(std::mem::take(part));
-                false
-            }
-            _ => true,
-        });
-        for bytes in &later {
-            for part in decode(bytes).parts {
-                if let Part::Stream(part) = part {
-                    draft.absorb(*part);
-                }
-            }
-        }
-        op.parts.push(Part::Stream(Box::new(draft.into_part())));
-        put(&mut self.op, &op);
-    }
-}
-
-/// Whether an op does nothing but change a stream.
-fn is_only_stream(op: &KeyOp<'_>) -> bool {
-    op.base == Base::Keep && op.resets.is_empty() && matches!(op.parts[..], [Part::Stream(_)])
-}
-
-fn decode(bytes: &[u8]) -> KeyOp<'_> {
-    postcard::from_bytes(bytes).expect("an op that was just encoded decodes")
+/// What an overwrite of a key must list: the fields of its map and the members of its sorted set that count.
+#[derive(Debug, Default)]
+struct Counters {
+    fields: Vec<FieldCounter>,
+    members: Vec<FieldCounter>,
 }
 
 impl Replica {
@@ -258,37 +227,37 @@ impl Txn<'_> {
     }
 
     /// An op on a key that keeps what is there, or, if nothing is there for readers, creates it.
-    fn op<'k>(&self, spot: &Spot<'k>, counters: &'k [FieldCounter]) -> KeyOp<'k> {
+    fn op<'k>(&self, spot: &Spot<'k>, counters: &'k Counters) -> KeyOp<'k> {
         match self.visible(spot) {
             Some(_) => KeyOp::new(spot.key),
             None => self.overwrite(spot, counters),
         }
     }
 
-    /// The fields of a map that count, with the contributions that a removal of the whole map takes away: an overwrite
-    /// must list them.
-    fn counters(&self, spot: &Spot<'_>) -> Vec<FieldCounter> {
-        let Some(map) = self.before(spot).and_then(Row::map) else {
-            return Vec::new();
+    /// What counts under a key, with the contributions that a removal of all of it takes away.
+    fn counters(&self, spot: &Spot<'_>) -> Counters {
+        let Some(row) = self.before(spot) else {
+            return Counters::default();
         };
-        let counters = map.fields.iter().filter_map(|(name, field)| {
-            let resets = field.tally.as_ref()?.resets();
-            (!resets.is_empty()).then(|| (name.to_vec(), resets))
-        });
-        counters.collect()
+        let fields = row.map().map(|map| counting(map.fields.iter()));
+        let members = row.sorted_set().map(|set| counting(set.members().iter()));
+        Counters {
+            fields: fields.unwrap_or_default(),
+            members: members.unwrap_or_default(),
+        }
     }
 
     /// The same for [`op`](Self::op), which overwrites only what readers do not see: else it would walk a large map for
     /// every write of one field.
-    fn counters_if_hidden(&self, spot: &Spot<'_>) -> Vec<FieldCounter> {
+    fn counters_if_hidden(&self, spot: &Spot<'_>) -> Counters {
         match self.visible(spot) {
-            Some(_) => Vec::new(),
+            Some(_) => Counters::default(),
             None => self.counters(spot),
         }
     }
 
     /// An op on a key that removes all that is there.
-    fn overwrite<'k>(&self, spot: &Spot<'k>, counters: &'k [FieldCounter]) -> KeyOp<'k> {
+    fn overwrite<'k>(&self, spot: &Spot<'k>, counters: &'k Counters) -> KeyOp<'k> {
         let mut op = KeyOp::new(spot.key);
         let before = self.before(spot);
         let visible = before.is_some_and(|row| row.is_visible(self.now_ms()));
@@ -301,15 +270,13 @@ impl Txn<'_> {
                 value: None,
             });
         }
-        if !counters.is_empty() {
-            let removal = |(field, resets): &'k FieldCounter| FieldRemoval {
-                field: Blob(field),
-                resets: resets.clone(),
-            };
-            op.parts.push(Part::Map(Box::new(MapPart {
-                remove: counters.iter().map(removal).collect(),
-                ..MapPart::default()
-            })));
+        if !counters.fields.is_empty() {
+            let part = removal_of(&counters.fields);
+            op.parts.push(Part::Map(Box::new(part)));
+        }
+        if !counters.members.is_empty() {
+            let part = removal_of(&counters.members);
+            op.parts.push(Part::SortedSet(Box::new(part)));
         }
         if row.deadline.stamp.hlc >= self.hlc {
             op.parts.push(Part::Deadline {
@@ -377,13 +344,23 @@ impl Txn<'_> {
                 id,
                 before,
                 op: bytes,
+                list: None,
                 stream: Vec::new(),
+                ordinals: ordinals_of(op),
             });
             return;
         };
+        let ordinals = &mut self.touched[index].ordinals;
+        *ordinals = ordinals_of(op).max(*ordinals);
+        if let Some(part) = only_list(op) {
+            // On a list the entry's ops can follow each other: what it has inserted itself is observed here and nowhere
+            // else. So the row need not be put back, and a hundred thousand pushes cost what they cost.
+            self.touched[index].absorb(part, self.replica.next_dot());
+            self.apply(id, op);
+            return;
+        }
         if is_only_stream(op) {
-            // On a stream the entry's ops can follow each other: what it has added itself is observed here and nowhere
-            // else. So the row need not be put back, and many additions cost what they cost.
+            // As on a list.
             let mut bytes = Vec::new();
             put(&mut bytes, op);
             self.touched[index].stream.push(bytes);
@@ -437,6 +414,28 @@ impl Txn<'_> {
     }
 }
 
+/// The fields that count.
+fn counting<'f, V: 'f>(
+    fields: impl Iterator<Item = (&'f [u8], &'f Field<V>)>,
+) -> Vec<FieldCounter> {
+    let counters = fields.filter_map(|(name, field)| {
+        let resets = field.resets();
+        (!resets.is_empty()).then(|| (name.to_vec(), resets))
+    });
+    counters.collect()
+}
+
+fn removal_of<V>(counters: &[FieldCounter]) -> FieldsPart<'_, V> {
+    let removals = counters.iter().map(|(field, resets)| FieldRemoval {
+        field: Blob(field),
+        resets: resets.clone(),
+    });
+    FieldsPart {
+        remove: removals.collect(),
+        ..FieldsPart::default()
+    }
+}
+
 /// Puts a part into an op in the place of one of its kind.
 fn set_part<'k>(op: &mut KeyOp<'k>, part: Part<'k>) {
     match op
@@ -455,6 +454,8 @@ fn type_of(row: &Row) -> Option<ValueType> {
         Component::Lww(_) | Component::Mv(_) | Component::Counter(_) => ValueType::String,
         Component::Map(_) => ValueType::Hash,
         Component::Set(_) => ValueType::Set,
+        Component::SortedSet(_) => ValueType::SortedSet,
+        Component::List(_) => ValueType::List,
         Component::Stream(_) => ValueType::Stream,
     })
 }
@@ -479,24 +480,21 @@ fn bytes_of(op: &KeyOp<'_>) -> usize {
         Part::RegisterLww { value, .. } => value.map_or(0, |value| value.0.len()),
         Part::RegisterMv { value } => value.0.len(),
         Part::SetAw(part) | Part::SetRw(part) => blobs(&part.remove) + blobs(&part.add),
-        Part::Map(part) => {
-            part.remove
-                .iter()
-                .map(|each| each.field.0.len() + 32 * each.resets.len() + 8)
-                .sum::<usize>()
-                + part
-                    .put
-                    .iter()
-                    .map(|each| each.field.0.len() + each.value.0.len() + 16)
-                    .sum::<usize>()
-                + part
-                    .add
-                    .iter()
-                    .map(|each| each.field.0.len() + 32)
-                    .sum::<usize>()
-        }
+        Part::Map(part) => bytes_of_fields(part, |value| value.0.len()),
+        Part::SortedSet(part) => bytes_of_fields(part, |_| 8),
+        Part::List(part) => lists::bytes_of(part),
         Part::Stream(part) => streams::bytes_of(part),
         _ => 64,
     });
     op.key.0.len() + 64 + parts.sum::<usize>() + 32 * op.resets.len()
+}
+
+fn bytes_of_fields<V>(part: &FieldsPart<'_, V>, value_bytes: impl Fn(&V) -> usize) -> usize {
+    let removed = part.remove.iter();
+    let removed = removed.map(|each| each.field.0.len() + 32 * each.resets.len() + 8);
+    let put = part.put.iter();
+    let put =
+        put.map(|each| each.field.0.len() + value_bytes(&each.value) + 32 * each.resets.len() + 16);
+    let added = part.add.iter().map(|each| each.field.0.len() + 32);
+    removed.sum::<usize>() + put.sum::<usize>() + added.sum::<usize>()
 }

@@ -148,7 +148,7 @@ impl Txn<'_> {
         &self,
         spot: &Spot<'k>,
         kind: Kind,
-        counters: &'k [super::FieldCounter],
+        counters: &'k super::Counters,
     ) -> KeyOp<'k> {
         let visible = self
             .row_at(spot)

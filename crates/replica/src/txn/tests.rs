@@ -570,3 +570,160 @@ proptest! {
         }
     }
 }
+
+fn score(number: f64) -> crate::Score {
+    crate::Score::try_from(number).expect("a number")
+}
+
+impl Island {
+    fn give(&mut self, pairs: &[(&str, f64)]) {
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(name, number)| (name.as_bytes(), score(*number)))
+            .collect();
+        let any = (crate::AddIf::Always, crate::ScoreIf::Any);
+        self.run(Scope::Once, |txn| {
+            txn.sorted_set_add(b"z", &pairs, any.0, any.1)
+        })
+        .expect("a sorted set");
+    }
+
+    fn add_to(&mut self, name: &str, by: f64) {
+        let any = (crate::AddIf::Always, crate::ScoreIf::Any);
+        self.run(Scope::Once, |txn| {
+            txn.sorted_set_increment(b"z", name.as_bytes(), score(by), any.0, any.1)
+        })
+        .expect("a sorted set")
+        .expect("a number");
+    }
+
+    fn take(&mut self, name: &str) {
+        self.run(Scope::Once, |txn| {
+            txn.sorted_set_remove(b"z", &[name.as_bytes()])
+        })
+        .expect("a sorted set");
+    }
+
+    fn ranked(&mut self) -> Vec<(String, f64)> {
+        self.run(Scope::Once, |txn| {
+            let set = txn.sorted_set(b"z").expect("a sorted set");
+            let members = set.into_iter().flat_map(|set| set.iter());
+            members
+                .map(|(name, score)| (String::from_utf8_lossy(name).into_owned(), score.get()))
+                .collect()
+        })
+    }
+}
+
+#[track_caller]
+fn both_rank(a: &mut Island, b: &mut Island, expected: &[(&str, f64)]) {
+    meet(a, b);
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(name, score)| ((*name).to_owned(), *score))
+        .collect();
+    assert_eq!(a.ranked(), expected);
+    assert_eq!(b.ranked(), expected);
+}
+
+#[test]
+fn of_two_scores_the_later_is_read_and_the_other_is_on_record() {
+    let (mut a, mut b) = pair();
+    b.now_ms += 5;
+    a.give(&[("m", 9.0)]);
+    b.give(&[("m", 1.0)]);
+    both_rank(&mut a, &mut b, &[("m", 1.0)]);
+    let records: Vec<_> = a.replica.conflicts().iter().collect();
+    let [record] = records[..] else {
+        panic!("one score was lost, so there is one record");
+    };
+    assert_eq!(record.kind, ConflictKind::WriteWrite);
+    assert_eq!(record.loser.value.as_deref(), Some(&b"9"[..]));
+    assert_eq!(record.field.as_deref(), Some(&b"m"[..]));
+}
+
+// With one score per member instead of all that nobody has observed, C's removal would have left A's at one replica and
+// nothing at the other.
+#[test]
+fn a_removal_takes_the_score_that_it_saw_and_not_another() {
+    let (mut a, mut b) = pair();
+    let mut c = Island::new(3);
+    a.now_ms += 5;
+    a.give(&[("m", 1.0)]);
+    c.learn(&mut a);
+    b.give(&[("m", 2.0)]);
+    c.take("m");
+    a.learn(&mut b);
+    a.learn(&mut c);
+    b.learn(&mut a);
+    b.learn(&mut c);
+    both_rank(&mut a, &mut b, &[("m", 2.0)]);
+}
+
+#[test]
+fn additions_add_up_and_a_score_replaces_those_it_saw() {
+    let (mut a, mut b) = pair();
+    a.give(&[("m", 10.0)]);
+    meet(&mut a, &mut b);
+    a.add_to("m", 0.5);
+    b.add_to("m", 2.0);
+    both_rank(&mut a, &mut b, &[("m", 12.5)]);
+    a.give(&[("m", 1.0)]);
+    b.add_to("m", 4.0);
+    both_rank(&mut a, &mut b, &[("m", 5.0)]);
+    a.take("m");
+    b.add_to("m", 8.0);
+    both_rank(&mut a, &mut b, &[("m", 8.0)]);
+    a.run(Scope::Once, |txn| txn.delete(b"z"));
+    both_rank(&mut a, &mut b, &[]);
+}
+
+#[test]
+fn infinities_of_both_signs_read_as_zero() {
+    let (mut a, mut b) = pair();
+    a.give(&[("m", 1.0), ("n", -1.0)]);
+    meet(&mut a, &mut b);
+    a.add_to("m", f64::INFINITY);
+    b.add_to("m", f64::NEG_INFINITY);
+    both_rank(&mut a, &mut b, &[("n", -1.0), ("m", 0.0)]);
+}
+
+#[test]
+fn a_member_that_is_written_again_beats_a_removal() {
+    let (mut a, mut b) = pair();
+    a.give(&[("m", 1.0)]);
+    meet(&mut a, &mut b);
+    a.give(&[("m", 1.0)]);
+    b.take("m");
+    both_rank(&mut a, &mut b, &[("m", 1.0)]);
+}
+
+#[test]
+fn a_transaction_on_a_sorted_set_is_its_net_effect() {
+    let (mut a, mut b) = pair();
+    a.give(&[("m", 1.0), ("n", 2.0)]);
+    a.add_to("m", 4.0);
+    meet(&mut a, &mut b);
+    let any = (crate::AddIf::Always, crate::ScoreIf::Any);
+    a.run(Scope::Many, |txn| {
+        let mut add = |name: &[u8], by| {
+            txn.sorted_set_increment(b"z", name, score(by), any.0, any.1)
+                .expect("a sorted set")
+                .expect("a number")
+        };
+        assert_eq!(add(b"m", 1.0), Some(score(6.0)));
+        assert_eq!(add(b"x", 3.0), Some(score(3.0)));
+        txn.sorted_set_remove(b"z", &[b"n", b"x"]).expect("a set");
+        txn.sorted_set_add(b"z", &[(b"m", score(2.0))], any.0, any.1)
+            .expect("a sorted set");
+        let mut add = |name: &[u8], by| {
+            txn.sorted_set_increment(b"z", name, score(by), any.0, any.1)
+                .expect("a sorted set")
+                .expect("a number")
+        };
+        assert_eq!(add(b"m", 0.5), Some(score(2.5)));
+        assert_eq!(add(b"n", 7.0), Some(score(7.0)));
+    });
+    b.add_to("m", 100.0);
+    both_rank(&mut a, &mut b, &[("n", 7.0), ("m", 102.5)]);
+}

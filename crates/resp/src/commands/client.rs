@@ -75,14 +75,20 @@ pub(super) fn client(call: &mut Call<'_, '_>) -> Outcome {
             own.details().no_touch = on_or_off(switch)?;
             call.reply.ok();
         }
-        [id] if known("UNBLOCK") => unblock(call, id)?,
+        [id] if known("UNBLOCK") => unblock(call, id, None)?,
         [id, reason] if known("UNBLOCK") => {
-            if !is(reason, "TIMEOUT") && !is(reason, "ERROR") {
+            let error = if is(reason, "TIMEOUT") {
+                None
+            } else if is(reason, "ERROR") {
+                Some(Failure::other(
+                    "UNBLOCKED client unblocked via CLIENT UNBLOCK",
+                ))
+            } else {
                 return Err(Failure::other(
                     "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
                 ));
-            }
-            unblock(call, id)?;
+            };
+            unblock(call, id, error)?;
         }
         _ => return Err(Failure::subcommand(subcommand, "client")),
     }
@@ -139,10 +145,10 @@ fn set_info(call: &mut Call<'_, '_>, attribute: &[u8], value: &[u8]) -> Outcome 
     Ok(())
 }
 
-/// No command blocks a client yet, so there is none to unblock.
-fn unblock(call: &mut Call<'_, '_>, id: &[u8]) -> Outcome {
-    integer(id)?;
-    call.reply.integer(0);
+fn unblock(call: &mut Call<'_, '_>, id: &[u8], error: Option<Failure>) -> Outcome {
+    let id = u64::try_from(integer(id)?).unwrap_or(0);
+    let waiting = &call.surroundings.server.waiting;
+    call.reply.flag(waiting.unblock(id, error.as_ref()));
     Ok(())
 }
 

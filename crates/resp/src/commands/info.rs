@@ -78,7 +78,7 @@ fn clients(text: &mut String, call: &Call<'_, '_>, _: &NodeInfo) -> std::fmt::Re
     lines!(text,
         "connected_clients": server.clients.len(),
         "maxclients": server.options.max_clients,
-        "blocked_clients": 0,
+        "blocked_clients": server.waiting.len(),
     )
 }
 

@@ -234,6 +234,8 @@ pub(super) fn type_name(value_type: ValueType) -> &'static str {
         ValueType::String => "string",
         ValueType::Hash => "hash",
         ValueType::Set => "set",
+        ValueType::SortedSet => "zset",
+        ValueType::List => "list",
         _ => "unknown",
     }
 }

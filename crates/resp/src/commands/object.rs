@@ -16,6 +16,7 @@ const EMBSTR_BYTES_MAX: usize = 44;
 const LISTPACK_ENTRIES_MAX: usize = 512;
 const LISTPACK_VALUE_BYTES_MAX: usize = 64;
 const INTSET_ENTRIES_MAX: usize = 512;
+const SORTED_LISTPACK_ENTRIES_MAX: usize = 128;
 
 pub(super) const OBJECT: &[Subcommand] = &[
     ("encoding", 3),
@@ -77,6 +78,9 @@ fn encoding(
         ValueType::String => string_encoding(call.txn.string(key)?.as_deref().unwrap_or_default()),
         ValueType::Hash => hash_encoding(call, key)?,
         ValueType::Set => set_encoding(call, key)?,
+        ValueType::SortedSet => sorted_set_encoding(call, key)?,
+        // Redis 7.0 keeps small lists so too.
+        ValueType::List => "quicklist",
         _ => "unknown",
     })
 }
@@ -119,6 +123,16 @@ fn set_encoding(call: &mut Call<'_, '_>, key: &[u8]) -> Result<&'static str, Fai
         })?;
     }
     Ok(if integers { "intset" } else { "hashtable" })
+}
+
+fn sorted_set_encoding(call: &mut Call<'_, '_>, key: &[u8]) -> Result<&'static str, Failure> {
+    let small = call.txn.sorted_set(key)?.is_some_and(|set| {
+        set.len() <= SORTED_LISTPACK_ENTRIES_MAX
+            && set
+                .iter()
+                .all(|(name, _)| name.len() <= LISTPACK_VALUE_BYTES_MAX)
+    });
+    Ok(if small { "listpack" } else { "skiplist" })
 }
 
 pub(super) fn memory(call: &mut Call<'_, '_>) -> Outcome {

@@ -4,6 +4,7 @@ use isles_replica::ValueType;
 
 use super::keys::type_name;
 use crate::call::{Call, integer, is};
+use crate::double;
 use crate::error::{Failure, Outcome};
 use crate::glob::{self, Case};
 use crate::number::{Digits, parse_u64};
@@ -99,6 +100,22 @@ pub(super) fn hscan(call: &mut Call<'_, '_>) -> Outcome {
             }
         },
     )?;
+    answer(call, next, &pairs);
+    Ok(())
+}
+
+pub(super) fn zscan(call: &mut Call<'_, '_>) -> Outcome {
+    let options = Options::parse(call.args[2], &call.args[3..], false)?;
+    let mut pairs: Vec<Box<[u8]>> = Vec::new();
+    let set = call.txn.sorted_set(call.args[1])?;
+    let next = set.map_or(0, |set| {
+        set.scan(options.cursor, options.count, &mut |name, score| {
+            if options.matches(name) {
+                let score = double::to_text(score.get()).into_bytes();
+                pairs.extend([name.into(), score.into_boxed_slice()]);
+            }
+        })
+    });
     answer(call, next, &pairs);
     Ok(())
 }

@@ -4,12 +4,16 @@
 
 mod connection;
 mod generic;
+mod geo;
 mod hashes;
 mod isles;
+mod lists;
 mod server;
 mod sets;
+mod sorted_sets;
 mod strings;
 mod transactions;
+mod waiting;
 
 use std::time::Duration;
 

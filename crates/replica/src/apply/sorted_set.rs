@@ -1,0 +1,81 @@
+//! What an op does to a sorted set: to each member what it would do to a map field, and to the order what follows.
+
+use isles_clock::Context;
+
+use super::{Author, Outcome, put_field};
+use crate::op::{KeyOp, Kind, Part, SortedSetPart};
+use crate::row::{Component, Row};
+use crate::sorted_set::{Member, SortedSet};
+use crate::sum;
+
+pub(super) fn change<C: Context>(
+    row: &mut Row,
+    part: &SortedSetPart<'_>,
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    let hash = row.hash;
+    let Some(Component::SortedSet(set)) = row.component_mut(Kind::SortedSet) else {
+        return;
+    };
+    let mut delta = 0u128;
+    for removal in &part.remove {
+        change_member(set, hash, removal.field.0, &mut delta, |member| {
+            member.remove(author.context, &removal.resets);
+            outcome.merged |= member.is_live();
+        });
+    }
+    for put in &part.put {
+        let shown = |score: &_| f64::from(*score).to_string().into_bytes();
+        change_member(set, hash, put.field.0, &mut delta, |member| {
+            put_field(
+                member,
+                put,
+                put.value,
+                Kind::SortedSet,
+                shown,
+                author,
+                outcome,
+            )
+        });
+    }
+    for add in &part.add {
+        change_member(set, hash, add.field.0, &mut delta, |member| {
+            outcome.merged |= author.meets_another(member.tally.as_deref());
+            let tally = member.tally.get_or_insert_default();
+            tally.apply(author.dot, add.tally);
+        });
+    }
+    row.sum = row.sum.wrapping_add(delta);
+}
+
+/// Removes what the author has observed.
+pub(super) fn clear<C: Context>(
+    set: &mut SortedSet,
+    op: &KeyOp<'_>,
+    author: &Author<'_, C>,
+    create: bool,
+) {
+    let listed = super::listed(op.parts.iter().find_map(|part| match part {
+        Part::SortedSet(part) => Some(&part.remove[..]),
+        _ => None,
+    }));
+    set.retain(|name, member| {
+        member.clear(author.context, create, listed(name));
+        !member.is_residue_free()
+    });
+}
+
+fn change_member(
+    set: &mut SortedSet,
+    hash: u64,
+    name: &[u8],
+    delta: &mut u128,
+    change: impl FnOnce(&mut Member),
+) {
+    set.change(name, |member| {
+        *delta = delta.wrapping_sub(sum::of_score(hash, name, member));
+        change(member);
+        *delta = delta.wrapping_add(sum::of_score(hash, name, member));
+    });
+}

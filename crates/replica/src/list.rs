@@ -1,0 +1,259 @@
+//! A list as a key holds it: its elements, and what they add to the row's sum.
+
+use std::sync::Arc;
+
+use isles_clock::{Context, Dot, Hlc};
+use isles_crdt::list::{NAME_BYTES, Position};
+use isles_crdt::op::{List, Version};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::apply::{Author, Outcome};
+use crate::conflict::{Clash, ConflictKind, Contender};
+use crate::op::{ElementPut, Insertion, Kind, ListPart};
+use crate::sum;
+
+/// The value of an element. Shared, because a change of a list of which a snapshot exists copies up to 64 of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Element(pub(crate) Arc<[u8]>);
+
+impl Serialize for Element {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Element {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Element;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Element, E> {
+                Ok(Element(bytes.into()))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+/// The elements of a list, and their sum.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ListValue {
+    elements: List<Element>,
+    // Invariant: the sum of all values of all elements, as `computed_sum` gives it.
+    sum: u128,
+}
+
+impl ListValue {
+    pub(crate) fn new(elements: List<Element>, key_hash: u64) -> Self {
+        let mut list = ListValue { elements, sum: 0 };
+        list.sum = list.computed_sum(key_hash);
+        list
+    }
+
+    pub(crate) fn elements(&self) -> &List<Element> {
+        &self.elements
+    }
+
+    /// For taking what is to be stored; the content must stay the same.
+    pub(crate) fn elements_mut(&mut self) -> &mut List<Element> {
+        &mut self.elements
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.elements.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.elements.is_empty()
+    }
+
+    /// What the list adds to its row's sum.
+    pub(crate) fn sum(&self) -> u128 {
+        self.sum
+    }
+
+    /// The same, computed afresh: O(n).
+    pub(crate) fn computed_sum(&self, key_hash: u64) -> u128 {
+        let elements = self.elements.elements();
+        elements.fold(0, |total: u128, (position, versions)| {
+            total.wrapping_add(sum_of(key_hash, &position, versions))
+        })
+    }
+
+    /// The writes whose values are there, with their clocks: O(n).
+    pub(crate) fn dots(&self) -> impl Iterator<Item = (Dot, Hlc)> {
+        let versions = self.elements.elements().flat_map(|(_, versions)| versions);
+        versions.map(|version| (version.dot, version.hlc))
+    }
+
+    /// Removes what the context covers.
+    pub(crate) fn clear(&mut self, key_hash: u64, context: &impl Context) {
+        self.elements.clear(context);
+        self.sum = match self.is_empty() {
+            true => 0,
+            false => self.computed_sum(key_hash),
+        };
+    }
+
+    pub(crate) fn apply<C: Context>(
+        &mut self,
+        key_hash: u64,
+        part: &ListPart<'_>,
+        author: &Author<'_, C>,
+        outcome: &mut Outcome,
+    ) {
+        let total = &mut self.sum;
+        let kept =
+            self.elements
+                .remove_each(&part.remove, author.context, &mut |position, version| {
+                    let gone =
+                        sum::of_element(key_hash, &position.name(), version.dot, &version.value.0);
+                    *total = total.wrapping_sub(gone);
+                });
+        outcome.merged |= kept;
+        for put in &part.set {
+            self.put(key_hash, put, author, outcome);
+        }
+        for insertion in &part.insert {
+            self.insert(key_hash, insertion, author, outcome);
+        }
+    }
+
+    fn put<C: Context>(
+        &mut self,
+        key_hash: u64,
+        put: &ElementPut<'_>,
+        author: &Author<'_, C>,
+        outcome: &mut Outcome,
+    ) {
+        let position = &put.position;
+        let found = self.elements.index_of(position);
+        let before = found.map_or(0, |index| self.sum_at(key_hash, position, index));
+        // An element that was removed concurrently comes back.
+        outcome.merged |= found.is_err();
+        let hlc = author.stamp(put.stamp).hlc;
+        let version = Version {
+            dot: author.dot,
+            hlc,
+            value: Element(put.value.0.into()),
+        };
+        self.elements.set(position, version, author.context);
+        let (Ok(index) | Err(index)) = found;
+        let after = self.sum_at(key_hash, position, index);
+        self.sum = self.sum.wrapping_sub(before).wrapping_add(after);
+        self.report(put, index, author, hlc, outcome);
+    }
+
+    /// Reports the values beside the one that was just written: its author had not seen them.
+    fn report<C: Context>(
+        &self,
+        put: &ElementPut<'_>,
+        index: usize,
+        author: &Author<'_, C>,
+        hlc: Hlc,
+        outcome: &mut Outcome,
+    ) {
+        let stamp = author.stamp(put.stamp);
+        let versions = self.elements.versions(index);
+        for other in versions.filter(|version| version.dot != author.dot) {
+            let other_stamp = isles_clock::Stamp {
+                hlc: other.hlc,
+                replica: other.dot.replica,
+            };
+            let old = Contender::new(other.dot, other.hlc, Some(&other.value.0));
+            let new = Contender::new(author.dot, hlc, Some(put.value.0));
+            outcome.clashes.push(Clash {
+                component: Kind::List,
+                field: Some(name_of(&put.position).into_bytes().into()),
+                kind: ConflictKind::WriteWrite,
+                kept: false,
+                contenders: if stamp > other_stamp {
+                    [new, old]
+                } else {
+                    [old, new]
+                },
+            });
+        }
+    }
+
+    fn insert<C: Context>(
+        &mut self,
+        key_hash: u64,
+        insertion: &Insertion<'_>,
+        author: &Author<'_, C>,
+        outcome: &mut Outcome,
+    ) {
+        let before = self.len();
+        let values = insertion.values.iter().map(|value| Element(value.0.into()));
+        let (place, ordinal) = (&insertion.place, insertion.ordinal);
+        let inserted = self
+            .elements
+            .insert(place, author.dot, ordinal, values.collect());
+        let Some(first) = inserted else { return };
+        if self.len() - before != insertion.values.len() {
+            // A peer has named an element that is here already.
+            self.sum = self.computed_sum(key_hash);
+            return;
+        }
+        let mut name = first.name();
+        for (ordinal, value) in (ordinal..).zip(&insertion.values) {
+            name[NAME_BYTES - 4..].copy_from_slice(&ordinal.to_le_bytes());
+            let new = sum::of_element(key_hash, &name, author.dot, value.0);
+            self.sum = self.sum.wrapping_add(new);
+        }
+        // Own writes have seen everything, their successors included.
+        let is_remote = !author.context.covers(Dot {
+            sequence: u64::MAX,
+            ..author.dot
+        });
+        outcome.merged |=
+            is_remote && self.is_beside_unseen(&first, insertion.values.len(), author);
+    }
+
+    /// Whether a neighbour of these new elements was unknown to their author.
+    fn is_beside_unseen<C: Context>(
+        &self,
+        first: &Position,
+        len: usize,
+        author: &Author<'_, C>,
+    ) -> bool {
+        let Ok(index) = self.elements.index_of(first) else {
+            return false;
+        };
+        let neighbours = [index.checked_sub(1), Some(index + len)];
+        let mut unseen = neighbours.into_iter().flatten().filter_map(|index| {
+            let dot = self.elements.position(index)?.dot();
+            (dot != author.dot && !author.context.covers(dot)).then_some(())
+        });
+        unseen.next().is_some()
+    }
+
+    fn sum_at(&self, key_hash: u64, position: &Position, index: usize) -> u128 {
+        sum_of(key_hash, position, self.elements.versions(index))
+    }
+}
+
+fn sum_of<'v>(
+    key_hash: u64,
+    position: &Position,
+    versions: impl Iterator<Item = Version<&'v Element>>,
+) -> u128 {
+    let name = position.name();
+    versions.fold(0, |total: u128, version| {
+        total.wrapping_add(sum::of_element(
+            key_hash,
+            &name,
+            version.dot,
+            &version.value.0,
+        ))
+    })
+}
+
+/// What conflicts call an element: the entry that inserted it, and which of its elements it is.
+fn name_of(position: &Position) -> String {
+    format!("{}.{}", position.dot(), position.ordinal())
+}
