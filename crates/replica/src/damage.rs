@@ -1,7 +1,7 @@
 //! Mistakes made on purpose, so that a simulator can prove that it would notice such a bug. Nothing else calls this.
 
 use isles_clock::{Context, Dot};
-use isles_crdt::op::{Contribution, Tally};
+use isles_crdt::op::{Contribution, Tally, Version};
 
 use crate::replica::Replica;
 use crate::row::{Component, Field, Row};
@@ -13,6 +13,8 @@ use crate::sum;
 pub enum Damage {
     /// A map field keeps the value with the greatest stamp instead of every value that nothing has observed.
     OneValuePerField,
+    /// A list element keeps the value with the greatest stamp, as above.
+    OneValuePerElement,
     /// A contribution counts as covered when its difference is zero.
     ZeroIsCovered,
     /// Covered contributions are dropped at once instead of when they are stable.
@@ -35,7 +37,7 @@ impl Replica {
             self.rows.change(id, 0, |row| {
                 row.components
                     .iter_mut()
-                    .for_each(|component| damage_component(component, damage));
+                    .for_each(|component| damage_component(component, row.hash, damage));
                 row.sum = sum::of_row(row);
                 Row::sweep(row);
             });
@@ -43,9 +45,24 @@ impl Replica {
     }
 }
 
-fn damage_component(component: &mut Component, damage: Damage) {
+fn damage_component(component: &mut Component, hash: u64, damage: Damage) {
     match component {
         Component::Counter(tally) => damage_tally(tally, damage),
+        Component::List(list) if damage == Damage::OneValuePerElement => {
+            let elements = list.elements().elements().map(|(position, versions)| {
+                let latest = versions
+                    .max_by_key(Version::stamp)
+                    .map(|version| version.dot);
+                (position, latest)
+            });
+            let elements: Vec<_> = elements.collect();
+            for (position, latest) in elements {
+                if let Some(latest) = latest {
+                    list.elements_mut().remove(&position, &AllBut(latest));
+                }
+            }
+            list.sum_up(hash);
+        }
         Component::Map(map) => {
             map.fields.retain(|_, field| damage_field(field, damage));
             map.live = map
@@ -73,7 +90,7 @@ fn damage_field<V>(field: &mut Field<V>, damage: Damage) -> bool {
 
 fn damage_tally(tally: &mut Tally, damage: Damage) {
     match damage {
-        Damage::OneValuePerField => {}
+        Damage::OneValuePerField | Damage::OneValuePerElement => {}
         Damage::CoveredIsDropped => tally.drop_covered(),
         Damage::ZeroIsCovered => {
             let cover = |each: &Contribution| match each.value() {

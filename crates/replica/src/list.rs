@@ -50,8 +50,13 @@ pub(crate) struct ListValue {
 impl ListValue {
     pub(crate) fn new(elements: List<Element>, key_hash: u64) -> Self {
         let mut list = ListValue { elements, sum: 0 };
-        list.sum = list.computed_sum(key_hash);
+        list.sum_up(key_hash);
         list
+    }
+
+    /// Computes the sum afresh.
+    pub(crate) fn sum_up(&mut self, key_hash: u64) {
+        self.sum = self.computed_sum(key_hash);
     }
 
     pub(crate) fn elements(&self) -> &List<Element> {
@@ -93,10 +98,7 @@ impl ListValue {
     /// Removes what the context covers.
     pub(crate) fn clear(&mut self, key_hash: u64, context: &impl Context) {
         self.elements.clear(context);
-        self.sum = match self.is_empty() {
-            true => 0,
-            false => self.computed_sum(key_hash),
-        };
+        self.sum_up(key_hash);
     }
 
     pub(crate) fn apply<C: Context>(
@@ -196,7 +198,7 @@ impl ListValue {
         let Some(first) = inserted else { return };
         if self.len() - before != insertion.values.len() {
             // A peer has named an element that is here already.
-            self.sum = self.computed_sum(key_hash);
+            self.sum_up(key_hash);
             return;
         }
         let mut name = first.name();

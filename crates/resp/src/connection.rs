@@ -262,7 +262,7 @@ impl<E: Engine> Connection<'_, E> {
                 }
             }
         };
-        let End { answer, barrier } = end.ok_or(Closed::OnRequest)?;
+        let End { answer, barrier } = end.ok_or(Closed::Killed)?;
         self.session.depend_on(barrier);
         self.reply.append(&answer);
         match self.reply.len() > self.server.options.max_reply_bytes {

@@ -84,13 +84,16 @@ impl<'b> Work<'b> {
         let Keys::Range { first, .. } = spec.keys else {
             return None;
         };
-        let deep = matches!(spec.family, Family::Sets | Family::Hashes);
+        let element = match spec.family {
+            Family::Sets | Family::Hashes => Some(first + 1),
+            // Most commands that write name the score first.
+            Family::SortedSets if spec.flags.has(Flags::WRITE) => Some(first + 2),
+            Family::SortedSets => Some(first + 1),
+            _ => None,
+        };
         Some(Wanted {
             key: self.batch.argument(index, first, self.buffer)?,
-            element: self
-                .batch
-                .argument(index, first + 1, self.buffer)
-                .filter(|_| deep),
+            element: element.and_then(|at| self.batch.argument(index, at, self.buffer)),
         })
     }
 }

@@ -9,8 +9,8 @@ const LATITUDE_MAX: f64 = 85.051_128_78;
 const LONGITUDE_MAX: f64 = 180.0;
 /// The radius that Redis takes for the earth's.
 const EARTH_RADIUS_M: f64 = 6_372_797.560_856;
-/// An area is searched in at most so many cells.
-const CELLS_MAX: u64 = 9;
+/// An area is searched in at most so many cells, so that each is about as large as the area, as Redis has it.
+const CELLS_MAX: u64 = 4;
 /// Wider than the rounding of any coordinate here.
 const MARGIN_DEGREES: f64 = 1e-9;
 const ALPHABET: &[u8; 32] = b"0123456789bcdefghjkmnpqrstuvwxyz";

@@ -219,11 +219,10 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 async fn drain(server: &Server, mut connections: JoinSet<()>) {
-    server
-        .clients
-        .all()
-        .iter()
-        .for_each(|client| client.stop_reading());
+    for client in server.clients.all() {
+        client.stop_reading();
+        server.waiting.dismiss(client.id);
+    }
     let all_left = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(server.options.drain, all_left)
         .await

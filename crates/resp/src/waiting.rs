@@ -226,6 +226,14 @@ impl Waiting {
         true
     }
 
+    /// Ends the wait of a client whose connection is to end: there is no answer any more.
+    pub(crate) fn dismiss(&self, client: u64) {
+        let mut line = self.lock();
+        if let Some(number) = line.by_client.get(&client).copied() {
+            self.remove(&mut line, number);
+        }
+    }
+
     fn remove(&self, line: &mut Line, number: u64) -> Option<Parked> {
         let parked = line.parked.remove(&number)?;
         for key in &parked.keys {

@@ -146,6 +146,15 @@ impl World {
             } != KeyContent::default();
             let seen = (is_live && !is_hidden).then_some(held);
             let before = process.watched.insert(key.clone(), (version, seen.clone()));
+            if let (Some((_, Some(before))), Some(seen)) = (&before, &seen)
+                && !keeps_order(before, seen)
+            {
+                let what = format!(
+                    "at n{node}, elements of key \"{}\" have changed places",
+                    key.escape_ascii()
+                );
+                return Err((Invariant::Meaning, what));
+            }
             if before.is_some_and(|before| before.0 == version && before.1 != seen) {
                 let key = key.escape_ascii();
                 let what =
@@ -292,6 +301,10 @@ fn written(entry: &Entry, record: &ConflictRecord) -> Option<Option<Bytes>> {
             let field = effect.map.get(record.field.as_ref()?)?;
             field.put.clone().map(Some)
         }
+        Kind::SortedSet => {
+            let member = effect.sorted_set.get(record.field.as_ref()?)?;
+            member.put.map(|score| Some(score.to_string().into_bytes()))
+        }
         _ => None,
     }
 }
@@ -322,4 +335,17 @@ fn unseen_losses(ledger: &Ledger, replica: &Replica) -> Vec<(Bytes, Dot)> {
         }
     }
     losses
+}
+
+/// Whether the elements of a list that are in both lie in the same order. Where they lie is not a matter of definition,
+/// but two of them never change places.
+fn keeps_order(before: &KeyContent, after: &KeyContent) -> bool {
+    let places: BTreeMap<&Vec<u8>, usize> = before
+        .list
+        .iter()
+        .enumerate()
+        .map(|(place, (name, _))| (name, place))
+        .collect();
+    let common = after.list.iter().filter_map(|(name, _)| places.get(name));
+    common.is_sorted()
 }

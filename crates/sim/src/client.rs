@@ -1,5 +1,6 @@
 //! Runs a script on a replica and, beside it, by definition; every answer must be the same.
 
+mod lists;
 mod sorted_sets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +12,7 @@ use isles_resolve::Strategy;
 
 use crate::command::{Bytes, Command, PREFIX, Script, Ttl};
 use crate::ledger::Ledger;
-use crate::model::{Effect, Entry, KeyState, Type};
+use crate::model::{Effect, Entry, KeyState, ListEffect, Type};
 
 /// Contexts that clients were given, by number.
 pub type Tokens = Vec<Option<VectorClock>>;
@@ -168,8 +169,13 @@ impl Draft<'_> {
             .is_some()
             .then(|| (self.lww_stamp(&before), None));
         let deadline = (self.deadline_stamp(&before), None);
+        let list = ListEffect {
+            ordinals: self.effect(key).list.ordinals,
+            ..ListEffect::default()
+        };
         *self.effect(key) = Effect {
             clears: true,
+            list,
             lww: tombstone,
             deadline: Some(deadline),
             ..Effect::default()
@@ -287,6 +293,18 @@ impl Draft<'_> {
             Command::SortedIncr(key, name, by) => self.sorted_increment(txn, key, name, *by),
             Command::SortedRemove(key, names) => self.sorted_remove(txn, key, names),
             Command::SortedAll(key) => self.sorted_all(txn, key),
+            Command::ListPush(key, end, values) => self.list_push(txn, key, *end, values),
+            Command::ListPop(key, end, count) => self.list_pop(txn, key, *end, *count).map(drop),
+            Command::ListSet(key, index, value) => self.list_set(txn, key, *index, value),
+            Command::ListInsert(key, side, pivot, value) => {
+                self.list_insert(txn, key, *side, pivot, value)
+            }
+            Command::ListRemove(key, count, value) => self.list_remove(txn, key, *count, value),
+            Command::ListTrim(key, start, len) => self.list_trim(txn, key, *start, *len),
+            Command::ListAll(key) => self.list_all(txn, key),
+            Command::ListMove(from, to, from_end, to_end) => {
+                self.list_move(txn, [from, to], [*from_end, *to_end])
+            }
             Command::Copy(from, to) => self.copy(txn, from, to).map(drop),
             Command::Rename(from, to) => match self.copy(txn, from, to)? {
                 true => self.delete(txn, from),
@@ -554,6 +572,15 @@ impl Draft<'_> {
                     self.effect(to).set.entry(member).or_default().adds = true;
                 }
             }
+            Some(Type::List) => {
+                let values = self
+                    .list_view(txn, from)?
+                    .into_iter()
+                    .map(|(_, value)| value);
+                let values: Vec<Bytes> = values.collect();
+                self.clear(to);
+                self.insert_elements(to, &values);
+            }
             Some(Type::Hash) => {
                 self.clear(to);
                 for (name, state) in source.map {
@@ -569,7 +596,7 @@ impl Draft<'_> {
                 }
             }
         }
-        if let (Some(Type::Set | Type::Hash | Type::SortedSet), Expiry::At(at_ms)) =
+        if let (Some(Type::Set | Type::Hash | Type::SortedSet | Type::List), Expiry::At(at_ms)) =
             (visible, expiry)
         {
             self.set_deadline(to, Some(at_ms));

@@ -1,6 +1,6 @@
 //! What clients ask for: a small grammar over all kinds, with few keys, so that conflicts are frequent.
 
-use isles_replica::AddIf;
+use isles_replica::{AddIf, ListEnd, ListSide};
 use isles_resolve::Strategy;
 
 use crate::options::Options;
@@ -62,6 +62,22 @@ pub enum Command {
     SortedRemove(Bytes, Vec<Bytes>),
     /// ZRANGE of everything with scores, and ZRANK of each member.
     SortedAll(Bytes),
+    /// LPUSH, or RPUSH where it is the back.
+    ListPush(Bytes, ListEnd, Vec<Bytes>),
+    /// LPOP or RPOP of so many.
+    ListPop(Bytes, ListEnd, usize),
+    /// LSET.
+    ListSet(Bytes, usize, Bytes),
+    /// LINSERT beside the first element with the value that is named first.
+    ListInsert(Bytes, ListSide, Bytes, Bytes),
+    /// LREM.
+    ListRemove(Bytes, i64, Bytes),
+    /// LTRIM: from an index, so many.
+    ListTrim(Bytes, usize, usize),
+    /// LRANGE of everything.
+    ListAll(Bytes),
+    /// LMOVE.
+    ListMove(Bytes, Bytes, ListEnd, ListEnd),
     /// COPY … REPLACE.
     Copy(Bytes, Bytes),
     /// RENAME.
@@ -91,7 +107,8 @@ pub struct Script {
 pub fn draw(options: &Options, random: &mut Random) -> Script {
     if !options.transactions || !random.percent(25) {
         let command = command(options, &mut |random| key(options, random), random);
-        let many = matches!(command, Command::Copy(..) | Command::Rename(..)) || random.percent(10);
+        use Command::{Copy, ListMove, Rename};
+        let many = matches!(command, Copy(..) | Rename(..) | ListMove(..)) || random.percent(10);
         let many = many && !matches!(command, Command::SetInContext(..));
         return Script {
             commands: vec![command],
@@ -143,7 +160,7 @@ fn command(
 ) -> Command {
     let expiry = if options.expiry { 1 } else { 0 };
     let spaces = u64::from(options.keyspaces);
-    let kinds: [(u64, u32); 25] = [
+    let kinds: [(u64, u32); 33] = [
         (3, 0),
         (9, 1),
         (3, 2),
@@ -169,6 +186,14 @@ fn command(
         (8, 22),
         (5, 23),
         (2, 24),
+        (14, 25),
+        (6, 26),
+        (5, 27),
+        (5, 28),
+        (4, 29),
+        (2, 30),
+        (2, 31),
+        (3, 32),
     ];
     match random.weighted(&kinds) {
         0 => Command::Get(key(random)),
@@ -195,6 +220,26 @@ fn command(
         22 => Command::SortedIncr(key(random), name(options, random), score(random)),
         23 => Command::SortedRemove(key(random), several(options, random)),
         24 => Command::SortedAll(key(random)),
+        25 => Command::ListPush(key(random), list_end(random), several(options, random)),
+        26 => Command::ListPop(key(random), list_end(random), 1 + random.index(2)),
+        27 => Command::ListSet(key(random), random.index(4), value(random)),
+        28 => {
+            let side = *random.pick(&[ListSide::Before, ListSide::After]);
+            Command::ListInsert(
+                key(random),
+                side,
+                name(options, random),
+                name(options, random),
+            )
+        }
+        29 => Command::ListRemove(
+            key(random),
+            *random.pick(&[0, 1, -1, 2]),
+            name(options, random),
+        ),
+        30 => Command::ListTrim(key(random), random.index(3), random.index(6)),
+        31 => Command::ListAll(key(random)),
+        32 => Command::ListMove(key(random), key(random), list_end(random), list_end(random)),
         _ => match random.percent(80) {
             true => Command::Keyspace(PREFIX.to_vec(), strategy(75, random)),
             false => Command::Keyspace(Vec::new(), strategy(40, random)),
@@ -261,6 +306,10 @@ fn name(options: &Options, random: &mut Random) -> Bytes {
         true => format!("name-{}", random.below(80)).into_bytes(),
         false => small(random),
     }
+}
+
+fn list_end(random: &mut Random) -> ListEnd {
+    *random.pick(&[ListEnd::Front, ListEnd::Back])
 }
 
 fn small(random: &mut Random) -> Bytes {

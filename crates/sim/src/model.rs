@@ -34,8 +34,26 @@ pub struct Effect {
     pub map: BTreeMap<Bytes, FieldEffect>,
     /// Members of a sorted set.
     pub sorted_set: BTreeMap<Bytes, ScoreEffect>,
+    /// List elements.
+    pub list: ListEffect,
     /// What is added to the counter.
     pub count: Option<i128>,
+}
+
+/// Which element of a list: the entry that inserted it, and its place among those that this entry inserted there.
+pub type ElementId = (Dot, u32);
+
+/// An effect on the elements of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListEffect {
+    /// Observed values of these elements go.
+    pub removes: BTreeSet<ElementId>,
+    /// Elements are written.
+    pub writes: BTreeMap<ElementId, (Hlc, Bytes)>,
+    /// Elements are inserted.
+    pub inserts: BTreeMap<u32, Bytes>,
+    /// How many the entry has inserted, those included that it has taken away again.
+    pub ordinals: u32,
 }
 
 /// An effect on a member of a set.
@@ -95,6 +113,8 @@ pub struct KeyState {
     pub map: BTreeMap<Bytes, FieldState>,
     /// Live members of the sorted set.
     pub sorted_set: BTreeMap<Bytes, MemberState>,
+    /// Elements, each with the values that nothing has observed, by dot. Their order is not a matter of definition.
+    pub list: BTreeMap<ElementId, Vec<Written>>,
     /// Per replica what it has added and nobody has reset.
     pub counter: BTreeMap<ReplicaId, i128>,
     /// By which strategy its siblings are read.
@@ -121,6 +141,8 @@ pub enum Type {
     Set,
     /// A sorted set.
     SortedSet,
+    /// A list.
+    List,
 }
 
 /// The content of a key after exactly these entries.
@@ -144,6 +166,7 @@ pub fn state_of<'e>(key: &[u8], entries: impl Iterator<Item = &'e Entry>) -> Key
         .map
         .values_mut()
         .for_each(|field| field.versions.sort());
+    state.list.values_mut().for_each(|versions| versions.sort());
     state
 }
 
@@ -184,6 +207,9 @@ impl KeyState {
                     .insert(entry.dot);
             }
         }
+        if !cleared {
+            self.add_elements(entry, effect, later);
+        }
         for (name, field) in effect.map.iter().filter(|_| !cleared) {
             let reset = |later: &&Effect| later.map.get(name).is_some_and(|field| field.resets);
             if !later.iter().any(reset) {
@@ -196,6 +222,26 @@ impl KeyState {
             if !later.iter().any(reset) {
                 self.add_member(entry, name, member);
             }
+        }
+    }
+
+    /// An element is a register that keeps every value which nothing has observed.
+    fn add_elements(&mut self, entry: &Entry, effect: &Effect, later: &[&Effect]) {
+        let replaced = |id: &ElementId| {
+            let by = |later: &&Effect| {
+                later.list.removes.contains(id) || later.list.writes.contains_key(id)
+            };
+            later.iter().any(by)
+        };
+        let inserts = effect.list.inserts.iter().map(|(ordinal, value)| {
+            let id = (entry.dot, *ordinal);
+            (id, Hlc::ZERO, value)
+        });
+        let writes = effect.list.writes.iter();
+        let writes = writes.map(|(id, (hlc, value))| (*id, *hlc, value));
+        for (id, hlc, value) in inserts.chain(writes).filter(|(id, ..)| !replaced(id)) {
+            let versions = self.list.entry(id).or_default();
+            versions.push((entry.dot, hlc, value.clone()));
         }
     }
 
@@ -235,6 +281,8 @@ impl KeyState {
             Some(Type::Set)
         } else if !self.sorted_set.is_empty() {
             Some(Type::SortedSet)
+        } else if !self.list.is_empty() {
+            Some(Type::List)
         } else if !self.counter.is_empty() {
             Some(Type::String)
         } else {
@@ -276,6 +324,9 @@ impl KeyState {
             .map(|(member, dots)| (member.clone(), dots.iter().copied().collect()))
             .collect();
         same("set", &self.set, &set)?;
+        let elements = content.list.iter();
+        let elements = elements.map(|(name, versions)| (id_of(name), versions.clone()));
+        same("list", &self.list, &elements.collect())?;
         same("counter", &self.counter, &counted(&content.counter))?;
         let fields = |field: &FieldState| (field.versions.clone(), field.counter.clone());
         let here: BTreeMap<_, _> = self
@@ -296,6 +347,24 @@ impl KeyState {
             .and_then(|(stamp, at_ms)| Some((at_ms?, stamp)));
         same("deadline", &deadline, &content.deadline)
     }
+}
+
+/// The element that a replica calls by this name.
+pub fn id_of(name: &[u8]) -> ElementId {
+    let number = |range: std::ops::Range<usize>| {
+        let bytes = name[range].iter().rev();
+        bytes.fold(0, |number: u128, byte| number << 8 | u128::from(*byte))
+    };
+    let replica: [u8; 16] = name[..16]
+        .try_into()
+        .expect("invariant: a name starts with a replica");
+    let dot = Dot::new(ReplicaId::from_bytes(replica), number(36..44) as u64);
+    (dot, number(44..48) as u32)
+}
+
+/// What readers see of a list element.
+pub fn element_value(versions: &[Written]) -> Bytes {
+    latest(versions).cloned().unwrap_or_default()
 }
 
 impl FieldState {

@@ -29,11 +29,13 @@ pub enum Mutant {
     NoNetEffect,
     /// A1, A2: nobody checks whether a frame continues its writer's history.
     NoChainCheck,
+    /// F3, F24: a list element keeps one value.
+    OneValuePerElement,
 }
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 12] = [
+    pub const ALL: [Mutant; 13] = [
         Mutant::DepsAtSeal,
         Mutant::OneValuePerField,
         Mutant::RestartOnZero,
@@ -46,6 +48,7 @@ impl Mutant {
         Mutant::StartNotSynced,
         Mutant::NoNetEffect,
         Mutant::NoChainCheck,
+        Mutant::OneValuePerElement,
     ];
 
     /// The name on the command line.
@@ -63,6 +66,7 @@ impl Mutant {
             Mutant::StartNotSynced => "start-not-synced",
             Mutant::NoNetEffect => "no-net-effect",
             Mutant::NoChainCheck => "no-chain-check",
+            Mutant::OneValuePerElement => "one-value-per-element",
         }
     }
 
@@ -75,6 +79,7 @@ impl Mutant {
     pub fn damage(self) -> Option<Damage> {
         match self {
             Mutant::OneValuePerField => Some(Damage::OneValuePerField),
+            Mutant::OneValuePerElement => Some(Damage::OneValuePerElement),
             Mutant::RestartOnZero => Some(Damage::ZeroIsCovered),
             Mutant::DropCovered => Some(Damage::CoveredIsDropped),
             _ => None,

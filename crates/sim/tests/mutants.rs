@@ -42,6 +42,15 @@ fn one_value_per_map_field() {
     );
 }
 
+// F3, F24: the same for the elements of a list.
+#[test]
+fn one_value_per_list_element() {
+    is_found(
+        Mutant::OneValuePerElement,
+        &[Invariant::Meaning, Invariant::Convergence],
+    );
+}
+
 // F4: an increment is taken for a first one.
 #[test]
 fn a_counter_restarts_on_net_zero() {

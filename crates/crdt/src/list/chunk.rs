@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 use core::mem;
 use core::ops::Range;
 
+use isles_clock::Dot;
+
 use super::entry::Entry;
 use super::ids::{Ids, Span};
 use super::position::{Position, Side, Slot};
@@ -95,6 +97,11 @@ impl<T: Clone> Chunk<T> {
     pub(crate) fn position(&self, index: usize) -> Position {
         let slot = self.slot(index);
         Position::new(self.first.run.clone(), slot)
+    }
+
+    /// The write that inserted the element at `index`.
+    pub(crate) fn dot(&self, index: usize) -> Dot {
+        Dot::new(self.first.run.root.replica, self.slot(index).sequence)
     }
 
     fn slot(&self, index: usize) -> Slot {

@@ -215,10 +215,8 @@ impl<T: Clone> List<T> {
     pub fn clear(&mut self, ctx: &impl Context) {
         let covered = |chunk: &Chunk<T>| {
             let entries = chunk.entries().iter().enumerate();
-            entries.into_iter().all(|(index, entry)| {
-                let mut versions = entry.versions(chunk.position(index).dot());
-                versions.all(|version| ctx.covers(version.dot))
-            })
+            let mut versions = entries.flat_map(|(index, entry)| entry.versions(chunk.dot(index)));
+            versions.all(|version| ctx.covers(version.dot))
         };
         if self.body.chunks().all(covered) {
             self.body = Body::default();

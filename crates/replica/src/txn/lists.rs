@@ -379,6 +379,16 @@ impl Txn<'_> {
         self.write(&spot, &op);
     }
 
+    /// The names of the elements in their order, for the simulator: see [`Position::name`]. None of another type.
+    pub fn list_names(&mut self, key: &[u8]) -> Vec<Vec<u8>> {
+        let spot = self.spot(key);
+        let list = self.list(&spot).ok().flatten();
+        let elements = list.into_iter().flat_map(|list| list.elements().elements());
+        elements
+            .map(|(position, _)| position.name().to_vec())
+            .collect()
+    }
+
     /// The elements of a list that readers see, for copying it.
     pub(super) fn list_elements(&self, spot: &Spot<'_>) -> Vec<Arc<[u8]>> {
         let list = self.visible(spot).and_then(Row::list);

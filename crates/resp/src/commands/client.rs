@@ -305,6 +305,8 @@ fn kill_all(call: &mut Call<'_, '_>, targets: &Targets) -> usize {
             call.session.next = Next::Close;
         } else {
             client.kill();
+            // It may wait without looking at its socket.
+            call.surroundings.server.waiting.dismiss(client.id);
         }
     }
     killed

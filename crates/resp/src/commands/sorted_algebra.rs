@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use isles_replica::{Score, SortedSet, Txn, ValueType};
+use isles_replica::{Score, SortedSet, Txn, ValueType, WrongType};
 
 use super::sorted_bounds::{Pairs, Show, answer, borrowed, counted_keys};
 use crate::call::{Call, integer, is};
@@ -26,15 +26,11 @@ enum Aggregate {
     Greatest,
 }
 
-/// An input as it was when the command began; a sorted set shares everything with the one in the database.
-enum Source {
-    Sorted(SortedSet),
-    Plain(Vec<Box<[u8]>>),
-}
-
+/// A sorted set or a plain one. Nothing is written before all inputs have been read.
 struct Input<'c> {
     key: &'c [u8],
-    source: Source,
+    is_plain: bool,
+    len: usize,
     weight: f64,
 }
 
@@ -56,50 +52,50 @@ fn number(value: f64) -> f64 {
     if value.is_nan() { 0.0 } else { value }
 }
 
-impl Source {
-    fn read(txn: &mut Txn<'_>, key: &[u8]) -> Result<Source, Failure> {
-        if txn.value_type(key) != Some(ValueType::Set) {
-            let set = txn.sorted_set(key)?;
-            return Ok(Source::Sorted(set.cloned().unwrap_or_default()));
-        }
-        let mut members = Vec::with_capacity(txn.set_len(key)?);
-        txn.set_members(key, &mut |member| {
-            members.push(member.into());
-            ControlFlow::Continue(())
-        })?;
-        Ok(Source::Plain(members))
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Source::Sorted(set) => set.len(),
-            Source::Plain(members) => members.len(),
-        }
-    }
-}
-
-impl Input<'_> {
-    fn each(&self, each: &mut dyn FnMut(&[u8], f64)) {
-        match &self.source {
-            Source::Sorted(set) => set
-                .iter()
-                .for_each(|(name, score)| each(name, number(self.weight * score.get()))),
-            Source::Plain(members) => members
-                .iter()
-                .for_each(|name| each(name, number(self.weight * PLAIN_SCORE))),
-        }
-    }
-
-    fn score(&self, txn: &mut Txn<'_>, name: &[u8]) -> Option<f64> {
-        let score = match &self.source {
-            Source::Sorted(set) => set.score(name)?.get(),
-            // What was read of the set before is still so: nothing has been written since.
-            Source::Plain(_) => txn
-                .set_contains(self.key, name)
-                .ok()?
-                .then_some(PLAIN_SCORE)?,
+impl<'c> Input<'c> {
+    fn find(txn: &mut Txn<'_>, key: &'c [u8]) -> Result<Input<'c>, Failure> {
+        let is_plain = txn.value_type(key) == Some(ValueType::Set);
+        let len = match is_plain {
+            true => txn.set_len(key)?,
+            false => txn.sorted_set(key)?.map_or(0, SortedSet::len),
         };
-        Some(number(self.weight * score))
+        Ok(Input {
+            key,
+            is_plain,
+            len,
+            weight: 1.0,
+        })
+    }
+
+    fn each(&self, txn: &mut Txn<'_>, each: &mut dyn FnMut(&[u8], f64)) -> Result<(), WrongType> {
+        if self.is_plain {
+            let score = number(self.weight * PLAIN_SCORE);
+            return txn.set_members(self.key, &mut |name| {
+                each(name, score);
+                ControlFlow::Continue(())
+            });
+        }
+        let set = txn.sorted_set(self.key)?.into_iter();
+        let members = set.flat_map(SortedSet::iter);
+        members.for_each(|(name, score)| each(name, number(self.weight * score.get())));
+        Ok(())
+    }
+
+    fn scores(&self, txn: &mut Txn<'_>) -> Result<Scores, WrongType> {
+        let mut scores = Scores::with_capacity(self.len);
+        self.each(txn, &mut |name, score| scores.push((name.into(), score)))?;
+        Ok(scores)
+    }
+
+    fn score(&self, txn: &mut Txn<'_>, name: &[u8]) -> Result<Option<f64>, WrongType> {
+        let score = match self.is_plain {
+            true => txn.set_contains(self.key, name)?.then_some(PLAIN_SCORE),
+            false => {
+                let set = txn.sorted_set(self.key)?;
+                set.and_then(|set| set.score(name)).map(Score::get)
+            }
+        };
+        Ok(score.map(|score| number(self.weight * score)))
     }
 }
 
@@ -130,7 +126,7 @@ pub(super) fn zdiffstore(call: &mut Call<'_, '_>) -> Outcome {
 fn show(call: &mut Call<'_, '_>, operation: Operation, name: &str) -> Outcome {
     let (mut inputs, rest) = inputs(call.txn, &call.args[1..], name)?;
     let (aggregate, show) = options(&mut inputs, rest, operation, true)?;
-    let mut pairs = combine(call.txn, inputs, operation, aggregate);
+    let mut pairs = combine(call.txn, inputs, operation, aggregate)?;
     pairs.sort_unstable_by(|left, right| (left.1, &left.0).cmp(&(right.1, &right.0)));
     let members = pairs.iter().map(|(name, score)| (&**name, *score));
     answer(call.reply, members, show);
@@ -140,7 +136,7 @@ fn show(call: &mut Call<'_, '_>, operation: Operation, name: &str) -> Outcome {
 fn store(call: &mut Call<'_, '_>, operation: Operation, name: &str) -> Outcome {
     let (mut inputs, rest) = inputs(call.txn, &call.args[2..], name)?;
     let (aggregate, _) = options(&mut inputs, rest, operation, false)?;
-    let pairs = combine(call.txn, inputs, operation, aggregate);
+    let pairs = combine(call.txn, inputs, operation, aggregate)?;
     call.txn.sorted_set_replace(call.args[1], &borrowed(&pairs));
     call.reply.count(pairs.len());
     Ok(())
@@ -158,7 +154,7 @@ pub(super) fn zintercard(call: &mut Call<'_, '_>) -> Outcome {
         }
         _ => return Err(Failure::Syntax),
     };
-    let common = combine(call.txn, inputs, Operation::Intersection, Aggregate::Least).len();
+    let common = combine(call.txn, inputs, Operation::Intersection, Aggregate::Least)?.len();
     call.reply.count(if limit == 0 {
         common
     } else {
@@ -184,14 +180,7 @@ fn inputs<'c>(
 }
 
 fn read<'c>(txn: &mut Txn<'_>, keys: &[&'c [u8]]) -> Result<Vec<Input<'c>>, Failure> {
-    let input = |key: &&'c [u8]| {
-        Ok(Input {
-            key,
-            source: Source::read(txn, key)?,
-            weight: 1.0,
-        })
-    };
-    keys.iter().map(input).collect()
+    keys.iter().map(|key| Input::find(txn, key)).collect()
 }
 
 /// Reads the words after the inputs; weights go to them.
@@ -231,59 +220,73 @@ fn combine(
     mut inputs: Vec<Input<'_>>,
     operation: Operation,
     aggregate: Aggregate,
-) -> Pairs {
+) -> Result<Pairs, Failure> {
     if operation != Operation::Difference {
         // The smallest first: an intersection walks only that one.
-        inputs.sort_by_key(|input| input.source.len());
+        inputs.sort_by_key(|input| input.len);
     }
     let scores = match operation {
-        Operation::Union => union(&inputs, aggregate),
+        Operation::Union => union(txn, &inputs, aggregate),
         Operation::Intersection => intersection(txn, &inputs, aggregate),
         Operation::Difference => difference(txn, &inputs),
     };
     let score = |value| Score::try_from(value).unwrap_or(Score::ZERO);
-    let scores = scores.into_iter();
-    scores.map(|(name, value)| (name, score(value))).collect()
+    let scores = scores?.into_iter();
+    Ok(scores.map(|(name, value)| (name, score(value))).collect())
 }
 
 type Scores = Vec<(Box<[u8]>, f64)>;
 
-fn union(inputs: &[Input<'_>], aggregate: Aggregate) -> Scores {
+fn union(
+    txn: &mut Txn<'_>,
+    inputs: &[Input<'_>],
+    aggregate: Aggregate,
+) -> Result<Scores, WrongType> {
     let mut scores: HashMap<Box<[u8]>, f64> = HashMap::new();
     for input in inputs {
-        input.each(&mut |name, score| match scores.get_mut(name) {
+        input.each(txn, &mut |name, score| match scores.get_mut(name) {
             Some(sum) => *sum = aggregate.of(*sum, score),
             None => _ = scores.insert(name.into(), score),
-        });
+        })?;
     }
-    scores.into_iter().collect()
+    Ok(scores.into_iter().collect())
 }
 
-fn intersection(txn: &mut Txn<'_>, inputs: &[Input<'_>], aggregate: Aggregate) -> Scores {
+fn intersection(
+    txn: &mut Txn<'_>,
+    inputs: &[Input<'_>],
+    aggregate: Aggregate,
+) -> Result<Scores, WrongType> {
     let Some((smallest, others)) = inputs.split_first() else {
-        return Scores::new();
+        return Ok(Scores::new());
     };
-    let mut scores = Scores::new();
-    smallest.each(&mut |name, score| {
-        let mut others = others.iter();
-        let sum = others.try_fold(score, |sum, other| {
-            Some(aggregate.of(sum, other.score(txn, name)?))
-        });
-        scores.extend(sum.map(|sum| (name.into(), sum)));
-    });
-    scores
+    let mut scores = smallest.scores(txn)?;
+    for other in others {
+        let mut common = Scores::with_capacity(scores.len());
+        for (name, sum) in scores {
+            if let Some(score) = other.score(txn, &name)? {
+                common.push((name, aggregate.of(sum, score)));
+            }
+        }
+        scores = common;
+    }
+    Ok(scores)
 }
 
 /// The members of the first input that no other has, with their scores.
-fn difference(txn: &mut Txn<'_>, inputs: &[Input<'_>]) -> Scores {
+fn difference(txn: &mut Txn<'_>, inputs: &[Input<'_>]) -> Result<Scores, WrongType> {
     let Some((first, others)) = inputs.split_first() else {
-        return Scores::new();
+        return Ok(Scores::new());
     };
-    let mut scores = Scores::new();
-    first.each(&mut |name, score| {
-        if others.iter().all(|other| other.score(txn, name).is_none()) {
-            scores.push((name.into(), score));
+    let mut scores = first.scores(txn)?;
+    for other in others {
+        let mut rest = Scores::with_capacity(scores.len());
+        for (name, score) in scores {
+            if other.score(txn, &name)?.is_none() {
+                rest.push((name, score));
+            }
         }
-    });
-    scores
+        scores = rest;
+    }
+    Ok(scores)
 }

@@ -6,7 +6,7 @@ use isles_replica::{Score, SortedSet};
 
 use crate::call::integer;
 use crate::double;
-use crate::error::{Failure, Outcome};
+use crate::error::Failure;
 use crate::reply::{Protocol, Reply};
 
 /// What the two ends of a range say.
@@ -186,10 +186,4 @@ pub(super) fn counted_keys<'c>(count: &[u8], rest: &'c [&'c [u8]]) -> Result<Spl
     let count = usize::try_from(count).ok();
     let count = count.filter(|count| *count <= rest.len());
     Ok(rest.split_at(count.ok_or(Failure::Syntax)?))
-}
-
-/// Checks that a key holds a sorted set or nothing.
-pub(super) fn check_type(call: &mut crate::call::Call<'_, '_>, key: &[u8]) -> Outcome {
-    call.txn.sorted_set(key)?;
-    Ok(())
 }

@@ -211,3 +211,35 @@ fn an_answer_that_is_not_wanted_is_not_given() {
     check_in(world, &[("RPUSH l x", ":1"), ("LLEN l", ":0")]);
     assert_eq!(told(&mut ticket).as_deref(), Some(""));
 }
+
+#[test]
+fn who_waits_for_members_is_served_those_of_sorted_sets() {
+    let world = &mut World::new();
+    let (_first, mut first) = wait(world, "BZPOPMIN y z 0");
+    let (_list, mut list) = wait(world, "BLPOP z 0");
+    let (_second, mut second) = wait(world, "BZPOPMAX z 0");
+    let (_third, mut third) = wait(world, "BZMPOP 0 2 y z MIN COUNT 5");
+    check_in(
+        world,
+        &[("ZADD z 1 a 2 b 3 c 4 d", ":4"), ("EXISTS z", ":0")],
+    );
+    assert_eq!(told(&mut first).as_deref(), Some("*3 $1 z $1 a $1 1"));
+    assert_eq!(told(&mut second).as_deref(), Some("*3 $1 z $1 d $1 4"));
+    let rest = "*2 $1 z *2 *2 $1 b $1 2 *2 $1 c $1 3";
+    assert_eq!(told(&mut third).as_deref(), Some(rest));
+    assert_eq!(told(&mut list), None);
+    check_in(
+        world,
+        &[
+            ("ZADD z 1 a", ":1"),
+            ("BZPOPMIN y z 1", "*3 $1 z $1 a $1 1"),
+            ("BZPOPMIN z -1", "-ERR timeout is negative"),
+            ("BZMPOP 0 1 z LEAST", "-ERR syntax error"),
+            ("SET t v", "+OK"),
+            ("BZPOPMIN t 0", WRONG_TYPE),
+            ("MULTI", "+OK"),
+            ("BZPOPMIN z 0", "+QUEUED"),
+            ("EXEC", "*1 *-1"),
+        ],
+    );
+}

@@ -1,4 +1,5 @@
 //! A server on a port of its own over a replica whose durability the test controls.
+#![allow(dead_code, reason = "each test uses some of it")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,0 +1,422 @@
+//! Lists at two replicas, in the table, and byte for byte.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use isles_clock::ReplicaId;
+use isles_replica::delivery::{Lane, LaneKind, Offer};
+use isles_replica::image::TableChange;
+use isles_replica::{
+    ConflictKind, Expiry, Frame, InsertError, ListEnd, ListSide, Replica, ReplicaConfig, Scope,
+    Txn, UnloggedContent,
+};
+use proptest::prelude::*;
+
+const NOW_MS: u64 = 1_700_000_000_000;
+
+fn replica(id: u128) -> Replica {
+    Replica::new(ReplicaId::from_u128(id), ReplicaConfig::default())
+}
+
+fn run<R>(replica: &mut Replica, scope: Scope, act: impl FnOnce(&mut Txn<'_>) -> R) -> R {
+    let mut txn = replica.txn(NOW_MS, scope);
+    let result = act(&mut txn);
+    txn.commit().expect("the entry is small");
+    result
+}
+
+/// Seals what is open and calls it durable; the own frames among it.
+fn seal(replica: &mut Replica) -> Vec<Frame> {
+    let mut chain = replica.delivery().previous_chain(replica.id());
+    let mut own = Vec::new();
+    for unlogged in replica.take_unlogged() {
+        let frame = match unlogged.content {
+            UnloggedContent::Own(open) => {
+                let frame = open.seal(chain);
+                chain = frame.chain();
+                own.push(frame.clone());
+                frame
+            }
+            UnloggedContent::Remote(frame) => frame,
+            UnloggedContent::Note(_) => continue,
+        };
+        replica.note_durable(unlogged.number, [&frame]);
+    }
+    own
+}
+
+/// Both learn what the other has written since the last time, neither having seen it.
+fn exchange(left: &mut Replica, right: &mut Replica) {
+    let frames = [seal(left), seal(right)];
+    for (target, frames) in [(right, &frames[0]), (left, &frames[1])] {
+        frames.iter().for_each(|frame| take(target, frame));
+    }
+}
+
+fn take(replica: &mut Replica, frame: &Frame) {
+    let lane = Lane {
+        peer: frame.replica(),
+        kind: LaneKind::Direct,
+    };
+    let offer = replica
+        .offer(frame.clone(), lane)
+        .expect("the frame is sound");
+    assert_eq!(offer, Offer::Accepted);
+    replica.apply_ready(NOW_MS);
+    seal(replica);
+}
+
+fn values(replica: &mut Replica, key: &[u8]) -> Vec<String> {
+    let mut values = Vec::new();
+    run(replica, Scope::Once, |txn| {
+        txn.list_each(key, 0..usize::MAX, &mut |_, value| {
+            values.push(String::from_utf8_lossy(value).into_owned());
+            ControlFlow::Continue(())
+        })
+    })
+    .expect("a list");
+    values
+}
+
+fn push(replica: &mut Replica, key: &[u8], items: &[&str]) {
+    let items: Vec<&[u8]> = items.iter().map(|item| item.as_bytes()).collect();
+    run(replica, Scope::Once, |txn| {
+        txn.list_push(key, ListEnd::Back, &items)
+    })
+    .expect("a list");
+}
+
+/// Two replicas that both know the list `a b c`.
+fn islands() -> (Replica, Replica) {
+    let (mut eu, mut us) = (replica(1), replica(2));
+    push(&mut eu, b"l", &["a", "b", "c"]);
+    exchange(&mut eu, &mut us);
+    (eu, us)
+}
+
+fn check_equal(eu: &mut Replica, us: &mut Replica, expected: &[&str]) {
+    exchange(eu, us);
+    assert_eq!(values(eu, b"l"), expected);
+    assert_eq!(values(us, b"l"), expected);
+    assert_eq!((eu.digest(), eu.content()), (us.digest(), us.content()));
+    for replica in [eu, us] {
+        replica.check().expect("what is derived fits the content");
+    }
+}
+
+#[test]
+fn concurrent_pushes_stay_together() {
+    let (mut eu, mut us) = islands();
+    push(&mut eu, b"l", &["e1", "e2"]);
+    push(&mut us, b"l", &["u1", "u2"]);
+    check_equal(&mut eu, &mut us, &["a", "b", "c", "e1", "e2", "u1", "u2"]);
+}
+
+#[test]
+fn a_write_beats_a_concurrent_removal() {
+    let (mut eu, mut us) = islands();
+    run(&mut eu, Scope::Once, |txn| txn.list_set(b"l", 1, b"B")).expect("a list");
+    run(&mut us, Scope::Once, |txn| txn.list_trim(b"l", 0..1)).expect("a list");
+    check_equal(&mut eu, &mut us, &["a", "B"]);
+}
+
+#[test]
+fn concurrent_writes_of_an_element_are_a_conflict_that_tells_the_loser() {
+    let (mut eu, mut us) = islands();
+    run(&mut eu, Scope::Once, |txn| txn.list_set(b"l", 1, b"eu")).expect("a list");
+    run(&mut us, Scope::Once, |txn| txn.list_set(b"l", 1, b"us")).expect("a list");
+    check_equal(&mut eu, &mut us, &["a", "us", "c"]);
+    for replica in [&eu, &us] {
+        let record = replica.conflicts().iter().next().expect("one conflict");
+        assert_eq!(record.kind, ConflictKind::WriteWrite);
+        assert_eq!(record.loser.value.as_deref(), Some(&b"eu"[..]));
+    }
+    let ids = [&eu, &us].map(|replica| {
+        replica
+            .conflicts()
+            .iter()
+            .map(|record| record.id)
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(ids[0], ids[1]);
+}
+
+#[test]
+fn a_pop_in_two_regions_gives_both_the_same_element() {
+    let (mut eu, mut us) = islands();
+    for replica in [&mut eu, &mut us] {
+        let popped = run(replica, Scope::Once, |txn| {
+            txn.list_pop(b"l", ListEnd::Front, 1)
+        });
+        assert_eq!(&*popped.expect("a list")[0], b"a");
+    }
+    check_equal(&mut eu, &mut us, &["b", "c"]);
+}
+
+#[test]
+fn a_deletion_leaves_what_it_has_not_seen() {
+    let (mut eu, mut us) = islands();
+    run(&mut eu, Scope::Once, |txn| txn.delete(b"l"));
+    push(&mut us, b"l", &["d"]);
+    check_equal(&mut eu, &mut us, &["d"]);
+}
+
+#[test]
+fn what_an_entry_pushes_and_pops_is_not_in_it() {
+    let (mut eu, mut us) = islands();
+    run(&mut eu, Scope::Many, |txn| {
+        txn.list_push(b"l", ListEnd::Back, &[b"x", b"y", b"z"])
+            .expect("a list");
+        txn.list_set(b"l", 4, b"Y").expect("a list");
+        txn.list_set(b"l", 0, b"A").expect("a list");
+        txn.list_set(b"l", 0, b"AA").expect("a list");
+        txn.list_push(b"l", ListEnd::Front, &[b"secret"])
+            .expect("a list");
+        txn.list_pop(b"l", ListEnd::Front, 1).expect("a list");
+        txn.list_remove(b"l", 0, b"x").expect("a list");
+        txn.list_insert(b"l", ListSide::Before, b"z", b"w")
+            .expect("there is a z");
+        txn.set_deadline(b"l", Some(NOW_MS + 1_000));
+        txn.list_push(b"l", ListEnd::Back, &[b"end"])
+            .expect("a list");
+    });
+    let frame = seal(&mut eu).pop().expect("one frame");
+    let contains = |needle: &[u8]| {
+        frame
+            .bytes()
+            .windows(needle.len())
+            .any(|window| window == needle)
+    };
+    assert!(contains(b"end") && !contains(b"secret"));
+    take(&mut us, &frame);
+    check_equal(&mut eu, &mut us, &["AA", "b", "c", "Y", "w", "z", "end"]);
+}
+
+#[test]
+fn deleting_and_pushing_in_one_entry_begins_anew() {
+    let (mut eu, mut us) = islands();
+    run(&mut eu, Scope::Many, |txn| {
+        txn.list_push(b"l", ListEnd::Back, &[b"d"]).expect("a list");
+        txn.delete(b"l");
+        txn.list_push(b"l", ListEnd::Back, &[b"e"]).expect("a list");
+        txn.list_push(b"l", ListEnd::Front, &[b"f", b"g"])
+            .expect("a list");
+        txn.copy(b"l", b"m");
+        txn.list_pop(b"l", ListEnd::Front, 1).expect("a list");
+    });
+    check_equal(&mut eu, &mut us, &["f", "e"]);
+    assert_eq!(values(&mut us, b"m"), ["g", "f", "e"]);
+}
+
+#[test]
+fn a_transaction_of_many_pushes_costs_what_they_cost() {
+    let (mut eu, mut us) = islands();
+    run(&mut eu, Scope::Many, |txn| {
+        for number in 0..20_000u32 {
+            let end = if number % 2 == 0 {
+                ListEnd::Front
+            } else {
+                ListEnd::Back
+            };
+            txn.list_push(b"l", end, &[&number.to_be_bytes()])
+                .expect("a list");
+        }
+    });
+    exchange(&mut eu, &mut us);
+    assert_eq!(us.digest(), eu.digest());
+    assert_eq!(
+        run(&mut us, Scope::Once, |txn| txn.list_len(b"l")),
+        Ok(20_003)
+    );
+}
+
+#[test]
+fn beside_what_is_not_there_nothing_is_inserted() {
+    let mut eu = replica(1);
+    push(&mut eu, b"l", &["a"]);
+    let insert =
+        |txn: &mut Txn<'_>, pivot: &[u8]| txn.list_insert(b"l", ListSide::After, pivot, b"x");
+    assert_eq!(
+        run(&mut eu, Scope::Once, |txn| insert(txn, b"z")),
+        Err(InsertError::NoPivot)
+    );
+    run(&mut eu, Scope::Once, |txn| {
+        txn.set_string(b"l", b"v", Expiry::Clear)
+    });
+    assert_eq!(
+        run(&mut eu, Scope::Once, |txn| insert(txn, b"a")),
+        Err(InsertError::WrongType)
+    );
+}
+
+/// A table in memory.
+#[derive(Default)]
+struct Table(BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl Table {
+    /// Takes what has changed; says how many rows were written.
+    fn store(&mut self, replica: &mut Replica) -> usize {
+        let mut written = 0;
+        replica
+            .take_images(usize::MAX)
+            .encode(&mut |change| match change {
+                TableChange::Put(key, value) => {
+                    written += 1;
+                    self.0.insert(key, value);
+                }
+                TableChange::Delete(key) => {
+                    self.0.remove(&key);
+                }
+            });
+        written
+    }
+
+    fn load(&self) -> Replica {
+        let mut loaded = replica(9);
+        let scan = &mut |prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])| {
+            let matching = self.0.iter().filter(|(key, _)| key.starts_with(prefix));
+            matching.for_each(|(key, value)| each(key, value));
+        };
+        loaded
+            .load_table(scan, NOW_MS)
+            .expect("what was written is read");
+        loaded.check().expect("what is derived fits the content");
+        loaded
+    }
+}
+
+#[test]
+fn of_a_large_list_the_changed_pages_are_written() {
+    let (mut eu, mut table) = (replica(1), Table::default());
+    for number in 0..100 {
+        let number = number.to_string();
+        push(&mut eu, b"l", &[number.as_str(); 100]);
+    }
+    seal(&mut eu);
+    assert!(table.store(&mut eu) > 100);
+    run(&mut eu, Scope::Once, |txn| txn.list_set(b"l", 5_000, b"x")).expect("a list");
+    push(&mut eu, b"l", &["end"]);
+    seal(&mut eu);
+    assert!(table.store(&mut eu) <= 4, "the header, a page, and the end");
+    assert_eq!(table.load().content(), eu.content());
+    run(&mut eu, Scope::Once, |txn| txn.list_trim(b"l", 0..10)).expect("a list");
+    seal(&mut eu);
+    table.store(&mut eu);
+    assert_eq!(table.0.len(), 1, "a small list lies in its header row");
+    assert_eq!(table.load().content(), eu.content());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Push(bool, usize, usize),
+    Pop(bool, usize),
+    Trim(usize, usize),
+    Set(usize),
+    Delete,
+    Store,
+    Exchange,
+}
+
+fn step() -> impl Strategy<Value = (bool, Step)> {
+    let step = prop_oneof![
+        6 => (any::<bool>(), 1usize..80, 0usize..300).prop_map(|(end, len, bytes)| Step::Push(end, len, bytes)),
+        3 => (any::<bool>(), 1usize..100).prop_map(|(end, count)| Step::Pop(end, count)),
+        2 => (0usize..100, 0usize..200).prop_map(|(start, len)| Step::Trim(start, len)),
+        2 => (0usize..200).prop_map(Step::Set),
+        1 => Just(Step::Delete),
+        4 => Just(Step::Store),
+        3 => Just(Step::Exchange),
+    ];
+    (any::<bool>(), step)
+}
+
+fn end(front: bool) -> ListEnd {
+    if front { ListEnd::Front } else { ListEnd::Back }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn replicas_and_their_tables_agree(steps in prop::collection::vec(step(), 1..60)) {
+        let (mut islands, mut table) = ([replica(1), replica(2)], Table::default());
+        for (number, (which, step)) in steps.into_iter().enumerate() {
+            let island = &mut islands[usize::from(which)];
+            let value = vec![number as u8; 20];
+            match step {
+                Step::Push(front, len, bytes) => {
+                    let value = vec![number as u8; bytes];
+                    run(island, Scope::Once, |txn| txn.list_push(b"l", end(front), &vec![&value[..]; len])).expect("a list");
+                }
+                Step::Pop(front, count) => {
+                    run(island, Scope::Many, |txn| txn.list_pop(b"l", end(front), count)).expect("a list");
+                }
+                Step::Trim(start, len) => {
+                    run(island, Scope::Once, |txn| txn.list_trim(b"l", start..start + len)).expect("a list");
+                }
+                Step::Set(index) => {
+                    run(island, Scope::Once, |txn| txn.list_set(b"l", index, &value)).expect("a list");
+                }
+                Step::Delete => {
+                    run(island, Scope::Once, |txn| txn.delete(b"l"));
+                }
+                Step::Store => {
+                    // Everything was sealed by the exchange before.
+                    table.store(&mut islands[0]);
+                    prop_assert_eq!(table.load().content(), islands[0].content());
+                }
+                Step::Exchange => {}
+            }
+            let [left, right] = &mut islands;
+            exchange(left, right);
+            prop_assert_eq!(left.digest(), right.digest());
+            prop_assert_eq!(left.content(), right.content());
+            prop_assert!(left.check().is_ok());
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes_of(hex: &str) -> Vec<u8> {
+    let digits: Vec<char> = hex.trim().chars().collect();
+    let pairs = digits.chunks(2).map(|pair| pair.iter().collect::<String>());
+    pairs
+        .map(|pair| u8::from_str_radix(&pair, 16).expect("hex digits"))
+        .collect()
+}
+
+/// What this version writes stays readable: its bytes are fixed.
+#[test]
+fn the_bytes_of_lists() {
+    let mut eu = replica(0xa);
+    push(&mut eu, b"l", &["a", "b", "c"]);
+    push(&mut eu, b"long", &["x"; 70]);
+    run(&mut eu, Scope::Many, |txn| {
+        txn.list_pop(b"l", ListEnd::Front, 1).expect("a list");
+        txn.list_set(b"l", 0, b"B").expect("a list");
+        txn.list_insert(b"l", ListSide::After, b"B", b"i")
+            .expect("there is a B");
+        txn.list_push(b"l", ListEnd::Front, &[b"f"])
+            .expect("a list");
+    });
+    let frame = seal(&mut eu).pop().expect("one frame");
+    let mut table = Table::default();
+    table.store(&mut eu);
+    let rows: Vec<String> = table
+        .0
+        .iter()
+        .map(|(key, value)| format!("{} {}", hex(key), hex(value)))
+        .collect();
+    let (golden_frame, golden_rows) = (
+        include_str!("golden/list_frame_v1.hex"),
+        include_str!("golden/list_rows_v1.hex"),
+    );
+    assert_eq!(hex(frame.bytes()), golden_frame.trim());
+    assert_eq!(rows.join("\n"), golden_rows.trim());
+    let read = Frame::decode(bytes_of(golden_frame).into()).expect("version 1 is read");
+    assert_eq!(read.entries().filter(Result::is_ok).count(), 3);
+    assert_eq!(values(&mut eu, b"l"), ["f", "B", "i", "c"]);
+    assert_eq!(table.load().digest(), eu.digest());
+}
