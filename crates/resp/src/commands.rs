@@ -32,6 +32,10 @@ mod sorted_pop;
 mod sorted_random;
 mod sorted_range;
 mod sorted_sets;
+mod stream_groups;
+mod stream_read;
+mod stream_trim;
+mod streams;
 mod strings;
 mod transactions;
 
@@ -50,4 +54,5 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     sorted_sets::COMMANDS,
     geo::COMMANDS,
     lists::COMMANDS,
+    streams::COMMANDS,
 ];

@@ -119,6 +119,12 @@ impl Settings {
             .collect()
     }
 
+    /// The value of one setting.
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        let fixed = self.fixed.get(name).cloned();
+        fixed.or_else(|| self.lock().get(name).cloned())
+    }
+
     pub(crate) fn check(&self, name: &str, value: &str) -> Set {
         if self.fixed.get(name).is_some_and(|fixed| fixed != value) {
             Set::Fixed

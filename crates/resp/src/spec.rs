@@ -17,6 +17,7 @@ pub(crate) enum Family {
     SortedSets,
     Geo,
     Lists,
+    Streams,
     /// What no command is.
     Unknown,
 }
@@ -36,6 +37,7 @@ impl Family {
         Family::SortedSets,
         Family::Geo,
         Family::Lists,
+        Family::Streams,
         Family::Unknown,
     ];
 
@@ -53,6 +55,7 @@ impl Family {
             Family::SortedSets => "sorted_sets",
             Family::Geo => "geo",
             Family::Lists => "lists",
+            Family::Streams => "streams",
             Family::Unknown => "unknown",
         }
     }
@@ -66,6 +69,7 @@ impl Family {
             Family::Hashes => "hash",
             Family::SortedSets => "sorted-set",
             Family::Lists => "list",
+            Family::Streams => "stream",
             other => other.name(),
         }
     }
@@ -137,6 +141,8 @@ pub(crate) enum Keys {
     },
     /// The first argument, which is read, and those after the words STORE and STOREDIST, which are written.
     AfterStore,
+    /// The first half of those after the word STREAMS.
+    AfterStreams,
 }
 
 /// The function behind a command.
@@ -283,6 +289,13 @@ impl Spec {
         }
     }
 
+    pub(crate) const fn keys_after_streams(self) -> Spec {
+        Spec {
+            keys: Keys::AfterStreams,
+            ..self.with(Flags::MOVABLE_KEYS)
+        }
+    }
+
     /// Whether there is such a subcommand, and whether there are as many arguments as it takes.
     pub(crate) fn check(&self, args: &[&[u8]]) -> Outcome {
         if !accepts(self.arity, args.len()) {
@@ -329,6 +342,11 @@ impl Spec {
                     .filter(|pair| is(pair[0], "STORE") || is(pair[0], "STOREDIST"))
                     .map(|pair| pair[1]);
                 first.into_iter().chain(stored).collect()
+            }
+            Keys::AfterStreams => {
+                let word = args.iter().position(|word| is(word, "STREAMS"));
+                let rest = word.map_or(&[][..], |word| &args[word + 1..]);
+                rest[..rest.len() / 2].to_vec()
             }
         }
     }

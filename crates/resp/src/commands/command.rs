@@ -66,7 +66,7 @@ fn info(reply: &mut Reply, spec: &Spec) {
     let (first, last, step) = match spec.keys {
         Keys::Range { first, last, step } => (first, last as i64, step),
         Keys::StoredCounted { .. } | Keys::AfterStore => (1, 1, 1),
-        Keys::None | Keys::Counted { .. } => (0, 0, 0),
+        Keys::None | Keys::Counted { .. } | Keys::AfterStreams => (0, 0, 0),
     };
     reply.array(10);
     reply.text(spec.name);
