@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use isles_clock::{Context, Dot, Hlc, VectorClock};
-use isles_replica::{ContextError, Expiry, IncrementError, Position, Replica, Scope, StreamId, Txn};
+use isles_replica::{
+    ContextError, Expiry, IncrementError, Position, Replica, Scope, StreamId, Txn,
+};
 use isles_resolve::Strategy;
 
 use crate::command::{Bytes, Command, PREFIX, Script, Ttl};

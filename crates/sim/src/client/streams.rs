@@ -31,10 +31,7 @@ impl Draft<'_> {
         bound: Option<StreamBound>,
     ) -> Result<(), String> {
         let state = self.stream(key);
-        let before = state
-            .as_ref()
-            .map(StreamState::mark)
-            .unwrap_or_default();
+        let before = state.as_ref().map(StreamState::mark).unwrap_or_default();
         let last = before.last;
         let id = match choice {
             StreamChoice::Generated => NewStreamId::Generated,
@@ -202,7 +199,15 @@ impl Draft<'_> {
         self.same(&expected.as_ref().map(Vec::len), &txn.stream_len(key).ok())?;
         let info = txn.stream_info(key).ok();
         let info = info.map(|info| {
-            info.map(|info| (info.len, info.last, info.added, info.max_deleted, info.first))
+            info.map(|info| {
+                (
+                    info.len,
+                    info.last,
+                    info.added,
+                    info.max_deleted,
+                    info.first,
+                )
+            })
         });
         let expected = state.map(|state| {
             let StreamMark { last, added } = state.mark();
