@@ -164,6 +164,8 @@ fn generated_ids_of_two_replicas_differ_and_rise_although_a_clock_is_behind() {
     run(&mut eu, Scope::Once, |txn| {
         add(txn, given(NOW_MS + 60_000), "ahead")
     });
+    // What peers have sent is applied between own frames.
+    frames(&mut us);
     take(&mut us, &frames(&mut eu));
     let next = run(&mut us, Scope::Once, |txn| add(txn, GENERATED, "after"));
     assert!(next > StreamId::new(NOW_MS + 60_000, 0));

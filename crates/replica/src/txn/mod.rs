@@ -8,6 +8,7 @@ mod lists;
 mod merge;
 mod sets;
 mod sorted_sets;
+mod stream_cut;
 mod stream_draft;
 mod streams;
 mod strings;
