@@ -18,7 +18,7 @@ fn entries_come_in_the_order_of_their_ids() {
             "XRANGE s 1-2 3",
             "*2 *2 $3 1-2 *2 $1 f $1 b *2 $3 3-0 *2 $1 f $1 c",
         ),
-        ("XRANGE s (1-2 (4", "*1 *2 $3 3-0 *2 $1 f $1 c"),
+        ("XRANGE s (1-2 (4-0", "*1 *2 $3 3-0 *2 $1 f $1 c"),
         (
             "XREVRANGE s + - COUNT 1",
             "*1 *2 $3 4-0 *4 $1 f $1 d $1 g $1 e",
