@@ -4,6 +4,7 @@
 //! replica holds depends on the ops that it applied, and on nothing else.
 
 mod sorted_set;
+mod stream;
 
 use std::collections::HashMap;
 
@@ -142,6 +143,7 @@ fn clear<C: Context>(row: &mut Row, op: &KeyOp<'_>, author: &Author<'_, C>) {
             Component::List(list) => list.clear(hash, context),
             Component::Map(map) => clear_map(map, op, author, create),
             Component::SortedSet(set) => sorted_set::clear(set, op, author, create),
+            Component::Stream(stream) => stream.clear(context, &mut |_| {}),
             Component::Counter(tally) if create => tally.cover(context, &op.resets),
             Component::Counter(_) => {}
             Component::FlagEw(flag) => flag.remove_observed(context, None),
@@ -200,6 +202,7 @@ fn sum_of(hash: u64, component: &Component) -> u128 {
             total.wrapping_add(sum::of_field(hash, name, field))
         }),
         Component::SortedSet(set) => sum::of_sorted_set(hash, set),
+        Component::Stream(stream) => sum::of_stream(hash, stream),
     }
 }
 
@@ -224,6 +227,7 @@ fn apply_part<C: Context>(
         Part::Map(part) => change_map(row, part, author, outcome),
         Part::SortedSet(part) => sorted_set::change(row, part, author, outcome),
         Part::List(part) => change_list(row, part, author, outcome),
+        Part::Stream(part) => stream::change(row, part, author, outcome),
         Part::Deadline { stamp, at_ms } => {
             let at_ms = at_ms.unwrap_or(Deadline::NEVER_MS);
             set_deadline(
@@ -237,7 +241,7 @@ fn apply_part<C: Context>(
         Part::FlagEw(_) | Part::FlagDw(_) => change_flag(row, part, author, outcome),
         Part::HyperLogLog(part) => raise_sketch(row, part, author, outcome),
         Part::BoundedCounter(changes) => change_escrow(row, changes, author, outcome),
-        Part::SetRw(_) | Part::Stream(_) => {
+        Part::SetRw(_) => {
             unreachable!("frames are checked for unknown parts before any is applied")
         }
     }
@@ -254,6 +258,7 @@ pub(crate) fn is_known(part: &Part<'_>) -> bool {
             | Part::Map(_)
             | Part::SortedSet(_)
             | Part::List(_)
+            | Part::Stream(_)
             | Part::FlagEw(_)
             | Part::FlagDw(_)
             | Part::HyperLogLog(_)
@@ -666,6 +671,7 @@ fn added_kind(part: &Part<'_>) -> Option<Kind> {
         Part::SortedSet(part) => part.adds(),
         Part::SetAw(part) => !part.add.is_empty(),
         Part::List(part) => !part.set.is_empty() || !part.insert.is_empty(),
+        Part::Stream(part) => part.mark.is_some(),
         Part::FlagEw(update) | Part::FlagDw(update) => *update == FlagUpdate::Enable,
         _ => true,
     };
@@ -718,6 +724,11 @@ fn newest_unseen<C: Context>(component: &Component, context: &C) -> Option<(Dot,
                         .max(member.tally.as_deref().and_then(of_tally))
                 })
                 .max()
+        }
+        Component::Stream(stream) => {
+            let marks = stream.marks.versions().iter();
+            let dots = marks.map(|version| (version.dot, version.hlc));
+            dots.filter(|(dot, _)| unseen(dot)).max()
         }
     }
 }

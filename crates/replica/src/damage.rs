@@ -16,6 +16,8 @@ pub enum Damage {
     OneValuePerField,
     /// A list element keeps the value with the greatest stamp, as above.
     OneValuePerElement,
+    /// A stream keeps the last of several entries that were given one id.
+    OneEntryPerId,
     /// A contribution counts as covered when its difference is zero.
     ZeroIsCovered,
     /// Covered contributions are dropped at once instead of when they are stable.
@@ -29,6 +31,14 @@ struct AllBut(Dot);
 impl Context for AllBut {
     fn covers(&self, dot: Dot) -> bool {
         dot != self.0
+    }
+}
+
+struct Only(Dot);
+
+impl Context for Only {
+    fn covers(&self, dot: Dot) -> bool {
+        dot == self.0
     }
 }
 
@@ -81,6 +91,13 @@ fn damage_component(component: &mut Component, hash: u64, damage: Damage) {
                 .filter(|(_, field)| field.is_live())
                 .count();
         }
+        Component::Stream(stream) if damage == Damage::OneEntryPerId => {
+            let names: Vec<_> = stream.iter().map(|entry| entry.name).collect();
+            let twins = names.windows(2).filter(|pair| pair[0].id == pair[1].id);
+            for twin in twins.map(|pair| pair[0]) {
+                stream.remove(twin.id, &Only(twin.dot), &mut |_| {});
+            }
+        }
         Component::SortedSet(set) => set.retain(|_, member| damage_field(member, damage)),
         _ => {}
     }
@@ -102,6 +119,7 @@ fn damage_tally(tally: &mut Tally, damage: Damage) {
     match damage {
         Damage::OneValuePerField
         | Damage::OneValuePerElement
+        | Damage::OneEntryPerId
         | Damage::ObservedRemovalIsDropped => {}
         Damage::CoveredIsDropped => tally.drop_covered(),
         Damage::ZeroIsCovered => {

@@ -6,6 +6,7 @@
 
 mod lists;
 mod sorted_set;
+mod stream;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ use crate::replica::{Replica, Restored};
 use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, MemberSet, Row, Stored};
 use crate::rows::hash_of;
 use crate::sorted_set::{Member, SortedSet};
+use crate::stream::Page as StreamPage;
 use crate::sum;
 
 /// The version of the row layout that this crate writes, and the newest that it reads.
@@ -79,6 +81,7 @@ enum PageContent {
     Map(Arc<Page<Field>>),
     List(ListPage<Element>),
     SortedSet(Arc<Page<Member>>),
+    Stream(StreamPage),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -120,8 +123,7 @@ enum StoredComponent<'a> {
         only: Vec<sorted_set::StoredScore<'a>>,
     },
     List(StoredList),
-    /// Reserved: the tag is given out, the layout is not drawn yet.
-    Stream(()),
+    Stream(#[serde(borrow)] stream::StoredStream<'a>),
     FlagEw(Vec<Dot>),
     FlagDw(DwFlag),
     HyperLogLog(Vec<(Dot, Sketch)>),
@@ -360,6 +362,9 @@ impl PageContent {
             PageContent::Map(page) => to_bytes(&stored_fields(page)),
             PageContent::SortedSet(page) => to_bytes(&sorted_set::stored(page)),
             PageContent::List(page) => to_bytes(page),
+            PageContent::Stream(page) => {
+                to_bytes(&stream::StoredEntries::of(page.entries().iter()))
+            }
         }
     }
 }
@@ -425,6 +430,11 @@ fn image_of(row: &mut Row) -> RowImage {
                 let pages = set.pages_mut();
                 paged_image(pages, kind, PageContent::SortedSet, &row.stored)
             }
+            Component::Stream(stream) => stream::changes(stream).map(|changes| {
+                let gone = changes.gone.into_iter();
+                dropped.extend(gone.map(|number| (kind, number..number + 1)));
+                (changes.bound, changes.pages)
+            }),
             _ => continue,
         };
         if let Some((count, changed)) = taken {
@@ -526,6 +536,7 @@ fn stored_component(component: &Component) -> StoredComponent<'_> {
                 only: only.map_or(Vec::new(), sorted_set::stored),
             }
         }
+        Component::Stream(stream) => StoredComponent::Stream(stream::StoredStream::of(stream)),
     }
 }
 
@@ -614,6 +625,15 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
                 is_paged = true;
                 Component::List(Box::default())
             }
+            StoredComponent::Stream(stored) => {
+                let (bound, stream) = stored.load()?;
+                if bound > 0 {
+                    let (kind, pages) = (Kind::Stream, bound);
+                    row.stored.push(Stored { kind, pages });
+                    is_paged = true;
+                }
+                Component::Stream(Box::new(stream))
+            }
             StoredComponent::FlagEw(dots) => {
                 Component::FlagEw(Box::new(dots.into_iter().collect::<EwFlag>()))
             }
@@ -623,11 +643,6 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
             }
             StoredComponent::BoundedCounter(counters) => {
                 Component::BoundedCounter(Box::new(counters.into_iter().collect()))
-            }
-            StoredComponent::Stream(()) => {
-                return Err(ImageError::Content(
-                    "a component of a kind that this program does not know".to_owned(),
-                ));
             }
         };
         row.components.push(component);
@@ -649,6 +664,12 @@ fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError>
             let loaded = lists::load(&key, row.hash, scan)?;
             if let Some(Component::List(list)) = row.component_mut(Kind::List) {
                 **list = loaded;
+            }
+            continue;
+        }
+        if stored.kind == Kind::Stream {
+            if let Some(Component::Stream(stream)) = row.component_mut(Kind::Stream) {
+                stream::load_pages(stream, &key, scan)?;
             }
             continue;
         }

@@ -12,6 +12,7 @@ use crate::replica::Replica;
 use crate::row::{Component, Field, Row};
 use crate::rows::hash_of;
 use crate::sorted_set::Member;
+use crate::stream::{Entry, StreamId, StreamMark};
 use crate::sum;
 
 /// A value with the entry that wrote it: (dot, stamp's clock, value).
@@ -35,6 +36,8 @@ pub struct KeyContent {
     /// The elements of the list in their order: each one's name, see [`isles_crdt::list::Position::name`], and the values
     /// that nothing has observed, by dot.
     pub list: Vec<(Vec<u8>, Vec<Written>)>,
+    /// The stream.
+    pub stream: StreamContent,
     /// The uncovered contributions of the counter.
     pub counter: Vec<Contribution>,
     /// What enables the enable-wins flag.
@@ -54,6 +57,28 @@ pub struct ScoreContent {
     pub versions: Vec<(Dot, Hlc, Score)>,
     /// The uncovered contributions of its increments; the totals are bits of scores.
     pub counter: Vec<Contribution>,
+}
+
+/// Everything live of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct StreamContent {
+    /// The entries, by id and dot.
+    pub entries: Vec<EntryContent>,
+    /// What the stream knows of itself, as far as nothing has observed it, by dot.
+    pub marks: Vec<(Dot, Hlc, StreamMark)>,
+}
+
+/// An entry of a stream.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryContent {
+    /// Its id.
+    pub id: StreamId,
+    /// The log's entry that added it.
+    pub dot: Dot,
+    /// When that was.
+    pub hlc: Hlc,
+    /// Field names and values in turn.
+    pub fields: Vec<Vec<u8>>,
 }
 
 /// Everything live of one map field.
@@ -115,6 +140,7 @@ fn check_row(row: &Row) -> Result<(), String> {
                             .count()
             }
             Component::SortedSet(set) => set.is_sound(),
+            Component::Stream(stream) => stream.is_sound(),
             _ => true,
         };
         if !sound {
@@ -174,9 +200,25 @@ fn content_of(row: &Row) -> KeyContent {
                     .map(|(name, member)| (name.to_vec(), score_content(member)))
                     .collect();
             }
+            Component::Stream(stream) => {
+                let marks = stream.marks.versions().iter();
+                content.stream = StreamContent {
+                    entries: stream.iter().map(entry_content).collect(),
+                    marks: marks.map(|mark| (mark.dot, mark.hlc, mark.value)).collect(),
+                };
+            }
         }
     }
     content
+}
+
+fn entry_content(entry: &Entry) -> EntryContent {
+    EntryContent {
+        id: entry.name.id,
+        dot: entry.name.dot,
+        hlc: entry.hlc,
+        fields: entry.fields.iter().map(<[u8]>::to_vec).collect(),
+    }
 }
 
 fn field_content(field: &Field) -> FieldContent {

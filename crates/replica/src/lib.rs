@@ -33,6 +33,7 @@ mod replica;
 mod row;
 mod rows;
 mod sorted_set;
+mod stream;
 mod sum;
 mod txn;
 mod waiting;
@@ -49,10 +50,13 @@ pub use self::replica::{
 };
 pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::sorted_set::SortedSet;
+pub use self::stream::{StreamId, StreamMark};
 pub use self::txn::{
-    AddIf, Added, ContextError, EachField, EntryTooLarge, EscrowError, Expiry, FieldValue,
-    FlagKind, IncrementError, InsertError, ListEnd, ListSide, NotANumber, Savepoint, Scope,
-    ScoreIf, SiblingVersion, Siblings, Txn, ValueType, WrongType, sketch_hash,
+    AddIf, Added, ContextError, EachEntry, EachField, EntryTooLarge, EscrowError, Expiry,
+    FieldValue, FlagKind, IncrementError, InsertError, ListEnd, ListSide, NewStreamId, NotANumber,
+    Savepoint, Scope, ScoreIf, SetStreamIdError, SiblingVersion, Siblings, StreamAddError,
+    StreamInfo, StreamTrim, StreamTrimBound, StreamTrimUnits, Txn, ValueType, WrongType,
+    sketch_hash,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};
 pub use isles_crdt::sorted_set::Score;

@@ -17,6 +17,8 @@ use isles_crdt::update::FlagUpdate;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use smallvec::SmallVec;
 
+use crate::stream::{StreamId, StreamMark};
+
 /// The component kinds of a key, class and wins-rule included, in the order of precedence: of several components that
 /// were created concurrently the first one here is the visible one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,7 +39,7 @@ pub enum Kind {
     SortedSet = 6,
     /// A sequence of elements; each keeps its place, and is a register.
     List = 7,
-    /// Reserved: an append-only sequence with ids.
+    /// Entries in the order of their ids.
     Stream = 8,
     /// A sum of per-replica contributions.
     Counter = 9,
@@ -236,8 +238,8 @@ pub enum Part<'a> {
     SortedSet(#[serde(borrow)] Box<SortedSetPart<'a>>),
     /// Changes of the elements of a list.
     List(Box<ListPart<'a>>),
-    /// Reserved.
-    Stream(Blob<'a>),
+    /// Changes of the entries of a stream.
+    Stream(Box<StreamPart<'a>>),
     /// An increment of the counter.
     Counter(Increment),
     /// A change of the enable-wins flag.
@@ -413,4 +415,31 @@ pub struct Insertion<'a> {
     /// The values, in their order.
     #[serde(borrow)]
     pub values: SmallVec<[Blob<'a>; 1]>,
+}
+
+/// Removals, then additions, of entries of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StreamPart<'a> {
+    /// Ids whose observed entries go.
+    pub remove: SmallVec<[StreamId; 1]>,
+    /// All observed entries up to this id go.
+    pub trim: Option<StreamId>,
+    /// The greatest id that has ever been removed by name, if that has become another.
+    pub deleted: Option<StreamId>,
+    /// Entries that are added, in the order of their ids. Those that share an id, as only those of a copy do, are told apart
+    /// by their order.
+    #[serde(borrow)]
+    pub add: SmallVec<[StreamEntry<'a>; 1]>,
+    /// What the stream knows of itself from now on; replaces what was observed of it.
+    pub mark: Option<StreamMark>,
+}
+
+/// An entry that is added to a stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamEntry<'a> {
+    /// Its id.
+    pub id: StreamId,
+    /// Field names and values in turn.
+    #[serde(borrow)]
+    pub fields: SmallVec<[Blob<'a>; 4]>,
 }

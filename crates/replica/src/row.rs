@@ -10,6 +10,7 @@ use crate::op::Kind;
 use crate::paged::PagedMap;
 use crate::position::Position;
 use crate::sorted_set::SortedSet;
+use crate::stream::Stream;
 
 /// A register of class `lww`: one value, or the tombstone of one.
 #[derive(Clone, Debug)]
@@ -115,6 +116,7 @@ pub(crate) enum Component {
     Set(Box<MemberSet>),
     SortedSet(Box<SortedSet>),
     List(Box<ListValue>),
+    Stream(Box<Stream>),
     Counter(Box<Tally>),
     FlagEw(Box<EwFlag>),
     FlagDw(Box<DwFlag>),
@@ -131,6 +133,7 @@ impl Component {
             Component::Set(_) => Kind::SetAw,
             Component::SortedSet(_) => Kind::SortedSet,
             Component::List(_) => Kind::List,
+            Component::Stream(_) => Kind::Stream,
             Component::Counter(_) => Kind::Counter,
             Component::FlagEw(_) => Kind::FlagEw,
             Component::FlagDw(_) => Kind::FlagDw,
@@ -148,6 +151,7 @@ impl Component {
             Component::Set(set) => set.members.len() > 0,
             Component::SortedSet(set) => !set.is_empty(),
             Component::List(list) => !list.is_empty(),
+            Component::Stream(stream) => stream.is_live(),
             Component::Counter(tally) => !tally.all_covered(),
             Component::FlagEw(flag) => flag.is_live(),
             Component::FlagDw(flag) => flag.is_live(),
@@ -165,6 +169,7 @@ impl Component {
             Component::Set(set) => set.members.len() == 0,
             Component::SortedSet(set) => set.members().len() == 0,
             Component::List(list) => list.is_empty(),
+            Component::Stream(stream) => stream.is_gone(),
             Component::Counter(tally) => tally.is_empty(),
             Component::FlagEw(flag) => Nested::is_empty(&**flag),
             Component::FlagDw(flag) => Nested::is_empty(&**flag),
@@ -183,6 +188,7 @@ impl Component {
             Kind::SetAw => Component::Set(Box::new(PagedMap::new().into())),
             Kind::SortedSet => Component::SortedSet(Box::default()),
             Kind::List => Component::List(Box::default()),
+            Kind::Stream => Component::Stream(Box::default()),
             Kind::Counter => Component::Counter(Box::default()),
             Kind::FlagEw => Component::FlagEw(Box::default()),
             Kind::FlagDw => Component::FlagDw(Box::default()),
@@ -220,7 +226,7 @@ impl Deadline {
     }
 }
 
-/// How many pages of a component the table holds; of a list, below which number all of them are.
+/// How many pages of a component the table holds; of a list or stream, below which number all of them are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
     pub(crate) kind: Kind,
@@ -335,6 +341,15 @@ impl Row {
             .iter()
             .find_map(|component| match component {
                 Component::List(list) => Some(&**list),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn stream(&self) -> Option<&Stream> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::Stream(stream) => Some(&**stream),
                 _ => None,
             })
     }

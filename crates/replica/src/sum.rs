@@ -12,6 +12,7 @@ use crate::escrow::Escrow;
 use crate::op::Kind;
 use crate::row::{Component, Field, LwwCell, Row};
 use crate::sorted_set::{Member, SortedSet};
+use crate::stream::{Entry, Stream};
 
 const ITEM_BYTES: usize = 8 + 1 + 8 + 16 + 8 + 16;
 /// Stands where a component's kind stands, for the deadline.
@@ -120,6 +121,40 @@ pub(crate) fn of_element(key_hash: u64, name: &[u8], dot: Dot, value: &[u8]) -> 
     )
 }
 
+pub(crate) fn of_entry(key_hash: u64, entry: &Entry) -> u128 {
+    let mut name = [0; 20];
+    name[..16].copy_from_slice(&entry.name.id.as_bytes());
+    name[16..].copy_from_slice(&entry.name.ordinal.to_le_bytes());
+    let element = element(&name);
+    let fields = xxh3_128(entry.fields.as_bytes());
+    item(
+        key_hash,
+        Kind::Stream as u8,
+        element,
+        entry.name.dot,
+        fields,
+    )
+}
+
+/// What a stream adds beside its entries; see [`of_entry`].
+pub(crate) fn of_marks(key_hash: u64, stream: &Stream) -> u128 {
+    stream.marks.versions().iter().fold(0, |sum, version| {
+        let mut bytes = [0; 24];
+        bytes[..16].copy_from_slice(&version.value.last.as_bytes());
+        bytes[16..].copy_from_slice(&version.value.added.to_le_bytes());
+        let mark = xxh3_128(&bytes);
+        sum.wrapping_add(item(key_hash, Kind::Stream as u8, 0, version.dot, mark))
+    })
+}
+
+pub(crate) fn of_stream(key_hash: u64, stream: &Stream) -> u128 {
+    stream
+        .iter()
+        .fold(of_marks(key_hash, stream), |sum, entry| {
+            sum.wrapping_add(of_entry(key_hash, entry))
+        })
+}
+
 pub(crate) fn of_flag_ew(key_hash: u64, flag: &EwFlag) -> u128 {
     of_dots(key_hash, Kind::FlagEw, flag.dots().iter().copied())
 }
@@ -186,6 +221,7 @@ pub(crate) fn of_row(row: &Row) -> u128 {
                 sum.wrapping_add(of_field(hash, name, field))
             }),
             Component::SortedSet(set) => of_sorted_set(hash, set),
+            Component::Stream(stream) => of_stream(hash, stream),
         })
     });
     match row.deadline.is_set() {

@@ -44,6 +44,10 @@ mod sorted_pop;
 mod sorted_random;
 mod sorted_range;
 mod sorted_sets;
+mod stream_groups;
+mod stream_read;
+mod stream_trim;
+mod streams;
 mod strings;
 mod tracking;
 mod transactions;
@@ -64,6 +68,7 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     sorted_sets::COMMANDS,
     geo::COMMANDS,
     lists::COMMANDS,
+    streams::COMMANDS,
     sketches::COMMANDS,
     sort::COMMANDS,
     dump::COMMANDS,

@@ -245,6 +245,14 @@ impl Reply {
         self.out[start..].rotate_right(header);
     }
 
+    /// The same for a map of `len` pairs; to RESP2 clients a flat array.
+    pub(crate) fn map_at(&mut self, mark: Mark, len: usize) {
+        let (Mark(start), end) = (mark, self.out.len());
+        self.map(len);
+        let header = self.out.len() - end;
+        self.out[start..].rotate_right(header);
+    }
+
     fn header(&mut self, tag: u8, len: usize) {
         if let (b'*', 0..=9) = (tag, len) {
             self.out

@@ -146,6 +146,12 @@ impl Settings {
             .collect()
     }
 
+    /// The value of one setting.
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        let fixed = self.fixed.get(name).cloned();
+        fixed.or_else(|| self.lock().get(name).cloned())
+    }
+
     /// A remembered setting that is a number.
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
         self.lock().get(name)?.parse().ok()

@@ -21,6 +21,7 @@ pub(crate) enum Family {
     Bitmaps,
     PubSub,
     Scripting,
+    Streams,
     /// What no command is.
     Unknown,
 }
@@ -44,6 +45,7 @@ impl Family {
         Family::Bitmaps,
         Family::PubSub,
         Family::Scripting,
+        Family::Streams,
         Family::Unknown,
     ];
 
@@ -65,6 +67,7 @@ impl Family {
             Family::Bitmaps => "bitmaps",
             Family::PubSub => "pubsub",
             Family::Scripting => "scripting",
+            Family::Streams => "streams",
             Family::Unknown => "unknown",
         }
     }
@@ -79,6 +82,7 @@ impl Family {
             Family::SortedSets => "sorted-set",
             Family::Lists => "list",
             Family::Bitmaps => "bitmap",
+            Family::Streams => "stream",
             other => other.name(),
         }
     }
@@ -168,6 +172,8 @@ pub(crate) enum Keys {
         first: usize,
         word: &'static str,
     },
+    /// The first half of those after the word STREAMS.
+    AfterStreams,
 }
 
 /// The function behind a command.
@@ -339,6 +345,13 @@ impl Spec {
         }
     }
 
+    pub(crate) const fn keys_after_streams(self) -> Spec {
+        Spec {
+            keys: Keys::AfterStreams,
+            ..self.with(Flags::MOVABLE_KEYS)
+        }
+    }
+
     /// Whether there is such a subcommand, and whether there are as many arguments as it takes.
     pub(crate) fn check(&self, args: &[&[u8]]) -> Outcome {
         if !accepts(self.arity, args.len()) {
@@ -401,6 +414,11 @@ impl Spec {
                 let named = pairs.rfind(|(each, _)| is(each, word));
                 let only = args.get(first).copied();
                 only.into_iter().chain(named.map(|(_, key)| *key)).collect()
+            }
+            Keys::AfterStreams => {
+                let word = args.iter().position(|word| is(word, "STREAMS"));
+                let rest = word.map_or(&[][..], |word| &args[word + 1..]);
+                rest[..rest.len() / 2].to_vec()
             }
         }
     }

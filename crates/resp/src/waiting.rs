@@ -41,6 +41,8 @@ pub(crate) struct Wait {
     pub(crate) wanted: ValueType,
     /// None for ever.
     pub(crate) timeout: Option<Duration>,
+    /// The arguments to run again with, where they are others than at first.
+    pub(crate) args: Option<Vec<Box<[u8]>>>,
 }
 
 impl Call<'_, '_> {
@@ -52,7 +54,23 @@ impl Call<'_, '_> {
             keys,
             wanted,
             timeout,
+            args: None,
         });
+    }
+
+    /// The same, where the command is to run again with other arguments: one that says "what is new" means new from now
+    /// on.
+    pub(crate) fn wait_as(
+        &mut self,
+        args: Vec<Box<[u8]>>,
+        keys: &[&[u8]],
+        wanted: ValueType,
+        timeout: Option<Duration>,
+    ) {
+        self.wait(keys, wanted, timeout);
+        if let Some(wait) = &mut self.session.wait {
+            wait.args = Some(args);
+        }
     }
 
     /// Whether the command may look at this key: a command that has waited looks at the one that has changed only.
@@ -148,7 +166,9 @@ impl Waiting {
             .and_then(|timeout| Instant::now().checked_add(timeout));
         let parked = Parked {
             command,
-            args: args.iter().map(|argument| Box::from(*argument)).collect(),
+            args: wait
+                .args
+                .unwrap_or_else(|| args.iter().map(|argument| Box::from(*argument)).collect()),
             keys: wait.keys,
             wanted: wait.wanted,
             in_vain,

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use isles_clock::{Context, Dot, ReplicaId};
 use isles_replica::inspect::KeyContent;
 use isles_replica::op::Kind;
-use isles_replica::{ConflictKind, ConflictRecord, Replica};
+use isles_replica::{ConflictKind, ConflictRecord, Contender, Replica, StreamId};
 
 use crate::command::Bytes;
 use crate::engine::Engine;
@@ -280,6 +280,10 @@ fn check_record(ledger: &Ledger, record: &ConflictRecord) -> Result<(), String> 
         return Ok(());
     }
     for (entry, contender) in [(winner, &record.winner), (loser, &record.loser)] {
+        if record.component == Kind::Stream {
+            check_entry(entry, record, contender)?;
+            continue;
+        }
         let written = written(entry, record).ok_or(format!("{} did not write that", entry.dot))?;
         if written != contender.value {
             return Err(format!(
@@ -289,6 +293,24 @@ fn check_record(ledger: &Ledger, record: &ConflictRecord) -> Result<(), String> 
         }
     }
     Ok(())
+}
+
+/// An entry of a stream is what was added under the id that others chose too.
+fn check_entry(
+    entry: &Entry,
+    record: &ConflictRecord,
+    contender: &Contender,
+) -> Result<(), String> {
+    let adds = entry.effects.get(&record.key).into_iter();
+    let mut adds = adds.flat_map(|effect| &effect.stream.adds);
+    let wrote = |((id, _), texts): (&(StreamId, u32), &Vec<Bytes>)| {
+        let is_it = record.field.as_deref() == Some(id.to_string().as_bytes());
+        is_it && contender.value.as_ref() == Some(&texts.join(&b' '))
+    };
+    match adds.any(wrote) {
+        true => Ok(()),
+        false => Err(format!("{} did not add {:?}", entry.dot, contender.value)),
+    }
 }
 
 /// What an entry wrote where a record says that it did.

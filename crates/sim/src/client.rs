@@ -3,12 +3,15 @@
 mod lists;
 mod small_kinds;
 mod sorted_sets;
+mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use isles_clock::{Context, Dot, Hlc, VectorClock};
-use isles_replica::{ContextError, Expiry, IncrementError, Position, Replica, Scope, Txn};
+use isles_replica::{
+    ContextError, Expiry, IncrementError, Position, Replica, Scope, StreamId, Txn,
+};
 use isles_resolve::Strategy;
 
 use crate::command::{Bytes, Command, PREFIX, Script, Ttl};
@@ -303,6 +306,13 @@ impl Draft<'_> {
             Command::ListRemove(key, count, value) => self.list_remove(txn, key, *count, value),
             Command::ListTrim(key, start, len) => self.list_trim(txn, key, *start, *len),
             Command::ListAll(key) => self.list_all(txn, key),
+            Command::StreamAdd(key, choice, texts, bound) => {
+                self.stream_add(txn, key, *choice, texts, *bound)
+            }
+            Command::StreamRemove(key, places) => self.stream_remove(txn, key, places),
+            Command::StreamTrim(key, bound) => self.stream_trim(txn, key, *bound),
+            Command::StreamSetId(key, ms) => self.stream_set_id(txn, key, *ms),
+            Command::StreamAll(key) => self.stream_all(txn, key),
             Command::ListMove(from, to, from_end, to_end) => {
                 self.list_move(txn, [from, to], [*from_end, *to_end])
             }
@@ -594,6 +604,18 @@ impl Draft<'_> {
                     (field.resets, field.put) = (true, Some(state.answer()));
                 }
             }
+            Some(Type::Stream) => {
+                self.clear(to);
+                let (mark, deleted) = (source.stream.mark(), source.stream.max_deleted());
+                let stream = &mut self.effect(to).stream;
+                stream.mark = Some(mark);
+                stream.deleted = (deleted > StreamId::ZERO).then_some(deleted);
+                for ((id, ..), (_, texts)) in source.stream.entries {
+                    let of_id = stream.adds.range((id, 0)..=(id, u32::MAX));
+                    let ordinal = of_id.count() as u32;
+                    stream.adds.insert((id, ordinal), texts);
+                }
+            }
             Some(Type::SortedSet) => {
                 self.clear(to);
                 for (name, state) in source.sorted_set {
@@ -602,9 +624,8 @@ impl Draft<'_> {
                 }
             }
         }
-        if let (Some(Type::Set | Type::Hash | Type::SortedSet | Type::List), Expiry::At(at_ms)) =
-            (visible, expiry)
-        {
+        let is_collection = !matches!(visible, None | Some(Type::String));
+        if let (true, Expiry::At(at_ms)) = (is_collection, expiry) {
             self.set_deadline(to, Some(at_ms));
         }
         self.same(&visible.is_some(), &txn.copy(from, to))?;

@@ -24,6 +24,26 @@ pub enum Ttl {
     After(i64),
 }
 
+/// The id of a new entry of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamChoice {
+    /// The node's.
+    Generated,
+    /// `ms-*`: so many milliseconds after the last id.
+    InMs(u64),
+    /// So many milliseconds after the last id, and this sequence: others choose the same.
+    Given(u64, u64),
+}
+
+/// What a trim leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamBound {
+    /// MAXLEN.
+    Len(usize),
+    /// MINID, the id of the entry at this place.
+    Place(usize),
+}
+
 /// One command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -79,6 +99,16 @@ pub enum Command {
     ListAll(Bytes),
     /// LMOVE.
     ListMove(Bytes, Bytes, ListEnd, ListEnd),
+    /// XADD, perhaps with a trim.
+    StreamAdd(Bytes, StreamChoice, Vec<Bytes>, Option<StreamBound>),
+    /// XDEL of the entries at these places.
+    StreamRemove(Bytes, Vec<usize>),
+    /// XTRIM.
+    StreamTrim(Bytes, StreamBound),
+    /// XSETID: so many milliseconds after the last entry.
+    StreamSetId(Bytes, u64),
+    /// XRANGE, XREVRANGE and XINFO.
+    StreamAll(Bytes),
     /// COPY … REPLACE.
     Copy(Bytes, Bytes),
     /// RENAME.
@@ -163,7 +193,7 @@ fn command(
 ) -> Command {
     let expiry = if options.expiry { 1 } else { 0 };
     let spaces = u64::from(options.keyspaces);
-    let kinds: [(u64, u32); 34] = [
+    let kinds: [(u64, u32); 39] = [
         (3, 0),
         (9, 1),
         (3, 2),
@@ -197,7 +227,12 @@ fn command(
         (2, 30),
         (2, 31),
         (3, 32),
-        (24, 33),
+        (16, 33),
+        (5, 34),
+        (3, 35),
+        (2, 36),
+        (2, 37),
+        (16, 38),
     ];
     match random.weighted(&kinds) {
         0 => Command::Get(key(random)),
@@ -244,7 +279,16 @@ fn command(
         30 => Command::ListTrim(key(random), random.index(3), random.index(6)),
         31 => Command::ListAll(key(random)),
         32 => Command::ListMove(key(random), key(random), list_end(random), list_end(random)),
-        33 => Command::Small(key(random), small_kinds::draw(random)),
+        33 => stream_add(key(random), options, random),
+        34 => {
+            let count = 1 + random.index(2);
+            let places = (0..count).map(|_| random.index(6)).collect();
+            Command::StreamRemove(key(random), places)
+        }
+        35 => Command::StreamTrim(key(random), stream_bound(random)),
+        36 => Command::StreamSetId(key(random), random.below(3)),
+        37 => Command::StreamAll(key(random)),
+        38 => Command::Small(key(random), small_kinds::draw(random)),
         _ => match random.percent(80) {
             true => Command::Keyspace(PREFIX.to_vec(), strategy(75, random)),
             false => Command::Keyspace(Vec::new(), strategy(40, random)),
@@ -310,6 +354,25 @@ fn name(options: &Options, random: &mut Random) -> Bytes {
     match options.large && random.percent(70) {
         true => format!("name-{}", random.below(80)).into_bytes(),
         false => small(random),
+    }
+}
+
+fn stream_add(key: Bytes, options: &Options, random: &mut Random) -> Command {
+    let choice = match random.below(4) {
+        0 => StreamChoice::InMs(random.below(2)),
+        1 => StreamChoice::Given(random.below(3), random.below(2)),
+        _ => StreamChoice::Generated,
+    };
+    let texts = vec![name(options, random), value(random)];
+    let trims = random.percent(20);
+    let bound = trims.then(|| stream_bound(random));
+    Command::StreamAdd(key, choice, texts, bound)
+}
+
+fn stream_bound(random: &mut Random) -> StreamBound {
+    match random.percent(70) {
+        true => StreamBound::Len(random.index(4)),
+        false => StreamBound::Place(random.index(4)),
     }
 }
 

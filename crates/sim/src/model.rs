@@ -5,6 +5,7 @@
 //! registers and deadlines the greatest stamp remains. That is all.
 
 mod sorted_set;
+mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +14,7 @@ use isles_replica::inspect::{KeyContent, Written};
 use isles_resolve::Strategy;
 
 pub use self::sorted_set::{MemberState, ScoreEffect};
+pub use self::stream::{StreamEffect, StreamState};
 use crate::command::Bytes;
 use crate::small_kinds;
 
@@ -37,6 +39,8 @@ pub struct Effect {
     pub sorted_set: BTreeMap<Bytes, ScoreEffect>,
     /// List elements.
     pub list: ListEffect,
+    /// Entries of a stream.
+    pub stream: StreamEffect,
     /// What is added to the counter.
     pub count: Option<i128>,
     /// Flags, sketches and bounded counters.
@@ -118,6 +122,8 @@ pub struct KeyState {
     pub sorted_set: BTreeMap<Bytes, MemberState>,
     /// Elements, each with the values that nothing has observed, by dot. Their order is not a matter of definition.
     pub list: BTreeMap<ElementId, Vec<Written>>,
+    /// The stream.
+    pub stream: StreamState,
     /// Per replica what it has added and nobody has reset.
     pub counter: BTreeMap<ReplicaId, i128>,
     /// Flags, sketches and bounded counters.
@@ -148,6 +154,8 @@ pub enum Type {
     SortedSet,
     /// A list.
     List,
+    /// A stream.
+    Stream,
     /// A flag of either kind.
     Flag,
     /// Sketches.
@@ -221,6 +229,7 @@ impl KeyState {
         }
         if !cleared {
             self.add_elements(entry, effect, later);
+            self.add_stream(entry, effect, later);
         }
         for (name, field) in effect.map.iter().filter(|_| !cleared) {
             let reset = |later: &&Effect| later.map.get(name).is_some_and(|field| field.resets);
@@ -295,6 +304,8 @@ impl KeyState {
             Some(Type::SortedSet)
         } else if !self.list.is_empty() {
             Some(Type::List)
+        } else if self.stream.is_live() {
+            Some(Type::Stream)
         } else if !self.counter.is_empty() {
             Some(Type::String)
         } else if !self.small.flag_ew.is_empty() || !self.small.flag_dw.is_empty() {
@@ -361,6 +372,7 @@ impl KeyState {
         });
         same("map", &here, &there.collect())?;
         self.compare_sorted_set(content)?;
+        self.compare_stream(content)?;
         let deadline = self
             .deadline
             .and_then(|(stamp, at_ms)| Some((at_ms?, stamp)));

@@ -9,6 +9,8 @@ pub enum Mutant {
     DepsAtSeal,
     /// F3: a map field keeps one value.
     OneValuePerField,
+    /// F3: of several entries under one id a stream keeps one.
+    OneEntryPerId,
     /// F4: a counter restarts where its difference is zero.
     RestartOnZero,
     /// F4: contributions are dropped as soon as they are covered.
@@ -37,9 +39,10 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 14] = [
+    pub const ALL: [Mutant; 15] = [
         Mutant::DepsAtSeal,
         Mutant::OneValuePerField,
+        Mutant::OneEntryPerId,
         Mutant::RestartOnZero,
         Mutant::DropCovered,
         Mutant::DropRemovals,
@@ -59,6 +62,7 @@ impl Mutant {
         match self {
             Mutant::DepsAtSeal => "deps-at-seal",
             Mutant::OneValuePerField => "one-value-per-field",
+            Mutant::OneEntryPerId => "one-entry-per-id",
             Mutant::RestartOnZero => "restart-on-zero",
             Mutant::DropCovered => "drop-covered",
             Mutant::DropRemovals => "drop-removals",
@@ -84,6 +88,7 @@ impl Mutant {
         match self {
             Mutant::OneValuePerField => Some(Damage::OneValuePerField),
             Mutant::OneValuePerElement => Some(Damage::OneValuePerElement),
+            Mutant::OneEntryPerId => Some(Damage::OneEntryPerId),
             Mutant::RestartOnZero => Some(Damage::ZeroIsCovered),
             Mutant::DropCovered => Some(Damage::CoveredIsDropped),
             Mutant::DropRemovals => Some(Damage::ObservedRemovalIsDropped),

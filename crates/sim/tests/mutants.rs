@@ -51,6 +51,15 @@ fn one_value_per_list_element() {
     );
 }
 
+// F3: of two entries that were given one id one is dropped, the other removed.
+#[test]
+fn one_entry_per_id_of_a_stream() {
+    is_found(
+        Mutant::OneEntryPerId,
+        &[Invariant::Meaning, Invariant::Convergence],
+    );
+}
+
 // F4: an increment is taken for a first one.
 #[test]
 fn a_counter_restarts_on_net_zero() {

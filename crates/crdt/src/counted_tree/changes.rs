@@ -7,7 +7,7 @@ use super::{CountedTree, Item, Node};
 impl<I: Item> CountedTree<I> {
     /// Visits the items of every leaf that has changed since the last visit, and some others beside them: O(changes · log n).
     /// What `visit` changes must not be the weight or the key.
-    pub(crate) fn each_changed(&mut self, mut visit: impl FnMut(&mut I)) {
+    pub fn each_changed(&mut self, mut visit: impl FnMut(&mut I)) {
         Arc::make_mut(&mut self.root).each_changed(&mut visit);
     }
 }

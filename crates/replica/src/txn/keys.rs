@@ -185,6 +185,7 @@ impl Txn<'_> {
                 let values: Vec<&[u8]> = elements.iter().map(|element| &**element).collect();
                 self.replace_list(to, &values, expiry);
             }
+            Some(ValueType::Stream) => self.copy_stream(from, to, expiry),
             Some(ValueType::Flag) => self.copy_flag(from, to, expiry),
             Some(ValueType::HyperLogLog) => self.copy_sketch(from, to, expiry),
             Some(ValueType::BoundedCounter) => self.copy_escrow(from, to, expiry),
@@ -297,6 +298,10 @@ impl Txn<'_> {
                 let elements = list.elements().iter();
                 elements.map(|element| element.0.len() + 48).sum()
             }
+            Component::Stream(stream) => stream
+                .iter()
+                .map(|entry| entry.fields.as_bytes().len() + 80)
+                .sum(),
             Component::Map(map) => map
                 .fields
                 .iter()

@@ -3,6 +3,7 @@
 use isles_crdt::Merge;
 use smallvec::SmallVec;
 
+use super::stream_draft::StreamDraft;
 use crate::op::{
     Base, Blob, EscrowChange, EscrowPart, FieldTally, FieldsPart, KeyOp, Part, SetPart,
 };
@@ -53,6 +54,12 @@ fn merge_part<'a>(parts: &mut SmallVec<[Part<'a>; 1]>, earlier: Part<'a>) {
         (Part::SetAw(later), Part::SetAw(earlier)) => merge_set(later, earlier),
         (Part::Map(later), Part::Map(earlier)) => merge_fields(later, *earlier),
         (Part::SortedSet(later), Part::SortedSet(earlier)) => merge_fields(later, *earlier),
+        (Part::Stream(later), Part::Stream(earlier)) => {
+            let mut draft = StreamDraft::default();
+            draft.absorb(*earlier);
+            draft.absorb(std::mem::take(later));
+            **later = draft.into_part();
+        }
         (Part::HyperLogLog(later), Part::HyperLogLog(earlier)) => {
             // The sketch that the entry raises is the same one: the first that there is.
             debug_assert_eq!(later.named, earlier.named);

@@ -12,13 +12,17 @@ mod savepoint;
 mod sets;
 mod sketches;
 mod sorted_sets;
+mod stream_cut;
+mod stream_draft;
+mod streams;
 mod strings;
 #[cfg(test)]
 mod tests;
+mod touched;
 
 use std::collections::HashMap;
 
-use isles_clock::{Dot, Everything, Hlc, VectorClock};
+use isles_clock::{Everything, Hlc, VectorClock};
 use isles_crdt::op::{Reset, Tally};
 use smallvec::SmallVec;
 
@@ -26,15 +30,19 @@ pub use self::context::{ContextError, SiblingVersion, Siblings};
 pub use self::escrow::EscrowError;
 pub use self::flags::FlagKind;
 pub use self::hashes::{EachField, FieldValue};
-use self::list_draft::ListDraft;
 pub use self::lists::{InsertError, ListEnd, ListSide};
 pub use self::savepoint::Savepoint;
 pub use self::sketches::sketch_hash;
 pub use self::sorted_sets::{AddIf, Added, NotANumber, ScoreIf};
+pub use self::streams::{
+    EachEntry, NewStreamId, SetStreamIdError, StreamAddError, StreamInfo, StreamTrim,
+    StreamTrimBound, StreamTrimUnits,
+};
 pub use self::strings::{Expiry, IncrementError};
+use self::touched::{Touched, decode, is_only_stream, only_list, ordinals_of};
 use crate::apply::Author;
 use crate::frame::ENTRY_BYTES_MAX;
-use crate::op::{Attribute, Base, Blob, FieldRemoval, FieldsPart, KeyOp, ListPart, Part};
+use crate::op::{Attribute, Base, Blob, FieldRemoval, FieldsPart, KeyOp, Part};
 use crate::position::Position;
 use crate::replica::Replica;
 use crate::row::{Component, Field, Row};
@@ -65,6 +73,8 @@ pub enum ValueType {
     SortedSet,
     /// A list.
     List,
+    /// A stream.
+    Stream,
     /// A flag of either kind.
     Flag,
     /// Sketches; to Redis a string.
@@ -124,78 +134,6 @@ type FieldCounter = (Vec<u8>, SmallVec<[Reset; 1]>);
 struct Counters {
     fields: Vec<FieldCounter>,
     members: Vec<FieldCounter>,
-}
-
-#[derive(Debug)]
-struct Touched {
-    id: RowId,
-    before: Row,
-    op: Vec<u8>,
-    /// What `op` lacks of the changes of a list.
-    list: Option<Box<ListDraft>>,
-    /// How many list elements the entry has inserted.
-    ordinals: u32,
-}
-
-impl Touched {
-    /// Puts what was kept apart of a list into the op.
-    fn settle(&mut self) {
-        let Some(draft) = self.list.take() else {
-            return;
-        };
-        let earlier = std::mem::take(&mut self.op);
-        let mut op = decode(&earlier);
-        let part = draft.part().map(Box::new);
-        op.parts.extend(part.map(Part::List));
-        put(&mut self.op, &op);
-    }
-
-    /// Adds a later change of a list.
-    fn absorb(&mut self, part: &ListPart<'_>, dot: Dot) {
-        let draft = match &mut self.list {
-            Some(draft) => draft,
-            None => {
-                let earlier = std::mem::take(&mut self.op);
-                let mut op = decode(&earlier);
-                let mut draft = ListDraft::default();
-                op.parts.retain(|part| match part {
-                    Part::List(part) => {
-                        draft.absorb(part, dot);
-                        false
-                    }
-                    _ => true,
-                });
-                put(&mut self.op, &op);
-                self.list.insert(Box::new(draft))
-            }
-        };
-        draft.absorb(part, dot);
-    }
-}
-
-/// The part of an op that does nothing but change a list.
-fn only_list<'o, 'k>(op: &'o KeyOp<'k>) -> Option<&'o ListPart<'k>> {
-    match (op.base, &op.parts[..]) {
-        (Base::Keep, [Part::List(part)]) if op.resets.is_empty() => Some(part),
-        _ => None,
-    }
-}
-
-/// The number of list elements that an op inserts, and those that the entry has inserted before it.
-fn ordinals_of(op: &KeyOp<'_>) -> u32 {
-    let parts = op.parts.iter().filter_map(|part| match part {
-        Part::List(part) => Some(part),
-        _ => None,
-    });
-    let ends = parts.flat_map(|part| &part.insert).map(|insertion| {
-        let len = u32::try_from(insertion.values.len()).unwrap_or(u32::MAX);
-        insertion.ordinal.saturating_add(len)
-    });
-    ends.max().unwrap_or(0)
-}
-
-fn decode(bytes: &[u8]) -> KeyOp<'_> {
-    postcard::from_bytes(bytes).expect("an op that was just encoded decodes")
 }
 
 impl Replica {
@@ -436,6 +374,7 @@ impl Txn<'_> {
                 before,
                 op: bytes,
                 list: None,
+                stream: Vec::new(),
                 ordinals: ordinals_of(op),
             });
             return;
@@ -447,6 +386,14 @@ impl Txn<'_> {
             // On a list the entry's ops can follow each other: what it has inserted itself is observed here and nowhere
             // else. So the row need not be put back, and a hundred thousand pushes cost what they cost.
             self.touched[index].absorb(part, self.replica.next_dot());
+            self.apply(id, op);
+            return;
+        }
+        if is_only_stream(op) {
+            // As on a list.
+            let mut bytes = Vec::new();
+            put(&mut bytes, op);
+            self.touched[index].stream.push(bytes);
             self.apply(id, op);
             return;
         }
@@ -548,6 +495,7 @@ fn type_of(row: &Row) -> Option<ValueType> {
         Component::Set(_) => ValueType::Set,
         Component::SortedSet(_) => ValueType::SortedSet,
         Component::List(_) => ValueType::List,
+        Component::Stream(_) => ValueType::Stream,
         Component::FlagEw(_) | Component::FlagDw(_) => ValueType::Flag,
         Component::HyperLogLog(_) => ValueType::HyperLogLog,
         Component::BoundedCounter(_) => ValueType::BoundedCounter,
@@ -580,6 +528,7 @@ fn bytes_of(op: &KeyOp<'_>) -> usize {
         Part::Map(part) => bytes_of_fields(part, |value| value.0.len()),
         Part::SortedSet(part) => bytes_of_fields(part, |_| 8),
         Part::List(part) => lists::bytes_of(part),
+        Part::Stream(part) => streams::bytes_of(part),
         Part::HyperLogLog(_) => SKETCH_BYTES_MAX,
         Part::BoundedCounter(changes) => 64 * changes.len(),
         _ => 64,

@@ -97,7 +97,7 @@ fn info(reply: &mut Reply, spec: &Spec, subcommand: Option<&Subcommand>) {
         Keys::Range { first, last, step } => (first, last as i64, step),
         Keys::StoredCounted { .. } | Keys::AfterStore => (1, 1, 1),
         Keys::And { first, .. } => (first, first as i64, 1),
-        Keys::None | Keys::Counted { .. } => (0, 0, 0),
+        Keys::None | Keys::Counted { .. } | Keys::AfterStreams => (0, 0, 0),
     };
     reply.array(10);
     reply.text(name);
@@ -118,7 +118,8 @@ fn info(reply: &mut Reply, spec: &Spec, subcommand: Option<&Subcommand>) {
 /// Where the keys are, in the words of Redis 7. A key after a word has no specification.
 fn key_specification(reply: &mut Reply, spec: &Spec) {
     let (begin, find) = match spec.keys {
-        Keys::None => return reply.array(0),
+        // Keys after a word have no specification.
+        Keys::None | Keys::AfterStreams => return reply.array(0),
         Keys::Range { first, last, step } => {
             // Redis counts from the first key, or from the end.
             let last = if last < 0 {

@@ -236,6 +236,7 @@ pub(super) fn type_name(value_type: ValueType) -> &'static str {
         ValueType::Set => "set",
         ValueType::SortedSet => "zset",
         ValueType::List => "list",
+        ValueType::Stream => "stream",
         // As in Redis.
         ValueType::HyperLogLog => "string",
         ValueType::Flag => "flag",

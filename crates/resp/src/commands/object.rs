@@ -81,6 +81,7 @@ fn encoding(
         ValueType::SortedSet => sorted_set_encoding(call, key)?,
         // Redis 7.0 keeps small lists so too.
         ValueType::List => "quicklist",
+        ValueType::Stream => "stream",
         ValueType::HyperLogLog => "raw",
         _ => "unknown",
     })

@@ -17,6 +17,7 @@ mod sets;
 mod small_kinds;
 mod sorted_sets;
 mod sorting;
+mod streams;
 mod strings;
 mod transactions;
 mod waiting;

@@ -119,7 +119,7 @@ fn the_table_describes_itself() {
                 "COMMAND GETKEYS FOO",
                 "-ERR wrong number of arguments for 'command|getkeys' command",
             ),
-            ("COMMAND LIST FILTERBY PATTERN x*", "*0"),
+            ("COMMAND LIST FILTERBY PATTERN y*", "*0"),
             (
                 "COMMAND FOO",
                 "-ERR unknown subcommand 'FOO'. Try COMMAND HELP.",

@@ -184,7 +184,8 @@ impl Draft<'_> {
                 let value = source.small.value() as u64;
                 effect.bounded.push((None, Change::Granted(value)));
             }
-            Type::String | Type::Hash | Type::Set | Type::SortedSet | Type::List => {}
+            Type::String | Type::Hash | Type::Set | Type::SortedSet | Type::List | Type::Stream => {
+            }
         }
     }
 
