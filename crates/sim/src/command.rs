@@ -3,7 +3,7 @@
 use isles_replica::{AddIf, ListEnd, ListSide};
 use isles_resolve::Strategy;
 
-use crate::options::Options;
+use crate::options::{Family, Options};
 use crate::random::Random;
 use crate::small_kinds;
 
@@ -193,46 +193,48 @@ fn command(
 ) -> Command {
     let expiry = if options.expiry { 1 } else { 0 };
     let spaces = u64::from(options.keyspaces);
+    let has = |family| u64::from(options.families.contains(&family));
+    let [strings, sets, hashes, sorted_sets, lists, streams, small_kinds] = Family::ALL.map(has);
     let kinds: [(u64, u32); 39] = [
         (3, 0),
-        (9, 1),
-        (3, 2),
+        (9 * strings, 1),
+        (3 * strings, 2),
         (7, 3),
-        (9, 4),
+        (9 * strings, 4),
         (6 * expiry, 5),
         (2 * expiry, 6),
-        (10, 7),
-        (6, 8),
-        (2, 9),
-        (10, 10),
-        (6, 11),
-        (8, 12),
-        (2, 13),
+        (10 * sets, 7),
+        (6 * sets, 8),
+        (2 * sets, 9),
+        (10 * hashes, 10),
+        (6 * hashes, 11),
+        (8 * hashes, 12),
+        (2 * hashes, 13),
         (2, 14),
         (2, 15),
         (1, 16),
         (5 * spaces, 17),
-        (6 * spaces, 18),
+        (6 * spaces * strings, 18),
         (spaces, 19),
         (u64::from(!options.clock_jumps), 20),
-        (9, 21),
-        (8, 22),
-        (5, 23),
-        (2, 24),
-        (14, 25),
-        (6, 26),
-        (5, 27),
-        (5, 28),
-        (4, 29),
-        (2, 30),
-        (2, 31),
-        (3, 32),
-        (16, 33),
-        (5, 34),
-        (3, 35),
-        (2, 36),
-        (2, 37),
-        (16, 38),
+        (9 * sorted_sets, 21),
+        (8 * sorted_sets, 22),
+        (5 * sorted_sets, 23),
+        (2 * sorted_sets, 24),
+        (14 * lists, 25),
+        (6 * lists, 26),
+        (5 * lists, 27),
+        (5 * lists, 28),
+        (4 * lists, 29),
+        (2 * lists, 30),
+        (2 * lists, 31),
+        (3 * lists, 32),
+        (16 * streams, 33),
+        (5 * streams, 34),
+        (3 * streams, 35),
+        (2 * streams, 36),
+        (2 * streams, 37),
+        (16 * small_kinds, 38),
     ];
     match random.weighted(&kinds) {
         0 => Command::Get(key(random)),

@@ -14,6 +14,39 @@ pub enum Policy {
     Never,
 }
 
+/// What clients write: a run with few of them finds what hides in a run with all (A. Groce et al., "Swarm testing",
+/// ISSTA 2012).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Registers and counters.
+    Strings,
+    /// Sets.
+    Sets,
+    /// Maps.
+    Hashes,
+    /// Sorted sets.
+    SortedSets,
+    /// Lists.
+    Lists,
+    /// Streams.
+    Streams,
+    /// Flags, sketches and bounded counters.
+    Small,
+}
+
+impl Family {
+    /// All of them.
+    pub const ALL: [Family; 7] = [
+        Family::Strings,
+        Family::Sets,
+        Family::Hashes,
+        Family::SortedSets,
+        Family::Lists,
+        Family::Streams,
+        Family::Small,
+    ];
+}
+
 /// Options of one run. Each fault that can be named is a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -23,6 +56,8 @@ pub struct Options {
     pub steps: usize,
     /// When a write is durable.
     pub policy: Policy,
+    /// What clients write; at least one.
+    pub families: Vec<Family>,
     /// Number of different keys outside keyspaces.
     pub keys: usize,
     /// One key space begins as multi-value, and definitions change.
@@ -80,6 +115,7 @@ impl Options {
             nodes: 2 + *random.weighted(&[(3, 0), (5, 1), (2, 2), (1, 3)]),
             steps: 400 + random.index(1_600),
             policy,
+            families: families(random),
             keys: 1 + random.index(4),
             keyspaces: random.percent(60),
             large: random.percent(12),
@@ -111,6 +147,12 @@ impl Options {
         let mut options = Options::of_seed(seed);
         options.mutant = Some(mutant);
         options.audit = false;
+        options.families = match mutant {
+            Mutant::OneValuePerElement => vec![Family::Lists],
+            Mutant::OneEntryPerId => vec![Family::Streams],
+            Mutant::DropRemovals => vec![Family::Small],
+            _ => vec![Family::Strings, Family::Sets, Family::Hashes],
+        };
         match mutant {
             Mutant::NoChainCheck => {
                 (options.policy, options.image_restores, options.cuts) =
@@ -150,5 +192,14 @@ impl Options {
             self.trims = false;
             self.disk_faults = false;
         }
+    }
+}
+
+fn families(random: &mut Random) -> Vec<Family> {
+    let several = Family::ALL.into_iter().filter(|_| random.percent(40));
+    let several: Vec<Family> = several.collect();
+    match several.is_empty() {
+        true => Family::ALL.to_vec(),
+        false => several,
     }
 }
