@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use isles_clock::ReplicaId;
-use isles_replica::delivery::{Lane, LaneKind};
+use isles_replica::delivery::{Lane, LaneKind, Offer};
 use isles_replica::image::TableChange;
 use isles_replica::{
     ConflictKind, Expiry, Frame, NewStreamId, Replica, ReplicaConfig, Scope, StreamId, StreamTrim,
@@ -71,9 +71,8 @@ fn take(replica: &mut Replica, frames: &[Frame]) {
             peer: frame.replica(),
             kind: LaneKind::Direct,
         };
-        replica
-            .offer(frame.clone(), lane)
-            .expect("the frame is sound");
+        let offer = replica.offer(frame.clone(), lane);
+        assert_eq!(offer.expect("the frame is sound"), Offer::Accepted);
         replica.apply_ready(NOW_MS);
     }
 }
