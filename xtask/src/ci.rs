@@ -8,6 +8,8 @@ use crate::{process, test, tidy};
 
 /// Crates that people embed in browsers and devices.
 const NO_STD: &[&str] = &["isles-clock", "isles-crdt"];
+/// Where fuzz targets are.
+const FUZZED: &[&str] = &["crates/clock/fuzz", "crates/crdt/fuzz"];
 /// Targets without an operating system, where a forgotten `use std` cannot compile, and the one of browsers.
 const TARGETS: &[&str] = &["x86_64-unknown-none", "wasm32-unknown-unknown"];
 
@@ -26,6 +28,7 @@ pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()>
         "warnings",
     ]))?;
     check_no_std(workspace)?;
+    build_fuzz_targets(workspace)?;
     let mut docs = workspace.cargo(&["doc", "--workspace", "--no-deps"]);
     process::run(docs.env("RUSTDOCFLAGS", "-D warnings"))?;
     if skip_tests {
@@ -52,6 +55,15 @@ fn check_no_std(workspace: &Workspace) -> Result<()> {
             }
             process::run(&mut command)?;
         }
+    }
+    Ok(())
+}
+
+/// Fuzz targets are workspaces of their own, with flags of their own beside them: nothing else notices when they break.
+fn build_fuzz_targets(workspace: &Workspace) -> Result<()> {
+    for folder in FUZZED {
+        let mut command = workspace.cargo(&["build", "--locked"]);
+        process::run(command.current_dir(workspace.root.join(folder)))?;
     }
     Ok(())
 }

@@ -37,7 +37,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "ci",
         arguments: "[--no-test]",
-        about: "exactly what CI runs: format, lints, tidy, docs, no_std, tests",
+        about: "exactly what CI runs: format, lints, tidy, no_std, fuzz targets, docs, tests",
         run: ci::run,
     },
     Task {

@@ -10,6 +10,13 @@ use crate::{Hlc, HybridClock, Skew};
 /// Each reading is taken by one caller only and is greater than those of every call that ended before this one began.
 /// There is one on targets with 64-bit atomics.
 ///
+/// ```text
+/// one thread: now(1000) = 1000.0 ---------> now(1000) = 1000.2
+/// another:           now(1000) = 1000.1 ->
+/// ```
+///
+/// **Cost.** A reading is one atomic exchange, tried again where another thread came between.
+///
 /// ```
 /// use isles_clock::{AtomicHybridClock, Hlc};
 ///

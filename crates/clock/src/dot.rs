@@ -13,7 +13,7 @@ use crate::ReplicaId;
 ///
 /// A clock says how far one has seen, a dot which write it was; naming a write by a dot *beside* the clock of what its
 /// writer had seen is what keeps concurrent writes of one replica apart. The name is from Preguiça et al., *Dotted
-/// Version Vectors*, 2010.
+/// Version Vectors*, 2010. It is 24 bytes, and costs nothing to copy or compare.
 ///
 /// ```
 /// use isles_clock::{Context, ReplicaId, VectorClock};

@@ -10,6 +10,6 @@ cargo build --release
 binaries=${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-gnu/release
 for target in "$@"; do
     mkdir -p "corpus/$target" "artifacts/$target"
-    "$binaries/$target" -max_total_time="$seconds" -max_len=512 -timeout=2 -rss_limit_mb=512 -print_final_stats=1 \
+    "$binaries/$target" -max_total_time="$seconds" -max_len=4096 -timeout=2 -rss_limit_mb=512 -print_final_stats=1 \
         -artifact_prefix="artifacts/$target/" "corpus/$target"
 done

@@ -87,12 +87,20 @@ pub enum Refusal {
         /// Who else holds how many, as far as is known here, those with the most first.
         holders: Vec<(ReplicaId, u64)>,
     },
+    /// The replica holds the rights, but what it has used in all would exceed [`u64::MAX`], which its count ends at.
+    CountIsFull,
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::NotEnoughRights { missing, holders } = self;
-        write!(f, "{missing} rights are missing here")?;
+        let (missing, holders) = match self {
+            Self::NotEnoughRights { missing, holders } => (missing, holders),
+            Self::CountIsFull => return f.write_str("this replica can use no more rights, ever"),
+        };
+        match missing {
+            1 => f.write_str("1 right is missing here")?,
+            missing => write!(f, "{missing} rights are missing here")?,
+        }
         for (index, (replica, rights)) in holders.iter().enumerate() {
             let separator = if index == 0 { "; " } else { ", " };
             write!(f, "{separator}{} has {rights}", replica.short())?;
@@ -128,7 +136,8 @@ impl BoundedCounter {
         sum(&self.spent)
     }
 
-    /// How many rights `replica` holds: exact for oneself, as far as is known here for others.
+    /// How many rights `replica` holds: exact for oneself, as far as is known here for others. It says [`u64::MAX`] where
+    /// there are more.
     #[must_use]
     pub fn rights(&self, replica: ReplicaId) -> u64 {
         let (mut received, mut given) = (0u128, 0u128);
@@ -155,7 +164,7 @@ impl BoundedCounter {
     /// Takes away `by` at `replica`.
     ///
     /// # Errors
-    /// Where the replica holds fewer rights.
+    /// Where the replica holds fewer rights, or has used [`u64::MAX`] already.
     pub fn decrement(&mut self, replica: ReplicaId, by: u64) -> Result<Self, Refusal> {
         let spent = self.use_rights(replica, by, self.spent.get(replica))?;
         Ok(self.take_in(Self::with_spent(replica, spent)))
@@ -165,7 +174,7 @@ impl BoundedCounter {
     /// happens.
     ///
     /// # Errors
-    /// Where the replica holds fewer rights.
+    /// Where the replica holds fewer rights, or has used [`u64::MAX`] already.
     pub fn transfer(
         &mut self,
         from: ReplicaId,
@@ -184,10 +193,8 @@ impl BoundedCounter {
         rights: u64,
         total: u64,
     ) -> Result<u64, Refusal> {
-        // A count that is full cannot record that more was used.
-        let held = self.rights(replica).min(u64::MAX - total);
-        match rights.checked_sub(held) {
-            None | Some(0) => Ok(total + rights),
+        match rights.checked_sub(self.rights(replica)) {
+            None | Some(0) => total.checked_add(rights).ok_or(Refusal::CountIsFull),
             Some(missing) => {
                 let holders = self.holders(replica);
                 Err(Refusal::NotEnoughRights { missing, holders })
@@ -196,6 +203,14 @@ impl BoundedCounter {
     }
 
     fn holders(&self, except: ReplicaId) -> Vec<(ReplicaId, u64)> {
+        let mut holders = self.all_rights();
+        holders.retain(|(replica, _)| *replica != except);
+        holders
+    }
+
+    /// Who holds how many rights, as far as is known here, those with the most first; who has none is left out.
+    #[must_use]
+    pub fn all_rights(&self) -> Vec<(ReplicaId, u64)> {
         let granted = self.granted.iter().map(|(replica, _)| replica);
         let received = self.moved.keys().map(|(_, to)| *to);
         let mut replicas: Vec<ReplicaId> = granted.chain(received).collect();
@@ -203,7 +218,6 @@ impl BoundedCounter {
         replicas.dedup();
         let mut holders: Vec<_> = replicas
             .into_iter()
-            .filter(|replica| *replica != except)
             .map(|replica| (replica, self.rights(replica)))
             .filter(|(_, rights)| *rights > 0)
             .collect();

@@ -26,7 +26,7 @@ pub struct Causal<S> {
     // Invariant: `seen` covers every dot in the store, and the store is a state.
     store: S,
     seen: DotContext,
-    // What residue may have been dropped here, or where it came from.
+    // The removals that were dropped here as stable, or where this came from: somebody may hold them still.
     forgotten: VectorClock,
 }
 
@@ -67,13 +67,23 @@ impl<S: DotStore> Causal<S> {
         &self.seen
     }
 
-    /// Drops all residue, also what [`forget`](Crdt::forget) cannot: the contributions of counters that were reset.
+    /// Drops all residue, as [`forget`](Crdt::forget) does of what is stable.
     ///
     /// It is safe, and only safe, if every update that has come here was seen by *every* replica, and everything that
     /// they had written before they saw it has come *here*.
     pub fn forget_all(&mut self) {
+        self.remember(|_| true);
         self.store.forget_all();
-        self.forgotten.merge(self.seen.clock());
+    }
+
+    /// Notes which removals are about to be forgotten.
+    fn remember(&mut self, is_over: impl Fn(Dot) -> bool) {
+        let forgotten = &mut self.forgotten;
+        self.store.each_removal(&mut |dot| {
+            if is_over(dot) {
+                forgotten.observe(dot);
+            }
+        });
     }
 
     /// Makes an update for which it does not matter when it is made.
@@ -86,7 +96,16 @@ impl<S: DotStore> Delta<S> {
     /// Whether applying it changes nothing, anywhere.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.fragment.is_empty() && self.seen.is_empty()
+        self.fragment.is_empty() && self.seen.is_empty() && self.forgotten.is_empty()
+    }
+
+    /// Whether it brings nothing, and at most says what is gone. Where a peer lacks nothing, this is so; that it knows
+    /// of all that is gone nobody can tell, because a removal has no dot.
+    #[must_use]
+    pub fn brings_nothing(&self) -> bool {
+        let mut brings_nothing = true;
+        self.fragment.each_dot(&mut |_| brings_nothing = false);
+        brings_nothing
     }
 
     /// The dots that the change knows of: those it brings, and those it removes.
@@ -130,6 +149,7 @@ impl<S: DotStore> Merge for Delta<S> {
     fn merge(&mut self, other: &Self) {
         self.fragment.join(&self.seen, &other.fragment, &other.seen);
         self.seen.merge(&other.seen);
+        self.forgotten.merge(&other.forgotten);
     }
 }
 
@@ -142,8 +162,8 @@ impl<S: DotStore> Crdt for Causal<S> {
     }
 
     fn forget(&mut self, stable: &VectorClock) {
+        self.remember(|dot| stable.covers(dot));
         self.store.forget(stable);
-        self.forgotten.merge(stable);
     }
 }
 
@@ -223,9 +243,8 @@ impl<S: DotStore> TryFrom<Parts<S>> for Causal<S> {
         if !store.is_state() {
             return Err("a fragment is not a state");
         }
-        let mut is_covered = true;
-        store.each_dot(&mut |dot| is_covered &= is_valid(dot) && seen.covers(dot));
-        if !is_covered {
+        let dots = distinct_dots(&store)?;
+        if !dots.iter().all(|dot| seen.covers(*dot)) {
             return Err("a store holds a dot that its context does not cover");
         }
         Ok(Self {
@@ -268,15 +287,29 @@ impl<S: DotStore> TryFrom<DeltaParts<S, DotContext, VectorClock>> for Delta<S> {
             forgotten,
         } = parts;
         check_contexts(&superseded, &forgotten)?;
-        let mut is_new = true;
-        fragment.each_dot(&mut |dot| is_new &= is_valid(dot) && !superseded.covers(dot));
-        if !is_new {
+        let dots = distinct_dots(&fragment)?;
+        if dots.iter().any(|dot| superseded.covers(*dot)) {
             return Err("a delta brings a dot that it supersedes");
         }
         Ok(Self {
             forgotten,
             ..Self::new(fragment, superseded)
         })
+    }
+}
+
+/// The dots of a store in order, each of which can have been given to one write.
+fn distinct_dots<S: DotStore>(store: &S) -> Result<Vec<Dot>, &'static str> {
+    let mut dots = Vec::new();
+    store.each_dot(&mut |dot| dots.push(dot));
+    dots.sort_unstable();
+    if dots.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err("a store holds a dot in two places");
+    }
+    if dots.iter().all(|dot| is_valid(*dot)) {
+        Ok(dots)
+    } else {
+        Err("a store holds a dot that nobody wrote")
     }
 }
 

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
 
-use isles_clock::{Dot, DotContext};
-use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use isles_clock::{Dot, DotContext, Hlc};
+use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// The most entries that a decoded collection may have.
@@ -16,6 +16,13 @@ pub const ENTRIES_MAX: usize = 1 << 26;
 /// The greatest sequence that a decoded dot may have. It leaves 2^63 more, so that no context, however hostile, can
 /// bring a replica to the end of its sequences.
 pub const SEQUENCE_MAX: u64 = u64::MAX >> 1;
+
+/// The greatest reading of a clock that an update takes, in the year 6429; a later one counts as this. It leaves half of
+/// all readings for updates that must be later than what they replace.
+pub const READING_MAX: Hlc = Hlc::from_u64(u64::MAX >> 1);
+
+/// The greatest reading that is decoded: no replica comes there by its own writes, and after it there are 2^62 more.
+const DECODED_READING_MAX: Hlc = Hlc::from_u64(u64::MAX - (u64::MAX >> 2));
 
 /// Room made before the first entry is there; more comes with the entries.
 const ENTRIES_RESERVED_MAX: usize = 256;
@@ -37,14 +44,31 @@ where
     deserializer.deserialize_seq(visitor)
 }
 
-/// Reads a map whose keys must grow from each entry to the next.
-pub(crate) fn ascending_map<'de, D, K, V>(deserializer: D) -> Result<Vec<(K, V)>, D::Error>
+/// Reads pairs whose keys must grow from each to the next. Maps are written as pairs: keys need not be text in JSON then,
+/// and their order is that of values, not that of texts.
+pub(crate) fn ascending_pairs<'de, D, K, V>(deserializer: D) -> Result<Vec<(K, V)>, D::Error>
 where
     D: Deserializer<'de>,
     K: Deserialize<'de> + Ord,
     V: Deserialize<'de>,
 {
-    deserializer.deserialize_map(Entries(PhantomData))
+    ascending(deserializer, |(key, _): &(K, V)| key)
+}
+
+/// Reads when a write was made.
+pub(crate) fn reading<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Hlc, D::Error> {
+    let reading = Hlc::deserialize(deserializer)?;
+    if is_reading(reading) {
+        Ok(reading)
+    } else {
+        Err(D::Error::custom(
+            "a write has a reading that nobody reaches",
+        ))
+    }
+}
+
+pub(crate) fn is_reading(reading: Hlc) -> bool {
+    reading <= DECODED_READING_MAX
 }
 
 /// Whether a dot can have been given to a write.
@@ -79,24 +103,6 @@ impl<'de, X: Deserialize<'de>, F: Fn(&X, &X) -> bool> Visitor<'de> for Items<X, 
             push(&mut items, item, &self.precedes)?;
         }
         Ok(items)
-    }
-}
-
-struct Entries<K, V>(PhantomData<(K, V)>);
-
-impl<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>> Visitor<'de> for Entries<K, V> {
-    type Value = Vec<(K, V)>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map in ascending order of keys")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<(K, V)>, A::Error> {
-        let mut entries = Vec::with_capacity(reserve(map.size_hint()));
-        while let Some(entry) = map.next_entry()? {
-            push(&mut entries, entry, &|a: &(K, V), b: &(K, V)| a.0 < b.0)?;
-        }
-        Ok(entries)
     }
 }
 

@@ -7,13 +7,32 @@
 //! [`Cell`](crate::op::Cell), its `DotMap` is [`Map`](crate::op::Map). One context serves a whole nest of stores, so a
 //! map of maps of sets costs no more of it than a set.
 //!
+//! # Why deltas join
+//!
+//! A state, a delta of an update, and what [`lacking`](DotStore::lacking) makes for a peer all say the same two things, and
+//! nothing else: these dots are *alive*, with what they brought; these are *gone*, namely those that the context covers and
+//! that are not alive. A dot that is neither is not spoken of. A dot is born once, always with the same value, and what
+//! is gone never comes back. So the join of two is clear: gone is what either says is gone, alive is what either says is
+//! alive and neither says is gone. Both are unions of sets, and therefore commutative, associative and idempotent, among
+//! any mixture of states and deltas.
+//!
+//! For that, everything that two replicas may know differently of must have a dot of its own, also a reset (see
+//! [`Ledger`](crate::op::Ledger)): a change of an entry in place, under a dot that both have seen, would be lost with
+//! whichever side is looked at second. And a context must cover no more than this. The delta of an update covers the dots
+//! that it brings, and those that it took the place of. What a peer lacks covers everything that is gone, wherever it lay,
+//! and what is alive and lacking; it does not cover what is alive and known to the peer, because it does not hold that, and
+//! would say that it is gone.
+//!
+//! Beside the dots goes one clock: the removals that were forgotten ([`Veto`](crate::op::Veto)). It joins by the greatest
+//! sequence for each replica.
+//!
 //! A type of your own that implements [`DotStore`] nests in an [`AwMap`](crate::AwMap), and is a state with deltas as
 //! [`Causal`](crate::Causal) of it.
 
 use alloc::vec::Vec;
 
 use isles_clock::{Context, Dot, DotContext, Hlc, ReplicaId, Stamp, VectorClock};
-use smallvec::SmallVec;
+use smallvec::{Array, SmallVec};
 
 use crate::op::Nested;
 
@@ -31,8 +50,14 @@ pub trait DotStore: Nested + Clone {
     /// Whether it is a whole store in its one normal form, and not a fragment: what a decoder has to check.
     fn is_state(&self) -> bool;
 
-    /// Calls `visit` with every dot it holds.
+    /// Calls `visit` with every dot it holds, each once.
     fn each_dot(&self, visit: &mut dyn FnMut(Dot));
+
+    /// Calls `visit` with every dot that [`forget`](crate::Crdt::forget) may take from here and that writers elsewhere
+    /// must be known to have observed, since it may still be there.
+    fn each_removal(&self, visit: &mut dyn FnMut(Dot)) {
+        let _ = visit;
+    }
 
     /// Keeps the dots that both hold, and of the dots that one holds those that the other has not seen.
     ///
@@ -105,18 +130,23 @@ impl<'a> Writer<'a> {
         self.at.hlc
     }
 
+    /// Whether the update took the place of anything so far.
+    pub(crate) fn has_superseded(&self) -> bool {
+        !self.superseded.is_empty()
+    }
+
     pub(crate) fn into_superseded(self) -> DotContext {
         self.superseded
     }
 }
 
 /// Joins two sorted lists of entries that each have a dot, as [`DotStore::join`] says.
-pub(crate) fn join_entries<X: Clone>(
-    ours: &mut SmallVec<[X; 1]>,
+pub(crate) fn join_entries<A: Array<Item: Clone>>(
+    ours: &mut SmallVec<A>,
     seen: &DotContext,
-    other: &[X],
+    other: &[A::Item],
     theirs: &DotContext,
-    dot: impl Fn(&X) -> Dot,
+    dot: impl Fn(&A::Item) -> Dot,
 ) {
     // Nearly everywhere there is one entry, and nearly always the same.
     if let ([one], [same]) = (ours.as_slice(), other)
@@ -124,7 +154,7 @@ pub(crate) fn join_entries<X: Clone>(
     {
         return;
     }
-    let holds = |entries: &[X], wanted: Dot| entries.binary_search_by_key(&wanted, &dot);
+    let holds = |entries: &[A::Item], wanted: Dot| entries.binary_search_by_key(&wanted, &dot);
     ours.retain(|entry| {
         let dot = dot(entry);
         holds(other, dot).is_ok() || !theirs.covers(dot)
@@ -139,12 +169,12 @@ pub(crate) fn join_entries<X: Clone>(
 }
 
 /// The entries that `theirs` does not cover; the dots of the others go to `kept`.
-pub(crate) fn lacking_entries<X: Clone>(
-    entries: &[X],
+pub(crate) fn lacking_entries<A: Array<Item: Clone>>(
+    entries: &SmallVec<A>,
     theirs: &DotContext,
     kept: &mut Vec<Dot>,
-    dot: impl Fn(&X) -> Dot,
-) -> SmallVec<[X; 1]> {
+    dot: impl Fn(&A::Item) -> Dot,
+) -> SmallVec<A> {
     let mut lacking = SmallVec::new();
     for entry in entries {
         if theirs.covers(dot(entry)) {

@@ -44,6 +44,8 @@ pub type EwFlag = Causal<op::EwFlag>;
 /// all who disabled it. One dot for each concurrent disabling is kept until [`forget`](crate::Crdt::forget).
 /// Everything costs O(1), for a few concurrent writers.
 ///
+/// The semantics are those of Bieniusa et al., *Semantics of Eventually Consistent Replicated Sets*, 2012, made strict.
+///
 /// ```
 /// use isles_clock::ReplicaId;
 /// use isles_crdt::{DwFlag, Merge};

@@ -44,7 +44,7 @@ impl GCounter {
         Self::default()
     }
 
-    /// Counts `by` more at `replica`. What one replica counts stops at [`u64::MAX`].
+    /// Counts `by` more at `replica`. What one replica counts stops at [`u64::MAX`]: its count is also a sequence of a clock.
     #[must_use = "a delta that is not sent leaves the other replicas behind"]
     pub fn increment(&mut self, replica: ReplicaId, by: u64) -> Self {
         let mut delta = Self::new();

@@ -39,6 +39,7 @@ mod extreme_registers;
 mod flags;
 mod g_counter;
 mod g_set;
+mod human;
 pub mod hyper_log_log;
 pub mod list;
 mod lww_register;

@@ -1,8 +1,9 @@
 //! One value; the last write wins.
 
-use isles_clock::{Context, Dot, Stamp};
-use serde::{Deserialize, Serialize};
+use isles_clock::{Context, Dot, Hlc, Stamp};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::decode::{READING_MAX, is_reading};
 use crate::op::OpBased;
 use crate::{Crdt, DeltaState, Merge};
 
@@ -34,7 +35,7 @@ use crate::{Crdt, DeltaState, Merge};
 /// here.merge(&there);
 /// assert_eq!(here.get(), Some(&"blue"));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct LwwRegister<V> {
     written: Option<(Stamp, V)>,
@@ -48,8 +49,19 @@ impl<V> LwwRegister<V> {
     }
 
     /// Writes `value` unless the present value has a greater stamp. The delta is the write in either case.
+    ///
+    /// A stamp later than [`READING_MAX`] counts as that one, so that there always is a later one: it then names more
+    /// than one write, and [`mutate`](DeltaState::mutate), which looks for a later one, is the way to write.
     #[must_use = "a delta that is not sent leaves the other replicas behind"]
     pub fn write(&mut self, stamp: Stamp, value: V) -> Self
+    where
+        V: Clone,
+    {
+        let stamp = Stamp::new(stamp.hlc.min(READING_MAX), stamp.replica);
+        self.put(stamp, value)
+    }
+
+    fn put(&mut self, stamp: Stamp, value: V) -> Self
     where
         V: Clone,
     {
@@ -80,8 +92,8 @@ impl<V> LwwRegister<V> {
 
     /// The stamp for a write made here: greater than that of what it replaces, whatever the clocks say.
     fn successor(&self, at: Stamp) -> Stamp {
-        let least = self.stamp().map_or(at.hlc, |stamp| stamp.hlc.next());
-        Stamp::new(at.hlc.max(least), at.replica)
+        let least = self.stamp().map_or(Hlc::ZERO, |stamp| stamp.hlc.next());
+        Stamp::new(at.hlc.min(READING_MAX).max(least), at.replica)
     }
 }
 
@@ -114,7 +126,7 @@ impl<V: Clone> DeltaState for LwwRegister<V> {
 
     /// Writes with the stamp, or with a later one where the value here has a later one.
     fn mutate(&mut self, at: Stamp, value: V) -> Self {
-        self.write(self.successor(at), value)
+        self.put(self.successor(at), value)
     }
 
     fn apply(&mut self, delta: &Self) {
@@ -142,8 +154,22 @@ impl<V: Clone> OpBased for LwwRegister<V> {
     }
 
     fn effect(&mut self, _: Dot, _: &impl Context, (stamp, value): (Stamp, V)) {
-        if Some(stamp) > self.stamp() {
+        // Beyond what is decoded no writer comes; whoever says so is ignored everywhere.
+        if Some(stamp) > self.stamp() && is_reading(stamp.hlc) {
             self.written = Some((stamp, value));
+        }
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for LwwRegister<V> {
+    /// Refuses a stamp after which there is hardly another one.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = Option::<(Stamp, V)>::deserialize(deserializer)?;
+        match written {
+            Some((stamp, _)) if !is_reading(stamp.hlc) => Err(serde::de::Error::custom(
+                "a write has a reading that nobody reaches",
+            )),
+            written => Ok(Self { written }),
         }
     }
 }

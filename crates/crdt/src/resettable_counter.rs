@@ -13,16 +13,17 @@ use crate::update::CounterUpdate;
 /// us:    \--- +3 ---------->
 /// ```
 ///
-/// Each replica has one contribution: its running total, and how much of it was reset. That is exact, where a counter
-/// of dots either counts again what a concurrent increment carries along, or keeps one entry for each increment. The
-/// sum wraps in 128 bits.
+/// Each replica has one running total, and a reset says which part of each no longer counts. That is exact, where a
+/// counter of dots either counts again what a concurrent increment carries along, or keeps one entry for each increment.
+/// The sum wraps in 128 bits.
 ///
-/// A contribution that was reset stays, to be told from what a concurrent increment makes of it: at most one per
-/// replica, and under the keys of a map one per replica and key. [`forget_all`](Causal::forget_all) drops these.
+/// A reset of what *others* had added leaves a mark for each of them, because they may go on from there concurrently. The
+/// mark goes when its replica adds again, or with [`forget`](crate::Crdt::forget) once it is stable.
 ///
-/// **Cost.** With *r* replicas that have added: everything O(r); a delta is one contribution, or those that were reset.
-/// A reset has no dot, so [`delta_since`](crate::DeltaState::delta_since) also sends the contributions that were ever
-/// reset or restarted.
+/// **Cost.** With *r* replicas that have added: everything O(r), for a few concurrent resets; a delta is one total, or the
+/// marks of what was reset.
+///
+/// The store is [`op::Ledger`], which names the paper.
 ///
 /// ```
 /// use isles_clock::ReplicaId;

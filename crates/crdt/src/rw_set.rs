@@ -16,7 +16,10 @@ use crate::update::SetUpdate;
 /// For permissions and block lists, where what was taken away must stay away. A removal is a write of its own, also
 /// where the element is absent, and is kept even if an addition has observed it, because another one may come that has
 /// not. This residue, a dot for each element ever removed and concurrent remover, goes with
-/// [`forget`](crate::Crdt::forget) once it is stable. `clear` removes the elements that are here, and says nothing of
+/// [`forget`](crate::Crdt::forget) once it is stable. An addition made after that carries, until it is stable itself, a
+/// clock of whose removals were forgotten: 17 bytes or so for each replica that ever removed, because a replica that has
+/// not forgotten yet must know that they were observed. Where hundreds of replicas remove and forget at different times,
+/// small deltas are therefore not small. `clear` removes the elements that are here, and says nothing of
 /// others.
 ///
 /// **Cost** is that of an [`AwSet`](crate::AwSet), with *n* the elements that are there or were removed.

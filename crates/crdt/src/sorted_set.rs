@@ -7,7 +7,9 @@ use isles_clock::{ReplicaId, Stamp};
 use serde::{Deserialize, Serialize};
 
 use crate::causal::{Causal, Delta};
-pub use crate::op::sorted_set::{MemberScore, NotANumber, Score, ScoreOp, ScoreUpdate};
+pub use crate::op::sorted_set::{
+    AdditionError, MemberScore, NotANumber, Score, ScoreOp, ScoreUpdate,
+};
 use crate::{DeltaState, op};
 
 /// A set whose members have scores, and an order by them.
@@ -25,12 +27,16 @@ use crate::{DeltaState, op};
 /// NaN is no score; an addition that would make one (infinity and minus infinity) is refused. Where concurrent
 /// additions make one, the score is read as zero.
 ///
+/// Scores are rounded once, when they are read. Until then what each replica has added is kept to 32 digits, so that an
+/// addition of 3 beside one of 1e17 is still there when the large one is reset. What does not fit even there (more than
+/// 32 digits below what its replica added before and nobody reset) is refused, never swallowed.
+///
 /// **Cost.** With *n* members: setting, adding, removing, a member's score and rank, the member at an index, the first of
 /// a range of indices or scores, and applying the delta of one of these, all O(log n); merging whole states
-/// O((n + m) log n). A member whose additions were all reset leaves one small entry per replica that added, until
-/// [`forget_all`](Causal::forget_all).
+/// O((n + m) log n). A member that was removed leaves the marks of the [`op::Ledger`] of its additions, one for each
+/// replica whose additions somebody else reset, until [`forget`](crate::Crdt::forget).
 ///
-/// The additions are the resettable counter of [`op::Tally`]; the rest is the map of Almeida, Shoker and Baquero, *Delta
+/// The additions are the resettable counter of [`op::Ledger`]; the rest is the map of Almeida, Shoker and Baquero, *Delta
 /// State Replicated Data Types*, 2018, section 7.
 ///
 /// ```
@@ -48,7 +54,7 @@ use crate::{DeltaState, op};
 /// there.apply(&won);
 /// assert_eq!(here.score("ada"), Some(Score::from(17)));
 /// assert_eq!(here, there);
-/// # Ok::<(), isles_crdt::sorted_set::NotANumber>(())
+/// # Ok::<(), isles_crdt::sorted_set::AdditionError>(())
 /// ```
 pub type SortedSet<M> = Causal<op::SortedSet<M>>;
 
@@ -75,19 +81,16 @@ impl<M: Ord + Clone> SortedSet<M> {
     /// Adds so much to the score of `member`, which is zero where it is not there.
     ///
     /// # Errors
-    /// Where the result would not be a number; then nothing has changed.
+    /// Where the result would not be a number, or where the addition would be lost beside what this replica has added
+    /// before; then nothing has changed.
     pub fn add(
         &mut self,
         replica: ReplicaId,
         member: M,
         by: Score,
-    ) -> Result<Delta<op::SortedSet<M>>, NotANumber> {
-        let delta = self.update_at(replica, SortedSetUpdate::Add(member, by));
-        // An addition has a dot, so the delta of one is never empty.
-        if delta.seen().is_empty() {
-            return Err(NotANumber);
-        }
-        Ok(delta)
+    ) -> Result<Delta<op::SortedSet<M>>, AdditionError> {
+        self.store().check_addition(replica, &member, by)?;
+        Ok(self.update_at(replica, SortedSetUpdate::Add(member, by)))
     }
 
     /// Removes `member` as far as it was observed here.

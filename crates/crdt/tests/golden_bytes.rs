@@ -3,7 +3,13 @@
 use std::fmt::Debug;
 
 use isles_clock::{Hlc, ReplicaId, Stamp};
-use isles_crdt::update::{CounterUpdate, SetUpdate};
+use isles_crdt::hyper_log_log::HyperLogLogOp;
+use isles_crdt::op::{
+    BoundedCounterOp, CellOp, Increment, LedgerOp, MapOp, OpBased, Reset, SetOp, SortedSetOp,
+    TallyOp,
+};
+use isles_crdt::sorted_set::{Score, ScoreOp};
+use isles_crdt::update::{CounterUpdate, FlagUpdate, SetUpdate, SortedSetUpdate};
 use isles_crdt::{
     AwMap, AwSet, Delta, DwFlag, EwFlag, GCounter, GSet, LwwRegister, MaxRegister, Merge,
     MinRegister, MvRegister, PnCounter, ResettableCounter, RwSet, op,
@@ -59,13 +65,13 @@ fn counters() {
     let _delta = counter.add(EU, 5);
     let reset = counter.reset(US);
     let delta = counter.add(US, -1);
-    // Contributions, each with its sequence, total, reset sequence and reset total; then what was seen and forgotten.
+    // Totals, each with its dot and start; marks, each with the reset's dot and what it was of; what was seen and forgotten.
     check(
         &counter,
-        "02 E 01 0a 01 0a  U 01 01 00 00  02 E 01 U 01 00  00",
+        "01 U 02 02 01  01 U 01 E 01 0a  02 E 01 U 02 00  00",
     );
-    check(&reset, "01 E 01 0a 01 0a  00 00  00");
-    check(&delta, "01 U 01 01 00 00  00 00  00");
+    check(&reset, "00  01 U 01 E 01 0a  01 E 01 00  00");
+    check(&delta, "01 U 02 02 01  00  00 00  00");
 }
 
 #[test]
@@ -132,7 +138,52 @@ fn maps() {
 
     let mut map: AwMap<u8, op::ResettableCounter> = AwMap::new();
     let _delta = map.update(EU, 3, CounterUpdate::Add(1));
-    check(&map, "00 01 03  01 E 01 02 00 00  01 E 01 00  00");
+    check(&map, "00 01 03  01 E 01 01 02  00  01 E 01 00  00");
+}
+
+#[test]
+fn operations() {
+    let (total, start, hlc) = (5, Some(1), Hlc::new(0, 9));
+    let reset = Reset {
+        replica: EU,
+        sequence: 1,
+        total,
+    };
+    let restart = true;
+    check(&TallyOp::Add(Increment { total, restart }), "00 0a 01");
+    check(&TallyOp::Reset(smallvec::smallvec![reset]), "01 01 E 01 0a");
+    check(&LedgerOp::Add { start, total }, "00 01 01 0a");
+    check(
+        &LedgerOp::Reset(smallvec::smallvec![reset]),
+        "01 01 E 01 0a",
+    );
+
+    check(&CellOp::Write { hlc, value: 7u8 }, "00 09 07");
+    check(&CellOp::<u8>::Clear, "01");
+    check(&(Stamp::new(hlc, EU), 7u8), "09 E 07");
+    check(&FlagUpdate::Enable, "00");
+    check(&SetOp::Add(7u8), "00 07");
+    check(&SetOp::Remove(7u8), "01 07");
+    check(&SetOp::RemoveAll(vec![7u8]), "02 01 07");
+    check(&SetOp::<u8>::Clear, "03");
+
+    type Flags = MapOp<u8, FlagUpdate, ()>;
+    check(&Flags::Update(3, FlagUpdate::Disable), "00 03 01");
+    check(&Flags::Remove(3, None), "01 03 00");
+    check(&Flags::Clear(Vec::new()), "02 00");
+
+    check(&BoundedCounterOp::Granted(300), "00 ac02");
+    check(&BoundedCounterOp::Spent(1), "01 01");
+    check(&BoundedCounterOp::Moved { to: US, rights: 1 }, "02 U 01");
+
+    let (score, resets) = (Score::from(1), smallvec::smallvec![reset]);
+    let set = ScoreOp::Set { hlc, score, resets };
+    check(&set, "00 09 000000000000f03f 01 E 01 0a");
+    let add: SortedSetOp<u8> = op::SortedSet::new()
+        .prepare(Stamp::new(hlc, EU), SortedSetUpdate::Add(7u8, score))
+        .expect("adding is an operation");
+    check(&add, "00 07 01 00 80808080808080f07f");
+    check(&HyperLogLogOp::Clear, "02");
 }
 
 #[test]
@@ -162,14 +213,21 @@ fn what_is_never_written_is_refused() {
         "a forgotten sequence at the end of all sequences",
         "00  00 00  01 E ffffffffffffffffff01",
     );
-    refuses::<ResettableCounter>(
-        "a reset of more than there is",
-        "01 E 01 0a 02 0a  01 E 01 00  00",
+    refuses::<AwSet<u8>>(
+        "one dot under two elements",
+        "00 02 01 01 E 01 02 01 E 01  01 E 01 00  00",
     );
     refuses::<ResettableCounter>(
-        "a total that was reset and is not zero",
-        "01 E 01 0a 01 08  01 E 01 00  00",
+        "a total that starts after it ends",
+        "01 E 01 02 0a  00  01 E 01 00  00",
     );
+    refuses::<ResettableCounter>("a reset of nothing", "00  01 U 01 E 00 0a  01 U 01 00  00");
+    refuses::<ResettableCounter>(
+        "the mark of an operation in a state",
+        "00  01 E 00 E 01 0a  01 E 01 00  00",
+    );
+    refuses::<op::Tally>("a reset of more than there is", "01 E 01 0a 02 0a");
+    refuses::<op::Tally>("a total that was reset and is not zero", "01 E 01 0a 01 08");
     refuses::<GSet<()>>("very many of nothing", "ffffffffffffffff7f");
     refuses::<MvRegister<u8>>(
         "versions out of order",

@@ -1,7 +1,7 @@
 //! The sorted set: its order, its numbers, its bytes.
 
 use isles_clock::{Hlc, ReplicaId, Stamp};
-use isles_crdt::sorted_set::{NotANumber, Score};
+use isles_crdt::sorted_set::{AdditionError, NotANumber, Score};
 use isles_crdt::{Delta, DeltaState, Merge, SortedSet, op};
 use proptest::prelude::*;
 
@@ -111,7 +111,10 @@ fn nan_is_never_stored() {
     assert_eq!(Score::try_from(f64::NAN), Err(NotANumber));
     let mut here = SortedSet::new();
     let _delta = here.set(at(E, 1), "m", infinity);
-    assert_eq!(here.add(E, "m", minus).unwrap_err(), NotANumber);
+    assert_eq!(
+        here.add(E, "m", minus).unwrap_err(),
+        AdditionError::NotANumber
+    );
     assert_eq!(
         here.add(E, "m", score(1.0)).map(|_| here.score("m")),
         Ok(Some(infinity))
@@ -123,7 +126,10 @@ fn nan_is_never_stored() {
     one.merge(&other);
     assert_eq!(one.score("m"), Some(Score::ZERO));
     // It reads as zero, but the own total is infinite, and the sum with minus infinity would be none.
-    assert_eq!(one.add(E, "m", minus).unwrap_err(), NotANumber);
+    assert_eq!(
+        one.add(E, "m", minus).unwrap_err(),
+        AdditionError::NotANumber
+    );
 }
 
 #[test]
@@ -181,9 +187,9 @@ fn golden_bytes() {
     let (set, delta) = sample();
     assert_eq!(
         hex(&set),
-        "00010701E01808004000000000000f83f01U0180808080808080808001000002E01U010000"
+        "00010701E01808004000000000000f83f01U0101808080808080808080010002E01U010000"
     );
-    assert_eq!(hex(&delta), "0101070001U01808080808080808080010000000000");
+    assert_eq!(hex(&delta), "0101070001U01018080808080808080800100000000");
     assert_eq!(hex(&score(1.5)), "000000000000f83f");
     assert!(postcard::from_bytes::<Score>(&f64::NAN.to_le_bytes()).is_err());
 }
@@ -204,4 +210,42 @@ proptest! {
             prop_assert_eq!(postcard::from_bytes::<SortedSet<u8>>(&postcard::to_allocvec(&odd).unwrap()).unwrap(), odd);
         }
     }
+}
+
+/// Running totals of one number each lost what was small for good: a hundred additions of 1 came to nothing.
+#[test]
+fn small_additions_are_not_swallowed_by_a_large_one_that_is_reset() {
+    for large in [1e17, 1e300, f64::INFINITY] {
+        let (mut here, mut there) = (SortedSet::new(), SortedSet::new());
+        there.apply(&here.add(E, "m", score(large)).unwrap());
+        let set = there.set(at(U, 1), "m", score(10.0));
+        let _delta = here.add(E, "m", score(3.0)).unwrap(); // concurrently
+        here.apply(&set);
+        assert_eq!(here.score("m"), Some(score(13.0)), "{large}");
+        for _ in 0..100 {
+            there.apply(&here.add(E, "m", score(1.0)).unwrap());
+        }
+        assert_eq!(here.score("m"), Some(score(113.0)), "{large}");
+        there.merge(&here);
+        assert_eq!(here, there);
+
+        // A second infinity is one more, and counts when the first is reset.
+        let _delta = here.add(E, "m", score(large)).unwrap();
+        assert_eq!(here.score("m"), Some(score(113.0 + large)), "{large}");
+    }
+}
+
+#[test]
+fn an_addition_that_would_be_lost_is_refused() {
+    let mut set = SortedSet::new();
+    let _delta = set.add(E, "m", score(1e300)).unwrap();
+    let _delta = set.add(E, "m", score(1e280)).unwrap();
+    let before = set.clone();
+    assert_eq!(set.add(E, "m", score(1.0)), Err(AdditionError::Lost));
+    assert_eq!(set, before);
+    assert!(set.add(E, "m", score(0.0)).is_ok());
+    let _delta = set.add(E, "n", score(f64::MAX)).unwrap();
+    assert_eq!(set.add(E, "n", score(f64::MAX)), Err(AdditionError::Lost));
+    // Another replica's total is another one.
+    assert!(set.add(U, "m", score(1.0)).is_ok());
 }

@@ -24,6 +24,8 @@ use self::layer::{Layers, Origin};
 /// Everything a node has to be told, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Config {
+    /// The file that it was read from, if any.
+    pub(crate) file: Option<PathBuf>,
     /// Name of the cluster.
     pub(crate) cluster: String,
     /// Name of this node, unique in the cluster.
@@ -71,6 +73,7 @@ pub(crate) struct RedisConfig {
     pub(crate) listen: SocketAddr,
     pub(crate) max_clients: usize,
     pub(crate) max_request_bytes: usize,
+    pub(crate) max_outbox_bytes: usize,
     pub(crate) select_any: bool,
     pub(crate) worker_threads: usize,
 }
@@ -162,7 +165,11 @@ impl Config {
             }
             None => Origin::Flag("configuration".to_owned()),
         };
-        Self::layered(layers, overrides, &place)
+        let config = Self::layered(layers, overrides, &place)?;
+        Ok(Config {
+            file: file.map(Path::to_owned),
+            ..config
+        })
     }
 
     /// A node with the defaults of every other key, which must be good by themselves.

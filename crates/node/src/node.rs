@@ -138,6 +138,7 @@ impl Front {
         let options = ServeOptions {
             max_clients: config.redis.max_clients,
             max_request_bytes: config.redis.max_request_bytes,
+            max_outbox_bytes: config.redis.max_outbox_bytes,
             select_any: config.redis.select_any,
             ..ServeOptions::default()
         };

@@ -1,5 +1,6 @@
 //! The other nodes: dialling them, accepting them, and what is known of each.
 
+mod courier;
 mod driver;
 mod feeder;
 
@@ -19,6 +20,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use self::courier::Couriers;
 use crate::config::{Config, Peer};
 use crate::database::{Database, wall_ms};
 
@@ -41,6 +43,8 @@ pub(crate) struct Peers {
     names: Mutex<HashMap<ReplicaId, Writer>>,
     /// In milliseconds since 1970; zero while it is not known.
     watermark_ms: AtomicU64,
+    /// What clients publish.
+    pub(crate) couriers: Couriers,
     started: Instant,
 }
 
@@ -126,6 +130,7 @@ impl Peers {
             next_session: AtomicU64::new(1),
             names: Mutex::new(HashMap::new()),
             watermark_ms: AtomicU64::new(0),
+            couriers: Couriers::new(own, wall_ms()),
             started: Instant::now(),
         });
         peers.note_name(own, &config.node, &config.region);
@@ -201,6 +206,7 @@ impl Peers {
         self.sessions.lock().insert(session, Arc::clone(&signals));
         let ended = driver::drive(
             self,
+            session,
             &*channel,
             self.session_config(session, direction, &*channel),
             &signals,
@@ -250,6 +256,15 @@ impl Peers {
     /// Who writes under a replica id: this node, or one that it has met since it started.
     pub(crate) fn writer(&self, replica: ReplicaId) -> Option<Writer> {
         self.names.lock().get(&replica).cloned()
+    }
+
+    /// Everybody who is known to write, this node included.
+    pub(crate) fn writers(&self) -> Vec<(ReplicaId, Writer)> {
+        let names = self.names.lock();
+        names
+            .iter()
+            .map(|(replica, writer)| (*replica, writer.clone()))
+            .collect()
     }
 
     fn note_name(&self, replica: ReplicaId, node: &str, region: &str) {

@@ -9,11 +9,15 @@ mod stream;
 use std::collections::HashMap;
 
 use isles_clock::{Context, Dot, Hlc, Stamp};
-use isles_crdt::op::{Cell, Reset, Tally, Version};
+use isles_crdt::op::{Cell, HyperLogLogOp, Nested, OpBased, Reset, Tally, Version};
+use isles_crdt::update::FlagUpdate;
 
 use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::observer::rivals;
-use crate::op::{Base, FieldPut, FieldRemoval, KeyOp, Kind, ListPart, MapPart, Part, SetPart};
+use crate::op::{
+    Base, EscrowChange, FieldPut, FieldRemoval, KeyOp, Kind, ListPart, MapPart, Part, SetPart,
+    SketchPart,
+};
 use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, Row};
 use crate::sum;
 
@@ -142,6 +146,11 @@ fn clear<C: Context>(row: &mut Row, op: &KeyOp<'_>, author: &Author<'_, C>) {
             Component::Stream(stream) => stream.clear(context, &mut |_| {}),
             Component::Counter(tally) if create => tally.cover(context, &op.resets),
             Component::Counter(_) => {}
+            Component::FlagEw(flag) => flag.remove_observed(context, None),
+            // A removal is kept until it is stable, whatever has observed it.
+            Component::FlagDw(flag) => flag.withdraw(context),
+            Component::HyperLogLog(sketches) => sketches.remove_observed(context, None),
+            Component::BoundedCounter(escrow) => escrow.remove(context),
         }
         row.sum = row
             .sum
@@ -178,6 +187,10 @@ fn sum_of(hash: u64, component: &Component) -> u128 {
         Component::Lww(cell) => sum::of_lww(hash, cell),
         Component::Mv(cell) => sum::of_cell(hash, Kind::RegisterMv, 0, cell),
         Component::Counter(tally) => sum::of_tally(hash, Kind::Counter, 0, tally),
+        Component::FlagEw(flag) => sum::of_flag_ew(hash, flag),
+        Component::FlagDw(flag) => sum::of_flag_dw(hash, flag),
+        Component::HyperLogLog(sketches) => sum::of_sketches(hash, sketches),
+        Component::BoundedCounter(escrow) => sum::of_escrow(hash, escrow),
         Component::Set(set) => set
             .members
             .iter()
@@ -225,7 +238,10 @@ fn apply_part<C: Context>(
                 },
             );
         }
-        Part::SetRw(_) | Part::FlagEw(_) | Part::FlagDw(_) | Part::HyperLogLog(_) => {
+        Part::FlagEw(_) | Part::FlagDw(_) => change_flag(row, part, author, outcome),
+        Part::HyperLogLog(part) => raise_sketch(row, part, author, outcome),
+        Part::BoundedCounter(changes) => change_escrow(row, changes, author, outcome),
+        Part::SetRw(_) => {
             unreachable!("frames are checked for unknown parts before any is applied")
         }
     }
@@ -243,6 +259,10 @@ pub(crate) fn is_known(part: &Part<'_>) -> bool {
             | Part::SortedSet(_)
             | Part::List(_)
             | Part::Stream(_)
+            | Part::FlagEw(_)
+            | Part::FlagDw(_)
+            | Part::HyperLogLog(_)
+            | Part::BoundedCounter(_)
             | Part::Deadline { .. }
     )
 }
@@ -505,6 +525,78 @@ fn put_field<V, P, C: Context>(
         }));
 }
 
+/// Changes the component of a kind, and the row's sum with it.
+fn change_component(row: &mut Row, kind: Kind, change: impl FnOnce(&mut Component)) {
+    let hash = row.hash;
+    let Some(component) = row.component_mut(kind) else {
+        return;
+    };
+    let before = sum_of(hash, component);
+    change(component);
+    let after = sum_of(hash, component);
+    row.sum = row.sum.wrapping_sub(before).wrapping_add(after);
+}
+
+fn change_flag<C: Context>(
+    row: &mut Row,
+    part: &Part<'_>,
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    let (Some(kind), Part::FlagEw(update) | Part::FlagDw(update)) = (part.kind(), part) else {
+        return;
+    };
+    change_component(row, kind, |component| match component {
+        Component::FlagEw(flag) => {
+            flag.effect(author.dot, author.context, *update);
+            outcome.merged |= flag.dots().iter().any(|dot| *dot != author.dot);
+        }
+        Component::FlagDw(flag) => {
+            flag.effect(author.dot, author.context, *update);
+            let mut removals = flag.removals().iter();
+            outcome.merged |=
+                removals.any(|removal| *removal != author.dot && !author.context.covers(*removal));
+        }
+        _ => {}
+    });
+}
+
+fn raise_sketch<C: Context>(
+    row: &mut Row,
+    part: &SketchPart,
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    let op = match part.named {
+        Some(named) => HyperLogLogOp::Raise(named, part.sketch.clone()),
+        None => HyperLogLogOp::Create(part.sketch.clone()),
+    };
+    change_component(row, Kind::HyperLogLog, |component| {
+        if let Component::HyperLogLog(sketches) = component {
+            sketches.effect(author.dot, author.context, op);
+            let mut dots = sketches.sketches().iter().map(|(dot, _)| *dot);
+            outcome.merged |= dots.any(|dot| dot != author.dot && !author.context.covers(dot));
+        }
+    });
+}
+
+fn change_escrow<C: Context>(
+    row: &mut Row,
+    changes: &[EscrowChange],
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    change_component(row, Kind::BoundedCounter, |component| {
+        if let Component::BoundedCounter(escrow) = component {
+            for change in changes {
+                escrow.apply(author.dot, author.context, change);
+            }
+            let mut dots = escrow.counters().iter().map(|(dot, _)| *dot);
+            outcome.merged |= dots.any(|dot| dot != author.dot && !author.context.covers(dot));
+        }
+    });
+}
+
 fn change_field(
     map: &mut FieldMap,
     hash: u64,
@@ -580,6 +672,7 @@ fn added_kind(part: &Part<'_>) -> Option<Kind> {
         Part::SetAw(part) => !part.add.is_empty(),
         Part::List(part) => !part.set.is_empty() || !part.insert.is_empty(),
         Part::Stream(part) => part.mark.is_some(),
+        Part::FlagEw(update) | Part::FlagDw(update) => *update == FlagUpdate::Enable,
         _ => true,
     };
     part.kind().filter(|_| adds)
@@ -595,6 +688,14 @@ fn newest_unseen<C: Context>(component: &Component, context: &C) -> Option<(Dot,
         dots.filter(unseen).max().map(|dot| (dot, Hlc::ZERO))
     };
     match component {
+        Component::FlagEw(flag) => newest(flag.dots().iter().copied(), context),
+        Component::FlagDw(flag) => newest(flag.present_by(), context),
+        Component::HyperLogLog(sketches) => {
+            newest(sketches.sketches().iter().map(|(dot, _)| *dot), context)
+        }
+        Component::BoundedCounter(escrow) => {
+            newest(escrow.counters().iter().map(|(dot, _)| *dot), context)
+        }
         Component::Lww(cell) => unseen(&cell.dot).then_some((cell.dot, cell.hlc)),
         Component::Mv(cell) => newest_version(cell, context),
         Component::Counter(tally) => of_tally(tally),
@@ -636,4 +737,10 @@ fn newest_version<V, C: Context>(cell: &Cell<V>, context: &C) -> Option<(Dot, Hl
     let versions = cell.versions().iter();
     let dots = versions.map(|version| (version.dot, version.hlc));
     dots.filter(|(dot, _)| !context.covers(*dot)).max()
+}
+
+/// The greatest of some dots that a context does not cover; they have no stamps.
+fn newest(dots: impl Iterator<Item = Dot>, context: &impl Context) -> Option<(Dot, Hlc)> {
+    let unseen = dots.filter(|dot| !context.covers(*dot));
+    unseen.max().map(|dot| (dot, Hlc::ZERO))
 }

@@ -1,6 +1,7 @@
 //! Mistakes made on purpose, so that a simulator can prove that it would notice such a bug. Nothing else calls this.
 
 use isles_clock::{Context, Dot};
+use isles_crdt::Crdt;
 use isles_crdt::op::{Contribution, Tally, Version};
 
 use crate::replica::Replica;
@@ -21,6 +22,8 @@ pub enum Damage {
     ZeroIsCovered,
     /// Covered contributions are dropped at once instead of when they are stable.
     CoveredIsDropped,
+    /// A disable-wins flag forgets a removal as soon as an addition has observed it.
+    ObservedRemovalIsDropped,
 }
 
 struct AllBut(Dot);
@@ -57,6 +60,13 @@ impl Replica {
 
 fn damage_component(component: &mut Component, hash: u64, damage: Damage) {
     match component {
+        Component::FlagDw(flag)
+            if damage == Damage::ObservedRemovalIsDropped && flag.is_present() =>
+        {
+            let removals = flag.removals().iter();
+            let all = removals.map(|dot| (dot.replica, dot.sequence));
+            flag.forget(&all.collect());
+        }
         Component::Counter(tally) => damage_tally(tally, damage),
         Component::List(list) if damage == Damage::OneValuePerElement => {
             let elements = list.elements().elements().map(|(position, versions)| {
@@ -107,7 +117,10 @@ fn damage_field<V>(field: &mut Field<V>, damage: Damage) -> bool {
 
 fn damage_tally(tally: &mut Tally, damage: Damage) {
     match damage {
-        Damage::OneValuePerField | Damage::OneValuePerElement | Damage::OneEntryPerId => {}
+        Damage::OneValuePerField
+        | Damage::OneValuePerElement
+        | Damage::OneEntryPerId
+        | Damage::ObservedRemovalIsDropped => {}
         Damage::CoveredIsDropped => tally.drop_covered(),
         Damage::ZeroIsCovered => {
             let cover = |each: &Contribution| match each.value() {

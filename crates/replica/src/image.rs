@@ -10,9 +10,13 @@ mod stream;
 
 use std::sync::Arc;
 
-use isles_clock::{Dot, Hlc, ReplicaId, Stamp};
+use isles_clock::{Dot, Everything, Hlc, ReplicaId, Stamp};
+use isles_crdt::hyper_log_log::Sketch;
 use isles_crdt::list::ListPage;
-use isles_crdt::op::{Cell, Contribution, Presence, Tally, Version};
+use isles_crdt::op::{
+    BoundedCounter, Cell, Contribution, DwFlag, EwFlag, HyperLogLog, HyperLogLogOp, OpBased,
+    Presence, Tally, Version,
+};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -120,11 +124,10 @@ enum StoredComponent<'a> {
     },
     List(StoredList),
     Stream(#[serde(borrow)] stream::StoredStream<'a>),
-    /// Reserved, as are those that hold nothing below: the tags are given out, the layouts are not drawn yet.
-    FlagEw(()),
-    FlagDw(()),
-    HyperLogLog(()),
-    BoundedCounter(()),
+    FlagEw(Vec<Dot>),
+    FlagDw(DwFlag),
+    HyperLogLog(Vec<(Dot, Sketch)>),
+    BoundedCounter(Vec<(Dot, BoundedCounter)>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -297,6 +300,7 @@ impl Replica {
         }
         let value = row.lww().and_then(|cell| cell.value.clone());
         self.keyspaces.note(&row.key, value.as_deref());
+        self.libraries.note(&row.key, value.as_deref());
         self.rows.load(row, wall_ms);
         Ok(())
     }
@@ -502,6 +506,14 @@ fn stored_component(component: &Component) -> StoredComponent<'_> {
         },
         Component::Mv(cell) => StoredComponent::Mv(stored_versions(cell)),
         Component::Counter(tally) => StoredComponent::Counter(tally.contributions().to_vec()),
+        Component::FlagEw(flag) => StoredComponent::FlagEw(flag.dots().to_vec()),
+        Component::FlagDw(flag) => StoredComponent::FlagDw((**flag).clone()),
+        Component::HyperLogLog(sketches) => {
+            StoredComponent::HyperLogLog(sketches.sketches().to_vec())
+        }
+        Component::BoundedCounter(escrow) => {
+            StoredComponent::BoundedCounter(escrow.counters().to_vec())
+        }
         Component::Set(set) => {
             let only = set.members.only_page().map_or(Vec::new(), stored_members);
             StoredComponent::Set {
@@ -622,13 +634,15 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
                 }
                 Component::Stream(Box::new(stream))
             }
-            StoredComponent::FlagEw(())
-            | StoredComponent::FlagDw(())
-            | StoredComponent::HyperLogLog(())
-            | StoredComponent::BoundedCounter(()) => {
-                return Err(ImageError::Content(
-                    "a component of a kind that this program does not know".to_owned(),
-                ));
+            StoredComponent::FlagEw(dots) => {
+                Component::FlagEw(Box::new(dots.into_iter().collect::<EwFlag>()))
+            }
+            StoredComponent::FlagDw(flag) => Component::FlagDw(Box::new(flag)),
+            StoredComponent::HyperLogLog(stored) => {
+                Component::HyperLogLog(Box::new(loaded_sketches(stored)))
+            }
+            StoredComponent::BoundedCounter(counters) => {
+                Component::BoundedCounter(Box::new(counters.into_iter().collect()))
             }
         };
         row.components.push(component);
@@ -720,6 +734,14 @@ fn loaded_cell(versions: Vec<(Dot, Hlc, &[u8])>) -> Cell<Box<[u8]>> {
             value: value.into(),
         })
         .collect()
+}
+
+fn loaded_sketches(stored: Vec<(Dot, Sketch)>) -> HyperLogLog {
+    let mut sketches = HyperLogLog::new();
+    for (dot, sketch) in stored {
+        sketches.effect(dot, &Everything, HyperLogLogOp::Create(sketch));
+    }
+    sketches
 }
 
 fn loaded_members(members: Vec<StoredMember<'_>>) -> Vec<(Box<[u8]>, Presence)> {

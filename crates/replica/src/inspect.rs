@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use isles_clock::{Dot, Hlc, Stamp};
-use isles_crdt::op::{Cell, Contribution, Tally, Version};
+use isles_crdt::hyper_log_log::Sketch;
+use isles_crdt::op::{BoundedCounter, Cell, Contribution, Tally, Version};
 use isles_crdt::sorted_set::Score;
 
 use crate::list::Element;
@@ -39,6 +40,14 @@ pub struct KeyContent {
     pub stream: StreamContent,
     /// The uncovered contributions of the counter.
     pub counter: Vec<Contribution>,
+    /// What enables the enable-wins flag.
+    pub flag_ew: Vec<Dot>,
+    /// What enables the disable-wins flag.
+    pub flag_dw: Vec<Dot>,
+    /// The sketches, each with the entry that created it.
+    pub sketches: Vec<(Dot, Sketch)>,
+    /// The bounded counters, each with the entry that created it.
+    pub bounded: Vec<(Dot, BoundedCounter)>,
 }
 
 /// Everything live of one member of a sorted set.
@@ -157,6 +166,10 @@ fn content_of(row: &Row) -> KeyContent {
             }
             Component::Mv(cell) => content.mv = written(cell),
             Component::Counter(tally) => content.counter = uncovered(tally),
+            Component::FlagEw(flag) => content.flag_ew = flag.dots().to_vec(),
+            Component::FlagDw(flag) => content.flag_dw = flag.present_by().collect(),
+            Component::HyperLogLog(sketches) => content.sketches = sketches.sketches().to_vec(),
+            Component::BoundedCounter(escrow) => content.bounded = escrow.counters().to_vec(),
             Component::Set(set) => {
                 let members = set.members.iter();
                 content.set = members

@@ -20,8 +20,11 @@ pub mod op;
 pub mod session;
 
 mod apply;
+mod changes;
+mod escrow;
 mod hot_keys;
 mod keyspace;
+mod libraries;
 mod list;
 mod observer;
 mod paged;
@@ -36,6 +39,7 @@ mod txn;
 mod waiting;
 mod warm;
 
+pub use self::changes::{Change, ChangeObserver, Effect, RemoteChange, Sight};
 pub use self::conflict::{ConflictKind, ConflictRecord, Contender, Journal, JournalLimits};
 pub use self::frame::{Frame, FrameError};
 pub use self::hot_keys::{HOT_KEY_BYTES_MAX, HotKey, HotKeys, MONITORED};
@@ -48,10 +52,11 @@ pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::sorted_set::SortedSet;
 pub use self::stream::{StreamId, StreamMark};
 pub use self::txn::{
-    AddIf, Added, ContextError, EachEntry, EachField, EntryTooLarge, Expiry, FieldValue,
-    IncrementError, InsertError, ListEnd, ListSide, NewStreamId, NotANumber, Scope, ScoreIf,
-    SetStreamIdError, SiblingVersion, Siblings, StreamAddError, StreamInfo, StreamTrim,
-    StreamTrimBound, StreamTrimUnits, Txn, ValueType, WrongType,
+    AddIf, Added, ContextError, EachEntry, EachField, EntryTooLarge, EscrowError, Expiry,
+    FieldValue, FlagKind, IncrementError, InsertError, ListEnd, ListSide, NewStreamId, NotANumber,
+    Savepoint, Scope, ScoreIf, SetStreamIdError, SiblingVersion, Siblings, StreamAddError,
+    StreamInfo, StreamTrim, StreamTrimBound, StreamTrimUnits, Txn, ValueType, WrongType,
+    sketch_hash,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};
 pub use isles_crdt::sorted_set::Score;

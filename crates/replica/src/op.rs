@@ -8,10 +8,12 @@
 //! The bytes are drawn in `docs/format.md`. Tags are frozen: a new kind takes a new tag, and an old reader refuses it by
 //! number.
 
-use isles_clock::{Hlc, ReplicaId, VectorClock};
+use isles_clock::{Dot, Hlc, ReplicaId, VectorClock};
+use isles_crdt::hyper_log_log::Sketch;
 use isles_crdt::list::{Place, Position, Positions};
-use isles_crdt::op::{Increment, Reset};
+use isles_crdt::op::{BoundedCounterOp, Increment, Reset};
 use isles_crdt::sorted_set::Score;
+use isles_crdt::update::FlagUpdate;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use smallvec::SmallVec;
 
@@ -41,17 +43,19 @@ pub enum Kind {
     Stream = 8,
     /// A sum of per-replica contributions.
     Counter = 9,
-    /// Reserved: enable wins.
+    /// On or off; a concurrent enabling wins.
     FlagEw = 10,
-    /// Reserved: disable wins.
+    /// On or off; a concurrent disabling wins.
     FlagDw = 11,
-    /// Reserved: sketches.
+    /// Sketches of how many different things were seen.
     HyperLogLog = 12,
+    /// Counts that are never below zero, by rights in escrow.
+    BoundedCounter = 13,
 }
 
 impl Kind {
     /// Every kind, in order of precedence.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::RegisterLww,
         Kind::RegisterMv,
         Kind::Map,
@@ -64,6 +68,7 @@ impl Kind {
         Kind::FlagEw,
         Kind::FlagDw,
         Kind::HyperLogLog,
+        Kind::BoundedCounter,
     ];
 
     /// The kind with this stored tag.
@@ -86,6 +91,7 @@ impl Kind {
             Kind::FlagEw => "flag-ew",
             Kind::FlagDw => "flag-dw",
             Kind::HyperLogLog => "hyperloglog",
+            Kind::BoundedCounter => "bounded-counter",
         }
     }
 }
@@ -236,12 +242,12 @@ pub enum Part<'a> {
     Stream(Box<StreamPart<'a>>),
     /// An increment of the counter.
     Counter(Increment),
-    /// Reserved.
-    FlagEw(Blob<'a>),
-    /// Reserved.
-    FlagDw(Blob<'a>),
-    /// Reserved.
-    HyperLogLog(Blob<'a>),
+    /// A change of the enable-wins flag.
+    FlagEw(FlagUpdate),
+    /// A change of the disable-wins flag.
+    FlagDw(FlagUpdate),
+    /// What a sketch rises by.
+    HyperLogLog(Box<SketchPart>),
     /// A change of the deadline.
     Deadline {
         /// The op's own stamp, where it had to be raised above that of what it replaces.
@@ -249,6 +255,8 @@ pub enum Part<'a> {
         /// Milliseconds since 1970; none means that the key stays.
         at_ms: Option<u64>,
     },
+    /// Changes of bounded counters.
+    BoundedCounter(EscrowPart),
 }
 
 impl Part<'_> {
@@ -267,6 +275,7 @@ impl Part<'_> {
             Part::FlagEw(_) => Kind::FlagEw,
             Part::FlagDw(_) => Kind::FlagDw,
             Part::HyperLogLog(_) => Kind::HyperLogLog,
+            Part::BoundedCounter(_) => Kind::BoundedCounter,
             Part::Deadline { .. } => return None,
         })
     }
@@ -280,6 +289,27 @@ pub struct SetPart<'a> {
     pub remove: SmallVec<[Blob<'a>; 1]>,
     /// Members that are added.
     pub add: SmallVec<[Blob<'a>; 1]>,
+}
+
+/// A new sketch, or what one that is there rises by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SketchPart {
+    /// The entry that created the sketch; none for one that this entry creates. If it is gone, nothing happens.
+    pub named: Option<Dot>,
+    /// The registers that rise.
+    pub sketch: Sketch,
+}
+
+/// Changes of bounded counters, each at most once per count.
+pub type EscrowPart = SmallVec<[EscrowChange; 1]>;
+
+/// A new bounded counter, or a change of one that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EscrowChange {
+    /// The entry that created the counter; none for the one that this entry creates. If it is gone, nothing happens.
+    pub named: Option<Dot>,
+    /// A running total of the writer; none where the counter is created at zero.
+    pub change: Option<BoundedCounterOp>,
 }
 
 /// Removals, then writes and increments, of fields: a map's, whose values are bytes, or a sorted set's members, whose

@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::apply::{Author, Outcome, apply};
+use crate::changes::{Changes, RemoteChange, Sight};
 use crate::conflict::{Clash, ConflictRecord, Journal, JournalLimits};
 use crate::delivery::{Delivery, DeliveryLimits, Lane, Offer};
 use crate::frame::{FRAME_BYTES, FRAME_ENTRIES_MAX, Frame, FrameError, FrameHeader, OpenFrame};
 use crate::keyspace::Keyspaces;
+use crate::libraries::Libraries;
 use crate::observer::{Watch, timed};
 use crate::op::{Attribute, Entry, KeyOp};
 use crate::position::Position;
@@ -153,10 +155,13 @@ pub struct Replica {
     chains: BTreeMap<ReplicaId, ChainLink>,
     pub(crate) journal: Journal,
     pub(crate) keyspaces: Keyspaces,
+    pub(crate) libraries: Libraries,
     spare_bodies: Vec<Vec<u8>>,
     newest: HashMap<ReplicaId, Hlc>,
     pub(crate) watch: Watch,
     pub(crate) waiting: Waiting,
+    /// Boxed, since it is nearly always absent.
+    pub(crate) changes: Option<Box<Changes>>,
 }
 
 /// A frame that was handed to the log.
@@ -208,10 +213,12 @@ impl Replica {
             chains: BTreeMap::new(),
             journal: Journal::new(config.journal),
             keyspaces: Keyspaces::default(),
+            libraries: Libraries::default(),
             spare_bodies: Vec::new(),
             newest: HashMap::new(),
             watch: Watch::default(),
             waiting: Waiting::default(),
+            changes: None,
         }
     }
 
@@ -373,6 +380,11 @@ impl Replica {
         self.rows.expiring()
     }
 
+    /// Number of keys whose deadline has passed here since start.
+    pub fn expired_total(&self) -> u64 {
+        self.rows.expired_total()
+    }
+
     /// Number of rows, tombstones and hidden keys included.
     pub fn rows_len(&self) -> usize {
         self.rows.len()
@@ -515,6 +527,9 @@ impl Replica {
             });
             self.next_record += 1;
         }
+        if let Some(changes) = self.changes.as_mut().filter(|_| frames > 0) {
+            changes.note_settled();
+        }
         frames
     }
 
@@ -617,8 +632,21 @@ impl Replica {
         now_ms: u64,
     ) {
         let mut outcome = Outcome::default();
+        let observed = self.changes.is_some();
+        let mut sight = Sight {
+            before: false,
+            after: false,
+            deadline: false,
+        };
         let hash = self.rows.change(id, now_ms, |row| {
+            if observed {
+                sight.before = row.is_visible(now_ms);
+            }
             apply(row, op, author, &mut outcome);
+            if observed {
+                sight.after = row.is_visible(now_ms);
+                sight.deadline = row.deadline.is_set();
+            }
             row.position = position;
             if let Some(Component::Set(set)) = row.components.first_mut()
                 && !outcome.repeats
@@ -630,6 +658,9 @@ impl Replica {
         self.rows
             .note_change(hash, author.dot.replica, author.dot.sequence);
         self.waiting.note(hash, op.key.0);
+        if observed && !outcome.repeats {
+            self.note_sight(op, author.dot.replica, sight, position);
+        }
         if outcome.merged {
             self.journal.note_merged();
         }
@@ -644,12 +675,32 @@ impl Replica {
             self.watch.note_collapse(hash, now_ms);
         }
         if op.key.0.starts_with(RESERVED_PREFIX) {
-            let value = self
-                .rows
-                .get(id)
-                .lww()
-                .and_then(|cell| cell.value.as_deref());
-            self.keyspaces.note(op.key.0, value);
+            self.note_reserved(id);
+        }
+    }
+
+    /// Takes note of what one of Isles' own keys says, if this row is of one.
+    pub(crate) fn note_reserved(&mut self, id: RowId) {
+        let row = self.rows.get(id);
+        if row.key.starts_with(RESERVED_PREFIX) {
+            let value = row.lww().and_then(|cell| cell.value.as_deref());
+            self.keyspaces.note(&row.key, value);
+            self.libraries.note(&row.key, value);
+        }
+    }
+
+    #[cold]
+    fn note_sight(&mut self, op: &KeyOp<'_>, author: ReplicaId, sight: Sight, position: Position) {
+        let Some(changes) = &mut self.changes else {
+            return;
+        };
+        match author == self.id {
+            true => changes.note_own(op.key.0, sight),
+            false => changes.note_remote(&RemoteChange {
+                op,
+                sight,
+                position,
+            }),
         }
     }
 
@@ -676,8 +727,17 @@ impl Replica {
     /// The stamp for a command that begins now.
     pub(crate) fn stamp(&mut self, wall_ms: u64) -> Hlc {
         let hlc = self.clock.now(wall_ms);
-        self.rows.hide_expired(hlc.wall_ms());
+        self.hide_expired(hlc.wall_ms());
         hlc
+    }
+
+    pub(crate) fn hide_expired(&mut self, now_ms: u64) {
+        let changes = &mut self.changes;
+        self.rows.hide_expired(now_ms, |row| {
+            if let Some(changes) = changes.as_mut() {
+                changes.note_expired(&row.key);
+            }
+        });
     }
 
     /// The dot that the next own entry gets.

@@ -1,9 +1,10 @@
 //! What a replica holds of one key.
 
 use isles_clock::{Context, Dot, Hlc, ReplicaId, Stamp};
-use isles_crdt::op::{Cell, Presence, Reset, Tally};
+use isles_crdt::op::{Cell, DwFlag, EwFlag, HyperLogLog, Nested, Presence, Reset, Tally};
 use smallvec::SmallVec;
 
+use crate::escrow::Escrow;
 use crate::list::ListValue;
 use crate::op::Kind;
 use crate::paged::PagedMap;
@@ -117,6 +118,10 @@ pub(crate) enum Component {
     List(Box<ListValue>),
     Stream(Box<Stream>),
     Counter(Box<Tally>),
+    FlagEw(Box<EwFlag>),
+    FlagDw(Box<DwFlag>),
+    HyperLogLog(Box<HyperLogLog>),
+    BoundedCounter(Box<Escrow>),
 }
 
 impl Component {
@@ -130,6 +135,10 @@ impl Component {
             Component::List(_) => Kind::List,
             Component::Stream(_) => Kind::Stream,
             Component::Counter(_) => Kind::Counter,
+            Component::FlagEw(_) => Kind::FlagEw,
+            Component::FlagDw(_) => Kind::FlagDw,
+            Component::HyperLogLog(_) => Kind::HyperLogLog,
+            Component::BoundedCounter(_) => Kind::BoundedCounter,
         }
     }
 
@@ -144,6 +153,10 @@ impl Component {
             Component::List(list) => !list.is_empty(),
             Component::Stream(stream) => stream.is_live(),
             Component::Counter(tally) => !tally.all_covered(),
+            Component::FlagEw(flag) => flag.is_live(),
+            Component::FlagDw(flag) => flag.is_live(),
+            Component::HyperLogLog(sketches) => sketches.is_live(),
+            Component::BoundedCounter(escrow) => !escrow.is_empty(),
         }
     }
 
@@ -158,6 +171,10 @@ impl Component {
             Component::List(list) => list.is_empty(),
             Component::Stream(stream) => stream.is_gone(),
             Component::Counter(tally) => tally.is_empty(),
+            Component::FlagEw(flag) => Nested::is_empty(&**flag),
+            Component::FlagDw(flag) => Nested::is_empty(&**flag),
+            Component::HyperLogLog(sketches) => Nested::is_empty(&**sketches),
+            Component::BoundedCounter(escrow) => escrow.is_empty(),
         }
     }
 
@@ -173,6 +190,10 @@ impl Component {
             Kind::List => Component::List(Box::default()),
             Kind::Stream => Component::Stream(Box::default()),
             Kind::Counter => Component::Counter(Box::default()),
+            Kind::FlagEw => Component::FlagEw(Box::default()),
+            Kind::FlagDw => Component::FlagDw(Box::default()),
+            Kind::HyperLogLog => Component::HyperLogLog(Box::default()),
+            Kind::BoundedCounter => Component::BoundedCounter(Box::default()),
             _ => return None,
         })
     }
@@ -338,6 +359,33 @@ impl Row {
             .iter()
             .find_map(|component| match component {
                 Component::Counter(tally) => Some(&**tally),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn flag_dw(&self) -> Option<&DwFlag> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::FlagDw(flag) => Some(&**flag),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn sketches(&self) -> Option<&HyperLogLog> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::HyperLogLog(sketches) => Some(&**sketches),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn escrow(&self) -> Option<&Escrow> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::BoundedCounter(escrow) => Some(&**escrow),
                 _ => None,
             })
     }

@@ -56,6 +56,8 @@ pub(crate) struct Rows {
     sum: u128,
     visible: usize,
     deadlines: BTreeSet<(u64, RowId)>,
+    /// Keys that were taken out of `deadlines` because theirs had passed.
+    expired_total: u64,
     dirty: VecDeque<RowId>,
 }
 
@@ -89,6 +91,7 @@ impl Rows {
             sum: 0,
             visible: 0,
             deadlines: BTreeSet::new(),
+            expired_total: 0,
             dirty: VecDeque::new(),
         }
     }
@@ -256,8 +259,8 @@ impl Rows {
         }
     }
 
-    /// Takes rows whose deadline has passed out of the number of visible keys.
-    pub(crate) fn hide_expired(&mut self, now_ms: u64) {
+    /// Takes rows whose deadline has passed out of the number of visible keys, and shows them.
+    pub(crate) fn hide_expired(&mut self, now_ms: u64, mut each: impl FnMut(&Row)) {
         while let Some((at_ms, id)) = self
             .deadlines
             .first()
@@ -266,8 +269,15 @@ impl Rows {
         {
             self.deadlines.remove(&(at_ms, id));
             let row = &mut self.slot_mut(id).row;
-            self.visible -= usize::from(std::mem::replace(&mut row.counted, false));
+            let counted = std::mem::replace(&mut row.counted, false);
+            each(row);
+            self.visible -= usize::from(counted);
+            self.expired_total += 1;
         }
+    }
+
+    pub(crate) fn expired_total(&self) -> u64 {
+        self.expired_total
     }
 
     /// The next deadline that will pass, in milliseconds since 1970.

@@ -5,9 +5,10 @@
 //! times.
 
 use isles_clock::{Dot, Stamp};
-use isles_crdt::op::{Cell, Contribution, Presence, Tally};
+use isles_crdt::op::{Cell, Contribution, DwFlag, EwFlag, HyperLogLog, Presence, Tally};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use crate::escrow::Escrow;
 use crate::op::Kind;
 use crate::row::{Component, Field, LwwCell, Row};
 use crate::sorted_set::{Member, SortedSet};
@@ -154,6 +155,44 @@ pub(crate) fn of_stream(key_hash: u64, stream: &Stream) -> u128 {
         })
 }
 
+pub(crate) fn of_flag_ew(key_hash: u64, flag: &EwFlag) -> u128 {
+    of_dots(key_hash, Kind::FlagEw, flag.dots().iter().copied())
+}
+
+/// Only of what enables it: a removal that has beaten everything is residue.
+pub(crate) fn of_flag_dw(key_hash: u64, flag: &DwFlag) -> u128 {
+    of_dots(key_hash, Kind::FlagDw, flag.present_by())
+}
+
+fn of_dots(key_hash: u64, kind: Kind, dots: impl Iterator<Item = Dot>) -> u128 {
+    dots.fold(0, |sum: u128, dot| {
+        sum.wrapping_add(item(key_hash, kind as u8, 0, dot, 0))
+    })
+}
+
+/// A sketch has 12 KiB at most, and is hashed whole.
+pub(crate) fn of_sketches(key_hash: u64, sketches: &HyperLogLog) -> u128 {
+    let each = sketches.sketches().iter();
+    each.fold(0, |sum: u128, (dot, sketch)| {
+        let content = content(sketch);
+        sum.wrapping_add(item(key_hash, Kind::HyperLogLog as u8, 0, *dot, content))
+    })
+}
+
+pub(crate) fn of_escrow(key_hash: u64, escrow: &Escrow) -> u128 {
+    let each = escrow.counters().iter();
+    each.fold(0, |sum: u128, (dot, counter)| {
+        let content = content(counter);
+        sum.wrapping_add(item(key_hash, Kind::BoundedCounter as u8, 0, *dot, content))
+    })
+}
+
+/// Equal values have equal bytes.
+fn content(value: &impl serde::Serialize) -> u128 {
+    let bytes = postcard::to_allocvec(value).expect("it holds nothing that cannot be encoded");
+    xxh3_128(&bytes)
+}
+
 pub(crate) fn of_deadline(key_hash: u64, at_ms: u64, stamp: Stamp) -> u128 {
     let dot = Dot {
         replica: stamp.replica,
@@ -170,6 +209,10 @@ pub(crate) fn of_row(row: &Row) -> u128 {
             Component::Lww(cell) => of_lww(hash, cell),
             Component::Mv(cell) => of_cell(hash, Kind::RegisterMv, 0, cell),
             Component::Counter(tally) => of_tally(hash, Kind::Counter, 0, tally),
+            Component::FlagEw(flag) => of_flag_ew(hash, flag),
+            Component::FlagDw(flag) => of_flag_dw(hash, flag),
+            Component::HyperLogLog(sketches) => of_sketches(hash, sketches),
+            Component::BoundedCounter(escrow) => of_escrow(hash, escrow),
             Component::Set(set) => set.members.iter().fold(0, |sum, (member, presence)| {
                 sum.wrapping_add(of_member(hash, member, presence))
             }),

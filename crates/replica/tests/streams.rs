@@ -153,6 +153,25 @@ fn a_transaction_of_many_additions_is_one_entry_and_arrives() {
     assert_eq!((info.len, info.last, info.added), (2_998, last, 3_000));
 }
 
+// What a script had added before it met its limit was undone here, and logged all the same: others would have had it.
+#[test]
+fn what_is_rolled_back_is_not_logged() {
+    let (mut eu, mut us) = (replica(1), replica(2));
+    run(&mut eu, Scope::Many, |txn| {
+        add(txn, given(1), "stays");
+        add(txn, given(2), "stays too");
+        let point = txn.savepoint();
+        add(txn, given(3), "goes");
+        txn.stream_remove(b"s", &[StreamId::new(1, 0)])
+            .expect("a stream");
+        txn.roll_back(point);
+    });
+    take(&mut us, &frames(&mut eu));
+    assert_eq!(values(&mut eu), ["stays", "stays too"]);
+    assert_eq!(values(&mut us), ["stays", "stays too"]);
+    assert_eq!(eu.digest(), us.digest());
+}
+
 #[test]
 fn generated_ids_of_two_replicas_differ_and_rise_although_a_clock_is_behind() {
     let (mut eu, mut us) = (replica(1), replica(2));

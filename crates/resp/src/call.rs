@@ -8,6 +8,7 @@ use crate::number::parse_i64;
 use crate::reply::Reply;
 use crate::server::Server;
 use crate::session::Session;
+use crate::watch::Watch;
 
 /// One command on a transaction.
 pub(crate) struct Call<'c, 'r> {
@@ -37,6 +38,7 @@ pub(crate) struct Surroundings<'c> {
     /// The log position through which everything is durable.
     pub(crate) durable: isles_replica::Position,
     pub(crate) loading: bool,
+    pub(crate) watch: Watch,
 }
 
 /// Reads an argument as an integer.

@@ -1,11 +1,17 @@
 //! The commands, one file per family and per concept in it.
 
+mod bitfield;
+mod bitmaps;
 mod bits;
+mod bounded;
 mod client;
 mod command;
 mod config;
 mod connection;
+mod dump;
 mod expiry;
+mod flags;
+mod functions;
 mod geo;
 mod geo_search;
 mod hash_random;
@@ -13,18 +19,24 @@ mod hashes;
 mod info;
 mod isles;
 mod keys;
+mod latency;
 mod lcs;
 mod list_blocking;
 mod list_move;
 mod list_position;
 mod lists;
 mod object;
+mod pubsub;
 mod scan;
+mod scripting;
 mod server;
 mod set_algebra;
 mod set_options;
 mod set_random;
 mod sets;
+mod sketches;
+mod slowlog;
+mod sort;
 mod sorted_add;
 mod sorted_algebra;
 mod sorted_bounds;
@@ -37,8 +49,10 @@ mod stream_read;
 mod stream_trim;
 mod streams;
 mod strings;
+mod tracking;
 mod transactions;
 
+pub(crate) use self::connection::REDIS_VERSION;
 use crate::spec::Spec;
 
 /// Every command, by family.
@@ -55,4 +69,15 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     geo::COMMANDS,
     lists::COMMANDS,
     streams::COMMANDS,
+    sketches::COMMANDS,
+    sort::COMMANDS,
+    dump::COMMANDS,
+    bitmaps::COMMANDS,
+    flags::COMMANDS,
+    bounded::COMMANDS,
+    pubsub::COMMANDS,
+    slowlog::COMMANDS,
+    latency::COMMANDS,
+    scripting::COMMANDS,
+    functions::COMMANDS,
 ];

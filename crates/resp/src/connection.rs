@@ -9,6 +9,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::BufMut;
@@ -28,6 +29,7 @@ use crate::reply::Reply;
 use crate::server::Server;
 use crate::session::Session;
 use crate::waiting::{End, Waiting};
+use crate::watch::Watch;
 
 /// The first read buffer; most requests are small and most connections idle.
 const READ_BYTES_MIN: usize = 4 << 10;
@@ -84,6 +86,7 @@ pub(crate) async fn drive<E: Engine>(
         batch: Batch::new(),
         plan: Plan::default(),
         rounds: 0,
+        owner: None,
     };
     loop {
         connection.read().await?;
@@ -122,38 +125,70 @@ struct Connection<'c, E> {
     batch: Batch,
     plan: Plan,
     rounds: u32,
+    /// Whom the outbox wakes.
+    owner: Option<Waker>,
 }
 
 impl<E: Engine> Connection<'_, E> {
-    /// Appends what has arrived to the buffer; waits if that is nothing.
+    /// Appends what has arrived to the buffer; waits if that is nothing, and sends messages of others meanwhile.
+    async fn read(&mut self) -> Result<(), Closed> {
+        // A client that gets messages without end must still be heard.
+        let mut letters_first = true;
+        while !self.read_or_letters(letters_first).await? {
+            self.send().await?;
+            letters_first = false;
+        }
+        Ok(())
+    }
+
+    /// The same, up to the first message of others: false if there is one.
     ///
     /// A read that does not fill its room tells tokio that the socket is empty. Trying again at once would not only cost
     /// a system call: a client that answers fast enough would keep the others waiting.
-    async fn read(&mut self) -> Result<(), Closed> {
+    async fn read_or_letters(&mut self, letters_first: bool) -> Result<bool, Closed> {
         if self.rounds == ROUNDS_MAX {
             self.rounds = 0;
             tokio::task::yield_now().await;
         }
         let room = self.make_room();
         let mut waited = false;
+        let client = &self.session.client;
         let count = {
+            let owner = &mut self.owner;
             let mut limited = (&mut self.buffer).limit(room);
             let mut reading = pin!(self.input.read_buf(&mut limited));
             let reading = poll_fn(|context| {
+                // It is the same task's, and so nearly always the same one.
+                if !owner
+                    .as_ref()
+                    .is_some_and(|owner| owner.will_wake(context.waker()))
+                {
+                    client.outbox.set_owner(context.waker());
+                    *owner = Some(context.waker().clone());
+                }
+                if letters_first && client.outbox.has_letters() {
+                    return Poll::Ready(None);
+                }
                 let poll = reading.as_mut().poll(context);
+                if poll.is_pending() && client.outbox.has_letters() {
+                    return Poll::Ready(None);
+                }
                 waited |= poll.is_pending();
-                poll
+                poll.map(Some)
             });
             match self.server.options.idle {
-                None => reading.await?,
-                Some(idle) => timeout(idle, reading).await.map_err(|_| Closed::Idle)??,
+                Some(idle) if !client.is_listening() => {
+                    timeout(idle, reading).await.map_err(|_| Closed::Idle)?
+                }
+                _ => reading.await,
             }
         };
         self.rounds = if waited { 0 } else { self.rounds + 1 };
-        match count {
-            0 if self.session.client.is_killed() => Err(Closed::Killed),
-            0 => Err(Closed::ByClient),
-            _ => Ok(()),
+        match count.transpose()? {
+            None => Ok(false),
+            Some(0) if client.is_killed() => Err(Closed::Killed),
+            Some(0) => Err(Closed::ByClient),
+            Some(_) => Ok(true),
         }
     }
 
@@ -213,6 +248,13 @@ impl<E: Engine> Connection<'_, E> {
                         return self.finish().await;
                     }
                 }
+                Stop::Paused => {
+                    self.finish().await?;
+                    self.server.pause.wait(&self.session.client).await;
+                    if self.session.client.is_killed() {
+                        return Err(Closed::Killed);
+                    }
+                }
                 Stop::Close => {
                     self.finish().await?;
                     return Err(Closed::OnRequest);
@@ -231,8 +273,9 @@ impl<E: Engine> Connection<'_, E> {
         };
         let number = ticket.number;
         // From here on nothing is left behind, however this ends.
+        let server = self.server;
         let _leave = Leave {
-            waiting: &self.server.waiting,
+            waiting: &server.waiting,
             number,
         };
         self.finish().await?;
@@ -243,11 +286,13 @@ impl<E: Engine> Connection<'_, E> {
             }
         };
         let mut deadline = pin!(deadline);
+        let client = Arc::clone(&self.session.client);
         let end = loop {
             let room = WAITING_BYTES_MAX.saturating_sub(self.buffer.len());
             tokio::select! {
                 biased;
                 end = &mut ticket.end => break end.ok(),
+                () = letters(&client) => self.send().await?,
                 () = &mut deadline => match self.server.waiting.give_up(number) {
                     Some(answer) => break Some(End { answer, barrier: Position::ZERO }),
                     // It was served at the last moment.
@@ -298,6 +343,7 @@ impl<E: Engine> Connection<'_, E> {
                 wall_ms,
                 durable,
                 loading,
+                watch: Watch::of(server),
             };
             execute::run(&mut work, replica, session, reply, surroundings)
         });
@@ -313,8 +359,12 @@ impl<E: Engine> Connection<'_, E> {
         self.send().await
     }
 
-    /// Sends the answers once everything that they depend on is durable.
+    /// Sends the answers, and then what others have to say, once everything that they depend on is durable.
     async fn send(&mut self) -> Result<(), Closed> {
+        if self.session.client.outbox.has_letters() {
+            let barrier = self.reply.append_letters(&self.session.client.outbox);
+            self.session.depend_on(barrier);
+        }
         if self.session.barrier > self.engine.durable() {
             self.engine.wait_durable(self.session.barrier).await?;
         }
@@ -331,6 +381,17 @@ impl<E: Engine> Connection<'_, E> {
         self.reply.clear();
         Ok(())
     }
+}
+
+/// Waits until others have something to say to a client.
+fn letters(client: &Client) -> impl Future<Output = ()> {
+    poll_fn(|context| {
+        client.outbox.set_owner(context.waker());
+        match client.outbox.has_letters() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
 }
 
 /// Ends a wait whose connection is dropped.

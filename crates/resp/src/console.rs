@@ -11,6 +11,7 @@ use crate::parser::{Batch, Parser, ParserLimits, ProtocolError};
 use crate::reply::Reply;
 use crate::server::{ServeOptions, Server};
 use crate::session::Session;
+use crate::watch::Watch;
 
 /// Nesting of an answer; no command comes near it.
 const DEPTH_MAX: usize = 32;
@@ -142,16 +143,23 @@ impl Console {
             wall_ms,
             durable: Position::ZERO,
             loading: false,
+            watch: Watch::of(&self.server),
         };
         let mut reply = Reply::default();
-        while execute::run(
-            &mut work,
-            replica,
-            &mut self.session,
-            &mut reply,
-            surroundings,
-        ) == Stop::Release
-        {}
+        loop {
+            let session = &mut self.session;
+            match execute::run(&mut work, replica, session, &mut reply, surroundings) {
+                Stop::Release => {}
+                // Nothing waits here: it answers what it would if its time were up.
+                Stop::Wait => {
+                    let ticket = self.session.ticket.take();
+                    let answer =
+                        ticket.and_then(|ticket| self.server.waiting.give_up(ticket.number));
+                    reply.append(&answer.unwrap_or_default());
+                }
+                _ => break,
+            }
+        }
         Ok(Answer::decode(&mut reply.as_bytes(), DEPTH_MAX).unwrap_or(Answer::Null))
     }
 }

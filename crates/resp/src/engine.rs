@@ -8,6 +8,8 @@ use isles_clock::ReplicaId;
 use isles_replica::{Position, Replica};
 use thiserror::Error;
 
+use crate::hub::Inbox;
+
 /// The replica behind its lock, and how far its log is durable.
 pub trait Engine: Host {
     /// Runs the closure under the replica's lock, with the wall clock in milliseconds since 1970.
@@ -58,6 +60,21 @@ pub trait Host: Send + Sync + 'static {
         None
     }
 
+    /// Everybody who is known to write, with the id under which they do, this node included.
+    fn writers(&self) -> Vec<(ReplicaId, Writer)> {
+        Vec::new()
+    }
+
+    /// Hands over where messages of peers go; called once, before the first client is served.
+    fn attach(&self, inbox: Inbox) {
+        let _ = inbox;
+    }
+
+    /// Sends a message that a client has published to the other nodes, as far as they can be reached.
+    fn publish(&self, kind: ChannelKind, channel: &[u8], payload: &[u8]) {
+        let _ = (kind, channel, payload);
+    }
+
     /// Settings of the node that CONFIG GET shows, by their Redis names.
     fn config(&self) -> Vec<(String, String)> {
         Vec::new()
@@ -71,6 +88,15 @@ pub trait Host: Send + Sync + 'static {
         let _ = value;
         Err(ConfigError::Unknown(name.to_owned()))
     }
+}
+
+/// The two namespaces of channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChannelKind {
+    /// SUBSCRIBE, PSUBSCRIBE and PUBLISH.
+    Plain,
+    /// SSUBSCRIBE and SPUBLISH.
+    Shard,
 }
 
 /// Why CONFIG SET failed.
@@ -100,6 +126,8 @@ pub struct NodeInfo {
     pub version: String,
     /// The port that Redis clients connect to.
     pub port: u16,
+    /// The file that its configuration was read from; empty if none was.
+    pub config_file: String,
     /// The data directory.
     pub directory: String,
     /// The log's policy: `always`, `interval` or `never`.

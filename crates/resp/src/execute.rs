@@ -18,14 +18,14 @@ use crate::reply::Reply;
 use crate::session::{Answers, Next, Session};
 use crate::spec::{Family, Flags, Keys, Run, Spec};
 use crate::table::{self, CommandId};
-use crate::{transaction, waiting};
+use crate::{transaction, unsupported, waiting, watch};
 
 /// The lock is released after this long, between commands.
 const HOLD_MAX: Duration = Duration::from_micros(100);
 /// So many short commands run before the clock is looked at.
 const COMMANDS_PER_LOOK: u32 = 16;
 /// Longer requests count as long commands.
-const SHORT_ARGUMENTS_MAX: usize = 64;
+pub(crate) const SHORT_ARGUMENTS_MAX: usize = 64;
 /// Answers are sent when there are so many bytes of them, before more are made.
 const REPLY_BYTES_BEFORE_SEND: usize = 256 << 10;
 
@@ -110,6 +110,8 @@ pub(crate) enum Stop {
     Sleep(Duration),
     /// The command waits, with the session's ticket.
     Wait,
+    /// The next command must wait for the end of a pause.
+    Paused,
     Close,
     /// An answer is too large to be sent.
     Abort,
@@ -134,6 +136,9 @@ pub(crate) fn run(
         let command = work.plan.commands[work.at];
         args.clear();
         args.extend(work.batch.arguments(work.at, work.buffer));
+        if surroundings.watch.holds_back(command, &args, session) {
+            return Stop::Paused;
+        }
         work.at += 1;
         let long = command.is_some_and(|command| command.spec().flags.has(Flags::LONG));
         hold.before(long || args.len() > SHORT_ARGUMENTS_MAX);
@@ -143,6 +148,12 @@ pub(crate) fn run(
         }
         match session.next {
             Next::Continue => {}
+            Next::Release => {
+                session.next = Next::Continue;
+                if work.at < work.batch.len() {
+                    return Stop::Release;
+                }
+            }
             Next::Sleep(pause) => {
                 session.next = Next::Continue;
                 return Stop::Sleep(pause);
@@ -206,7 +217,7 @@ impl Hold {
     }
 }
 
-/// Runs a command and times one in so many.
+/// Runs a command. Times one in so many, and those that may turn out to be slow.
 #[inline]
 fn timed(
     replica: &mut Replica,
@@ -217,17 +228,35 @@ fn timed(
     args: &[&[u8]],
 ) {
     session.until_timed -= 1;
-    if session.until_timed > 0 {
-        return dispatch(replica, session, reply, surroundings, command, args);
+    let sampled = session.until_timed == 0;
+    let watched = command.is_some_and(|command| surroundings.watch.times(command, args.len()));
+    if !sampled && !watched {
+        dispatch(replica, session, reply, surroundings, command, args);
+        return;
     }
-    session.until_timed = TIMED_EVERY;
     let started = Instant::now();
-    dispatch(replica, session, reply, surroundings, command, args);
-    let family = command.map_or(Family::Unknown, |command| command.spec().family);
-    surroundings
-        .server
-        .meters
-        .time(family, started.elapsed().as_secs_f64());
+    let ran = dispatch(replica, session, reply, surroundings, command, args);
+    let took = started.elapsed();
+    if sampled {
+        session.until_timed = TIMED_EVERY;
+        let family = command.map_or(Family::Unknown, |command| command.spec().family);
+        let meters = &surroundings.server.meters;
+        meters.time(family, took.as_secs_f64());
+    }
+    if let Some(command) = command.filter(|_| ran == Ran::Executed) {
+        watch::note_time(session, surroundings, command, args, took);
+    }
+}
+
+/// What became of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ran {
+    /// It ran, and may have refused by itself.
+    Executed,
+    /// MULTI keeps it for later.
+    Queued,
+    /// It was refused before it ran.
+    Refused,
 }
 
 /// Runs one command and leaves its answer in the reply.
@@ -238,9 +267,9 @@ pub(crate) fn dispatch(
     surroundings: Surroundings<'_>,
     command: Option<CommandId>,
     args: &[&[u8]],
-) {
+) -> Ran {
     let start = reply.len();
-    let mut refused = false;
+    let mut ran = Ran::Refused;
     let outcome = match command {
         None if is_http(args[0]) => {
             session.next = Next::Close;
@@ -253,12 +282,17 @@ pub(crate) fn dispatch(
             let spec = command.spec();
             session.counts[spec.family as usize] += 1;
             let checked = check(spec, args, session, surroundings);
-            refused = checked.is_err();
+            if checked.is_ok() {
+                ran = match spec.run {
+                    Run::Data(_) if session.queue.is_some() => Ran::Queued,
+                    _ => Ran::Executed,
+                };
+            }
             checked.and_then(|()| match spec.run {
-                Run::Data(_) if session.queue.is_some() => {
+                Run::Data(_) if ran == Ran::Queued => {
                     transaction::queue(command, args, session, reply, surroundings)
                 }
-                Run::Data(run) => single(run, spec, replica, session, reply, surroundings, args),
+                Run::Data(run) => single(run, command, replica, session, reply, surroundings, args),
                 Run::Inspect(run) => {
                     // What it shows is computed from everything applied so far.
                     session.depend_on(replica.position());
@@ -283,8 +317,15 @@ pub(crate) fn dispatch(
         if command.is_none() {
             session.counts[Family::Unknown as usize] += 1;
         }
-        if refused || !executing {
+        if ran == Ran::Refused || !executing {
             session.spoil();
+        }
+        if let Some(command) = command {
+            let stats = &surroundings.server.stats;
+            match ran {
+                Ran::Refused => stats.count_rejected(command, args),
+                _ => stats.count_failed(command, args),
+            }
         }
         reply.truncate(start);
         reply.error(&failure);
@@ -292,6 +333,15 @@ pub(crate) fn dispatch(
     if session.answers != Answers::All {
         hide(session, reply, start);
     }
+    if let Some(command) = command.filter(|_| ran == Ran::Executed) {
+        // After it has run, so that CONFIG RESETSTAT is the first that is counted.
+        surroundings.server.stats.count(command, args);
+        if surroundings.watch.monitored {
+            let origin = &session.client.address;
+            watch::show(&surroundings.server.hub, origin, command, args);
+        }
+    }
+    ran
 }
 
 /// What holds for any command, whether it runs now or is queued.
@@ -302,11 +352,19 @@ fn check(
     surroundings: Surroundings<'_>,
 ) -> Outcome {
     spec.check(args)?;
+    if session.restricted {
+        check_restricted(spec, args)?;
+    }
     if session.queue.is_some() && spec.flags.has(Flags::NO_MULTI) {
         return Err(Failure::other(
             "ERR Command not allowed inside a transaction",
         ));
     }
+    check_here(spec, args, surroundings)
+}
+
+/// The part of it that holds inside a script as well.
+pub(crate) fn check_here(spec: &Spec, args: &[&[u8]], surroundings: Surroundings<'_>) -> Outcome {
     if surroundings.loading && !spec.flags.has(Flags::LOADING) {
         return Err(Failure::other(
             "LOADING Redis is loading the dataset in memory",
@@ -325,6 +383,29 @@ fn check(
         }
     }
     Ok(())
+}
+
+/// To a RESP2 client that listens to channels messages look like answers, so that few commands make sense.
+#[cold]
+fn check_restricted(spec: &Spec, args: &[&[u8]]) -> Outcome {
+    let allowed = [
+        "subscribe",
+        "unsubscribe",
+        "psubscribe",
+        "punsubscribe",
+        "ssubscribe",
+        "sunsubscribe",
+        "ping",
+        "quit",
+        "reset",
+    ];
+    if allowed.contains(&spec.name) {
+        return Ok(());
+    }
+    Err(Failure::other(format!(
+        "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+        spec.full_name(args)
+    )))
 }
 
 /// Most commands write one key once, which needs no note of how it was before.
@@ -350,13 +431,14 @@ fn names_reserved_key(spec: &Spec, args: &[&[u8]]) -> bool {
 
 fn single(
     run: fn(&mut Call<'_, '_>) -> Outcome,
-    spec: &'static Spec,
+    command: CommandId,
     replica: &mut Replica,
     session: &mut Session,
     reply: &mut Reply,
     surroundings: Surroundings<'_>,
     args: &[&[u8]],
 ) -> Outcome {
+    let spec = command.spec();
     let start = reply.len();
     session.wait = None;
     let mut txn = replica.txn(surroundings.wall_ms, scope(spec, args));
@@ -369,17 +451,25 @@ fn single(
     });
     let position = commit(txn, surroundings)?;
     session.depend_on(position);
-    outcome?;
-    if spec.flags.has(Flags::BLOCKING)
-        && let Some(wait) = session.wait.take()
-    {
+    let outcome = outcome.and_then(|()| {
+        let Some(wait) = session
+            .wait
+            .take()
+            .filter(|_| spec.flags.has(Flags::BLOCKING))
+        else {
+            return Ok(());
+        };
         let in_vain = reply.as_bytes()[start..].to_vec();
         reply.truncate(start);
         let waiting = &surroundings.server.waiting;
-        waiting.park(wait, spec, args, in_vain, replica, session)?;
+        waiting.park(wait, command, args, in_vain, replica, session)?;
         session.next = Next::Wait;
+        Ok(())
+    });
+    if replica.has_changes() || session.tracker.is_some() || session.changes.len() > 0 {
+        watch::after(replica, session, surroundings, command, args, position);
     }
-    Ok(())
+    outcome
 }
 
 /// Commits also where the command refused: its refusal may depend on what it read.
@@ -404,6 +494,14 @@ fn is_http(name: &[u8]) -> bool {
 }
 
 fn unknown(args: &[&[u8]]) -> Failure {
+    if let Some(known) = unsupported::find(args[0]) {
+        return Failure::other(format!(
+            "ERR {} is not supported by Isles: {}; instead: {}",
+            preview(args[0]).to_ascii_uppercase(),
+            known.reason,
+            known.instead
+        ));
+    }
     let mut shown = String::new();
     let _ = args[1..].iter().try_for_each(|argument| {
         let room = UNKNOWN_ARGUMENT_BYTES.saturating_sub(shown.len());
@@ -423,6 +521,11 @@ fn unknown(args: &[&[u8]]) -> Failure {
 
 #[cold]
 fn hide(session: &mut Session, reply: &mut Reply, start: usize) {
+    // A message is no answer.
+    let start = match std::mem::take(&mut session.told) {
+        true => reply.len(),
+        false => start,
+    };
     session.answers = match session.answers {
         Answers::SkipThis => Answers::SkipNext,
         Answers::SkipNext => {

@@ -9,11 +9,15 @@
 //! * `engine`: [`Engine`] and [`Host`], what the node implements.
 //! * `server`: [`serve`] and [`ServeOptions`]; `connection`: one client's loop; `clients`: who is connected.
 //! * [`parser`]: requests out of a read buffer without copying; `reply`: answers into the output buffer.
-//! * `table` and `spec`: finding a command by name; `session`: what a connection remembers between commands.
+//! * `table` and `spec`: finding a command by name; `unsupported`: those of Redis that are not there, and why; `session`: what a connection remembers between commands.
 //! * `console`: [`Console`], commands without sockets, for embedders and tests.
 //! * `execute`: runs a read buffer's commands under the lock; `transaction`: MULTI and EXEC; `waiting`:
 //!   commands that wait for a key.
+//! * `scripts`: what EVAL and FCALL run, and how they call commands; `function_dump`: libraries as FUNCTION DUMP gives them.
 //! * `commands`: one file per family; `call`: what a command gets; `error`: what it refuses with.
+//! * `outbox`: what others send to a connection. `hub` brings it there: `pubsub`, `notify` (keyspace notifications),
+//!   `tracking` (client-side caches), `monitor`; `expiry` finds keys that have expired, for those who want to know.
+//! * `watch`: what is looked at around each command, for `slowlog`, `latency`, `stats` and `pause`.
 //! * `number`, `decimal`, `glob`, `token`, `random`, `settings`, `meters`: what commands share.
 
 mod call;
@@ -26,26 +30,44 @@ mod double;
 mod engine;
 mod error;
 mod execute;
+mod expiry;
+mod function_dump;
 mod geo_hash;
 mod glob;
+mod hub;
+mod latency;
 mod meters;
+mod monitor;
+mod notify;
 mod number;
+mod outbox;
 pub mod parser;
+mod pause;
+mod pubsub;
 mod random;
 mod reply;
+mod scripts;
 mod server;
 mod session;
 mod settings;
+mod slowlog;
 mod spec;
+mod stats;
 mod table;
 mod token;
+mod tracking;
 mod transaction;
+mod unsupported;
 mod waiting;
+mod watch;
 
 #[cfg(test)]
 mod tests;
 
 pub use crate::console::{Answer, Console};
-pub use crate::engine::{ConfigError, Engine, EngineStopped, Host, NodeInfo, PeerInfo, Writer};
+pub use crate::engine::{
+    ChannelKind, ConfigError, Engine, EngineStopped, Host, NodeInfo, PeerInfo, Writer,
+};
+pub use crate::hub::Inbox;
 pub use crate::server::{ServeOptions, serve};
 pub use crate::token::{decode_token, encode_token};

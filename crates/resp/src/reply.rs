@@ -1,8 +1,11 @@
 //! Answers, written into one output buffer per connection.
 
+use isles_replica::Position;
+
 use crate::double;
 use crate::error::Failure;
 use crate::number::Digits;
+use crate::outbox::Outbox;
 
 /// The version of the protocol that the client asked for with HELLO.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -166,6 +169,36 @@ impl Reply {
         }
     }
 
+    /// What a script says with a boolean of its own: to RESP2 clients 1 or nothing.
+    pub(crate) fn boolean_or_null(&mut self, value: bool) {
+        match (self.protocol, value) {
+            (Protocol::Resp2, false) => self.null(),
+            _ => self.boolean(value),
+        }
+    }
+
+    /// An integer of any length; to RESP2 clients a string.
+    pub(crate) fn big_number(&mut self, digits: &[u8]) {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(digits),
+            Protocol::Resp3 => self.line(b'(', digits),
+        }
+    }
+
+    /// Text with its format; to RESP2 clients a string.
+    pub(crate) fn verbatim_as(&mut self, format: [u8; 3], text: &[u8]) {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text),
+            Protocol::Resp3 => {
+                self.header(b'=', text.len() + 4);
+                self.out.extend_from_slice(&format);
+                self.out.push(b':');
+                self.out.extend_from_slice(text);
+                self.out.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
     pub(crate) fn array(&mut self, len: usize) {
         self.header(b'*', len);
     }
@@ -186,8 +219,12 @@ impl Reply {
         }
     }
 
+    /// Puts letters of an outbox after what has been answered; returns what they wait for.
+    pub(crate) fn append_letters(&mut self, outbox: &Outbox) -> Position {
+        outbox.take(&mut self.out)
+    }
+
     /// A message that answers no command; to RESP2 clients an array.
-    #[cfg(test)]
     pub(crate) fn push(&mut self, len: usize) {
         match self.protocol {
             Protocol::Resp2 => self.header(b'*', len),

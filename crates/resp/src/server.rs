@@ -15,10 +15,21 @@ use crate::call::Surroundings;
 use crate::clients::Clients;
 use crate::connection;
 use crate::engine::Engine;
+use crate::expiry;
+use crate::hub::{Hub, Inbox};
+use crate::latency::Latency;
 use crate::meters::Meters;
 use crate::parser::BULK_BYTES_DEFAULT;
+use crate::pause::Pause;
+use crate::scripts::Scripting;
 use crate::settings::Settings;
+use crate::slowlog::SlowLog;
+use crate::stats::Stats;
 use crate::waiting::{self, Waiting};
+use crate::watch::Watch;
+
+/// Bytes of messages that wait for one client, unless told otherwise.
+const OUTBOX_BYTES_DEFAULT: usize = 32 << 20;
 
 /// How connections are served.
 #[derive(Clone, Debug)]
@@ -31,9 +42,12 @@ pub struct ServeOptions {
     pub max_entry_bytes: usize,
     /// Bytes of one answer; a connection that asks for more is closed.
     pub max_reply_bytes: usize,
+    /// Bytes of messages that wait for a client which has asked to be told things; a client above it is disconnected, as
+    /// by Redis's `client-output-buffer-limit pubsub`.
+    pub max_outbox_bytes: usize,
     /// A client that takes nothing of its answers for so long is disconnected.
     pub write_stall: Duration,
-    /// A client that sends nothing for so long is disconnected; none means never.
+    /// A client that sends nothing for so long is disconnected, unless it listens to channels; none means never.
     pub idle: Option<Duration>,
     /// Whether SELECT 1 to 15 is accepted, all of them meaning the one database.
     pub select_any: bool,
@@ -48,6 +62,7 @@ impl Default for ServeOptions {
             max_request_bytes: BULK_BYTES_DEFAULT,
             max_entry_bytes: 64 << 20,
             max_reply_bytes: 1 << 30,
+            max_outbox_bytes: OUTBOX_BYTES_DEFAULT,
             write_stall: Duration::from_secs(60),
             idle: None,
             select_any: false,
@@ -59,10 +74,16 @@ impl Default for ServeOptions {
 /// What all connections of one listener share.
 pub(crate) struct Server {
     pub(crate) options: ServeOptions,
-    pub(crate) clients: Clients,
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) hub: Arc<Hub>,
     pub(crate) settings: Settings,
     pub(crate) meters: Meters,
     pub(crate) waiting: Waiting,
+    pub(crate) stats: Stats,
+    pub(crate) slowlog: SlowLog,
+    pub(crate) latency: Latency,
+    pub(crate) pause: Pause,
+    pub(crate) scripting: Scripting,
     pub(crate) connections_total: AtomicU64,
     pub(crate) rejected_total: AtomicU64,
     pub(crate) commands_total: AtomicU64,
@@ -70,12 +91,19 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(options: ServeOptions) -> Server {
+        let clients = Arc::new(Clients::new(options.max_outbox_bytes));
         Server {
             settings: Settings::new(&options),
             options,
-            clients: Clients::default(),
+            hub: Hub::new(Arc::clone(&clients)),
+            clients,
             meters: Meters::new(),
             waiting: Waiting::default(),
+            stats: Stats::new(),
+            slowlog: SlowLog::default(),
+            latency: Latency::default(),
+            pause: Pause::default(),
+            scripting: Scripting::default(),
             connections_total: AtomicU64::new(0),
             rejected_total: AtomicU64::new(0),
             commands_total: AtomicU64::new(0),
@@ -90,6 +118,7 @@ impl Server {
         ] {
             total.store(0, Ordering::Relaxed);
         }
+        self.stats.reset();
     }
 }
 
@@ -108,7 +137,10 @@ pub async fn serve<E: Engine>(
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
     let server = Arc::new(Server::new(options));
+    engine.attach(Inbox::of(&server.hub));
     let mut connections = JoinSet::new();
+    let mut background = JoinSet::new();
+    background.spawn(expiry::watch(Arc::clone(&engine), Arc::clone(&server.hub)));
     info!(%address, "serving the Redis protocol");
     let usher = tokio::spawn(usher(Arc::clone(&engine), Arc::clone(&server)));
     loop {
@@ -143,6 +175,7 @@ async fn usher<E: Engine>(engine: Arc<E>, server: Arc<Server>) {
                 wall_ms,
                 durable,
                 loading,
+                watch: Watch::of(&server),
             };
             waiting::serve(replica, surroundings);
         });
@@ -223,6 +256,8 @@ async fn drain(server: &Server, mut connections: JoinSet<()>) {
         client.stop_reading();
         server.waiting.dismiss(client.id);
     }
+    // What it holds back would otherwise be cut off instead of answered.
+    server.pause.end();
     let all_left = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(server.options.drain, all_left)
         .await

@@ -7,11 +7,16 @@ use isles_replica::Position;
 
 use crate::clients::Client;
 use crate::meters::{Counts, TIMED_EVERY};
+use crate::monitor::Monitoring;
 use crate::parser::{Batch, Span};
+use crate::pubsub::Subscriptions;
 use crate::random::Random;
+use crate::reply::Protocol;
 use crate::spec::Family;
 use crate::table::CommandId;
+use crate::tracking::Tracker;
 use crate::waiting::{Ticket, Wait};
+use crate::watch::Told;
 
 /// Commands in one MULTI.
 pub(crate) const QUEUE_COMMANDS_MAX: usize = 1 << 20;
@@ -39,6 +44,18 @@ pub(crate) struct Session {
     pub(crate) changed_key: Option<Box<[u8]>>,
     /// What the connection waits with, when the next thing that it does is to wait.
     pub(crate) ticket: Option<Ticket>,
+    /// What it listens to, from the first subscription on.
+    pub(crate) subscriptions: Option<Subscriptions>,
+    pub(crate) tracker: Option<Tracker>,
+    pub(crate) monitoring: Option<Monitoring>,
+    /// It speaks RESP2 and listens to something, so that answers and messages look alike: few commands are allowed.
+    pub(crate) restricted: bool,
+    /// What the command has written is a message rather than an answer, and sent even if answers are not.
+    pub(crate) told: bool,
+    /// What the commands of EXEC or of a script have changed so far.
+    pub(crate) changes: Told,
+    /// Its commands run inside EXEC, whose array has no room for messages.
+    pub(crate) executing: bool,
 }
 
 /// Which answers are sent, as CLIENT REPLY says.
@@ -55,6 +72,8 @@ pub(crate) enum Answers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Continue,
+    /// What commands are to look at has changed.
+    Release,
     Sleep(Duration),
     /// With the session's ticket, until the command gets what it wants.
     Wait,
@@ -79,7 +98,23 @@ impl Session {
             wait: None,
             changed_key: None,
             ticket: None,
+            subscriptions: None,
+            tracker: None,
+            monitoring: None,
+            restricted: false,
+            told: false,
+            changes: Told::default(),
+            executing: false,
         }
+    }
+
+    /// Judges anew whether messages could be taken for answers.
+    pub(crate) fn restrict(&mut self, protocol: Protocol) {
+        let listens = self
+            .subscriptions
+            .as_ref()
+            .is_some_and(|subscriptions| !subscriptions.is_empty());
+        self.restricted = listens && protocol == Protocol::Resp2;
     }
 
     pub(crate) fn depend_on(&mut self, position: Position) {

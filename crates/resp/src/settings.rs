@@ -1,8 +1,10 @@
-//! Redis settings that clients and tools read or set although nothing here depends on them.
+//! Redis settings that clients and tools read or set. Nothing here depends on most of them; the few that are obeyed are
+//! taken over where CONFIG SET runs.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
+use crate::notify;
 use crate::server::ServeOptions;
 
 /// Names and defaults as in Redis 7.0. They are remembered when set, so that tools read back what they wrote.
@@ -27,6 +29,7 @@ const TOLERATED: &[(&str, &str)] = &[
     ("hash-max-ziplist-value", "64"),
     ("hz", "10"),
     ("io-threads", "1"),
+    ("key-load-delay", "0"),
     ("latency-monitor-threshold", "0"),
     ("latency-tracking", "yes"),
     ("lazyfree-lazy-expire", "no"),
@@ -46,6 +49,7 @@ const TOLERATED: &[(&str, &str)] = &[
     ("rdb-key-save-delay", "0"),
     ("rdbchecksum", "yes"),
     ("rdbcompression", "yes"),
+    ("repl-backlog-size", "1048576"),
     ("repl-diskless-sync", "yes"),
     ("repl-diskless-sync-delay", "5"),
     ("repl-timeout", "60"),
@@ -58,10 +62,22 @@ const TOLERATED: &[(&str, &str)] = &[
     ("stream-node-max-bytes", "4096"),
     ("stream-node-max-entries", "100"),
     ("tcp-keepalive", "300"),
+    ("tracking-table-max-keys", "1000000"),
     ("zset-max-listpack-entries", "128"),
     ("zset-max-listpack-value", "64"),
     ("zset-max-ziplist-entries", "128"),
     ("zset-max-ziplist-value", "64"),
+];
+
+/// CONFIG GET shows these only to those who know their names.
+pub(crate) const HIDDEN: &[&str] = &["key-load-delay", "rdb-key-save-delay"];
+
+/// Numbers that are not merely remembered.
+const OBEYED: &[&str] = &[
+    "latency-monitor-threshold",
+    "slowlog-log-slower-than",
+    "slowlog-max-len",
+    "tracking-table-max-keys",
 ];
 
 /// Bytes of a value that is merely remembered.
@@ -82,6 +98,13 @@ pub(crate) enum Set {
     Fixed,
     TooLong,
     NotANumber,
+    NotYesOrNo,
+    /// It is none of these.
+    NotOneOf(&'static [&'static str]),
+    /// More than all of it.
+    NotAPercentage,
+    /// It names a class of events that does not exist.
+    BadEvents,
     Unknown,
 }
 
@@ -89,9 +112,13 @@ impl Settings {
     pub(crate) fn new(options: &ServeOptions) -> Settings {
         let databases = if options.select_any { 16 } else { 1 };
         let fixed = [
+            ("bind", String::new()),
+            ("daemonize", "no".to_owned()),
             ("databases", databases.to_string()),
             ("maxclients", options.max_clients.to_string()),
             ("proto-max-bulk-len", options.max_request_bytes.to_string()),
+            ("replicaof", String::new()),
+            ("slaveof", String::new()),
             // Remembering a password that nobody asks for would look like protection.
             ("requirepass", String::new()),
             (
@@ -125,6 +152,11 @@ impl Settings {
         fixed.or_else(|| self.lock().get(name).cloned())
     }
 
+    /// A remembered setting that is a number.
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        self.lock().get(name)?.parse().ok()
+    }
+
     pub(crate) fn check(&self, name: &str, value: &str) -> Set {
         if self.fixed.get(name).is_some_and(|fixed| fixed != value) {
             Set::Fixed
@@ -134,7 +166,27 @@ impl Settings {
             Set::Remembered
         } else {
             match TOLERATED.iter().find(|(known, _)| *known == name) {
+                Some(("notify-keyspace-events", _)) if notify::parse(value).is_none() => {
+                    Set::BadEvents
+                }
+                Some(("maxmemory-clients", _)) if is_too_many_percent(value) => Set::NotAPercentage,
+                Some((known, _)) if OBEYED.contains(known) && value.parse::<i64>().is_err() => {
+                    Set::NotANumber
+                }
                 Some((_, default)) if is_number(default) && !is_number(value) => Set::NotANumber,
+                Some((_, "yes" | "no")) if name != "sanitize-dump-payload" => {
+                    match value.to_ascii_lowercase().as_str() {
+                        "yes" | "no" => Set::Remembered,
+                        _ => Set::NotYesOrNo,
+                    }
+                }
+                Some(_) if let Some(choices) = choices(name) => {
+                    let lower = value.to_ascii_lowercase();
+                    match choices.contains(&lower.as_str()) {
+                        true => Set::Remembered,
+                        false => Set::NotOneOf(choices),
+                    }
+                }
                 Some(_) => Set::Remembered,
                 None => Set::Unknown,
             }
@@ -143,6 +195,14 @@ impl Settings {
 
     /// Remembers a value that [`check`](Self::check) has passed.
     pub(crate) fn set(&self, name: &str, value: &str) {
+        let shown;
+        let value = match name {
+            "notify-keyspace-events" => {
+                shown = notify::parse(value).map(notify::show).unwrap_or_default();
+                &shown
+            }
+            _ => value,
+        };
         if let Some(known) = self.lock().get_mut(name) {
             value.clone_into(known);
         }
@@ -153,6 +213,33 @@ impl Settings {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// The values that a setting of a few words can have.
+fn choices(name: &str) -> Option<&'static [&'static str]> {
+    Some(match name {
+        "appendfsync" => &["everysec", "always", "no"],
+        "loglevel" => &["debug", "verbose", "notice", "warning"],
+        "maxmemory-policy" => &[
+            "volatile-lru",
+            "volatile-lfu",
+            "volatile-random",
+            "volatile-ttl",
+            "allkeys-lru",
+            "allkeys-lfu",
+            "allkeys-random",
+            "noeviction",
+        ],
+        "sanitize-dump-payload" => &["no", "yes", "clients"],
+        _ => return None,
+    })
+}
+
+fn is_too_many_percent(value: &str) -> bool {
+    value
+        .strip_suffix('%')
+        .and_then(|number| number.parse::<u64>().ok())
+        .is_some_and(|number| number > 100)
 }
 
 /// Whether it could be a number or an amount of memory such as `100mb`.

@@ -17,6 +17,10 @@ pub(crate) enum Family {
     SortedSets,
     Geo,
     Lists,
+    HyperLogLog,
+    Bitmaps,
+    PubSub,
+    Scripting,
     Streams,
     /// What no command is.
     Unknown,
@@ -37,6 +41,10 @@ impl Family {
         Family::SortedSets,
         Family::Geo,
         Family::Lists,
+        Family::HyperLogLog,
+        Family::Bitmaps,
+        Family::PubSub,
+        Family::Scripting,
         Family::Streams,
         Family::Unknown,
     ];
@@ -55,6 +63,10 @@ impl Family {
             Family::SortedSets => "sorted_sets",
             Family::Geo => "geo",
             Family::Lists => "lists",
+            Family::HyperLogLog => "hyperloglog",
+            Family::Bitmaps => "bitmaps",
+            Family::PubSub => "pubsub",
+            Family::Scripting => "scripting",
             Family::Streams => "streams",
             Family::Unknown => "unknown",
         }
@@ -69,6 +81,7 @@ impl Family {
             Family::Hashes => "hash",
             Family::SortedSets => "sorted-set",
             Family::Lists => "list",
+            Family::Bitmaps => "bitmap",
             Family::Streams => "stream",
             other => other.name(),
         }
@@ -92,12 +105,22 @@ impl Flags {
     pub(crate) const MOVABLE_KEYS: Flags = Flags(1 << 6);
     /// May take long, so the clock is read around it.
     pub(crate) const LONG: Flags = Flags(1 << 7);
+    /// Refused inside scripts.
+    pub(crate) const NO_SCRIPT: Flags = Flags(1 << 15);
     /// With more than one argument it writes several keys, or one of them twice, which must be one entry.
     pub(crate) const MANY: Flags = Flags(1 << 8);
     /// Alone, it may wait until a key is written.
     pub(crate) const BLOCKING: Flags = Flags(1 << 9);
 
-    const NAMES: [(Flags, &'static str); 8] = [
+    /// About channels.
+    pub(crate) const PUBSUB: Flags = Flags(1 << 13);
+    /// Reaches other nodes without being a write, so that CLIENT PAUSE WRITE holds it back.
+    pub(crate) const MAY_REPLICATE: Flags = Flags(1 << 14);
+    /// MONITOR does not show it.
+    pub(crate) const SKIP_MONITOR: Flags = Flags(1 << 12);
+
+    const NAMES: [(Flags, &'static str); 12] = [
+        (Flags::NO_SCRIPT, "noscript"),
         (Flags::WRITE, "write"),
         (Flags::READ, "readonly"),
         (Flags::FAST, "fast"),
@@ -106,6 +129,9 @@ impl Flags {
         (Flags::NO_MULTI, "no_multi"),
         (Flags::MOVABLE_KEYS, "movablekeys"),
         (Flags::BLOCKING, "blocking"),
+        (Flags::PUBSUB, "pubsub"),
+        (Flags::MAY_REPLICATE, "may_replicate"),
+        (Flags::SKIP_MONITOR, "skip_monitor"),
     ];
 
     pub(crate) fn has(self, flag: Flags) -> bool {
@@ -141,6 +167,11 @@ pub(crate) enum Keys {
     },
     /// The first argument, which is read, and those after the words STORE and STOREDIST, which are written.
     AfterStore,
+    /// One at this place, and one after a word that may stand anywhere after it.
+    And {
+        first: usize,
+        word: &'static str,
+    },
     /// The first half of those after the word STREAMS.
     AfterStreams,
 }
@@ -237,6 +268,10 @@ impl Spec {
         self.with(Flags::NO_MULTI)
     }
 
+    pub(crate) const fn no_script(self) -> Spec {
+        self.with(Flags::NO_SCRIPT)
+    }
+
     pub(crate) const fn long(self) -> Spec {
         self.with(Flags::LONG)
     }
@@ -247,6 +282,19 @@ impl Spec {
 
     pub(crate) const fn blocking(self) -> Spec {
         self.with(Flags::BLOCKING)
+    }
+
+    pub(crate) const fn pubsub(self) -> Spec {
+        self.with(Flags::PUBSUB)
+    }
+
+    pub(crate) const fn may_replicate(self) -> Spec {
+        self.with(Flags::MAY_REPLICATE)
+    }
+
+    /// What it reads depends on more than the keys that it names first.
+    pub(crate) const fn movable(self) -> Spec {
+        self.with(Flags::MOVABLE_KEYS)
     }
 
     pub(crate) const fn subcommands(self, subcommands: &'static [Subcommand]) -> Spec {
@@ -265,6 +313,14 @@ impl Spec {
         Spec {
             keys: Keys::Range { first, last, step },
             ..self
+        }
+    }
+
+    /// A key at this place, and one after a word.
+    pub(crate) const fn keys_and(self, first: usize, word: &'static str) -> Spec {
+        Spec {
+            keys: Keys::And { first, word },
+            ..self.with(Flags::MOVABLE_KEYS)
         }
     }
 
@@ -313,6 +369,15 @@ impl Spec {
         }
     }
 
+    /// Its name, with that of the subcommand if it has any.
+    pub(crate) fn full_name(&self, args: &[&[u8]]) -> String {
+        let given = args.get(1).copied().unwrap_or_default();
+        match self.subcommands.iter().find(|(name, _)| is(given, name)) {
+            Some((name, _)) => format!("{}|{name}", self.name),
+            None => self.name.to_owned(),
+        }
+    }
+
     /// The keys among the arguments.
     pub(crate) fn keys_of<'a>(&self, args: &[&'a [u8]]) -> Vec<&'a [u8]> {
         match self.keys {
@@ -342,6 +407,13 @@ impl Spec {
                     .filter(|pair| is(pair[0], "STORE") || is(pair[0], "STOREDIST"))
                     .map(|pair| pair[1]);
                 first.into_iter().chain(stored).collect()
+            }
+            Keys::And { first, word } => {
+                let after = args.iter().skip(first + 1);
+                let mut pairs = after.clone().zip(after.skip(1));
+                let named = pairs.rfind(|(each, _)| is(each, word));
+                let only = args.get(first).copied();
+                only.into_iter().chain(named.map(|(_, key)| *key)).collect()
             }
             Keys::AfterStreams => {
                 let word = args.iter().position(|word| is(word, "STREAMS"));

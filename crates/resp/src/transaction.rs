@@ -9,6 +9,7 @@ use crate::reply::{Protocol, Reply};
 use crate::session::{Answers, Next, Queue, Session, WATCHED_BYTES_MAX};
 use crate::spec::{Flow, Run};
 use crate::table::CommandId;
+use crate::watch;
 
 /// Keeps a command for EXEC.
 pub(crate) fn queue(
@@ -135,6 +136,11 @@ fn run(
     reply: &mut Reply,
     surroundings: Surroundings<'_>,
 ) -> Outcome {
+    while session.client.outbox.has_letters() {
+        let barrier = reply.append_letters(&session.client.outbox);
+        session.depend_on(barrier);
+    }
+    session.executing = true;
     reply.array(queue.commands.len());
     let mut txn = replica.txn(surroundings.wall_ms, Scope::Many);
     let mut args = Arguments::new();
@@ -145,27 +151,79 @@ fn run(
         args.clear();
         args.extend(queue.batch.arguments(index, &queue.bytes));
         let start = reply.len();
-        if let Err(failure) = run(&mut Call {
+        let mut call = Call {
             txn: &mut txn,
             args: &args,
             reply: &mut *reply,
             session: &mut *session,
             surroundings,
-        }) {
-            reply.truncate(start);
-            reply.error(&failure);
-        }
-        // Inside a transaction nothing waits: what it answers when it has waited in vain is its answer.
-        session.wait = None;
+        };
+        within(&mut call, *command, run, None);
         if reply.len() > surroundings.server.options.max_reply_bytes {
             // The connection will be closed for it, so the rest runs without keeping its answers.
             reply.truncate(start);
             session.next = Next::Abort;
         }
     }
+    session.executing = false;
     let position = commit(txn, surroundings)?;
     session.depend_on(position);
+    let told = std::mem::take(&mut session.changes);
+    told.tell(replica, session, surroundings, position);
+    if let Some(tracker) = &mut session.tracker {
+        tracker.caching = None;
+    }
     Ok(())
+}
+
+/// Runs one command on a transaction that goes on afterwards, as EXEC's and a script's do: a refusal becomes its answer.
+/// `origin` is what MONITOR shows instead of the client's address.
+pub(crate) fn within(
+    call: &mut Call<'_, '_>,
+    command: CommandId,
+    run: fn(&mut Call<'_, '_>) -> Outcome,
+    origin: Option<&str>,
+) {
+    let start = call.reply.len();
+    if let Err(failure) = watched(call, command, run, origin) {
+        call.reply.truncate(start);
+        call.reply.error(&failure);
+    }
+    // Inside a transaction nothing waits: what it answers when it has waited in vain is its answer.
+    call.session.wait = None;
+    call.session.changes.gather(call.txn, command, call.args);
+    watch::note_reads(call.session, command, call.args);
+}
+
+/// Runs a command inside a transaction with all that is looked at around any command.
+fn watched(
+    call: &mut Call<'_, '_>,
+    command: CommandId,
+    run: fn(&mut Call<'_, '_>) -> Outcome,
+    origin: Option<&str>,
+) -> Outcome {
+    let (server, watch) = (call.surroundings.server, call.surroundings.watch);
+    let started = watch
+        .times(command, call.args.len())
+        .then(std::time::Instant::now);
+    let outcome = run(call);
+    if let Some(started) = started {
+        let took = started.elapsed();
+        watch::note_time(call.session, call.surroundings, command, call.args, took);
+    }
+    server.stats.count(command, call.args);
+    if outcome.is_err() {
+        server.stats.count_failed(command, call.args);
+    }
+    if watch.monitored {
+        watch::show(
+            &server.hub,
+            origin.unwrap_or(&call.session.client.address),
+            command,
+            call.args,
+        );
+    }
+    outcome
 }
 
 /// Puts the connection back to how it began.
@@ -173,10 +231,16 @@ fn reset(session: &mut Session, reply: &mut Reply) {
     session.discard();
     session.watched.clear();
     session.answers = Answers::All;
+    session.subscriptions = None;
+    session.tracker = None;
+    session.monitoring = None;
+    // What was on its way to it was asked for before.
+    session.client.outbox.clear();
     reply.protocol = Protocol::Resp2;
+    session.restrict(Protocol::Resp2);
+    session.client.note_protocol(Protocol::Resp2);
     let mut details = session.client.details();
     details.name.clear();
-    details.protocol = Protocol::Resp2;
     details.no_evict = false;
     details.no_touch = false;
     drop(details);

@@ -22,7 +22,9 @@ use crate::error::{Failure, Outcome};
 use crate::execute;
 use crate::reply::Reply;
 use crate::session::{Answers, Session};
-use crate::spec::{Run, Spec};
+use crate::spec::Run;
+use crate::table::CommandId;
+use crate::watch;
 
 /// Bytes of the arguments of one waiting command, with what each of them costs.
 const ARGUMENT_BYTES_MAX: usize = 16 << 20;
@@ -114,7 +116,7 @@ struct Line {
 #[derive(Debug)]
 struct Parked {
     client: Arc<Client>,
-    spec: &'static Spec,
+    command: CommandId,
     args: Vec<Box<[u8]>>,
     keys: Vec<Box<[u8]>>,
     wanted: ValueType,
@@ -141,7 +143,7 @@ impl Waiting {
     pub(crate) fn park(
         &self,
         wait: Wait,
-        spec: &'static Spec,
+        command: CommandId,
         args: &[&[u8]],
         in_vain: Vec<u8>,
         replica: &mut Replica,
@@ -158,12 +160,12 @@ impl Waiting {
         let (sender, end) = oneshot::channel();
         let client = Arc::clone(&session.client);
         let mut reply = Reply::default();
-        reply.protocol = client.details().protocol;
+        reply.protocol = client.protocol();
         let deadline = wait
             .timeout
             .and_then(|timeout| Instant::now().checked_add(timeout));
         let parked = Parked {
-            spec,
+            command,
             args: wait
                 .args
                 .unwrap_or_else(|| args.iter().map(|argument| Box::from(*argument)).collect()),
@@ -331,13 +333,13 @@ impl Parked {
         replica: &mut Replica,
         surroundings: Surroundings<'_>,
     ) -> Option<Position> {
-        let Run::Data(run) = self.spec.run else {
+        let Run::Data(run) = self.command.spec().run else {
             return None;
         };
         let args: Vec<&[u8]> = self.args.iter().map(|argument| &**argument).collect();
         self.session.changed_key = Some(key.into());
         self.reply.clear();
-        let scope = execute::scope(self.spec, &args);
+        let scope = execute::scope(self.command.spec(), &args);
         let mut txn = replica.txn(surroundings.wall_ms, scope);
         let outcome = run(&mut Call {
             txn: &mut txn,
@@ -354,6 +356,11 @@ impl Parked {
             self.reply.clear();
             self.reply.error(&failure);
         }
-        Some(committed.unwrap_or_else(|_| replica.position()))
+        let position = committed.unwrap_or_else(|_| replica.position());
+        if replica.has_changes() {
+            let (session, command) = (&mut self.session, self.command);
+            watch::after(replica, session, surroundings, command, &args, position);
+        }
+        Some(position)
     }
 }

@@ -1,6 +1,7 @@
 //! Runs a script on a replica and, beside it, by definition; every answer must be the same.
 
 mod lists;
+mod small_kinds;
 mod sorted_sets;
 mod streams;
 
@@ -322,6 +323,7 @@ impl Draft<'_> {
             },
             Command::Flush => self.flush(txn),
             Command::Keys => self.all_keys(txn),
+            Command::Small(key, command) => self.run_small(txn, key, command),
             Command::Siblings(key, slot) => self.siblings(txn, key, *slot, tokens),
             Command::SetInContext(key, value, slot) => match tokens[*slot].clone() {
                 Some(token) => self.set_in_context(txn, key, value, token),
@@ -576,6 +578,10 @@ impl Draft<'_> {
         match visible {
             None => {}
             Some(Type::String) => self.set(to, &source.string(), expiry),
+            Some(kind @ (Type::Flag | Type::Sketch | Type::Bounded)) => {
+                self.copy_small(&source, kind, to);
+                self.copy_deadline(to, expiry);
+            }
             Some(Type::Set) => {
                 self.clear(to);
                 for member in source.set.into_keys() {

@@ -5,6 +5,7 @@ use isles_resolve::Strategy;
 
 use crate::options::Options;
 use crate::random::Random;
+use crate::small_kinds;
 
 /// Bytes of keys, members, fields and values.
 pub type Bytes = Vec<u8>;
@@ -116,6 +117,8 @@ pub enum Command {
     Flush,
     /// SCAN to its end, and DBSIZE.
     Keys,
+    /// One of the small kinds.
+    Small(Bytes, small_kinds::Command),
     /// ISLES.SIBLINGS; the context is kept under a number.
     Siblings(Bytes, usize),
     /// ISLES.SET with the context kept under a number.
@@ -190,7 +193,7 @@ fn command(
 ) -> Command {
     let expiry = if options.expiry { 1 } else { 0 };
     let spaces = u64::from(options.keyspaces);
-    let kinds: [(u64, u32); 38] = [
+    let kinds: [(u64, u32); 39] = [
         (3, 0),
         (9, 1),
         (3, 2),
@@ -229,6 +232,7 @@ fn command(
         (3, 35),
         (2, 36),
         (2, 37),
+        (16, 38),
     ];
     match random.weighted(&kinds) {
         0 => Command::Get(key(random)),
@@ -284,6 +288,7 @@ fn command(
         35 => Command::StreamTrim(key(random), stream_bound(random)),
         36 => Command::StreamSetId(key(random), random.below(3)),
         37 => Command::StreamAll(key(random)),
+        38 => Command::Small(key(random), small_kinds::draw(random)),
         _ => match random.percent(80) {
             true => Command::Keyspace(PREFIX.to_vec(), strategy(75, random)),
             false => Command::Keyspace(Vec::new(), strategy(40, random)),

@@ -16,6 +16,7 @@ use isles_resolve::Strategy;
 pub use self::sorted_set::{MemberState, ScoreEffect};
 pub use self::stream::{StreamEffect, StreamState};
 use crate::command::Bytes;
+use crate::small_kinds;
 
 /// What one entry does to one key, net.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,6 +43,8 @@ pub struct Effect {
     pub stream: StreamEffect,
     /// What is added to the counter.
     pub count: Option<i128>,
+    /// Flags, sketches and bounded counters.
+    pub small: small_kinds::Effect,
 }
 
 /// Which element of a list: the entry that inserted it, and its place among those that this entry inserted there.
@@ -123,6 +126,8 @@ pub struct KeyState {
     pub stream: StreamState,
     /// Per replica what it has added and nobody has reset.
     pub counter: BTreeMap<ReplicaId, i128>,
+    /// Flags, sketches and bounded counters.
+    pub small: small_kinds::State,
     /// By which strategy its siblings are read.
     pub strategy: Strategy,
 }
@@ -151,6 +156,12 @@ pub enum Type {
     List,
     /// A stream.
     Stream,
+    /// A flag of either kind.
+    Flag,
+    /// Sketches.
+    Sketch,
+    /// Bounded counters.
+    Bounded,
 }
 
 /// The content of a key after exactly these entries.
@@ -167,6 +178,7 @@ pub fn state_of<'e>(key: &[u8], entries: impl Iterator<Item = &'e Entry>) -> Key
             .collect();
         state.add(entry, effect, &later);
     }
+    state.small = small_kinds::state_of(&all);
     state.mv.sort();
     let members = state.sorted_set.values_mut();
     members.for_each(|member| member.versions.sort());
@@ -296,6 +308,12 @@ impl KeyState {
             Some(Type::Stream)
         } else if !self.counter.is_empty() {
             Some(Type::String)
+        } else if !self.small.flag_ew.is_empty() || !self.small.flag_dw.is_empty() {
+            Some(Type::Flag)
+        } else if !self.small.sketches.is_empty() {
+            Some(Type::Sketch)
+        } else if !self.small.bounded.is_empty() {
+            Some(Type::Bounded)
         } else {
             None
         }
@@ -329,6 +347,7 @@ impl KeyState {
         let lww = lww.and_then(|(dot, hlc, value)| Some((dot, hlc, value?)));
         same("register-lww", &lww, &content.lww)?;
         same("register-mv", &self.mv, &content.mv)?;
+        self.small.compare(content)?;
         let set: BTreeMap<Bytes, BTreeSet<Dot>> = content
             .set
             .iter()

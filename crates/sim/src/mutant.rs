@@ -15,6 +15,8 @@ pub enum Mutant {
     RestartOnZero,
     /// F4: contributions are dropped as soon as they are covered.
     DropCovered,
+    /// F21: a disable-wins flag forgets a removal that an addition has observed.
+    DropRemovals,
     /// F7: acks tell what is in memory.
     AckFromMemory,
     /// F7: the table is written before the log is synced.
@@ -37,12 +39,13 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 14] = [
+    pub const ALL: [Mutant; 15] = [
         Mutant::DepsAtSeal,
         Mutant::OneValuePerField,
         Mutant::OneEntryPerId,
         Mutant::RestartOnZero,
         Mutant::DropCovered,
+        Mutant::DropRemovals,
         Mutant::AckFromMemory,
         Mutant::TableAheadOfLog,
         Mutant::SendBeforeDurable,
@@ -62,6 +65,7 @@ impl Mutant {
             Mutant::OneEntryPerId => "one-entry-per-id",
             Mutant::RestartOnZero => "restart-on-zero",
             Mutant::DropCovered => "drop-covered",
+            Mutant::DropRemovals => "drop-removals",
             Mutant::AckFromMemory => "ack-from-memory",
             Mutant::TableAheadOfLog => "table-ahead-of-log",
             Mutant::SendBeforeDurable => "send-before-durable",
@@ -87,6 +91,7 @@ impl Mutant {
             Mutant::OneEntryPerId => Some(Damage::OneEntryPerId),
             Mutant::RestartOnZero => Some(Damage::ZeroIsCovered),
             Mutant::DropCovered => Some(Damage::CoveredIsDropped),
+            Mutant::DropRemovals => Some(Damage::ObservedRemovalIsDropped),
             _ => None,
         }
     }

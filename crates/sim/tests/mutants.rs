@@ -78,6 +78,15 @@ fn covered_contributions_are_dropped_at_once() {
     );
 }
 
+// F21: an addition that was on its way is no longer beaten.
+#[test]
+fn a_flag_forgets_a_removal_that_was_observed() {
+    is_found(
+        Mutant::DropRemovals,
+        &[Invariant::Meaning, Invariant::Convergence],
+    );
+}
+
 // F7: an ack counts, and what it is for is gone after a crash.
 #[test]
 fn acks_tell_what_is_in_memory() {

@@ -63,11 +63,11 @@ pub enum CongestionControl {
     Bbr,
 }
 
-/// What the control lane may hold unread beside the three bulk lanes.
+/// What the control lane may hold unread beside the bulk lanes.
 const CONTROL_ROOM_BYTES: u32 = 4 << 20;
 
 /// Lanes that may fill their window: all but control.
-const BULK_LANES: u32 = 3;
+const BULK_LANES: u32 = 4;
 
 impl QuicConfig {
     /// The defaults for a node that listens on `listen`.

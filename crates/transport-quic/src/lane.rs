@@ -115,12 +115,12 @@ impl Outbound {
     }
 }
 
-/// Control ahead of everything, snapshots behind everything.
+/// Control ahead of everything, snapshots behind everything. Publications take turns with frames, packet by packet.
 fn priority(class: TrafficClass) -> i32 {
     match class {
         TrafficClass::Control => 3,
         TrafficClass::Pull => 2,
-        TrafficClass::Frames => 1,
+        TrafficClass::Frames | TrafficClass::Publish => 1,
         TrafficClass::Snapshot => 0,
     }
 }

@@ -17,7 +17,7 @@ use crate::verify::{DialerVerifier, DialledVerifier, Doorkeeper, PeerRules};
 /// The protocol that both ends must name in the handshake; another major version of the peer protocol is another name.
 const ALPN: &[u8] = b"isles/1";
 
-/// Streams that a peer may have open. There are four lanes; the rest is room for newer versions.
+/// Streams that a peer may have open. There are five lanes; the rest is room for newer versions.
 const MAX_PEER_STREAMS: u32 = 16;
 
 /// Both halves of TLS, and QUIC's own settings.

@@ -28,11 +28,19 @@ pub enum TrafficClass {
     Pull,
     /// Snapshots: behind everything else.
     Snapshot,
+    /// What clients publish to channels: beside the frames, neither before nor behind them.
+    Publish,
 }
 
 impl TrafficClass {
-    /// Every class, most urgent first.
-    pub const ALL: [Self; 4] = [Self::Control, Self::Frames, Self::Pull, Self::Snapshot];
+    /// Every class, in the order of their codes.
+    pub const ALL: [Self; 5] = [
+        Self::Control,
+        Self::Frames,
+        Self::Pull,
+        Self::Snapshot,
+        Self::Publish,
+    ];
 
     /// The byte that names this class on the wire.
     pub const fn code(self) -> u8 {
@@ -41,6 +49,7 @@ impl TrafficClass {
             Self::Frames => 2,
             Self::Pull => 3,
             Self::Snapshot => 4,
+            Self::Publish => 5,
         }
     }
 
@@ -51,6 +60,7 @@ impl TrafficClass {
             2 => Some(Self::Frames),
             3 => Some(Self::Pull),
             4 => Some(Self::Snapshot),
+            5 => Some(Self::Publish),
             _ => None,
         }
     }
@@ -64,7 +74,9 @@ impl TrafficClass {
     pub const fn message_bytes_max(self) -> usize {
         match self {
             Self::Control => MAX_CONTROL_BYTES,
-            Self::Frames | Self::Pull | Self::Snapshot => MAX_FRAME_BYTES + MESSAGE_HEADER_BYTES,
+            Self::Frames | Self::Pull | Self::Snapshot | Self::Publish => {
+                MAX_FRAME_BYTES + MESSAGE_HEADER_BYTES
+            }
         }
     }
 }
@@ -76,6 +88,7 @@ impl fmt::Display for TrafficClass {
             Self::Frames => "frames",
             Self::Pull => "pull",
             Self::Snapshot => "snapshot",
+            Self::Publish => "publish",
         })
     }
 }
@@ -91,6 +104,6 @@ mod tests {
             assert_eq!(class.index(), index);
         }
         assert_eq!(TrafficClass::from_code(0), None);
-        assert_eq!(TrafficClass::from_code(5), None);
+        assert_eq!(TrafficClass::from_code(6), None);
     }
 }

@@ -24,8 +24,8 @@ pub mod port;
 pub use class::{MAX_CONTROL_BYTES, MAX_FRAME_BYTES, MESSAGE_SLACK_BYTES, TrafficClass};
 pub use memory::{MemoryNetwork, MemoryTransport};
 pub use message::{
-    Ack, BucketSum, ChainLink, DecodeError, Hello, LimitError, Message, Pull, Reject, RejectCode,
-    Role, StreamBase, StreamStart, Sums,
+    Ack, BucketSum, ChainLink, DecodeError, Hello, LimitError, Message, Publication,
+    PublicationKind, Pull, Reject, RejectCode, Role, StreamBase, StreamStart, Sums,
 };
 pub use port::{
     AcceptError, Channel, ChannelError, ChannelStats, ConnectError, PeerIdentity, Refuser,

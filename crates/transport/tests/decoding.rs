@@ -5,7 +5,7 @@ use isles_clock::{Hlc, ReplicaId, VectorClock};
 use isles_transport::message::{MAX_NAME_BYTES, MESSAGE_VERSION};
 use isles_transport::{
     Ack, BucketSum, ChainLink, DecodeError, Hello, MAX_CONTROL_BYTES, MAX_FRAME_BYTES, Message,
-    Pull, Reject, RejectCode, Role, StreamBase, StreamStart, Sums,
+    Publication, PublicationKind, Pull, Reject, RejectCode, Role, StreamBase, StreamStart, Sums,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -82,6 +82,29 @@ fn sums() -> impl Strategy<Value = Sums> {
     })
 }
 
+fn publication() -> impl Strategy<Value = Publication> {
+    let kind = prop_oneof![Just(PublicationKind::Plain), Just(PublicationKind::Shard)];
+    let bytes = || vec(any::<u8>(), 0..40);
+    (
+        kind,
+        replica(),
+        any::<u64>(),
+        vec(replica(), 0..4),
+        bytes(),
+        bytes(),
+    )
+        .prop_map(
+            |(kind, origin, number, reached, channel, payload)| Publication {
+                kind,
+                origin,
+                number,
+                reached,
+                channel: channel.into(),
+                payload: payload.into(),
+            },
+        )
+}
+
 fn message() -> impl Strategy<Value = Message> {
     let ack = (replica(), clock(), any::<u64>(), clock(), any::<u64>()).prop_map(
         |(about, durable, promise, applied, as_of)| Ack {
@@ -107,6 +130,7 @@ fn message() -> impl Strategy<Value = Message> {
         any::<[u64; 2]>().prop_map(|[nonce, wall_ms]| Message::ProbeReply { nonce, wall_ms }),
         sums().prop_map(Message::Sums),
         reject.prop_map(Message::Reject),
+        publication().prop_map(Message::Publish),
     ]
 }
 

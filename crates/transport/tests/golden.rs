@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use isles_clock::{Hlc, ReplicaId, VectorClock};
 use isles_transport::{
-    Ack, BucketSum, ChainLink, Hello, Message, Pull, Reject, RejectCode, Role, StreamBase,
-    StreamStart, Sums,
+    Ack, BucketSum, ChainLink, Hello, Message, Publication, PublicationKind, Pull, Reject,
+    RejectCode, Role, StreamBase, StreamStart, Sums,
 };
 
 const FIXTURES: &str = include_str!("fixtures/messages_v1.txt");
@@ -71,6 +71,14 @@ fn examples() -> Vec<(&'static str, Message)> {
         code: RejectCode::Fork,
         reason: "histories differ".into(),
     };
+    let publication = Publication {
+        kind: PublicationKind::Shard,
+        origin: replica(0xE0),
+        number: 300,
+        reached: vec![replica(0xE0), replica(0xF0)],
+        channel: Bytes::from_static(b"news"),
+        payload: Bytes::from_static(b"it rains"),
+    };
     vec![
         ("hello", Message::Hello(hello)),
         ("ack", Message::Ack(ack)),
@@ -96,6 +104,7 @@ fn examples() -> Vec<(&'static str, Message)> {
         ),
         ("sums", Message::Sums(sums)),
         ("reject", Message::Reject(reject)),
+        ("publish", Message::Publish(publication)),
     ]
 }
 

@@ -4,8 +4,10 @@
 //! section of the page.
 
 mod conflicts;
+mod criterion;
 mod log;
 mod ordered;
+mod peers;
 mod redis;
 mod replication;
 mod rounds;
@@ -72,6 +74,11 @@ const BENCHMARKS: &[Benchmark] = &[
         name: "conflicts",
         about: "nanoseconds to detect and resolve a conflict",
         run: conflicts::run,
+    },
+    Benchmark {
+        name: "crdt",
+        about: "the clock and CRDT crates beside their peers: times and bytes",
+        run: peers::run,
     },
 ];
 

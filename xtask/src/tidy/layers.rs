@@ -10,6 +10,7 @@ use super::Complaint;
 /// Layers of the tree; a new crate needs a line here, in its own commit, and a paragraph in the map.
 const RANKS: &[(&str, u8)] = &[
     ("isles-clock", 0),
+    ("isles-lua", 0),
     ("isles-wan", 0),
     ("isles-crdt", 1),
     ("isles-resolve", 2),

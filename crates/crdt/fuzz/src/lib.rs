@@ -148,6 +148,7 @@ pub fn sorted_set(a: u8, b: u8) -> SortedSetUpdate<u8> {
 pub fn hyper_log_log(a: u8, b: u8) -> HyperLogLogUpdate {
     match a % 8 {
         0 => HyperLogLogUpdate::Clear,
+        1 => HyperLogLogUpdate::Join([u64::from(a), u64::from(b)].into_iter().collect()),
         _ => HyperLogLogUpdate::Add(vec![u64::from(b) << (a % 64), u64::from(a)]),
     }
 }

@@ -101,6 +101,18 @@ impl Sketch {
         estimate::cardinality(&counts)
     }
 
+    /// Raises one register, as it was read from another sketch of the same shape; says whether it changed. Registers and
+    /// ranks beyond those of this shape are passed over.
+    pub fn raise_register(&mut self, index: usize, rank: u8) -> bool {
+        index < REGISTERS && (1..=RANK_MAX).contains(&rank) && self.raise(index, rank)
+    }
+
+    /// Whether every register is kept, and not only those that are not zero.
+    #[must_use]
+    pub fn is_dense(&self) -> bool {
+        matches!(self.registers, Registers::Dense(_))
+    }
+
     /// Whether nothing was put in.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -129,8 +141,8 @@ impl Sketch {
         }
     }
 
-    /// The registers that are not zero, in order.
-    fn set_registers(&self) -> impl Iterator<Item = (usize, u8)> {
+    /// The registers that are not zero, in order: index and rank.
+    pub fn set_registers(&self) -> impl Iterator<Item = (usize, u8)> {
         let (entries, bytes) = match &self.registers {
             Registers::Sparse(entries) => (entries.as_slice(), [].as_slice()),
             Registers::Dense(bytes) => ([].as_slice(), &**bytes),

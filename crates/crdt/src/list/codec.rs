@@ -1,6 +1,6 @@
 //! How positions are written: every run once, in the order in which it is first needed, and elements as spans.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::ids::{Span, Stride};
 use super::position::{DEPTH_MAX, Hook, Position, Root, Run, Side, Slot};
 use crate::decode::is_valid;
+
+/// The most elements that one span of a few bytes may stand for: it bounds the work that a byte can make.
+const SPAN_LEN_MAX: u32 = 1 << 10;
 
 /// Why something that was read is not what was written.
 pub(super) type Refusal = &'static str;
@@ -130,7 +133,7 @@ impl Writer {
         index
     }
 
-    /// The spans of these elements, as long as they can be.
+    /// The spans of these elements, as long as they may be.
     pub(super) fn spans<'a>(
         &mut self,
         parts: impl Iterator<Item = (&'a Position, &'a [Span])>,
@@ -141,9 +144,9 @@ impl Writer {
             let names = part.iter().flat_map(|span| span.names());
             for name in names {
                 row.slot = name;
-                let joined = spans
-                    .last_mut()
-                    .is_some_and(|(last, span)| last.run == row.run && span.join(Span::one(name)));
+                let joined = spans.last_mut().is_some_and(|(last, span)| {
+                    last.run == row.run && span.len < SPAN_LEN_MAX && span.join(Span::one(name))
+                });
                 if !joined {
                     spans.push((row, Span::one(name)));
                 }
@@ -170,7 +173,12 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(table: &RunTable) -> Result<Self, Refusal> {
         let mut reader = Self { runs: Vec::new() };
+        let mut known = BTreeSet::new();
         for row in &table.runs {
+            // Else two towers of the same rows could be compared down to the ground again and again.
+            if !known.insert(row) {
+                return Err("a run comes twice");
+            }
             let replica = table.replicas.get(row.replica as usize);
             let root = Root {
                 replica: *replica.ok_or("a run is of no replica")?,
@@ -214,6 +222,9 @@ impl Reader {
         let mut spans = Vec::new();
         let mut before: Option<Position> = None;
         for row in rows {
+            if row.len > SPAN_LEN_MAX {
+                return Err("a span is too long");
+            }
             let (run, slot) = (row.first.run, row.first.slot);
             let span = Span::new(slot, row.stride, row.len);
             let last = row.len.checked_sub(1).and_then(|last| span.get(last));

@@ -56,6 +56,7 @@ pub enum ListOp<T> {
         /// Which.
         position: Position,
         /// When, for readers that want the latest of concurrent values.
+        #[serde(deserialize_with = "crate::decode::reading")]
         hlc: Hlc,
         /// What.
         value: T,

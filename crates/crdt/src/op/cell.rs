@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use smallvec::SmallVec;
 
 use super::{Nested, OpBased};
+use crate::decode::READING_MAX;
 use crate::dots::{DotStore, Writer, join_entries, lacking_entries};
 use crate::update::RegisterUpdate;
 use crate::{Crdt, decode};
@@ -17,6 +18,7 @@ pub struct Version<V> {
     /// The write.
     pub dot: Dot,
     /// When it was made; it may be later than the write itself, so that a write is later than what it replaced.
+    #[serde(deserialize_with = "decode::reading")]
     pub hlc: Hlc,
     /// What was written.
     pub value: V,
@@ -46,6 +48,11 @@ pub type Versions<V> = SmallVec<[Version<V>; 1]>;
 /// eu: write red --------------->  {red, blue}; latest is the one with the greater stamp
 /// us: write blue -------------->
 /// ```
+///
+/// **Cost.** Everything O(1), for a few concurrent writers.
+///
+/// DeCandia et al., *Dynamo*, 2007, has the versions; the `DotFun` of Almeida, Shoker and Baquero, *Delta State Replicated
+/// Data Types*, 2018, the dots.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Cell<V> {
@@ -101,9 +108,9 @@ impl<V> Cell<V> {
     }
 
     /// The reading for a write made here at `hlc`: later than everything it replaces, whatever the clocks say.
-    fn reading(&self, hlc: Hlc) -> Hlc {
+    pub(super) fn reading(&self, hlc: Hlc) -> Hlc {
         let successors = self.versions.iter().map(|version| version.hlc.next());
-        successors.max().map_or(hlc, |least| least.max(hlc))
+        successors.fold(hlc.min(READING_MAX), Hlc::max)
     }
 
     fn take(&mut self, mut which: impl FnMut(&Version<V>) -> bool) -> Versions<V> {
@@ -174,6 +181,7 @@ pub enum CellOp<V> {
     /// A value takes the place of everything that its writer had observed.
     Write {
         /// When, and later than everything observed.
+        #[serde(deserialize_with = "decode::reading")]
         hlc: Hlc,
         /// What was written.
         value: V,

@@ -7,6 +7,16 @@ use super::OpBased;
 use crate::Crdt;
 
 /// A counter that only grows: the operation is the amount, the state the sum. Both cost O(1).
+///
+/// ```text
+/// eu: +2 ------->  5
+/// us: +3 ------->
+/// ```
+///
+/// Unlike what one replica counts in the state-based [`GCounter`](crate::GCounter), the sum does not stop at
+/// [`u64::MAX`].
+///
+/// Shapiro et al., *A comprehensive study of Convergent and Commutative Replicated Data Types*, 2011, specification 5.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct GCounter {
@@ -14,6 +24,13 @@ pub struct GCounter {
 }
 
 /// A counter that goes up and down: the operation is the amount, the state the sum. Both cost O(1).
+///
+/// ```text
+/// eu: +2 ------->  -1
+/// us: -3 ------->
+/// ```
+///
+/// Shapiro et al., *A comprehensive study of Convergent and Commutative Replicated Data Types*, 2011, specification 5.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PnCounter {

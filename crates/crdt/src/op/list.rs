@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{OpBased, Version};
 use crate::Crdt;
+use crate::decode::READING_MAX;
 use crate::list::{Body, Chunk, Entry, Manner, Span, Stride, later};
 use crate::list::{ListOp, ListUpdate, Place, Position, Positions};
 
@@ -246,7 +247,7 @@ impl<T: Clone> List<T> {
     /// The reading for a write made here at `hlc`: later than everything it replaces, whatever the clocks say.
     pub(crate) fn reading(&self, index: usize, hlc: Hlc) -> Hlc {
         let successors = self.versions(index).map(|version| version.hlc.next());
-        successors.fold(hlc, Hlc::max)
+        successors.fold(hlc.min(READING_MAX), Hlc::max)
     }
 
     pub(crate) fn place_by(

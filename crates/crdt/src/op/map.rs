@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::borrow::Borrow;
 
 use isles_clock::{Context, Dot, Stamp, VectorClock};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Nested, OpBased};
 use crate::Crdt;
@@ -17,18 +17,33 @@ use crate::update::MapUpdate;
 /// An update of what is under a key beats a concurrent removal of the key, and a removal takes away what it had
 /// observed, down to the bottom of the nest.
 ///
+/// **Cost.** With *n* keys: finding, updating and removing one O(log n) beside what is done under it; clearing, and the
+/// value, O(n).
+///
+/// Almeida, Shoker and Baquero, *Delta State Replicated Data Types*, 2018, section 7.
+///
 /// ```text
 /// eu: update k ---- remove k ------->  k holds v only: the removal had not observed it
 /// us:         \--- put v under k --->
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(bound(serialize = "K: Serialize, S: Serialize"))]
 pub struct Map<K, S> {
     pub(super) reach: Reach,
     // Invariant: where it speaks of all keys, nothing under a key is empty.
+    #[serde(serialize_with = "pairs")]
     pub(super) children: BTreeMap<K, S>,
     /// How many of the children a reader sees; the others hold residue only.
     #[serde(skip)]
     pub(super) live: usize,
+}
+
+/// Not as a map: see [`decode`](crate::decode).
+fn pairs<K: Serialize, S: Serialize, Z: Serializer>(
+    children: &BTreeMap<K, S>,
+    serializer: Z,
+) -> Result<Z::Ok, Z::Error> {
+    serializer.collect_seq(children)
 }
 
 /// Which keys a map speaks of.

@@ -23,6 +23,14 @@ impl<K: Ord + Clone, S: DotStore> Map<K, S> {
         }
     }
 
+    /// The fragment of an update under one key, which may have changed nothing.
+    fn changed(key: K, child: S, writer: &Writer<'_>) -> Self {
+        if child.is_empty() && !writer.has_superseded() {
+            return Self::unnamed();
+        }
+        Self::named(key, child)
+    }
+
     /// Adds what a fragment says of other keys than this one.
     pub(super) fn append(&mut self, other: Self) {
         // Not `BTreeMap::append`, which goes through all that is here.
@@ -91,6 +99,11 @@ impl<K: Ord + Clone, S: DotStore> DotStore for Map<K, S> {
             .for_each(|child| child.each_dot(visit));
     }
 
+    fn each_removal(&self, visit: &mut dyn FnMut(Dot)) {
+        let children = self.children.values();
+        children.for_each(|child| child.each_removal(visit));
+    }
+
     fn join(&mut self, seen: &DotContext, other: &Self, theirs: &DotContext) {
         if other.reach == Reach::All {
             self.reach = Reach::All;
@@ -106,7 +119,7 @@ impl<K: Ord + Clone, S: DotStore> DotStore for Map<K, S> {
         match update {
             MapUpdate::Update(key, update) => {
                 let fragment = self.change(key.clone(), |child| child.mutate(writer, update));
-                Self::named(key, fragment)
+                Self::changed(key, fragment, writer)
             }
             MapUpdate::Remove(key) => {
                 let Entry::Occupied(mut entry) = self.children.entry(key.clone()) else {
@@ -117,7 +130,7 @@ impl<K: Ord + Clone, S: DotStore> DotStore for Map<K, S> {
                 if entry.get().is_empty() {
                     entry.remove();
                 }
-                Self::named(key, fragment)
+                Self::changed(key, fragment, writer)
             }
             MapUpdate::Clear => self.wipe(writer),
         }
@@ -159,7 +172,7 @@ where
         #[serde(bound = "K: Ord + Deserialize<'de>, S: Deserialize<'de>")]
         struct Parts<K, S> {
             reach: Reach,
-            #[serde(deserialize_with = "decode::ascending_map")]
+            #[serde(deserialize_with = "decode::ascending_pairs")]
             children: Vec<(K, S)>,
         }
         let Parts { reach, children } = Parts::<K, S>::deserialize(deserializer)?;

@@ -11,7 +11,8 @@
 //! | type | what it is | its operation |
 //! |---|---|---|
 //! | [`GCounter`], [`PnCounter`] | a sum | the amount |
-//! | [`ResettableCounter`] = [`Tally`] | a counter that can be reset, exact also when increments and resets are concurrent | a running total, or what is reset |
+//! | [`ResettableCounter`] = [`Ledger`] | a counter that can be reset, exact also when increments and resets are concurrent | a running total, or what is reset |
+//! | [`Tally`] | the same, smaller, without a state-based form | the same |
 //! | [`MvRegister`] = [`Cell`] | every value that no operation has observed; read as the latest, a last-writer-wins register | a value |
 //! | [`EwFlag`] = [`Presence`] | the dots that make one thing present | up or down |
 //! | [`DwFlag`] = [`Veto`] | the same, where removals win | up or down |
@@ -40,6 +41,8 @@ mod bounded_counter;
 mod cell;
 mod counters;
 pub(crate) mod hyper_log_log;
+mod ledger;
+mod ledger_dots;
 pub(crate) mod list;
 mod map;
 mod map_dots;
@@ -56,6 +59,7 @@ pub use self::bounded_counter::{BoundedCounter, BoundedCounterOp};
 pub use self::cell::{Cell, CellOp, Version, Versions};
 pub use self::counters::{GCounter, PnCounter};
 pub use self::hyper_log_log::{HyperLogLog, HyperLogLogOp};
+pub use self::ledger::{Addition, Ledger, LedgerOp};
 pub use self::list::List;
 pub use self::map::{Map, MapOp};
 pub use self::nested::Nested;
@@ -68,7 +72,7 @@ pub use self::tally_crdt::TallyOp;
 pub use self::veto::Veto;
 
 /// A counter that can be reset.
-pub type ResettableCounter = Tally;
+pub type ResettableCounter = Ledger;
 /// A register that keeps every value that no later write has observed.
 pub type MvRegister<V> = Cell<V>;
 /// A flag that is enabled if it was enabled and disabled concurrently.

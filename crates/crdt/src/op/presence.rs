@@ -21,6 +21,11 @@ use crate::{Crdt, decode};
 /// eu: add ------------ add (d2) --->  present: the removal had not observed d2
 /// us:      \--- remove ------------>
 /// ```
+///
+/// **Cost.** Everything O(1), for a few concurrent writers.
+///
+/// Bieniusa et al., *An Optimized Conflict-free Replicated Set*, 2012; the `DotSet` of Almeida, Shoker and Baquero, *Delta
+/// State Replicated Data Types*, 2018.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Presence {

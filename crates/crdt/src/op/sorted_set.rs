@@ -2,15 +2,16 @@
 
 mod member;
 mod score;
+mod sum;
 
 use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::ops::{Bound, Range, RangeBounds};
 
-use isles_clock::{Context, Dot, DotContext, Stamp, VectorClock};
+use isles_clock::{Context, Dot, DotContext, ReplicaId, Stamp, VectorClock};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub use self::member::{MemberScore, ScoreOp, ScoreUpdate};
+pub use self::member::{AdditionError, MemberScore, ScoreOp, ScoreUpdate};
 pub use self::score::{NotANumber, Score};
 use super::map::Reach;
 use super::{Map, MapOp, Nested, OpBased};
@@ -127,6 +128,18 @@ impl<M: Ord + Clone> SortedSet<M> {
         self.members.get(member)
     }
 
+    /// Whether `replica` can add `by` to the score of `member`.
+    pub(crate) fn check_addition(
+        &self,
+        replica: ReplicaId,
+        member: &M,
+        by: Score,
+    ) -> Result<(), AdditionError> {
+        let nothing = MemberScore::default();
+        let score = self.members.children.get(member).unwrap_or(&nothing);
+        score.next(replica, by).map(|_| ())
+    }
+
     pub(crate) fn key<Q>(&self, member: &Q) -> Option<&M>
     where
         M: Borrow<Q>,
@@ -241,7 +254,7 @@ impl<M: Ord + Clone> Crdt for SortedSet<M> {
 impl<M: Ord + Clone> OpBased for SortedSet<M> {
     type Op = SortedSetOp<M>;
 
-    /// An increment is not made where its result would not be a number, as that of infinity and minus infinity.
+    /// An addition is not made where its result would not be a number, or where it would be lost ([`AdditionError`]).
     fn prepare(&self, at: Stamp, update: SortedSetUpdate<M>) -> Option<Self::Op> {
         self.members.prepare(at, map_update(update))
     }

@@ -4,6 +4,8 @@ use isles_clock::{Context, Dot, ReplicaId};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use crate::human;
+
 /// What one replica has added to a [`Tally`], and how much of it was reset.
 ///
 /// Operations carry running totals, never differences, so that a receiver that was given a copy of the state cannot
@@ -15,10 +17,12 @@ pub struct Contribution {
     /// That replica's last increment.
     pub sequence: u64,
     /// The running total after it.
+    #[serde(with = "human::total")]
     pub total: i128,
     /// The increment through which it was reset.
     pub reset_sequence: u64,
     /// The running total that was reset.
+    #[serde(with = "human::total")]
     pub reset_total: i128,
 }
 
@@ -72,6 +76,7 @@ pub struct Reset {
     /// The last increment that the resetting writer had observed.
     pub sequence: u64,
     /// The running total after it.
+    #[serde(with = "human::total")]
     pub total: i128,
 }
 
@@ -79,6 +84,7 @@ pub struct Reset {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Increment {
     /// The writer's running total after the increment.
+    #[serde(with = "human::total")]
     pub total: i128,
     /// Whether the total starts anew, from zero just before this increment.
     pub restart: bool,
@@ -97,11 +103,24 @@ impl Increment {
     }
 }
 
-/// A counter: one [`Contribution`] per replica, in the order of replicas.
+/// A counter for operations alone: one [`Contribution`] per replica, in the order of replicas.
+///
+/// It is the [`Ledger`](super::Ledger) without the dots of resets, in less memory, for a store that keeps very many of
+/// them and delivers every operation after its causes. It does not merge.
 ///
 /// All increments survive concurrency, and a reset takes away exactly the increments it had observed. A contribution
 /// that was reset completely stays as residue until nothing concurrent can arrive; then
 /// [`drop_covered`](Self::drop_covered) may take it. A single contribution needs no allocation.
+///
+/// ```text
+/// eu: +5 ---- reset ------->  3: the reset had not observed +3
+/// us:    \--- +3 ---------->
+/// ```
+///
+/// **Cost.** With *r* replicas that have added: everything O(r).
+///
+/// Shapiro, Preguiça, Baquero and Zawirski, *A comprehensive study of Convergent and Commutative Replicated Data Types*,
+/// 2011, has the counter of one entry per replica (specification 7); resets by what they observed are our addition.
 ///
 /// ```
 /// use isles_clock::{Dot, ReplicaId};
@@ -241,21 +260,12 @@ impl Tally {
         self.contributions.iter().all(Contribution::covered)
     }
 
-    pub(super) fn own_mut(&mut self, replica: ReplicaId) -> Option<&mut Contribution> {
-        let index = self.position(replica).ok()?;
-        Some(&mut self.contributions[index])
-    }
-
     /// Puts a contribution in the place of the one of its replica.
-    pub(super) fn insert(&mut self, contribution: Contribution) {
+    fn insert(&mut self, contribution: Contribution) {
         match self.position(contribution.replica) {
             Ok(index) => self.contributions[index] = contribution,
             Err(index) => self.contributions.insert(index, contribution),
         }
-    }
-
-    pub(super) fn retain(&mut self, keep: impl Fn(&Contribution) -> bool) {
-        self.contributions.retain(|each| keep(each));
     }
 
     fn position(&self, replica: ReplicaId) -> Result<usize, usize> {

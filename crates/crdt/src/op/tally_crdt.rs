@@ -1,15 +1,12 @@
-//! The resettable counter as an operation-based type, and as a store that joins.
+//! The tally as an operation-based type.
 
-use alloc::vec::Vec;
-
-use isles_clock::{Context, Dot, DotContext, Stamp};
+use isles_clock::{Context, Dot, Stamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 
 use super::{Contribution, Increment, Nested, OpBased, Reset, Tally};
-use crate::dots::{DotStore, Writer};
 use crate::update::CounterUpdate;
-use crate::{Crdt, Merge, decode};
+use crate::{Crdt, decode};
 
 /// What the operation on a [`Tally`] carries.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -71,80 +68,6 @@ impl Nested for Tally {
     fn remove_observed(&mut self, _: &impl Context, listed: Option<&SmallVec<[Reset; 1]>>) {
         if let Some(resets) = listed {
             self.reset(resets);
-        }
-    }
-}
-
-impl DotStore for Tally {
-    fn is_state(&self) -> bool {
-        true
-    }
-
-    fn each_dot(&self, visit: &mut dyn FnMut(Dot)) {
-        self.contributions()
-            .iter()
-            .for_each(|each| visit(each.dot()));
-    }
-
-    /// Contributions only grow, so of each the later increment counts and the later reset. One that the other side has
-    /// seen and does not hold was forgotten there.
-    fn join(&mut self, seen: &DotContext, other: &Self, theirs: &DotContext) {
-        self.retain(|each| other.own(each.replica).is_some() || !theirs.covers(each.dot()));
-        for each in other.contributions() {
-            match self.own_mut(each.replica) {
-                Some(own) => own.merge(each),
-                None if seen.covers(each.dot()) => {}
-                None => self.insert(*each),
-            }
-        }
-    }
-
-    fn mutate(&mut self, writer: &mut Writer<'_>, update: CounterUpdate) -> Self {
-        let CounterUpdate::Add(by) = update else {
-            return self.wipe(writer);
-        };
-        let replica = writer.replica();
-        if let Some(own) = self.own(replica) {
-            writer.supersede(own.dot());
-        }
-        let increment = self.next(replica, by.into());
-        self.apply(writer.dot(), increment);
-        self.own(replica).copied().into_iter().collect()
-    }
-
-    /// Covers every contribution, and keeps it: a concurrent increment may continue it.
-    fn wipe(&mut self, _: &mut Writer<'_>) -> Self {
-        let resets = self.resets();
-        self.reset(&resets);
-        let covered = resets.iter().filter_map(|reset| self.own(reset.replica));
-        covered.copied().collect()
-    }
-
-    /// A reset has no dot, so every contribution that was ever reset is among what might be lacking.
-    fn lacking(&self, theirs: &DotContext, kept: &mut Vec<Dot>) -> Self {
-        let (known, lacking): (Vec<Contribution>, Vec<_>) = self
-            .contributions()
-            .iter()
-            .partition(|each| each.reset_sequence == 0 && theirs.covers(each.dot()));
-        kept.extend(known.iter().map(Contribution::dot));
-        lacking.into_iter().collect()
-    }
-}
-
-impl Merge for Contribution {
-    /// A total that started anew right after what was reset says the same place as the reset, and another total there:
-    /// the later increment knows.
-    fn merge(&mut self, other: &Self) {
-        let place = |each: &Self| (each.reset_sequence, each.sequence);
-        if place(other) > place(self) {
-            (self.reset_sequence, self.reset_total) = (other.reset_sequence, other.reset_total);
-        }
-        if other.sequence > self.sequence {
-            (self.sequence, self.total) = (other.sequence, other.total);
-        }
-        // Only where two strangers disagree about one increment does this change anything.
-        if self.covered() {
-            self.reset_total = self.total;
         }
     }
 }

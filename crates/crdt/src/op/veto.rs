@@ -16,12 +16,18 @@ use crate::{Crdt, decode};
 ///
 /// The element is present while there is an addition that has observed *every* removal. So a removal keeps its dot even
 /// if an addition has observed it: a third addition, still on its way, may not have. That is residue, one dot per
-/// removed element and concurrent remover, until [`forget`](Crdt::forget) may drop it.
+/// removed element and concurrent remover, until [`forget`](Crdt::forget) may drop it. Somebody else may still have it
+/// then, so an addition made after forgetting carries a clock of the removals that were forgotten: one entry for each
+/// replica of which a removal was, until the addition is stable itself.
 ///
 /// ```text
 /// eu: add ------------ add -------->  absent: the second addition had not observed the removal
 /// us:      \--- remove ------------>
 /// ```
+///
+/// **Cost.** Everything O(1), for a few concurrent writers.
+///
+/// The semantics are those of Bieniusa et al., *Semantics of Eventually Consistent Replicated Sets*, 2012, made strict.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Veto {
     // Invariant: sorted, each dot at most once; no removal that another one had observed.
@@ -37,7 +43,8 @@ struct Addition {
     // Invariant: sorted; of the removals that are gone for good none, so that equal states are equal values.
     observed: Box<[Dot]>,
     // What had been forgotten where it was written, and so had been observed: elsewhere it may still be here. None for
-    // a writer that never forgot, and once the addition is stable.
+    // a writer that never forgot, and once the addition is stable. This is the one thing that is ever changed under a
+    // dot: it is dropped where all that it names is gone, and whoever brings the addition without it says so as well.
     forgotten: Option<Box<VectorClock>>,
 }
 
@@ -85,6 +92,11 @@ impl Veto {
         }
     }
 
+    /// Drops every addition that `ctx` covers. Removals stay, and go on beating what has not observed them.
+    pub fn withdraw(&mut self, ctx: &impl Context) {
+        self.additions.retain(|old| !ctx.covers(old.dot));
+    }
+
     /// Drops every addition and removal that `ctx` covers, as if they had never been.
     pub fn reset(&mut self, ctx: &impl Context) {
         self.additions.retain(|old| !ctx.covers(old.dot));
@@ -108,6 +120,14 @@ impl Veto {
     pub fn is_present(&self) -> bool {
         let mut additions = self.additions.iter();
         additions.any(|addition| addition.has_observed(&self.removals))
+    }
+
+    /// The additions that make it present, in order: those that have observed every removal.
+    pub fn present_by(&self) -> impl Iterator<Item = Dot> {
+        let additions = self.additions.iter();
+        additions
+            .filter(|addition| addition.has_observed(&self.removals))
+            .map(|addition| addition.dot)
     }
 
     /// The removals that no other removal had observed, in order.
@@ -200,7 +220,18 @@ impl DotStore for Veto {
             .for_each(visit);
     }
 
+    fn each_removal(&self, visit: &mut dyn FnMut(Dot)) {
+        self.removals.iter().copied().for_each(visit);
+    }
+
     fn join(&mut self, seen: &DotContext, other: &Self, theirs: &DotContext) {
+        for addition in &mut self.additions {
+            // Where one side knows that the addition is stable, it is.
+            let twin = other.additions.iter().find(|twin| twin.dot == addition.dot);
+            addition
+                .forgotten
+                .take_if(|_| twin.is_some_and(|twin| twin.forgotten.is_none()));
+        }
         join_entries(&mut self.removals, seen, &other.removals, theirs, |dot| {
             *dot
         });

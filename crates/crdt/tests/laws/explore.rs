@@ -36,6 +36,9 @@ pub(crate) const SCOPES: [Scope; 2] = [
     },
 ];
 
+/// In how large a world every two pulls and deltas are joined: beyond, it takes too long.
+const PULLED_WRITES_MAX: usize = 3;
+
 /// What was covered.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Coverage {
@@ -224,7 +227,36 @@ impl<S: Subject> World<S> {
                 same("full states and meaning", &merged.value(), &expected)?;
             }
         }
+        self.check_pulls()?;
         self.check_orders()
+    }
+
+    /// What a peer lacks joins with every delta, and with what it lacks of somebody else.
+    fn check_pulls(&self) -> Outcome {
+        if self.sent.len() > PULLED_WRITES_MAX {
+            return Ok(());
+        }
+        for to in &self.replicas {
+            let context = to.state.context();
+            let pulls = self.replicas.iter();
+            let pulls: Vec<_> = pulls.map(|from| from.state.delta_since(&context)).collect();
+            let deltas = self.sent.iter().map(|sent| &sent.delta);
+            for one in &pulls {
+                let before = applied(&to.state, one);
+                for other in pulls.iter().chain(deltas.clone()) {
+                    let together = joined(one, other);
+                    same(
+                        "deltas join in either order",
+                        &together,
+                        &joined(other, one),
+                    )?;
+                    let (one_by_one, together) =
+                        (applied(&before, other), applied(&to.state, &together));
+                    same("what is lacking joins", &together, &one_by_one)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A stranger takes in all deltas in any order, also against causality: forwards, backwards, and turned.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::oracle::Event;
 use crate::subject::{
-    DeltaOf, OpOf, Outcome, Plain, Subject, UpdateOf, applied, expected, joined, same,
+    DeltaOf, OpOf, Outcome, Plain, Stable, Subject, UpdateOf, applied, expected, joined, same,
 };
 
 pub(crate) const REPLICAS: usize = 3;
@@ -23,6 +23,8 @@ pub(crate) enum Step<U> {
     },
     /// A replica receives what another one has, or a part of it in causal order.
     Sync { to: usize, from: usize, way: Way },
+    /// Everybody hears everything; then some forget what is stable.
+    Forget { who: [bool; REPLICAS] },
 }
 
 /// How deltas travel in a [`Step::Sync`]. Full states and operations have one way each.
@@ -34,6 +36,9 @@ pub(crate) enum Way {
     Grouped(u64),
     /// Lost, and replaced by what the peer says is lacking.
     Lost,
+    /// All of that, joined into one in some order: deltas of updates, new and old, what this peer says is lacking, and
+    /// what others once said that they lacked.
+    Mixed(u64),
 }
 
 pub(crate) fn steps<S: Subject>() -> impl Strategy<Value = Vec<Step<UpdateOf<S>>>> {
@@ -41,12 +46,14 @@ pub(crate) fn steps<S: Subject>() -> impl Strategy<Value = Vec<Step<UpdateOf<S>>
         any::<u64>().prop_map(Way::Shuffled),
         any::<u64>().prop_map(Way::Grouped),
         Just(Way::Lost),
+        any::<u64>().prop_map(Way::Mixed),
     ];
     let step = prop_oneof![
-        3 => (0..REPLICAS, S::updates(), 0..4u64)
+        6 => (0..REPLICAS, S::updates(), 0..4u64)
             .prop_map(|(at, update, ms)| Step::Update { at, update, ms }),
-        2 => (0..REPLICAS, 0..REPLICAS, way)
+        4 => (0..REPLICAS, 0..REPLICAS, way)
             .prop_map(|(to, from, way)| Step::Sync { to, from, way }),
+        1 => any::<[bool; REPLICAS]>().prop_map(|who| Step::Forget { who }),
     ];
     prop::collection::vec(step, 1..STEPS_MAX)
 }
@@ -73,20 +80,27 @@ struct Sent<S: Subject> {
 struct World<S: Subject> {
     replicas: Vec<Replica<S>>,
     sent: Vec<Sent<S>>,
+    /// What replicas were, each with what it had seen.
+    past: Vec<(S::State, u64)>,
+    /// Whether anybody has forgotten. What was forgotten leaves early in some forms and late in others, so that from
+    /// then on their values are compared, and no longer their bytes.
+    is_forgetful: bool,
 }
 
 /// Runs a history; the error says which law does not hold.
 pub(crate) fn check<S: Subject>(steps: &[Step<UpdateOf<S>>]) -> Outcome {
     let mut world = World::<S>::new();
-    let mut states = vec![S::State::default()];
     for step in steps {
         let at = match step {
             Step::Update { at, update, ms } => world.update(*at, update, *ms)?,
             Step::Sync { to, from, way } => world.sync(*to, *from, way)?,
+            Step::Forget { who } => world.forget(who)?,
         };
         world.check(at)?;
-        states.push(world.replicas[at].by_delta.clone());
+        let replica = &world.replicas[at];
+        world.past.push((replica.by_delta.clone(), replica.seen));
     }
+    let states: Vec<_> = world.past.iter().map(|(state, _)| state.clone()).collect();
     check_laws(&states)?;
     world.check_deltas(&states)?;
     for to in 0..REPLICAS {
@@ -113,6 +127,8 @@ impl<S: Subject> World<S> {
         Self {
             replicas: vec![replica; REPLICAS],
             sent: Vec::new(),
+            past: vec![(S::State::default(), 0)],
+            is_forgetful: false,
         }
     }
 
@@ -133,7 +149,9 @@ impl<S: Subject> World<S> {
         )?;
         same("a change is inflationary", &joined(&before, after), after)?;
         let full_delta = replica.full.mutate(stamp, update.clone());
-        same("the same update makes the same delta", &full_delta, &delta)?;
+        if !self.is_forgetful {
+            same("the same update makes the same delta", &full_delta, &delta)?;
+        }
 
         let op = replica.by_op.prepare(stamp, update.clone());
         if let Some(op) = op.clone() {
@@ -195,9 +213,56 @@ impl<S: Subject> World<S> {
                 let lacking = source.by_delta.delta_since(&replica.by_delta.context());
                 replica.by_delta.apply(&lacking);
             }
+            Way::Mixed(seed) => self.mix(to, &source, &missing, *seed)?,
         }
-        replica.seen |= source.seen;
+        self.replicas[to].seen |= source.seen;
         Ok(to)
+    }
+
+    /// Everything that `to` lacks of `source`, several times over, one by one and joined.
+    fn mix(&mut self, to: usize, source: &Replica<S>, missing: &[usize], seed: u64) -> Outcome {
+        let replica = &self.replicas[to];
+        let allowed = replica.seen | source.seen;
+        let is_allowed = |(_, seen): &&(S::State, u64)| seen & !allowed == 0;
+        let past: Vec<_> = self.past.iter().filter(is_allowed).collect();
+
+        let context = replica.by_delta.context();
+        let mut parts = vec![source.by_delta.delta_since(&context)];
+        parts.extend(missing.iter().map(|index| self.sent[*index].delta.clone()));
+        for (number, (state, _)) in sample(&past).into_iter().enumerate() {
+            let (other, _) = past[(seed as usize + number) % past.len()];
+            parts.push(state.delta_since(&other.context()));
+            parts.push(state.delta_since(&context));
+            parts.push(replica.by_delta.delta_since(&other.context()));
+        }
+        let order = shuffled(&(0..parts.len()).collect::<Vec<_>>(), seed);
+        let (mut one_by_one, mut group) = (replica.by_delta.clone(), DeltaOf::<S>::default());
+        for index in order {
+            one_by_one.apply(&parts[index]);
+            group.merge(&parts[index]);
+        }
+        check_laws(&parts)?;
+        check_encoding(&group)?;
+        self.replicas[to].by_delta.apply(&group);
+        let together = &self.replicas[to].by_delta;
+        same("what is lacking joins", together, &one_by_one)
+    }
+
+    fn forget(&mut self, who: &[bool; REPLICAS]) -> Result<usize, String> {
+        for turn in 0..2 * REPLICAS {
+            let (to, from) = ((turn + 1) % REPLICAS, turn % REPLICAS);
+            self.sync(to, from, &Way::Grouped(turn as u64))?;
+        }
+        let clock = self.clock(self.replicas[0].seen);
+        for at in (0..REPLICAS).filter(|at| who[*at]) {
+            let replica = &mut self.replicas[at];
+            replica.full.forget(&replica.full.stable());
+            replica.by_delta.forget(&replica.by_delta.stable());
+            replica.by_op.forget(&clock);
+            self.check(at)?;
+        }
+        self.is_forgetful = true;
+        Ok(0)
     }
 
     /// All three forms of a replica say what the oracle says.
@@ -212,7 +277,9 @@ impl<S: Subject> World<S> {
             &expected,
         )?;
         same("operations and meaning", &replica.by_op.value(), &expected)?;
-        same("full state and deltas", &replica.full, &replica.by_delta)?;
+        if !self.is_forgetful {
+            same("full state and deltas", &replica.full, &replica.by_delta)?;
+        }
         check_encoding(&replica.full)?;
         check_encoding(&replica.by_op)
     }
@@ -245,11 +312,11 @@ impl<S: Subject> World<S> {
             }
             for other in sample(states) {
                 let lacking = other.delta_since(&state.context());
-                same(
-                    "what a peer lacks",
-                    &applied(state, &lacking),
-                    &joined(state, other),
-                )?;
+                let (pulled, merged) = (applied(state, &lacking), joined(state, other));
+                same("what a peer lacks", &pulled.value(), &merged.value())?;
+                if !self.is_forgetful {
+                    same("what a peer lacks", &pulled, &merged)?;
+                }
             }
         }
         Ok(())

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use isles_clock::ReplicaId;
+use isles_crdt::hyper_log_log::Sketch;
 use isles_crdt::update::HyperLogLogUpdate::{self, Add, Clear, Join};
-use isles_crdt::{HyperLogLog, op};
+use isles_crdt::update::MapUpdate::{Clear as ClearMap, Remove, Update};
+use isles_crdt::{AwMap, HyperLogLog, op};
 
 use crate::laws;
-use crate::oracle::{Event, Oracle};
+use crate::oracle::{Event, Keys, Oracle, seen_by};
 
 pub(crate) struct Different;
 
@@ -16,8 +18,9 @@ impl Oracle for Different {
     type Value = u64;
 
     fn read(events: &[Event<HyperLogLogUpdate>]) -> Option<u64> {
-        let all: BTreeSet<u64> = view(events).into_values().flatten().collect();
-        Some(all.len() as u64)
+        let sets = view(events);
+        let all: BTreeSet<u64> = sets.values().flatten().copied().collect();
+        (!sets.is_empty()).then_some(all.len() as u64)
     }
 }
 
@@ -26,24 +29,38 @@ fn view(events: &[Event<HyperLogLogUpdate>]) -> BTreeMap<(ReplicaId, u32), BTree
     let mut sets = BTreeMap::<_, BTreeSet<u64>>::new();
     let mut gone = BTreeSet::new();
     for event in events {
-        let seen: Vec<_> = events
-            .iter()
-            .filter(|other| event.saw(other))
-            .cloned()
-            .collect();
-        let before = view(&seen);
-        match &event.update {
-            Add(hashes) if !hashes.is_empty() => {
-                let own = (event.at.replica, event.bit);
-                let named = before.keys().next().copied().unwrap_or(own);
-                sets.entry(named).or_default().extend(hashes);
+        let before = view(&seen_by(event, events));
+        if event.removed_by != 0 {
+            gone.insert((event.at.replica, event.bit));
+        }
+        let hashes = match &event.update {
+            Add(hashes) => hashes.clone(),
+            Join(sketch) => hashes_of(sketch),
+            Clear => {
+                gone.extend(before.into_keys());
+                continue;
             }
-            Add(_) | Join(_) => {}
-            Clear => gone.extend(before.into_keys()),
+        };
+        if !hashes.is_empty() {
+            let own = (event.at.replica, event.bit);
+            let named = before.keys().next().copied().unwrap_or(own);
+            sets.entry(named).or_default().extend(hashes);
         }
     }
     sets.retain(|name, _| !gone.contains(name));
     sets
+}
+
+/// What the sketches of the menu were made of; no sketch says it.
+const SKETCHED: [&[u64]; 2] = [&[2, 9], &[]];
+
+fn sketch(number: usize) -> Sketch {
+    SKETCHED[number].iter().copied().collect()
+}
+
+fn hashes_of(sketched: &Sketch) -> Vec<u64> {
+    let number = (0..SKETCHED.len()).find(|number| sketch(*number) == *sketched);
+    SKETCHED[number.expect("the sketch is on the menu")].to_vec()
 }
 
 // Hashes that choose different registers, or the same with different ranks beside others.
@@ -51,6 +68,18 @@ laws!(hyper_log_log: Different, HyperLogLog, op::HyperLogLog, [
     Add(vec![1, 2]),
     Clear,
     Add(vec![2, 3 | 1 << 40]),
+    Join(sketch(0)),
     Add(vec![4 | 1 << 14, 5]),
     Add(vec![]),
+    Join(sketch(1)),
+]);
+
+laws!(map_of_hyper_log_logs: Keys<Different>, AwMap<u8, op::HyperLogLog>, op::AwMap<u8, op::HyperLogLog>, [
+    Update(0, Add(vec![1, 2])),
+    Remove(0),
+    Update(0, Add(vec![2, 3])),
+    Update(0, Clear),
+    Update(1, Join(sketch(0))),
+    Update(0, Join(sketch(0))),
+    ClearMap,
 ]);

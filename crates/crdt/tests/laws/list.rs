@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use isles_clock::ReplicaId;
 use isles_crdt::update::ListUpdate::{self, Clear, Insert, PushBack, PushFront, Remove, Set};
-use isles_crdt::{List, op};
+use isles_crdt::update::MapUpdate::{Clear as ClearMap, Remove as RemoveKey, Update};
+use isles_crdt::{AwMap, List, op};
 
 use crate::laws;
-use crate::oracle::{Event, Oracle};
+use crate::oracle::{Event, Keys, Oracle, seen_by};
 
 /// A level of a path: which side of the element above (0 left, 2 right; 1 ends a path), the step and the root of the run,
 /// the place in it.
@@ -30,72 +31,57 @@ impl Oracle for Sequence {
     fn read(events: &[Event<ListUpdate<u8>>]) -> Option<Vec<u8>> {
         let elements = view(events);
         let latest = |versions: &Versions| versions.iter().max().map(|(_, value)| *value);
-        Some(elements.values().filter_map(latest).collect())
+        let values = elements.values().filter_map(latest).collect();
+        Some(values).filter(|values: &Vec<u8>| !values.is_empty())
     }
 }
 
 /// Values by their stamps; that of an insertion is the least.
-type Versions = Vec<((u64, Option<ReplicaId>, u32), u8)>;
+type Version = ((u64, Option<ReplicaId>, u32), u8);
+type Versions = Vec<Version>;
 
 fn view(events: &[Event<ListUpdate<u8>>]) -> BTreeMap<Path, Versions> {
     let mut elements = BTreeMap::<Path, Versions>::new();
     let mut gone = Vec::new();
-    let mut events: Vec<_> = events.iter().collect();
-    events.sort_by_key(|event| event.seen.count_ones());
-    for event in &events {
-        let seen: Vec<_> = events
-            .iter()
-            .filter(|other| event.saw(other))
-            .map(|other| (*other).clone())
-            .collect();
-        let before = view(&seen);
+    let mut ordered: Vec<_> = events.iter().collect();
+    ordered.sort_by_key(|event| event.seen.count_ones());
+    for event in ordered {
+        let before = view(&seen_by(event, events));
         let paths: Vec<&Path> = before.keys().collect();
         let name = |ordinal| (Some(event.at.replica), event.bit, ordinal);
-        match &event.update {
+        let written = match &event.update {
             Insert { index, values } => {
-                let first = place(&paths, (*index).min(paths.len()), name(0), false);
-                insert(&mut elements, &first, values, name);
+                let index = (*index).min(paths.len());
+                inserted(&place(&paths, index, name(0), false), values, name)
             }
-            PushFront(values) => insert(
-                &mut elements,
-                &place(&paths, 0, name(0), true),
-                values,
-                name,
-            ),
-            PushBack(values) => insert(
-                &mut elements,
-                &place(&paths, paths.len(), name(0), true),
-                values,
-                name,
-            ),
-            Set { index, value } => {
-                if let Some((path, versions)) = before.iter().nth(*index) {
-                    let after = versions
-                        .iter()
-                        .map(|(stamp, _)| stamp.0 + 1)
-                        .max()
-                        .unwrap_or(0);
-                    let version = (
-                        (
-                            event.at.hlc.as_u64().max(after),
-                            Some(event.at.replica),
-                            event.bit,
-                        ),
-                        *value,
-                    );
-                    elements.entry(path.clone()).or_default().push(version);
-                    gone.extend(versions.iter().map(|version| (path.clone(), *version)));
+            PushFront(values) => inserted(&place(&paths, 0, name(0), true), values, name),
+            PushBack(values) => inserted(&place(&paths, paths.len(), name(0), true), values, name),
+            Set { index, value } => match before.iter().nth(*index) {
+                Some((path, versions)) => {
+                    gone.extend(all(path, versions));
+                    let after = versions.iter().map(|(stamp, _)| stamp.0 + 1).max();
+                    let hlc = event.at.hlc.as_u64().max(after.unwrap_or(0));
+                    let stamp = (hlc, Some(event.at.replica), event.bit);
+                    vec![(path.clone(), (stamp, *value))]
                 }
-            }
+                None => Vec::new(),
+            },
             Remove { range } => {
                 let removed = before.iter().skip(range.start).take(range.len());
-                gone.extend(removed.flat_map(|(path, versions)| {
-                    versions.iter().map(|version| (path.clone(), *version))
-                }));
+                gone.extend(removed.flat_map(|(path, versions)| all(path, versions)));
+                Vec::new()
             }
-            Clear => gone.extend(before.iter().flat_map(|(path, versions)| {
-                versions.iter().map(|version| (path.clone(), *version))
-            })),
+            Clear => {
+                let removed = before.iter();
+                gone.extend(removed.flat_map(|(path, versions)| all(path, versions)));
+                Vec::new()
+            }
+        };
+        if event.removed_by != 0 {
+            gone.extend(written.iter().cloned());
+        }
+        for (path, version) in written {
+            elements.entry(path).or_default().push(version);
         }
     }
     for (path, version) in gone {
@@ -107,19 +93,19 @@ fn view(events: &[Event<ListUpdate<u8>>]) -> BTreeMap<Path, Versions> {
     elements
 }
 
-fn insert(
-    elements: &mut BTreeMap<Path, Versions>,
-    first: &Path,
-    values: &[u8],
-    name: impl Fn(usize) -> Name,
-) {
-    for (ordinal, value) in values.iter().enumerate() {
+fn all(path: &Path, versions: &Versions) -> impl Iterator<Item = (Path, Version)> {
+    versions.iter().map(|version| (path.clone(), *version))
+}
+
+fn inserted(first: &Path, values: &[u8], name: impl Fn(usize) -> Name) -> Vec<(Path, Version)> {
+    let element = |(ordinal, value): (usize, &u8)| {
         let mut path = first.clone();
         let last = path.len() - 2;
         path[last].4 = name(ordinal);
         // An insertion has no time; its version is older than every write of the element.
-        elements.insert(path, vec![((0, None, 0), *value)]);
-    }
+        (path, ((0, None, 0), *value))
+    };
+    values.iter().enumerate().map(element).collect()
 }
 
 /// The rule, in the order in which it is documented: grow an own run, step if pushed at an end, hang at a neighbour.
@@ -216,4 +202,15 @@ laws!(list: Sequence, List<u8>, op::List<u8>, [
     Insert { index: 3, values: vec![] },
     Remove { range: 1..9 },
     Clear,
+]);
+
+laws!(map_of_lists: Keys<Sequence>, AwMap<u8, op::List<u8>>, op::AwMap<u8, op::List<u8>>, [
+    Update(0, PushBack(vec![1, 2])),
+    RemoveKey(0),
+    Update(0, Set { index: 0, value: 3 }),
+    Update(0, Remove { range: 0..1 }),
+    Update(0, Insert { index: 1, values: vec![4] }),
+    Update(1, PushFront(vec![5])),
+    Update(0, Clear),
+    ClearMap,
 ]);

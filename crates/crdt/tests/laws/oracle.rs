@@ -235,7 +235,7 @@ fn flag_of(
 }
 
 /// The events as the writer of a later one saw them.
-fn seen_by<U: Clone, V>(writer: &Event<V>, events: &[Event<U>]) -> Vec<Event<U>> {
+pub(crate) fn seen_by<U: Clone, V>(writer: &Event<V>, events: &[Event<U>]) -> Vec<Event<U>> {
     let seen = events.iter().filter(|event| writer.saw(event)).cloned();
     let seen = seen.map(|event| Event {
         removed_by: event.removed_by & writer.seen,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::explore::{Scope, explore};
 use crate::oracle::{Counter, DisableWins, Elements, EnableWins, Latest, Oracle, SumUpAndDown};
-use crate::subject::Subject;
+use crate::subject::{Stable, Subject};
 
 /// A right type with a mistake.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -91,6 +91,8 @@ impl<T: DeltaState, M: StateMistake<T>> DeltaState for Wrong<T, M> {
     }
 }
 
+impl<T, M> Stable for Wrong<T, M> {}
+
 /// Declares a wrong type, and a test that it is found.
 macro_rules! is_caught {
     ($test:ident, $mistake:ident: $oracle:ty, $state:ty, $op:ty, [$($update:expr),*]) => {
@@ -162,12 +164,12 @@ impl OpMistake<op::DwFlag> for ForgetsRemovals {
 
 is_caught!(
     a_counter_that_restarts_at_zero,
-    RestartsAtZero: Counter, ResettableCounter, Wrong<op::ResettableCounter, RestartsAtZero>,
+    RestartsAtZero: Counter, ResettableCounter, Wrong<op::Tally, RestartsAtZero>,
     [CounterUpdate::Add(2), CounterUpdate::Reset, CounterUpdate::Add(-2)]
 );
 /// F4c.
-impl OpMistake<op::ResettableCounter> for RestartsAtZero {
-    fn prepare(inner: &op::ResettableCounter, at: Stamp, update: CounterUpdate) -> Option<TallyOp> {
+impl OpMistake<op::Tally> for RestartsAtZero {
+    fn prepare(inner: &op::Tally, at: Stamp, update: CounterUpdate) -> Option<TallyOp> {
         match update {
             CounterUpdate::Add(by) if inner.value() == 0 => Some(TallyOp::Add(Increment {
                 total: by.into(),
@@ -180,12 +182,12 @@ impl OpMistake<op::ResettableCounter> for RestartsAtZero {
 
 is_caught!(
     a_reset_by_clock,
-    ResetsByClock: Counter, ResettableCounter, Wrong<op::ResettableCounter, ResetsByClock>,
+    ResetsByClock: Counter, ResettableCounter, Wrong<op::Tally, ResetsByClock>,
     [CounterUpdate::Add(2), CounterUpdate::Reset]
 );
 /// F4a.
-impl OpMistake<op::ResettableCounter> for ResetsByClock {
-    fn effect(inner: &mut op::ResettableCounter, dot: Dot, ctx: &impl Context, op: TallyOp) {
+impl OpMistake<op::Tally> for ResetsByClock {
+    fn effect(inner: &mut op::Tally, dot: Dot, ctx: &impl Context, op: TallyOp) {
         match op {
             TallyOp::Reset(_) => inner.cover(ctx, &[]),
             op => inner.effect(dot, ctx, op),

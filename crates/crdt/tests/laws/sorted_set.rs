@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use isles_crdt::sorted_set::Score;
+use isles_crdt::update::MapUpdate::{Clear as ClearMap, Remove as RemoveKey, Update};
 use isles_crdt::update::SortedSetUpdate::{self, Add, Clear, Remove, Set};
-use isles_crdt::{SortedSet, op};
+use isles_crdt::{AwMap, SortedSet, op};
 
 use crate::laws;
-use crate::oracle::{Event, Oracle};
+use crate::oracle::{Event, Keys, Oracle, seen_by};
 
 /// Of each member, the latest base and the additions, as far as no setting or removal has seen them.
 pub(crate) struct Scores;
@@ -19,11 +20,7 @@ impl Oracle for Scores {
     fn read(events: &[Event<SortedSetUpdate<u8>>]) -> Option<Vec<(u8, Score)>> {
         let is_over = |event: &Event<_>, member: u8| {
             let mut later = events.iter().filter(|later| later.saw(event));
-            later.any(|later| match &later.update {
-                Set(other, _) | Remove(other) => *other == member,
-                Add(..) => false,
-                Clear => true,
-            })
+            event.removed_by != 0 || later.any(|later| ends(&later.update, member))
         };
         let mut scores: BTreeMap<u8, f64> = BTreeMap::new();
         let mut bases = BTreeMap::new();
@@ -57,7 +54,16 @@ impl Oracle for Scores {
             })
             .collect();
         scores.sort_by_key(|(member, score)| (*score, *member));
-        Some(scores)
+        Some(scores).filter(|scores| !scores.is_empty())
+    }
+}
+
+/// Whether an update does away with what it has seen of a member.
+fn ends(update: &SortedSetUpdate<u8>, member: u8) -> bool {
+    match update {
+        Set(other, _) | Remove(other) => *other == member,
+        Add(..) => false,
+        Clear => true,
     }
 }
 
@@ -67,21 +73,12 @@ fn reading(
     event: &Event<SortedSetUpdate<u8>>,
     member: u8,
 ) -> u64 {
-    let seen: Vec<_> = events
-        .iter()
-        .filter(|other| event.saw(other))
-        .cloned()
-        .collect();
+    let seen = seen_by(event, events);
     let is_live = |set: &&Event<SortedSetUpdate<u8>>| {
+        let mut later = seen.iter().filter(|later| later.saw(set));
         matches!(set.update, Set(other, _) if other == member)
-            && !seen.iter().any(|later| {
-                later.saw(set)
-                    && match &later.update {
-                        Set(other, _) | Remove(other) => *other == member,
-                        Add(..) => false,
-                        Clear => true,
-                    }
-            })
+            && set.removed_by == 0
+            && !later.any(|later| ends(&later.update, member))
     };
     let replaced = seen
         .iter()
@@ -101,4 +98,15 @@ laws!(sorted_set: Scores, SortedSet<u8>, op::SortedSet<u8>, [
     Add(0, Score::from(-3)),
     Remove(1),
     Clear,
+]);
+
+laws!(map_of_sorted_sets: Keys<Scores>, AwMap<u8, op::SortedSet<u8>>, op::AwMap<u8, op::SortedSet<u8>>, [
+    Update(0, Add(0, Score::from(3))),
+    RemoveKey(0),
+    Update(0, Set(0, Score::from(2))),
+    Update(0, Remove(0)),
+    Update(0, Add(1, Score::from(-1))),
+    Update(1, Add(0, Score::from(4))),
+    Update(0, Clear),
+    ClearMap,
 ]);

@@ -2,8 +2,13 @@
 
 use std::fmt::Debug;
 
+use isles_clock::VectorClock;
+use isles_crdt::dots::DotStore;
 use isles_crdt::op::OpBased;
-use isles_crdt::{Crdt, DeltaState, Merge};
+use isles_crdt::{
+    BoundedCounter, Causal, Crdt, DeltaState, GCounter, GSet, LwwRegister, MaxRegister, Merge,
+    MinRegister, PnCounter,
+};
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,11 +19,33 @@ use crate::oracle::{Event, Oracle};
 pub(crate) trait Plain: Clone + PartialEq + Debug + Serialize + DeserializeOwned {}
 impl<T: Clone + PartialEq + Debug + Serialize + DeserializeOwned> Plain for T {}
 
+/// What is stable where everybody has seen everything; a type without dots has nothing to forget by it.
+pub(crate) trait Stable {
+    fn stable(&self) -> VectorClock {
+        VectorClock::new()
+    }
+}
+
+impl<S: DotStore> Stable for Causal<S> {
+    fn stable(&self) -> VectorClock {
+        self.seen().clock().clone()
+    }
+}
+
+impl Stable for GCounter {}
+impl Stable for PnCounter {}
+impl Stable for BoundedCounter {}
+impl<V> Stable for LwwRegister<V> {}
+impl<V> Stable for MaxRegister<V> {}
+impl<V> Stable for MinRegister<V> {}
+impl<T> Stable for GSet<T> {}
+
 /// A type in its three forms with its meaning. One line for the law suite: `type`s and a menu of updates.
 pub(crate) trait Subject: Clone + Debug + 'static {
     type Oracle: Oracle<Update: Debug + 'static, Value: PartialEq + Debug>;
     type State: DeltaState<Delta: Plain>
         + Crdt<Update = UpdateOf<Self>, Value = ValueOf<Self>>
+        + Stable
         + Plain;
     type Op: OpBased<Op: Plain> + Crdt<Update = UpdateOf<Self>, Value = ValueOf<Self>> + Plain;
 

@@ -17,11 +17,13 @@ use crate::oracle::{
     SumUpAndDown, Union,
 };
 
-// In each menu the explorer tries as many updates, from the front, as its scope says; random histories try them all.
+// In each menu the explorer tries as many updates, from the front, as its scope says (of two in four writes, of four in
+// three); random histories try them all.
 
 laws!(g_counter: SumUp, GCounter, op::GCounter, [1, 5, 0]);
 laws!(pn_counter: SumUpAndDown, PnCounter, op::PnCounter, [2, -3, 0, 7]);
 laws!(resettable_counter: Counter, ResettableCounter, op::ResettableCounter, [Plus(2), Reset, Plus(-2), Plus(0)]);
+laws!(tally: Counter, ResettableCounter, op::Tally, [Plus(2), Reset, Plus(-2), Plus(0)]);
 laws!(lww_register: Latest, LwwRegister<u8>, LwwRegister<u8>, [0, 1, 2]);
 laws!(max_register: Greatest, MaxRegister<u8>, MaxRegister<u8>, [3, 7, 5]);
 laws!(min_register: Smallest, MinRegister<u8>, MinRegister<u8>, [3, 7, 5]);
@@ -43,6 +45,9 @@ laws!(map_of_sets: Keys<Elements<EnableWins>>, AwMap<u8, op::AwSet<u8>>, op::AwM
 ]);
 laws!(map_of_remove_wins_sets: Keys<Elements<DisableWins>>, AwMap<u8, op::RwSet<u8>>, op::AwMap<u8, op::RwSet<u8>>, [
     Update(0, Add(0)), RemoveKey(0), Update(0, Remove(0)), Update(0, Add(1)), Update(1, Add(0)), Update(0, Clear), ClearMap
+]);
+laws!(map_of_enabled_flags: Keys<EnableWins>, AwMap<u8, op::EwFlag>, op::AwMap<u8, op::EwFlag>, [
+    Update(0, Enable), RemoveKey(0), Update(0, Disable), Update(1, Enable), Update(1, Disable), ClearMap
 ]);
 laws!(map_of_flags: Keys<DisableWins>, AwMap<u8, op::DwFlag>, op::AwMap<u8, op::DwFlag>, [
     Update(0, Enable), RemoveKey(0), Update(0, Disable), Update(1, Enable), Update(1, Disable), ClearMap

@@ -65,6 +65,7 @@ impl Checker {
         self.peers_need_tls(&peers, raw_peers, tls.as_ref());
         self.listeners_need_their_own(redis.as_ref(), admin.as_ref());
         Some(Config {
+            file: None,
             cluster: cluster?,
             node: node?,
             region: region?,
@@ -96,12 +97,14 @@ impl Checker {
         let listen = self.address("redis.listen");
         let max_clients = self.count("redis.max_clients");
         let max_request_bytes = self.count("redis.max_request_bytes");
+        let max_outbox_bytes = self.count("redis.max_outbox_bytes");
         let select_any = self.text("redis.select_any");
         let worker_threads = self.count("redis.worker_threads");
         Some(RedisConfig {
             listen: listen?,
             max_clients: max_clients?,
             max_request_bytes: max_request_bytes?,
+            max_outbox_bytes: max_outbox_bytes?,
             select_any: select_any? == "yes",
             worker_threads: worker_threads.unwrap_or_else(worker_threads_by_default),
         })

@@ -129,6 +129,17 @@ pub(crate) const KEYS: &[Key] = &[
         example: "64MiB",
     },
     Key {
+        name: "redis.max_outbox_bytes",
+        kind: Kind::Bytes {
+            min: 64 * 1024,
+            max: 64 * GIB,
+        },
+        default: Value("32MiB"),
+        about: "Messages that wait for one client which listens to channels, tracks keys or monitors, in bytes or with KiB, MiB, GiB; \
+                a client above it does not read and is disconnected.",
+        example: "32MiB",
+    },
+    Key {
         name: "redis.select_any",
         kind: Kind::Choice(&["no", "yes"]),
         default: Value("no"),

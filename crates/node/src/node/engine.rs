@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use isles_clock::ReplicaId;
 use isles_replica::{Position, Replica};
-use isles_resp::{Engine, EngineStopped, Host, NodeInfo, PeerInfo, Writer};
+use isles_resp::{ChannelKind, Engine, EngineStopped, Host, Inbox, NodeInfo, PeerInfo, Writer};
 
 use super::{Front, Node};
 use crate::config::Durability;
@@ -56,8 +56,27 @@ impl Host for Front {
             .map_or_else(|| self.opening.info(), |node| node.info())
     }
 
+    fn attach(&self, inbox: Inbox) {
+        let _ = self.inbox.set(inbox.clone());
+        // The node may have opened before the first client could be served.
+        if let Some(node) = self.node() {
+            node.peers.couriers.deliver_to(inbox);
+        }
+    }
+
+    fn publish(&self, kind: ChannelKind, channel: &[u8], payload: &[u8]) {
+        if let Some(node) = self.node() {
+            node.peers.couriers.publish(kind, channel, payload);
+        }
+    }
+
     fn writer(&self, replica: ReplicaId) -> Option<Writer> {
         self.node()?.peers.writer(replica)
+    }
+
+    fn writers(&self) -> Vec<(ReplicaId, Writer)> {
+        self.node()
+            .map_or_else(Vec::new, |node| node.peers.writers())
     }
 }
 
@@ -70,6 +89,7 @@ impl Node {
             role: "leader".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             port: self.redis.port(),
+            config_file: config_file(&self.config),
             directory: self.database.directory().display().to_string(),
             durability: policy(self.config.durability).to_owned(),
             uptime: self.started.elapsed(),
@@ -92,6 +112,12 @@ impl Node {
         };
         self.peers.states().into_iter().map(peer).collect()
     }
+}
+
+/// Where the configuration was read from, for INFO.
+fn config_file(config: &crate::config::Config) -> String {
+    let file = config.file.as_ref();
+    file.map_or_else(String::new, |file| file.display().to_string())
 }
 
 /// The name of a policy, as the configuration has it.

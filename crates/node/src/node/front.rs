@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use isles_clock::ReplicaId;
 use isles_replica::{Replica, ReplicaConfig};
-use isles_resp::NodeInfo;
+use isles_resp::{Inbox, NodeInfo};
 use metrics_exporter_prometheus::PrometheusHandle;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -21,6 +21,8 @@ pub(crate) struct Front {
     node: OnceLock<Arc<Node>>,
     /// Rings once when the node is there.
     opened: Notify,
+    /// Where messages of peers go, from the first moment on that clients are served.
+    pub(super) inbox: OnceLock<Inbox>,
     pub(super) opening: Opening,
 }
 
@@ -46,6 +48,7 @@ impl Front {
         Arc::new(Front {
             node: OnceLock::new(),
             opened: Notify::new(),
+            inbox: OnceLock::new(),
             opening: Opening {
                 config: config.clone(),
                 redis_port,
@@ -59,8 +62,12 @@ impl Front {
 
     /// From here on it is the node that answers.
     pub(super) fn open(&self, node: Arc<Node>) {
+        let couriers = Arc::clone(&node);
         let opened_before = self.node.set(node).is_err();
         assert!(!opened_before, "invariant: a node opens once");
+        if let Some(inbox) = self.inbox.get() {
+            couriers.peers.couriers.deliver_to(inbox.clone());
+        }
         self.opened.notify_one();
     }
 

@@ -121,6 +121,22 @@ fn describe() {
         Unit::Seconds,
         "Round trip to the peer"
     );
+    describe_counter!(
+        "isles_publications_sent_total",
+        "Messages of PUBLISH and SPUBLISH sent to the peer"
+    );
+    describe_counter!(
+        "isles_publications_received_total",
+        "Messages of PUBLISH and SPUBLISH that came from the peer"
+    );
+    describe_counter!(
+        "isles_publications_dropped_total",
+        "Messages of PUBLISH and SPUBLISH that a slow peer was not sent"
+    );
+    describe_counter!(
+        "isles_outbox_overflows_total",
+        "Clients that were disconnected because they did not read their messages"
+    );
     describe_gauge!("isles_role", "One for the role that this node has");
     describe_histogram!(
         "isles_resolution_seconds",

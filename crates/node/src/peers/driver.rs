@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use isles_replica::session::{Effect, Effects, Received, Session, SessionConfig, SessionError};
-use isles_transport::{Channel, ChannelError, Message, TrafficClass};
+use isles_transport::{Channel, ChannelError, Hello, Message, TrafficClass};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{Ended, Peers, Signals, feeder};
+use super::{Ended, Peers, Signals, courier, feeder};
 
 /// How often figures of a connection are taken over into the peer's state.
 const FIGURES: Duration = Duration::from_millis(500);
@@ -21,6 +21,8 @@ const LANES: [TrafficClass; 3] = [
 /// A session and who drives it.
 pub(super) struct Drive<'d> {
     pub(super) peers: &'d Peers,
+    /// The session's number.
+    pub(super) number: u64,
     pub(super) channel: &'d dyn Channel,
     pub(super) session: Mutex<Session>,
     /// Something changed for the tasks that send frames.
@@ -33,6 +35,7 @@ pub(super) struct Drive<'d> {
 /// Speaks with a peer; returns why it ended.
 pub(super) async fn drive(
     peers: &Peers,
+    number: u64,
     channel: &dyn Channel,
     config: SessionConfig,
     signals: &Signals,
@@ -40,6 +43,7 @@ pub(super) async fn drive(
     let session = Mutex::new(Session::new(config, peers.now()));
     let drive = Drive {
         peers,
+        number,
         channel,
         session,
         feed: Notify::new(),
@@ -50,6 +54,8 @@ pub(super) async fn drive(
         ended = drive.converse() => ended,
         ended = feeder::feed(&drive, TrafficClass::Frames) => ended,
         ended = feeder::feed(&drive, TrafficClass::Pull) => ended,
+        ended = courier::send(&drive) => ended,
+        ended = courier::receive(&drive) => ended,
         reason = channel.closed() => Ended::Channel(reason),
     };
     drive.say_goodbye().await;
@@ -107,6 +113,21 @@ impl Drive<'_> {
             .send(class, message)
             .await
             .map_err(|error| Ended::Channel(error.to_string()))
+    }
+
+    /// Waits until the session is established, and gives what the peer has said of itself.
+    pub(super) async fn established(&self) -> Hello {
+        loop {
+            let changed = self.feed.notified();
+            let hello = match self.greeted.load(Ordering::Relaxed) {
+                true => self.session.lock().peer().cloned(),
+                false => None,
+            };
+            match hello {
+                Some(hello) => return hello,
+                None => changed.await,
+            }
+        }
     }
 
     fn may_read(&self, class: TrafficClass) -> bool {

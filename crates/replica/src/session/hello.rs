@@ -1,6 +1,7 @@
 //! The first message each way: who is there, and whether the two can replicate to each other.
 
 use isles_clock::ReplicaId;
+use isles_transport::message::EXTENSION_PUBLISH;
 use isles_transport::{ChainLink, Hello};
 
 use super::acks::shown_applied;
@@ -35,7 +36,7 @@ pub(super) fn compose<H: Host>(config: &SessionConfig, host: &H) -> Hello {
         durable,
         chains,
         floor: host.exchange().log_floor().to_vec(),
-        extensions: Vec::new(),
+        extensions: vec![(EXTENSION_PUBLISH, Vec::new())],
     }
 }
 

@@ -355,7 +355,7 @@ impl Session {
         match class {
             TrafficClass::Frames => self.direct.as_ref(),
             TrafficClass::Pull => self.answer.as_ref(),
-            TrafficClass::Control | TrafficClass::Snapshot => None,
+            TrafficClass::Control | TrafficClass::Snapshot | TrafficClass::Publish => None,
         }
     }
 

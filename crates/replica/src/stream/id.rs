@@ -5,7 +5,7 @@ use std::fmt;
 use isles_clock::ReplicaId;
 use serde::{Deserialize, Serialize};
 
-/// Low bits of the sequence of a generated id that name its writer; see `docs/decisions/0008-ids-of-stream-entries.md`.
+/// Low bits of the sequence of a generated id that name its writer; see `docs/decisions/0010-ids-of-stream-entries.md`.
 const WRITER_BITS: u32 = 32;
 const WRITER_MASK: u64 = (1 << WRITER_BITS) - 1;
 

@@ -137,6 +137,11 @@ impl Txn<'_> {
         self.set_string(&key, strategy.to_string().as_bytes(), Expiry::Keep);
     }
 
+    /// Takes a definition away, in every region; whether there was one. Keys keep what they hold, siblings too.
+    pub fn keyspace_delete(&mut self, prefix: &[u8]) -> bool {
+        self.delete(&Keyspaces::definition_key(prefix))
+    }
+
     /// The defined keyspaces, longest prefix first.
     pub fn keyspaces(&self) -> Vec<(Vec<u8>, Strategy)> {
         self.replica

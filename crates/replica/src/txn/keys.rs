@@ -117,6 +117,11 @@ impl Txn<'_> {
         self.replica.rows.visible()
     }
 
+    /// Number of keys whose deadline has passed here since start.
+    pub fn expired_total(&self) -> u64 {
+        self.replica.expired_total()
+    }
+
     /// Number of keys that readers see and that will expire.
     pub fn expiring(&self) -> usize {
         self.replica.expiring_keys()
@@ -181,9 +186,30 @@ impl Txn<'_> {
                 self.replace_list(to, &values, expiry);
             }
             Some(ValueType::Stream) => self.copy_stream(from, to, expiry),
+            Some(ValueType::Flag) => self.copy_flag(from, to, expiry),
+            Some(ValueType::HyperLogLog) => self.copy_sketch(from, to, expiry),
+            Some(ValueType::BoundedCounter) => self.copy_escrow(from, to, expiry),
             None => return false,
         }
         true
+    }
+
+    /// Puts a new value over whatever is at a key, with a deadline or without; `counters` are those of what is there.
+    pub(super) fn replace_with<'k>(
+        &mut self,
+        spot: &super::Spot<'k>,
+        counters: &'k super::Counters,
+        part: Part<'k>,
+        expiry: Expiry,
+    ) {
+        let mut op = self.overwrite(spot, counters);
+        super::set_part(&mut op, part);
+        if let Expiry::At(at_ms) = expiry {
+            let stamp = self.raised_deadline(self.before(spot));
+            let at_ms = Some(at_ms);
+            super::set_part(&mut op, Part::Deadline { stamp, at_ms });
+        }
+        self.write(spot, &op);
     }
 
     /// Deletes every key that is here, expired ones and Isles' own excepted. What other replicas write meanwhile stays.
@@ -197,6 +223,9 @@ impl Txn<'_> {
         if !self.touched.is_empty() {
             self.log_touched()?;
         }
+        if let Some(changes) = &mut self.replica.changes {
+            changes.begin_clearing();
+        }
         let now_ms = self.now_ms();
         let rows = self.replica.rows.iter();
         let listed: Vec<RowId> = rows
@@ -209,6 +238,9 @@ impl Txn<'_> {
             }
             self.delete_rows(ids);
             self.written = true;
+        }
+        if let Some(changes) = &mut self.replica.changes {
+            changes.end_clearing();
         }
         Ok(())
     }
@@ -250,6 +282,9 @@ impl Txn<'_> {
                 .map(|version| version.value.len() + 48)
                 .sum(),
             Component::Counter(tally) => tally.contributions().len() * 96,
+            Component::FlagEw(_) | Component::FlagDw(_) => 64,
+            Component::HyperLogLog(sketches) => sketches.sketches().len() * (12 << 10),
+            Component::BoundedCounter(escrow) => escrow.all_rights().len() * 128,
             Component::Set(set) => set
                 .members
                 .iter()

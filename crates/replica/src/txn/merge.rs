@@ -1,9 +1,12 @@
 //! The net effect of two ops of one entry on one key.
 
+use isles_crdt::Merge;
 use smallvec::SmallVec;
 
 use super::stream_draft::StreamDraft;
-use crate::op::{Base, Blob, FieldTally, FieldsPart, KeyOp, Part, SetPart};
+use crate::op::{
+    Base, Blob, EscrowChange, EscrowPart, FieldTally, FieldsPart, KeyOp, Part, SetPart,
+};
 
 /// What `earlier` and then `later` do together, if nothing observes its own entry's dot.
 ///
@@ -57,7 +60,15 @@ fn merge_part<'a>(parts: &mut SmallVec<[Part<'a>; 1]>, earlier: Part<'a>) {
             draft.absorb(std::mem::take(later));
             **later = draft.into_part();
         }
-        // A register or a deadline: the later write is what remains.
+        (Part::HyperLogLog(later), Part::HyperLogLog(earlier)) => {
+            // The sketch that the entry raises is the same one: the first that there is.
+            debug_assert_eq!(later.named, earlier.named);
+            later.sketch.merge(&earlier.sketch);
+        }
+        (Part::BoundedCounter(later), Part::BoundedCounter(earlier)) => {
+            merge_escrow(later, earlier)
+        }
+        // A register, a flag or a deadline: the later write is what remains.
         _ => {}
     }
 }
@@ -75,6 +86,24 @@ fn merge_set<'a>(later: &mut SetPart<'a>, earlier: SetPart<'a>) {
         .collect();
     later.add.extend(add);
     later.remove.extend(remove);
+}
+
+/// Totals run on: of one count the later one includes the earlier one.
+fn merge_escrow(later: &mut EscrowPart, earlier: EscrowPart) {
+    use isles_crdt::op::BoundedCounterOp::{Granted, Moved, Spent};
+    let same = |one: &EscrowChange, other: &EscrowChange| {
+        one.named == other.named
+            && match (one.change, other.change) {
+                (Some(Granted(_)), Some(Granted(_))) | (Some(Spent(_)), Some(Spent(_))) => true,
+                (Some(Moved { to: one, .. }), Some(Moved { to: other, .. })) => one == other,
+                (one, other) => one == other,
+            }
+    };
+    let kept: Vec<EscrowChange> = earlier
+        .into_iter()
+        .filter(|old| later.iter().all(|new| !same(new, old)))
+        .collect();
+    later.extend(kept);
 }
 
 fn merge_fields<'a, V>(later: &mut FieldsPart<'a, V>, earlier: FieldsPart<'a, V>) {

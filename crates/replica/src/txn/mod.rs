@@ -1,12 +1,16 @@
 //! What commands do: reads and writes of one atomic entry.
 
 mod context;
+mod escrow;
+mod flags;
 mod hashes;
 mod keys;
 mod list_draft;
 mod lists;
 mod merge;
+mod savepoint;
 mod sets;
+mod sketches;
 mod sorted_sets;
 mod stream_cut;
 mod stream_draft;
@@ -23,8 +27,12 @@ use isles_crdt::op::{Reset, Tally};
 use smallvec::SmallVec;
 
 pub use self::context::{ContextError, SiblingVersion, Siblings};
+pub use self::escrow::EscrowError;
+pub use self::flags::FlagKind;
 pub use self::hashes::{EachField, FieldValue};
 pub use self::lists::{InsertError, ListEnd, ListSide};
+pub use self::savepoint::Savepoint;
+pub use self::sketches::sketch_hash;
 pub use self::sorted_sets::{AddIf, Added, NotANumber, ScoreIf};
 pub use self::streams::{
     EachEntry, NewStreamId, SetStreamIdError, StreamAddError, StreamInfo, StreamTrim,
@@ -67,6 +75,12 @@ pub enum ValueType {
     List,
     /// A stream.
     Stream,
+    /// A flag of either kind.
+    Flag,
+    /// Sketches; to Redis a string.
+    HyperLogLog,
+    /// Bounded counters.
+    BoundedCounter,
 }
 
 /// The key holds a value of another type.
@@ -90,7 +104,7 @@ pub struct EntryTooLarge {
 /// transaction that wrote must be committed: the rows have changed already.
 #[derive(Debug)]
 pub struct Txn<'r> {
-    replica: &'r mut Replica,
+    pub(crate) replica: &'r mut Replica,
     hlc: Hlc,
     scope: Scope,
     barrier: Position,
@@ -101,11 +115,12 @@ pub struct Txn<'r> {
     written: bool,
     context: Option<VectorClock>,
     too_large: Option<EntryTooLarge>,
+    undo: Option<savepoint::Undo>,
 }
 
 /// A key, its hash, and its row, if it has one; good until the next write.
 #[derive(Clone, Copy, Debug)]
-struct Spot<'k> {
+pub(crate) struct Spot<'k> {
     key: &'k [u8],
     hash: u64,
     id: Option<RowId>,
@@ -135,6 +150,7 @@ impl Replica {
             written: false,
             context: None,
             too_large: None,
+            undo: None,
         }
     }
 }
@@ -156,13 +172,27 @@ impl Txn<'_> {
     /// # Errors
     /// The entry is too large; it was undone.
     pub fn commit(mut self) -> Result<Position, EntryTooLarge> {
-        if let Some(error) = self.too_large {
-            return Err(error);
+        let logged = match self.too_large {
+            Some(error) => Err(error),
+            None if self.touched.is_empty() => Ok(()),
+            None => self.log_touched(),
+        };
+        if logged.is_err()
+            && let Some(changes) = &mut self.replica.changes
+        {
+            changes.forget();
         }
-        if !self.touched.is_empty() {
-            self.log_touched()?;
-        }
-        Ok(self.barrier)
+        logged.map(|()| self.barrier)
+    }
+
+    /// The place in the log that every answer given so far depends on, as [`commit`](Self::commit) returns it.
+    pub fn barrier(&self) -> Position {
+        self.barrier
+    }
+
+    /// For what is told of changes.
+    pub(crate) fn replica_mut(&mut self) -> &mut Replica {
+        self.replica
     }
 
     fn log_touched(&mut self) -> Result<(), EntryTooLarge> {
@@ -170,9 +200,7 @@ impl Txn<'_> {
         let bytes = self.touched.iter().map(|touched| touched.op.len()).sum();
         if bytes > ENTRY_BYTES_MAX {
             for touched in std::mem::take(&mut self.touched).into_iter().rev() {
-                self.replica
-                    .rows
-                    .change(touched.id, self.hlc.wall_ms(), |row| *row = touched.before);
+                self.restore(touched.id, touched.before);
             }
             return Err(EntryTooLarge { bytes });
         }
@@ -189,7 +217,7 @@ impl Txn<'_> {
     }
 
     /// Where a key is. Notes that the answer depends on it.
-    fn spot<'k>(&mut self, key: &'k [u8]) -> Spot<'k> {
+    pub(crate) fn spot<'k>(&mut self, key: &'k [u8]) -> Spot<'k> {
         let hash = hash_of(key);
         let id = self.replica.rows.find(key, hash);
         if let Some(id) = id {
@@ -351,6 +379,7 @@ impl Txn<'_> {
             });
             return;
         };
+        self.keep_for_undo(index);
         let ordinals = &mut self.touched[index].ordinals;
         *ordinals = ordinals_of(op).max(*ordinals);
         if let Some(part) = only_list(op) {
@@ -373,6 +402,7 @@ impl Txn<'_> {
         let mut later = Vec::new();
         put(&mut later, op);
         let before = self.touched[index].before.clone();
+        let seen = self.replica.rows.get(id).is_visible(self.now_ms());
         let merged = merge::merge(
             decode(&earlier),
             decode(&later),
@@ -383,8 +413,16 @@ impl Txn<'_> {
             *row = before;
             row.dirty = dirty;
         });
+        self.note_seen(Some(seen));
         self.apply(id, &merged);
+        self.note_seen(None);
         put(&mut self.touched[index].op, &merged);
+    }
+
+    fn note_seen(&mut self, seen: Option<bool>) {
+        if let Some(changes) = &mut self.replica.changes {
+            changes.set_seen(seen);
+        }
     }
 
     fn apply(&mut self, id: RowId, op: &KeyOp<'_>) {
@@ -458,6 +496,9 @@ fn type_of(row: &Row) -> Option<ValueType> {
         Component::SortedSet(_) => ValueType::SortedSet,
         Component::List(_) => ValueType::List,
         Component::Stream(_) => ValueType::Stream,
+        Component::FlagEw(_) | Component::FlagDw(_) => ValueType::Flag,
+        Component::HyperLogLog(_) => ValueType::HyperLogLog,
+        Component::BoundedCounter(_) => ValueType::BoundedCounter,
     })
 }
 
@@ -474,6 +515,9 @@ fn put_entry_head(out: &mut Vec<u8>, stamp_delta: u64, context: Option<VectorClo
         .expect("an entry's head holds nothing that cannot be encoded");
 }
 
+/// A dense sketch and its name.
+const SKETCH_BYTES_MAX: usize = 13 << 10;
+
 /// About how many bytes an op takes; never less than its keys and values.
 fn bytes_of(op: &KeyOp<'_>) -> usize {
     let blobs = |blobs: &[Blob<'_>]| blobs.iter().map(|blob| blob.0.len() + 5).sum::<usize>();
@@ -485,6 +529,8 @@ fn bytes_of(op: &KeyOp<'_>) -> usize {
         Part::SortedSet(part) => bytes_of_fields(part, |_| 8),
         Part::List(part) => lists::bytes_of(part),
         Part::Stream(part) => streams::bytes_of(part),
+        Part::HyperLogLog(_) => SKETCH_BYTES_MAX,
+        Part::BoundedCounter(changes) => 64 * changes.len(),
         _ => 64,
     });
     op.key.0.len() + 64 + parts.sum::<usize>() + 32 * op.resets.len()

@@ -1,16 +1,20 @@
 //! CLIENT: who is connected, and how this connection behaves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::config::help;
 use super::connection::check_name;
+use super::tracking::{caching, tracking, tracking_info};
 use crate::call::{Call, integer, is};
 use crate::clients::Client;
 use crate::error::{Failure, Outcome, preview};
+use crate::pause::Paused;
 use crate::session::{Answers, Next};
 use crate::spec::Subcommand;
 
 const HELP: &[&str] = &[
+    "CACHING (YES|NO)",
     "GETNAME",
     "GETREDIR",
     "ID",
@@ -20,13 +24,18 @@ const HELP: &[&str] = &[
     "LIST [TYPE <type>] [ID <id> [<id> ...]]",
     "NO-EVICT (ON|OFF)",
     "NO-TOUCH (ON|OFF)",
+    "PAUSE <timeout> [WRITE|ALL]",
     "REPLY (ON|OFF|SKIP)",
     "SETINFO <LIB-NAME|LIB-VER> <value>",
     "SETNAME <name>",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
+    "TRACKINGINFO",
     "UNBLOCK <id> [TIMEOUT|ERROR]",
+    "UNPAUSE",
 ];
 
 pub(super) const SUBCOMMANDS: &[Subcommand] = &[
+    ("caching", 3),
     ("getname", 2),
     ("getredir", 2),
     ("help", 2),
@@ -36,10 +45,14 @@ pub(super) const SUBCOMMANDS: &[Subcommand] = &[
     ("list", -2),
     ("no-evict", 3),
     ("no-touch", 3),
+    ("pause", -3),
     ("reply", 3),
     ("setinfo", 4),
     ("setname", 3),
+    ("tracking", -3),
+    ("trackinginfo", 2),
     ("unblock", -3),
+    ("unpause", 2),
 ];
 
 pub(super) fn client(call: &mut Call<'_, '_>) -> Outcome {
@@ -50,13 +63,21 @@ pub(super) fn client(call: &mut Call<'_, '_>) -> Outcome {
         [] if known("ID") => call.reply.integer(signed(own.id)),
         [] if known("INFO") => call
             .reply
-            .verbatim(&(own.line(call.surroundings.wall_ms, Some("client|info")) + "\n")),
+            .verbatim(&(own.line(call.surroundings.wall_ms, running(call, "client|info")) + "\n")),
         [] if known("GETNAME") => {
             let name = own.details().name.clone();
             call.reply
                 .bulk_or_null(Some(name.as_slice()).filter(|name| !name.is_empty()));
         }
-        [] if known("GETREDIR") => call.reply.integer(-1),
+        [] if known("GETREDIR") => call.reply.integer(own.redirect()),
+        [switch, ref options @ ..] if known("TRACKING") => tracking(call, switch, options)?,
+        [] if known("TRACKINGINFO") => tracking_info(call),
+        [word] if known("CACHING") => caching(call, word)?,
+        [length, ref mode @ ..] if known("PAUSE") && mode.len() < 2 => pause(call, length, mode)?,
+        [] if known("UNPAUSE") => {
+            call.surroundings.server.pause.end();
+            call.reply.ok();
+        }
         [] if known("HELP") => help(call, "CLIENT", HELP),
         _ if known("LIST") => list(call, rest)?,
         [_, ..] if known("KILL") => kill(call, rest)?,
@@ -97,6 +118,39 @@ pub(super) fn client(call: &mut Call<'_, '_>) -> Outcome {
 
 fn signed(id: u64) -> i64 {
     i64::try_from(id).unwrap_or(i64::MAX)
+}
+
+/// The command that runs, and how many bytes its request had.
+fn running<'n>(call: &Call<'_, '_>, name: &'n str) -> Option<(&'n str, usize)> {
+    let digits = |number: usize| number.to_string().len();
+    let request = call.args.iter().map(|argument| {
+        let length = argument.len();
+        1 + digits(length) + 2 + length + 2
+    });
+    Some((
+        name,
+        1 + digits(call.args.len()) + 2 + request.sum::<usize>(),
+    ))
+}
+
+/// Holds commands of clients back; what peers write is applied meanwhile.
+fn pause(call: &mut Call<'_, '_>, length: &[u8], mode: &[&[u8]]) -> Outcome {
+    let paused = match mode {
+        [] => Paused::Everything,
+        [word] if is(word, "ALL") => Paused::Everything,
+        [word] if is(word, "WRITE") => Paused::Writes,
+        _ => {
+            return Err(Failure::other("ERR CLIENT PAUSE mode must be WRITE or ALL"));
+        }
+    };
+    let timeout = |reason| Failure::other(format!("ERR timeout is {reason}"));
+    let ms = integer(length).map_err(|_| timeout("not an integer or out of range"))?;
+    let ms = u64::try_from(ms).map_err(|_| timeout("negative"))?;
+    let server = call.surroundings.server;
+    server.pause.begin(paused, Duration::from_millis(ms));
+    call.session.next = Next::Release;
+    call.reply.ok();
+    Ok(())
 }
 
 fn on_or_off(word: &[u8]) -> Result<bool, Failure> {
@@ -157,11 +211,10 @@ fn list(call: &mut Call<'_, '_>, options: &[&[u8]]) -> Outcome {
     let shown = match *options {
         [] => clients.all(),
         [word, kind] if is(word, "TYPE") => {
-            if is_normal(kind)? {
-                clients.all()
-            } else {
-                Vec::new()
-            }
+            let wanted = client_kind(kind)?;
+            let mut shown = clients.all();
+            shown.retain(|client| wanted == Some(kind_of(client)));
+            shown
         }
         [word, _, ..] if is(word, "ID") => {
             let ids: Result<Vec<u64>, Failure> =
@@ -172,7 +225,10 @@ fn list(call: &mut Call<'_, '_>, options: &[&[u8]]) -> Outcome {
     };
     let mut lines = String::new();
     for client in shown {
-        let running = (client.id == call.session.client.id).then_some("client|list");
+        let running = match client.id == call.session.client.id {
+            true => running(call, "client|list"),
+            false => None,
+        };
         lines.push_str(&client.line(call.surroundings.wall_ms, running));
         lines.push('\n');
     }
@@ -180,16 +236,33 @@ fn list(call: &mut Call<'_, '_>, options: &[&[u8]]) -> Outcome {
     Ok(())
 }
 
-/// Redis has other types of clients; here all are normal ones.
-fn is_normal(kind: &[u8]) -> Result<bool, Failure> {
-    if is(kind, "NORMAL") {
-        return Ok(true);
+/// The types of clients; Redis has others too, of which there are none here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClientKind {
+    Normal,
+    PubSub,
+}
+
+fn kind_of(client: &Client) -> ClientKind {
+    match client.is_subscribed() {
+        true => ClientKind::PubSub,
+        false => ClientKind::Normal,
     }
-    if ["MASTER", "REPLICA", "SLAVE", "PUBSUB"]
+}
+
+/// The type of this name; none for a type that no client has.
+fn client_kind(kind: &[u8]) -> Result<Option<ClientKind>, Failure> {
+    if is(kind, "NORMAL") {
+        return Ok(Some(ClientKind::Normal));
+    }
+    if is(kind, "PUBSUB") {
+        return Ok(Some(ClientKind::PubSub));
+    }
+    if ["MASTER", "REPLICA", "SLAVE"]
         .iter()
         .any(|known| is(kind, known))
     {
-        return Ok(false);
+        return Ok(None);
     }
     Err(Failure::other(format!(
         "ERR Unknown client type '{}'",
@@ -211,7 +284,7 @@ struct Targets {
     id: Option<u64>,
     address: Option<String>,
     local: Option<String>,
-    nobody: bool,
+    kind: Option<Option<ClientKind>>,
     own_too: bool,
 }
 
@@ -243,7 +316,7 @@ impl Targets {
                     )));
                 }
             } else if is(word, "TYPE") {
-                targets.nobody |= !is_normal(value)?;
+                targets.kind = Some(client_kind(value)?);
             } else if is(word, "SKIPME") {
                 targets.own_too = if is(value, "YES") {
                     false
@@ -260,7 +333,7 @@ impl Targets {
     }
 
     fn include(&self, client: &Client) -> bool {
-        !self.nobody
+        self.kind.is_none_or(|kind| kind == Some(kind_of(client)))
             && self.id.is_none_or(|id| client.id == id)
             && self
                 .address

@@ -5,13 +5,14 @@ use crate::call::{Call, is};
 use crate::error::{Failure, Outcome};
 use crate::glob::{self, Case};
 use crate::reply::Reply;
-use crate::spec::{Keys, Spec, Subcommand};
+use crate::spec::{Flags, Keys, Spec, Subcommand};
 use crate::table;
 
 pub(super) const SUBCOMMANDS: &[Subcommand] = &[
     ("count", 2),
     ("docs", -2),
     ("getkeys", -4),
+    ("getkeysandflags", -4),
     ("help", 2),
     ("info", -2),
     ("list", -2),
@@ -28,12 +29,14 @@ pub(super) fn command(call: &mut Call<'_, '_>) -> Outcome {
         _ if known("DOCS") => docs(call, rest),
         _ if known("LIST") => list(call, rest)?,
         _ if known("GETKEYS") => get_keys(call, rest)?,
+        _ if known("GETKEYSANDFLAGS") => get_keys_and_flags(call, rest)?,
         [] if known("HELP") => {
             let lines = [
                 "(no subcommand)",
                 "COUNT",
                 "DOCS [<command-name> ...]",
                 "GETKEYS <full-command>",
+                "GETKEYSANDFLAGS <full-command>",
                 "INFO [<command-name> ...]",
                 "LIST [FILTERBY (MODULE|ACLCAT|PATTERN) <value>]",
             ];
@@ -48,29 +51,57 @@ pub(super) fn command(call: &mut Call<'_, '_>) -> Outcome {
 fn infos(call: &mut Call<'_, '_>, names: &[&[u8]]) -> Outcome {
     if names.is_empty() {
         call.reply.array(table::all().len());
-        table::all().iter().for_each(|spec| info(call.reply, spec));
+        let all = table::all().iter();
+        all.for_each(|spec| info(call.reply, spec, None));
         return Ok(());
     }
     call.reply.array(names.len());
     for name in names {
-        match table::find(name) {
-            Some(command) => info(call.reply, command.spec()),
+        match find(name) {
+            Some((spec, subcommand)) => info(call.reply, spec, subcommand),
             None => call.reply.null_array(),
         }
     }
     Ok(())
 }
 
-fn info(reply: &mut Reply, spec: &Spec) {
+/// A command, or one of its subcommands after a bar.
+fn find(name: &[u8]) -> Option<(&'static Spec, Option<&'static Subcommand>)> {
+    let mut parts = name.splitn(2, |byte| *byte == b'|');
+    let spec = table::find(parts.next()?)?.spec();
+    let Some(wanted) = parts.next() else {
+        return Some((spec, None));
+    };
+    let subcommand = spec.subcommands.iter().find(|(name, _)| is(wanted, name))?;
+    Some((spec, Some(subcommand)))
+}
+
+/// Every name that COMMAND LIST knows, with the command that it belongs to.
+fn names() -> impl Iterator<Item = (String, &'static Spec)> {
+    table::all().iter().flat_map(|spec| {
+        let subcommands = spec.subcommands.iter();
+        let subcommands = subcommands.map(|(name, _)| format!("{}|{name}", spec.name));
+        std::iter::once(spec.name.to_owned())
+            .chain(subcommands)
+            .map(|name| (name, *spec))
+    })
+}
+
+fn info(reply: &mut Reply, spec: &Spec, subcommand: Option<&Subcommand>) {
+    let (name, arity) = match subcommand {
+        Some((name, arity)) => (format!("{}|{name}", spec.name), *arity),
+        None => (spec.name.to_owned(), spec.arity),
+    };
     let flags: Vec<&str> = spec.flags.names().collect();
     let (first, last, step) = match spec.keys {
         Keys::Range { first, last, step } => (first, last as i64, step),
         Keys::StoredCounted { .. } | Keys::AfterStore => (1, 1, 1),
+        Keys::And { first, .. } => (first, first as i64, 1),
         Keys::None | Keys::Counted { .. } | Keys::AfterStreams => (0, 0, 0),
     };
     reply.array(10);
-    reply.text(spec.name);
-    reply.integer(i64::from(spec.arity));
+    reply.text(name);
+    reply.integer(i64::from(arity));
     reply.set(flags.len());
     flags.iter().for_each(|flag| reply.simple(flag));
     reply.count(first);
@@ -78,10 +109,88 @@ fn info(reply: &mut Reply, spec: &Spec) {
     reply.count(step);
     reply.set(1);
     reply.simple(&format!("@{}", spec.family.group()));
-    // Tips, key specifications and subcommands.
+    // Tips.
     reply.array(0);
-    reply.array(0);
-    reply.array(0);
+    key_specification(reply, spec);
+    subcommands(reply, spec);
+}
+
+/// Where the keys are, in the words of Redis 7. A key after a word has no specification.
+fn key_specification(reply: &mut Reply, spec: &Spec) {
+    let (begin, find) = match spec.keys {
+        // Keys after a word have no specification.
+        Keys::None | Keys::AfterStreams => return reply.array(0),
+        Keys::Range { first, last, step } => {
+            // Redis counts from the first key, or from the end.
+            let last = if last < 0 {
+                last
+            } else {
+                last - first as isize
+            };
+            let find = [
+                ("lastkey", last as i64),
+                ("keystep", step as i64),
+                ("limit", 0),
+            ];
+            (first, ("range", find))
+        }
+        Keys::And { .. } | Keys::StoredCounted { .. } | Keys::AfterStore => {
+            let find = [("lastkey", 0), ("keystep", 1), ("limit", 0)];
+            let first = match spec.keys {
+                Keys::And { first, .. } => first,
+                _ => 1,
+            };
+            (first, ("range", find))
+        }
+        Keys::Counted { at } => {
+            let find = [("keynumidx", 0), ("firstkey", 1), ("keystep", 1)];
+            (at, ("keynum", find))
+        }
+    };
+    reply.array(1);
+    reply.map(3);
+    reply.text("flags");
+    let flags = key_flags(spec, 0);
+    reply.set(flags.len());
+    flags.iter().for_each(|flag| reply.simple(flag));
+    reply.text("begin_search");
+    reply.map(2);
+    reply.text("type");
+    reply.text("index");
+    reply.text("spec");
+    reply.map(1);
+    reply.text("index");
+    reply.count(begin);
+    reply.text("find_keys");
+    reply.map(2);
+    reply.text("type");
+    reply.text(find.0);
+    reply.text("spec");
+    reply.map(find.1.len());
+    for (name, value) in find.1 {
+        reply.text(name);
+        reply.integer(value);
+    }
+}
+
+fn subcommands(reply: &mut Reply, spec: &Spec) {
+    reply.array(spec.subcommands.len());
+    for (name, arity) in spec.subcommands {
+        reply.array(10);
+        reply.text(format!("{}|{name}", spec.name));
+        reply.integer(i64::from(*arity));
+        let flags: Vec<&str> = spec.flags.names().collect();
+        reply.set(flags.len());
+        flags.iter().for_each(|flag| reply.simple(flag));
+        for _ in 0..3 {
+            reply.integer(0);
+        }
+        reply.set(1);
+        reply.simple(&format!("@{}", spec.family.group()));
+        for _ in 0..3 {
+            reply.array(0);
+        }
+    }
 }
 
 fn docs(call: &mut Call<'_, '_>, names: &[&[u8]]) {
@@ -106,16 +215,16 @@ fn docs(call: &mut Call<'_, '_>, names: &[&[u8]]) {
 }
 
 fn list(call: &mut Call<'_, '_>, options: &[&[u8]]) -> Outcome {
-    let all = table::all().iter();
-    let names: Vec<&str> = match *options {
-        [] => all.map(|spec| spec.name).collect(),
+    let all = names();
+    let names: Vec<String> = match *options {
+        [] => all.map(|(name, _)| name).collect(),
         [by, pattern, value] if is(by, "FILTERBY") && is(pattern, "PATTERN") => all
-            .map(|spec| spec.name)
+            .map(|(name, _)| name)
             .filter(|name| glob::matches(value, name.as_bytes(), Case::Ignored))
             .collect(),
         [by, category, value] if is(by, "FILTERBY") && is(category, "ACLCAT") => all
-            .filter(|spec| is(value, spec.family.group()))
-            .map(|spec| spec.name)
+            .filter(|(_, spec)| is(value, spec.family.group()))
+            .map(|(name, _)| name)
             .collect(),
         [by, module, _] if is(by, "FILTERBY") && is(module, "MODULE") => Vec::new(),
         _ => return Err(Failure::Syntax),
@@ -126,19 +235,60 @@ fn list(call: &mut Call<'_, '_>, options: &[&[u8]]) -> Outcome {
 }
 
 fn get_keys(call: &mut Call<'_, '_>, full: &[&[u8]]) -> Outcome {
+    let (_, keys) = keys_of(full)?;
+    call.reply.array(keys.len());
+    keys.iter().for_each(|key| call.reply.bulk(key));
+    Ok(())
+}
+
+fn get_keys_and_flags(call: &mut Call<'_, '_>, full: &[&[u8]]) -> Outcome {
+    let (spec, keys) = keys_of(full)?;
+    call.reply.array(keys.len());
+    for (index, key) in keys.iter().enumerate() {
+        let flags = key_flags(spec, index);
+        call.reply.array(2);
+        call.reply.bulk(key);
+        call.reply.set(flags.len());
+        flags.iter().for_each(|flag| call.reply.simple(flag));
+    }
+    Ok(())
+}
+
+fn keys_of<'a>(full: &[&'a [u8]]) -> Result<(&'static Spec, Vec<&'a [u8]>), Failure> {
     let command =
         table::find(full[0]).ok_or_else(|| Failure::other("ERR Invalid command specified"))?;
     let spec = command.spec();
+    if spec.keys == Keys::None {
+        return Err(Failure::other("ERR The command has no key arguments"));
+    }
     if spec.check(full).is_err() {
         return Err(Failure::other(
             "ERR Invalid number of arguments specified for command",
         ));
     }
-    let keys = spec.keys_of(full);
-    if keys.is_empty() {
+    // Of these only some subcommands have a key, and always there.
+    let keys = match spec.name {
+        "memory" | "object" | "xgroup" | "xinfo" => full.get(2).copied().into_iter().collect(),
+        _ => spec.keys_of(full),
+    };
+    if keys.is_empty() && !spec.flags.has(Flags::MOVABLE_KEYS) {
         return Err(Failure::other("ERR The command has no key arguments"));
     }
-    call.reply.array(keys.len());
-    keys.iter().for_each(|key| call.reply.bulk(key));
-    Ok(())
+    Ok((spec, keys))
+}
+
+/// What a command does to its keys, as far as the table tells: Redis's words for it.
+fn key_flags(spec: &Spec, index: usize) -> &'static [&'static str] {
+    match (spec.name, index) {
+        ("set" | "setex" | "psetex" | "mset" | "getset", _) | ("sort", 1) => &["OW", "update"],
+        ("setnx" | "msetnx", _) => &["OW", "insert"],
+        ("sort", _) => &["RO", "access"],
+        ("del" | "unlink", _) => &["RM", "delete"],
+        ("lmove" | "blmove" | "rpoplpush" | "brpoplpush" | "smove" | "rename" | "renamenx", 0) => {
+            &["RW", "access", "delete"]
+        }
+        ("lmove" | "blmove" | "rpoplpush" | "brpoplpush" | "smove", _) => &["RW", "insert"],
+        _ if spec.flags.has(Flags::READ) => &["RO", "access"],
+        _ => &["RW", "access", "update"],
+    }
 }

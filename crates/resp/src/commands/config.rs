@@ -6,8 +6,10 @@ use crate::call::{Call, is};
 use crate::engine::ConfigError;
 use crate::error::{Failure, Outcome};
 use crate::glob::{self, Case};
-use crate::settings::Set;
+use crate::session::Next;
+use crate::settings::{HIDDEN, Set};
 use crate::spec::Subcommand;
+use crate::{notify, watch};
 
 pub(super) const SUBCOMMANDS: &[Subcommand] = &[
     ("get", -3),
@@ -47,9 +49,10 @@ pub(super) fn config(call: &mut Call<'_, '_>) -> Outcome {
 
 fn get(call: &mut Call<'_, '_>, patterns: &[&[u8]]) {
     let wanted = |name: &str| {
-        patterns
-            .iter()
-            .any(|pattern| glob::matches(pattern, name.as_bytes(), Case::Ignored))
+        patterns.iter().any(|pattern| match HIDDEN.contains(&name) {
+            true => is(pattern, name),
+            false => glob::matches(pattern, name.as_bytes(), Case::Ignored),
+        })
     };
     // What the node says of itself is truer than a default.
     let mut settings: BTreeMap<String, String> = call.surroundings.server.settings.all();
@@ -82,8 +85,27 @@ fn set(call: &mut Call<'_, '_>, pairs: &[&[u8]]) -> Outcome {
             Set::Remembered => remembered.push((name, value)),
             Set::Fixed => return Err(refused(name, "can't set immutable config")),
             Set::TooLong => return Err(refused(name, "argument is too long")),
+            Set::NotYesOrNo => return Err(refused(name, "argument must be 'yes' or 'no'")),
+            Set::NotOneOf(choices) => {
+                let choices = choices.join(", ");
+                let reason = format!("argument(s) must be one of the following: {choices}");
+                return Err(refused(name, &reason));
+            }
             Set::NotANumber => {
                 return Err(refused(name, "argument couldn't be parsed into an integer"));
+            }
+            Set::NotAPercentage => {
+                return Err(refused(
+                    name,
+                    "percentage argument must be less or equal to 100",
+                ));
+            }
+            Set::BadEvents => return Err(refused(name, notify::BAD_LETTER)),
+            Set::Unknown if name == "port" => {
+                return Err(refused(
+                    name,
+                    "Unable to listen on this port: ports are set in the node's configuration",
+                ));
             }
             Set::Unknown => for_node.push((name, value)),
         }
@@ -91,11 +113,35 @@ fn set(call: &mut Call<'_, '_>, pairs: &[&[u8]]) -> Outcome {
     for (name, value) in for_node {
         set_on_node(call, name, value, of_node.contains_key(name))?;
     }
-    remembered
-        .into_iter()
-        .for_each(|(name, value)| settings.set(name, value));
+    for (name, value) in remembered {
+        settings.set(name, value);
+        obey(call, name, value);
+    }
     call.reply.ok();
     Ok(())
+}
+
+/// Takes over a setting that is not merely remembered.
+fn obey(call: &mut Call<'_, '_>, name: &str, value: &str) {
+    let server = call.surroundings.server;
+    let number: i64 = value.parse().unwrap_or(0);
+    let count = usize::try_from(number).unwrap_or(0);
+    match name {
+        "notify-keyspace-events" => {
+            server
+                .hub
+                .notifications
+                .set(notify::parse(value).unwrap_or(0));
+            watch::begin(&server.hub, call.txn);
+        }
+        "tracking-table-max-keys" => server.hub.tracking.set_keys_max(&server.hub, count),
+        "slowlog-log-slower-than" => server.slowlog.set_slower_than_us(number),
+        "slowlog-max-len" => server.slowlog.set_len_max(count),
+        "latency-monitor-threshold" => server.latency.set_threshold_ms(count as u64),
+        _ => return,
+    }
+    // What is looked at around commands is looked up when a hold of the lock begins.
+    call.session.next = Next::Release;
 }
 
 fn set_on_node(call: &Call<'_, '_>, name: &str, value: &str, shown: bool) -> Outcome {

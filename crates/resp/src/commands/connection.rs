@@ -8,16 +8,17 @@ use crate::reply::Protocol;
 use crate::spec::{Family, Flow, Run, Spec};
 
 pub(super) const COMMANDS: &[Spec] = &[
-    connection("auth", -2, auth, "Authenticates the connection."),
+    connection("auth", -2, auth, "Authenticates the connection.").no_script(),
     connection(
         "client",
         -2,
         client,
         "Inspects and changes client connections.",
     )
-    .subcommands(client::SUBCOMMANDS),
+    .subcommands(client::SUBCOMMANDS)
+    .no_script(),
     connection("echo", 2, echo, "Returns the given string."),
-    connection("hello", -1, hello, "Handshakes with the server."),
+    connection("hello", -1, hello, "Handshakes with the server.").no_script(),
     // Not while data is loaded: who asks this to know whether a node is there means one that serves.
     Spec::new(
         Family::Connection,
@@ -60,10 +61,17 @@ const fn connection(
 }
 
 /// The version of Redis whose answers these are, for clients that ask.
-pub(super) const REDIS_VERSION: &str = "7.0.15";
+pub(crate) const REDIS_VERSION: &str = "7.0.15";
 
 fn ping(call: &mut Call<'_, '_>) -> Outcome {
     match *call.args {
+        // Something that is recognised among messages.
+        [_] | [_, _] if call.session.restricted => {
+            call.reply.array(2);
+            call.reply.text("pong");
+            call.reply
+                .bulk(call.args.get(1).copied().unwrap_or_default());
+        }
         [_] => call.reply.simple("PONG"),
         [_, text] => call.reply.bulk(text),
         _ => return Err(Failure::arity("ping")),
@@ -124,7 +132,8 @@ fn hello(call: &mut Call<'_, '_>) -> Outcome {
         name.clone_into(&mut call.session.client.details().name);
     }
     call.reply.protocol = protocol;
-    call.session.client.details().protocol = protocol;
+    call.session.client.note_protocol(protocol);
+    call.session.restrict(protocol);
     greet(call);
     Ok(())
 }

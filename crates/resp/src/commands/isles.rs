@@ -35,7 +35,13 @@ pub(super) const COMMANDS: &[Spec] = &[
         keyspace,
         "Defines and shows the strategies of key prefixes.",
     )
-    .subcommands(&[("get", 3), ("help", 2), ("list", 2), ("set", 4)])
+    .subcommands(&[
+        ("del", 3),
+        ("get", 3),
+        ("help", 2),
+        ("list", 2),
+        ("set", -4),
+    ])
     .write(),
     data(
         "isles.set",
@@ -43,6 +49,8 @@ pub(super) const COMMANDS: &[Spec] = &[
         set,
         "Sets a string in the context of an earlier read.",
     )
+    // The context holds for a whole entry.
+    .no_script()
     .write()
     .key(),
     data(
@@ -156,8 +164,19 @@ fn keyspace(call: &mut Call<'_, '_>) -> Outcome {
             call.txn.keyspace_set(prefix, strategy(name)?);
             call.reply.ok();
         }
+        [_, _, .., _] if is(subcommand, "SET") => {
+            return Err(Failure::other(format!(
+                "ERR a keyspace has one strategy, and {} were given",
+                rest.len() - 1
+            )));
+        }
+        [prefix] if is(subcommand, "DEL") => {
+            let deleted = call.txn.keyspace_delete(prefix);
+            call.reply.flag(deleted);
+        }
         [] if is(subcommand, "LIST") => {
-            let keyspaces = call.txn.keyspaces();
+            let mut keyspaces = call.txn.keyspaces();
+            keyspaces.sort_by(|one, other| one.0.cmp(&other.0));
             call.reply.array(keyspaces.len());
             keyspaces
                 .iter()
@@ -171,7 +190,12 @@ fn keyspace(call: &mut Call<'_, '_>) -> Outcome {
             help(
                 call,
                 "ISLES.KEYSPACE",
-                &["GET <key>", "LIST", "SET <prefix> <strategy>"],
+                &[
+                    "DEL <prefix>",
+                    "GET <key>",
+                    "LIST",
+                    "SET <prefix> <strategy>",
+                ],
             );
         }
         _ => return Err(Failure::subcommand(subcommand, "ISLES.KEYSPACE")),

@@ -237,6 +237,10 @@ pub(super) fn type_name(value_type: ValueType) -> &'static str {
         ValueType::SortedSet => "zset",
         ValueType::List => "list",
         ValueType::Stream => "stream",
+        // As in Redis.
+        ValueType::HyperLogLog => "string",
+        ValueType::Flag => "flag",
+        ValueType::BoundedCounter => "bcounter",
         _ => "unknown",
     }
 }

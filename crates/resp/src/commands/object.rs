@@ -82,6 +82,7 @@ fn encoding(
         // Redis 7.0 keeps small lists so too.
         ValueType::List => "quicklist",
         ValueType::Stream => "stream",
+        ValueType::HyperLogLog => "raw",
         _ => "unknown",
     })
 }

@@ -10,9 +10,17 @@ use crate::error::{Failure, Outcome};
 use crate::execute::too_large;
 use crate::number::{Digits, parse_u64};
 use crate::session::Next;
-use crate::spec::{Family, Run, Spec};
+use crate::spec::{Family, Run, Spec, Subcommand};
 
 pub(super) const COMMANDS: &[Spec] = &[
+    server(
+        "cluster",
+        -2,
+        cluster,
+        "Says that Redis's cluster mode is off: each node has all data.",
+    )
+    .subcommands(CLUSTER)
+    .loading(),
     server(
         "command",
         -1,
@@ -28,10 +36,13 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Reads and sets configuration parameters.",
     )
     .subcommands(config::SUBCOMMANDS)
+    .no_script()
     .admin()
     .loading(),
     server("debug", -2, debug, "Helps testing.")
         .admin()
+        .long()
+        .no_script()
         .loading(),
     server("flushall", -1, flush, "Removes all keys.")
         .write()
@@ -39,14 +50,6 @@ pub(super) const COMMANDS: &[Spec] = &[
     server("flushdb", -1, flush, "Removes all keys from the database.")
         .write()
         .long(),
-    server(
-        "function",
-        -2,
-        function,
-        "There are no functions; FLUSH and LIST say so.",
-    )
-    .subcommands(&[("flush", -2), ("list", -2)])
-    .write(),
     server(
         "info",
         -1,
@@ -68,6 +71,28 @@ const fn server(
     Spec::new(Family::Server, name, arity, Run::Data(run), summary)
 }
 
+/// What clients ask a cluster.
+const CLUSTER: &[Subcommand] = &[
+    ("countkeysinslot", 3),
+    ("help", 2),
+    ("info", 2),
+    ("keyslot", 3),
+    ("myid", 2),
+    ("nodes", 2),
+    ("shards", 2),
+    ("slots", 2),
+];
+
+fn cluster(call: &mut Call<'_, '_>) -> Outcome {
+    if is(call.args[1], "HELP") {
+        help(call, "CLUSTER", &["INFO", "NODES", "SHARDS", "SLOTS"]);
+        return Ok(());
+    }
+    Err(Failure::other(
+        "ERR This instance has cluster support disabled",
+    ))
+}
+
 /// SYNC and ASYNC are the same: what was removed is freed later anyway.
 fn flush(call: &mut Call<'_, '_>) -> Outcome {
     match *call.args {
@@ -77,18 +102,6 @@ fn flush(call: &mut Call<'_, '_>) -> Outcome {
     }
     call.txn.clear().map_err(|_| too_large(call.surroundings))?;
     call.reply.ok();
-    Ok(())
-}
-
-/// Test suites clear functions between tests.
-fn function(call: &mut Call<'_, '_>) -> Outcome {
-    if is(call.args[1], "FLUSH") {
-        call.reply.ok();
-    } else if is(call.args[1], "LIST") {
-        call.reply.array(0);
-    } else {
-        return Err(Failure::subcommand(call.args[1], "FUNCTION"));
-    }
     Ok(())
 }
 

@@ -70,16 +70,20 @@ fn counted_keys<'c>(args: &'c [&'c [u8]]) -> Result<(&'c [&'c [u8]], usize), Fai
     let count = count
         .ok_or_else(|| Failure::other("ERR Number of keys can't be greater than number of args"))?;
     let (keys, options) = rest.split_at(count);
-    let limit = match *options {
-        [] => 0,
-        [word, limit] if is(word, "LIMIT") => {
-            let limit = integer(limit)
-                .ok()
-                .and_then(|limit| usize::try_from(limit).ok());
-            limit.ok_or_else(|| Failure::other("ERR LIMIT can't be negative"))?
+    let mut limit = 0;
+    // As in Redis the last of several limits counts.
+    for option in options.chunks(2) {
+        let [word, number] = *option else {
+            return Err(Failure::Syntax);
+        };
+        if !is(word, "LIMIT") {
+            return Err(Failure::Syntax);
         }
-        _ => return Err(Failure::Syntax),
-    };
+        limit = integer(number)
+            .ok()
+            .and_then(|limit| usize::try_from(limit).ok())
+            .ok_or_else(|| Failure::other("ERR LIMIT can't be negative"))?;
+    }
     Ok((keys, if limit == 0 { usize::MAX } else { limit }))
 }
 

@@ -2,7 +2,6 @@
 
 use isles_replica::Expiry;
 
-use super::bits::{getbit, setbit};
 use super::lcs::lcs;
 use super::set_options::{
     Condition, EX, Grammar, Lifetime, PX, SetOptions, TimeFormat, deadline_ms,
@@ -20,7 +19,6 @@ pub(super) const COMMANDS: &[Spec] = &[
         .key(),
     string("decrby", 3, decrby, "Decrements a number from the integer value of a key.").write().fast().key(),
     string("get", 2, get, "Returns the string value of a key.").read().fast().key(),
-    string("getbit", 3, getbit, "Returns a bit value by offset.").read().fast().key(),
     string("getdel", 2, getdel, "Returns the string value of a key after deleting the key.").write().fast().key(),
     string("getex", -2, getex, "Returns the string value of a key after setting its expiration time.").write().fast().key(),
     string("getrange", 4, getrange, "Returns a substring of the string stored at a key.").read().key(),
@@ -45,7 +43,6 @@ pub(super) const COMMANDS: &[Spec] = &[
     string("set", -3, set, "Sets the string value of a key, ignoring its type. The key is created if it doesn't exist.")
         .write()
         .key(),
-    string("setbit", 4, setbit, "Sets or clears the bit at offset of the string value.").write().key(),
     string("setex", 4, setex, "Sets the string value and expiration time of a key.").write().key(),
     string("setnx", 3, setnx, "Sets the string value of a key only when the key doesn't exist.").write().fast().key(),
     string("setrange", 4, setrange, "Overwrites a part of a string value with another by an offset.").write().key(),

@@ -31,7 +31,8 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Forgets about watched keys of a transaction.",
     )
     .loading()
-    .fast(),
+    .fast()
+    .no_script(),
 ];
 
 const fn flow(name: &'static str, arity: i32, flow: Flow, summary: &'static str) -> Spec {

@@ -2,15 +2,21 @@
 //!
 //! Answers are compared as they are on the wire, with a blank for each end of line.
 
+mod bitmaps;
+mod commands_page;
 mod connection;
 mod generic;
 mod geo;
 mod hashes;
 mod isles;
 mod lists;
+mod push;
+mod scripting;
 mod server;
 mod sets;
+mod small_kinds;
 mod sorted_sets;
+mod sorting;
 mod streams;
 mod strings;
 mod transactions;
@@ -28,6 +34,7 @@ use crate::parser::{Batch, Parser, ParserLimits};
 use crate::reply::{Protocol, Reply};
 use crate::server::{ServeOptions, Server};
 use crate::session::Session;
+use crate::watch::Watch;
 
 /// Some time in 2026.
 const START_MS: u64 = 1_790_000_000_000;
@@ -128,15 +135,16 @@ impl World {
             plan: &plan,
             at: 0,
         };
-        let surroundings = Surroundings {
-            server: &self.server,
-            host: &TestHost,
-            wall_ms: self.wall_ms,
-            durable: Position::ZERO,
-            loading: self.loading,
-        };
         let mut stop = Stop::Release;
         while stop == Stop::Release {
+            let surroundings = Surroundings {
+                server: &self.server,
+                host: &TestHost,
+                wall_ms: self.wall_ms,
+                durable: Position::ZERO,
+                loading: self.loading,
+                watch: Watch::of(&self.server),
+            };
             stop = execute::run(
                 &mut work,
                 &mut self.replica,

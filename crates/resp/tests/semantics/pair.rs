@@ -3,7 +3,7 @@
 use isles_clock::ReplicaId;
 use isles_replica::delivery::{Lane, LaneKind};
 use isles_replica::{Frame, Replica, ReplicaConfig, UnloggedContent};
-use isles_resp::Console;
+use isles_resp::{Console, Host, NodeInfo, ServeOptions, Writer};
 
 use crate::page::{Command, Row};
 
@@ -25,6 +25,26 @@ pub(crate) enum Order {
     ByTurns,
 }
 
+/// The regions by the ids of their replicas, from one; nodes in tests of clusters are called alike.
+const REGIONS: [&str; 4] = ["eu", "us", "ap", "sa"];
+
+struct Names;
+
+impl Host for Names {
+    fn info(&self) -> NodeInfo {
+        NodeInfo::default()
+    }
+
+    fn writers(&self) -> Vec<(ReplicaId, Writer)> {
+        let writer = |region: &&str| Writer {
+            node: format!("{region}-1"),
+            region: (*region).to_owned(),
+        };
+        let ids = (1..).map(ReplicaId::from_u128);
+        ids.zip(REGIONS.iter().map(writer)).collect()
+    }
+}
+
 /// A replica with everything that it has written.
 struct Island {
     replica: Replica,
@@ -37,7 +57,7 @@ impl Island {
     fn new(id: u128) -> Island {
         Island {
             replica: Replica::new(ReplicaId::from_u128(id), ReplicaConfig::default()),
-            console: Console::new(),
+            console: Console::with(ServeOptions::default(), Box::new(Names)),
             frames: Vec::new(),
             chain: 0,
         }

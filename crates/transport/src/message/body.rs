@@ -1,5 +1,6 @@
 //! The bodies of messages.
 
+use bytes::Bytes;
 use isles_clock::{Hlc, ReplicaId, VectorClock};
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +116,36 @@ pub struct BucketSum {
     pub sum: [u8; 16],
     /// The clock at which the bucket last changed.
     pub changed: VectorClock,
+}
+
+/// The extension of a [`Hello`] which says that its sender takes [`Message::Publish`](super::Message::Publish). Its value
+/// is empty.
+pub const EXTENSION_PUBLISH: u32 = 1;
+
+/// What a client has published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// The namespace of the channel.
+    pub kind: PublicationKind,
+    /// The replica at which it was published.
+    pub origin: ReplicaId,
+    /// Grows with each publication of the origin, across its restarts too.
+    pub number: u64,
+    /// Replicas that have been sent it, the origin included: whoever knows another one passes it on.
+    pub reached: Vec<ReplicaId>,
+    /// The channel.
+    pub channel: Bytes,
+    /// The message itself.
+    pub payload: Bytes,
+}
+
+/// The namespaces of channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PublicationKind {
+    /// Of PUBLISH.
+    Plain,
+    /// Of SPUBLISH.
+    Shard,
 }
 
 /// Why the sender will not talk.

@@ -1,9 +1,12 @@
 //! Messages to bytes and back.
 
+use std::borrow::Cow;
+
 use bytes::{BufMut, Bytes, BytesMut};
+use isles_clock::ReplicaId;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{LimitError, Message, limits};
+use super::{LimitError, Message, Publication, PublicationKind, limits};
 use crate::class::{MAX_CONTROL_BYTES, MESSAGE_HEADER_BYTES, TrafficClass};
 
 /// The version byte that this crate writes, and the only one that it reads.
@@ -19,6 +22,7 @@ const PROBE: u8 = 7;
 const PROBE_REPLY: u8 = 8;
 const SUMS: u8 = 9;
 const REJECT: u8 = 10;
+const PUBLISH: u8 = 11;
 
 /// Why bytes are not a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +72,7 @@ impl Message {
     }
 
     /// The message as two buffers to be written one after the other. For a frame the second one is the
-    /// frame itself, not a copy; for everything else it is empty.
+    /// frame itself, and for a publication what was published, not a copy; for everything else it is empty.
     pub fn encode_parts(&self) -> (Bytes, Bytes) {
         let head = match self {
             Self::Hello(body) => with_body(HELLO, body),
@@ -83,6 +87,9 @@ impl Message {
             Self::ProbeReply { nonce, wall_ms } => with_body(PROBE_REPLY, &(nonce, wall_ms)),
             Self::Sums(body) => with_body(SUMS, body),
             Self::Reject(body) => with_body(REJECT, body),
+            Self::Publish(body) => {
+                return (with_body(PUBLISH, &head_of(body)), body.payload.clone());
+            }
         };
         (head, Bytes::new())
     }
@@ -139,7 +146,7 @@ fn with_body(tag: u8, body: &impl Serialize) -> Bytes {
 /// A kind that is not known here was held to the limit of its lane, and need not be held to ours.
 fn tag_bytes_max(tag: u8) -> usize {
     match tag {
-        FRAME => TrafficClass::Frames.message_bytes_max(),
+        FRAME | PUBLISH => TrafficClass::Frames.message_bytes_max(),
         HELLO..=REJECT => MAX_CONTROL_BYTES,
         _ => usize::MAX,
     }
@@ -162,7 +169,52 @@ fn decode_body(tag: u8, body: Bytes) -> Result<Message, DecodeError> {
         }
         SUMS => Message::Sums(parse("sums", &body)?),
         REJECT => Message::Reject(parse("reject", &body)?),
+        PUBLISH => Message::Publish(parse_publication(body)?),
         unknown => return Err(DecodeError::UnknownTag(unknown)),
+    })
+}
+
+/// What lies before the published bytes: kind, origin, number, the replicas reached, the channel, and how many bytes
+/// were published.
+type PublicationHead<'p> = (
+    PublicationKind,
+    ReplicaId,
+    u64,
+    Cow<'p, [ReplicaId]>,
+    Cow<'p, [u8]>,
+    u64,
+);
+
+fn head_of(publication: &Publication) -> PublicationHead<'_> {
+    (
+        publication.kind,
+        publication.origin,
+        publication.number,
+        Cow::Borrowed(&publication.reached),
+        Cow::Borrowed(&publication.channel),
+        publication.payload.len() as u64,
+    )
+}
+
+/// What follows the published bytes belongs to newer versions.
+fn parse_publication(body: Bytes) -> Result<Publication, DecodeError> {
+    let malformed = || DecodeError::Malformed("publish");
+    let (head, rest) =
+        postcard::take_from_bytes::<PublicationHead<'_>>(&body).map_err(|_| malformed())?;
+    let start = body.len() - rest.len();
+    let (kind, origin, number, reached, channel, bytes) = head;
+    let end = usize::try_from(bytes)
+        .ok()
+        .and_then(|bytes| start.checked_add(bytes))
+        .filter(|end| *end <= body.len())
+        .ok_or_else(malformed)?;
+    Ok(Publication {
+        kind,
+        origin,
+        number,
+        reached: reached.into_owned(),
+        channel: channel.into_owned().into(),
+        payload: body.slice(start..end),
     })
 }
 

@@ -1,7 +1,7 @@
 //! How large a message and its parts may be. Checked before sending and after decoding.
 
-use super::{Hello, Message, StreamStart};
-use crate::{MAX_CONTROL_BYTES, MAX_FRAME_BYTES};
+use super::{Hello, Message, Publication, StreamStart};
+use crate::{MAX_CONTROL_BYTES, MAX_FRAME_BYTES, MESSAGE_SLACK_BYTES};
 
 /// Longest name of a cluster, node or region.
 pub const MAX_NAME_BYTES: usize = 255;
@@ -13,10 +13,13 @@ pub const MAX_REPLICAS: usize = 4096;
 pub const MAX_EXTENSIONS: usize = 64;
 /// Largest single extension.
 pub const MAX_EXTENSION_BYTES: usize = 64 << 10;
+/// Longest name of a channel in a [`Publication`].
+pub const MAX_CHANNEL_BYTES: usize = 512 << 10;
 /// Most buckets in one [`Sums`](super::Sums).
 pub const MAX_SUMS: usize = 4096;
 
 const _: () = assert!(MAX_EXTENSION_BYTES < MAX_CONTROL_BYTES);
+const _: () = assert!(MAX_CHANNEL_BYTES + 16 * MAX_REPLICAS < MESSAGE_SLACK_BYTES);
 
 /// A message, or a part of one, is larger than the protocol allows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +47,7 @@ pub(crate) fn check(message: &Message) -> Result<(), LimitError> {
         Message::StreamStart(start) => check_start(start),
         Message::Frame(frame) => bytes("a frame", frame.len(), MAX_FRAME_BYTES),
         Message::Sums(sums) => items("the list of sums", sums.sums.len(), MAX_SUMS),
+        Message::Publish(publication) => check_publication(publication),
         Message::Reject(reject) => bytes("the reason", reject.reason.len(), MAX_REASON_BYTES),
         Message::PullStop | Message::Probe { .. } | Message::ProbeReply { .. } => Ok(()),
     }
@@ -74,6 +78,20 @@ fn check_start(start: &StreamStart) -> Result<(), LimitError> {
         .bases
         .iter()
         .try_for_each(|base| items("the deps of a stream base", base.deps.len(), MAX_REPLICAS))
+}
+
+fn check_publication(publication: &Publication) -> Result<(), LimitError> {
+    items(
+        "the list of reached replicas",
+        publication.reached.len(),
+        MAX_REPLICAS,
+    )?;
+    bytes("the channel", publication.channel.len(), MAX_CHANNEL_BYTES)?;
+    bytes(
+        "the published message",
+        publication.payload.len(),
+        MAX_FRAME_BYTES - MESSAGE_SLACK_BYTES,
+    )
 }
 
 pub(crate) fn bytes(what: &'static str, actual: usize, limit: usize) -> Result<(), LimitError> {

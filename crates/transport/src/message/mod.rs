@@ -9,12 +9,13 @@ mod codec;
 mod limits;
 
 pub use body::{
-    Ack, BucketSum, ChainLink, Hello, Pull, Reject, RejectCode, Role, StreamBase, StreamStart, Sums,
+    Ack, BucketSum, ChainLink, EXTENSION_PUBLISH, Hello, Publication, PublicationKind, Pull,
+    Reject, RejectCode, Role, StreamBase, StreamStart, Sums,
 };
 pub use codec::{DecodeError, MESSAGE_VERSION};
 pub use limits::{
-    LimitError, MAX_EXTENSION_BYTES, MAX_EXTENSIONS, MAX_NAME_BYTES, MAX_REASON_BYTES,
-    MAX_REPLICAS, MAX_SUMS,
+    LimitError, MAX_CHANNEL_BYTES, MAX_EXTENSION_BYTES, MAX_EXTENSIONS, MAX_NAME_BYTES,
+    MAX_REASON_BYTES, MAX_REPLICAS, MAX_SUMS,
 };
 
 use bytes::Bytes;
@@ -49,6 +50,9 @@ pub enum Message {
     },
     /// Content sums of some buckets, for the audit.
     Sums(Sums),
+    /// What a client has published to a channel: for the clients of the receiver, never logged, and only to a peer whose
+    /// hello has [`EXTENSION_PUBLISH`].
+    Publish(Publication),
     /// I will not talk to you, because …; the sender closes the channel after it.
     Reject(Reject),
 }
@@ -66,6 +70,7 @@ impl Message {
             Self::Probe { .. } => "probe",
             Self::ProbeReply { .. } => "probe reply",
             Self::Sums(_) => "sums",
+            Self::Publish(_) => "publish",
             Self::Reject(_) => "reject",
         }
     }

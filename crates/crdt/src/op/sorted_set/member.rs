@@ -1,29 +1,58 @@
 //! What is kept of one member of a sorted set.
 
 use alloc::vec::Vec;
+use core::fmt;
 
-use isles_clock::{Context, Dot, DotContext, Hlc, ReplicaId, Stamp};
+use isles_clock::{Context, Dot, DotContext, Hlc, ReplicaId, Stamp, VectorClock};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::score::Score;
-use crate::Crdt;
+use super::sum::Sum;
 use crate::dots::{DotStore, Writer};
-use crate::op::{Cell, Contribution, Increment, Nested, OpBased, Reset, Tally, Version};
+use crate::op::{Cell, Increment, Ledger, Nested, OpBased, Reset, Tally, Version};
 use crate::update::RegisterUpdate;
+use crate::{Crdt, decode, human};
 
 /// The score of one member: a base, which is a register answered by the greatest stamp, and what every replica has added
 /// since.
 ///
 /// A write of the base resets the additions that it had observed; concurrent ones are added to it. The member is there
 /// while there is a base, or an addition that nobody reset, be it of zero.
+///
+/// What a replica has added is summed up to 32 digits, and infinities beside, so that resetting a large addition leaves
+/// a small one that came after it. An addition that even so would change nothing is refused.
+///
+/// **Cost.** That of a [`Cell`] and a [`Ledger`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Parts")]
 pub struct MemberScore {
     base: Cell<Score>,
-    // Invariant: the totals are the bits of scores. A tally only moves them about, and zero is zero either way.
-    added: Tally,
+    // Invariant: the totals are those of sums. A ledger only moves them about, and zero is zero either way.
+    added: Ledger,
 }
+
+/// Why something cannot be added to a score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AdditionError {
+    /// The result would not be a number, as that of infinity and minus infinity.
+    NotANumber,
+    /// It is too small beside what its replica has added before, or together they are too large: the sum could not hold
+    /// it, and it would be lost.
+    Lost,
+}
+
+impl fmt::Display for AdditionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotANumber => "a score must be a number",
+            Self::Lost => "the addition is too small or too large beside what was added before",
+        })
+    }
+}
+
+impl core::error::Error for AdditionError {}
 
 /// What is asked of one member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -40,6 +69,7 @@ pub enum ScoreOp {
     /// A base score takes the place of what its writer had observed.
     Set {
         /// When, and later than everything observed.
+        #[serde(deserialize_with = "decode::reading")]
         hlc: Hlc,
         /// The score.
         score: Score,
@@ -47,29 +77,36 @@ pub enum ScoreOp {
         resets: SmallVec<[Reset; 1]>,
     },
     /// What the writer has added moves on.
-    Add(Increment),
+    Add {
+        /// The write that the total starts with, where it is not this one.
+        start: Option<u64>,
+        /// The total after it, as [`MemberScore::addition`] makes it.
+        #[serde(with = "human::total")]
+        total: i128,
+    },
 }
 
 impl MemberScore {
-    /// The base and all additions, as [`read`](Self::read) sums them up.
+    /// The base and all additions, rounded once.
     #[must_use]
     pub fn score(&self) -> Score {
-        Self::read(&self.base, &self.added)
+        let parts = self.added.balances();
+        sum_up(
+            &self.base,
+            parts.map(|(addition, taken)| (addition.total, taken)),
+        )
     }
 
-    /// The score of a member that is kept in its parts: the base, and all additions, each one's difference first, in the
-    /// order of replicas, so that it is the same number everywhere. The additions are bits of scores, as
-    /// [`addition`](Self::addition) makes them; what else they hold reads as zero.
+    /// The score of a member that is kept in its parts, the additions as [`addition`](Self::addition) makes them; what
+    /// else they hold reads as zero.
     #[must_use]
     pub fn read(base: &Cell<Score>, added: &Tally) -> Score {
-        let base = base.latest().map_or(Score::ZERO, |base| base.value);
-        let contributions = added.contributions().iter();
-        let sum = contributions.fold(base.get(), |sum, each| sum + difference(each).get());
-        Score::of(sum)
+        let parts = added.contributions().iter();
+        sum_up(base, parts.map(|each| (each.total, each.reset_total)))
     }
 
     /// What `replica` says when it adds `by` to a member that is kept in its parts; `None` where the result would not be
-    /// a number.
+    /// a number, or where the addition would be lost.
     #[must_use]
     pub fn addition(
         base: &Cell<Score>,
@@ -77,10 +114,11 @@ impl MemberScore {
         replica: ReplicaId,
         by: Score,
     ) -> Option<Increment> {
-        Score::try_from(Self::read(base, added).get() + by.get()).ok()?;
         let mut increment = added.next(replica, 0);
-        let total = Score::try_from(number(increment.total).get() + by.get()).ok()?;
-        increment.total = bits(total);
+        let own = added.own(replica).filter(|own| !own.covered());
+        let taken = own.map_or(0, |own| own.reset_total);
+        let score = Self::read(base, added);
+        increment.total = moved(score, (increment.total, taken), by).ok()?;
         Some(increment)
     }
 
@@ -89,27 +127,58 @@ impl MemberScore {
         self.base.versions().iter()
     }
 
-    /// The increment of an addition made here; `None` where the result would not be a number.
-    fn next(&self, replica: ReplicaId, by: Score) -> Option<Increment> {
-        Self::addition(&self.base, &self.added, replica, by)
+    /// The total of an addition made here.
+    ///
+    /// # Errors
+    /// Where it would lead to no number, or be lost.
+    pub(crate) fn next(&self, replica: ReplicaId, by: Score) -> Result<i128, AdditionError> {
+        let mut balances = self.added.balances();
+        let own = balances.find(|(addition, _)| addition.dot.replica == replica);
+        let running = own.map_or((0, 0), |(addition, taken)| (addition.total, taken));
+        moved(self.score(), running, by)
     }
+}
 
-    fn reading(&self, hlc: Hlc) -> Hlc {
-        let successors = self.base.versions().iter().map(|base| base.hlc.next());
-        successors.fold(hlc, Hlc::max)
+/// The sum of the base and of the differences of totals: the same number everywhere, because it is made of the same parts
+/// in the same order.
+fn sum_up(base: &Cell<Score>, parts: impl Iterator<Item = (i128, i128)>) -> Score {
+    let base = base.latest().map_or(Score::ZERO, |base| base.value);
+    let differences = parts.map(|(total, taken)| sum_of(total).minus(sum_of(taken)));
+    let mut sum = Some(Sum::of(base).finite());
+    let (mut rises, mut falls) = (base.get() == f64::INFINITY, base.get() == f64::NEG_INFINITY);
+    for difference in differences {
+        rises |= difference.is_some_and(|each| each.infinite() > 0);
+        falls |= difference.is_some_and(|each| each.infinite() < 0);
+        sum = sum
+            .zip(difference)
+            .and_then(|(sum, each)| sum.plus(each.finite()));
+    }
+    match (rises, falls, sum) {
+        (false, false, Some(sum)) => Score::of(sum.nearest()),
+        (true, false, _) => Score::of(f64::INFINITY),
+        (false, true, _) => Score::of(f64::NEG_INFINITY),
+        _ => Score::ZERO,
     }
 }
 
-fn difference(contribution: &Contribution) -> Score {
-    Score::of(number(contribution.total).get() - number(contribution.reset_total).get())
+fn sum_of(total: i128) -> Sum {
+    Sum::from_total(total).unwrap_or(Sum::ZERO)
 }
 
-fn bits(score: Score) -> i128 {
-    i128::from(score.get().to_bits())
-}
-
-fn number(total: i128) -> Score {
-    u64::try_from(total).map_or(Score::ZERO, |bits| Score::of(f64::from_bits(bits)))
+/// The running total after `by` was added where `score` is read, and where a part of the total was taken away.
+fn moved(score: Score, running: (i128, i128), by: Score) -> Result<i128, AdditionError> {
+    let (before, taken, by_sum) = (sum_of(running.0), sum_of(running.1), Sum::of(by));
+    // The own infinities could cancel each other out, where the score is read as zero because others' do.
+    let own = before.minus(taken).map_or(0, Sum::infinite);
+    let is_number = Score::try_from(score.get() + by.get()).is_ok();
+    if !is_number || own.signum() * by_sum.infinite() < 0 {
+        return Err(AdditionError::NotANumber);
+    }
+    let after = before.plus(by_sum).ok_or(AdditionError::Lost)?;
+    if after == before && by != Score::ZERO {
+        return Err(AdditionError::Lost);
+    }
+    Ok(after.to_total())
 }
 
 impl Crdt for MemberScore {
@@ -119,6 +188,10 @@ impl Crdt for MemberScore {
     fn value(&self) -> Score {
         self.score()
     }
+
+    fn forget(&mut self, stable: &VectorClock) {
+        self.added.forget(stable);
+    }
 }
 
 impl OpBased for MemberScore {
@@ -127,11 +200,15 @@ impl OpBased for MemberScore {
     fn prepare(&self, at: Stamp, update: ScoreUpdate) -> Option<ScoreOp> {
         match update {
             ScoreUpdate::Set(score) => Some(ScoreOp::Set {
-                hlc: self.reading(at.hlc),
+                hlc: self.base.reading(at.hlc),
                 score,
                 resets: self.added.resets(),
             }),
-            ScoreUpdate::Add(by) => self.next(at.replica, by).map(ScoreOp::Add),
+            ScoreUpdate::Add(by) => {
+                let total = self.next(at.replica, by).ok()?;
+                let start = self.added.running(at.replica).map(|own| own.start);
+                Some(ScoreOp::Add { start, total })
+            }
         }
     }
 
@@ -142,7 +219,7 @@ impl OpBased for MemberScore {
                 self.base.write(Version { dot, hlc, value }, ctx);
                 self.added.reset(&resets);
             }
-            ScoreOp::Add(increment) => self.added.apply(dot, increment),
+            ScoreOp::Add { start, total } => self.added.add(dot, start, total),
         }
     }
 }
@@ -174,7 +251,7 @@ impl Nested for MemberScore {
 
 impl DotStore for MemberScore {
     fn is_state(&self) -> bool {
-        true
+        self.base.is_state() && self.added.is_state()
     }
 
     fn each_dot(&self, visit: &mut dyn FnMut(Dot)) {
@@ -195,15 +272,10 @@ impl DotStore for MemberScore {
                 Self { base, added }
             }
             ScoreUpdate::Add(by) => {
-                let replica = writer.replica();
-                let Some(increment) = self.next(replica, by) else {
+                let Ok(total) = self.next(writer.replica(), by) else {
                     return Self::unnamed();
                 };
-                if let Some(own) = self.added.own(replica) {
-                    writer.supersede(Dot::new(replica, own.sequence));
-                }
-                self.added.apply(writer.dot(), increment);
-                let added = self.added.own(replica).copied().into_iter().collect();
+                let added = self.added.mutate_total(writer, total);
                 let base = Cell::new();
                 Self { base, added }
             }
@@ -227,16 +299,16 @@ impl DotStore for MemberScore {
 #[derive(Deserialize)]
 struct Parts {
     base: Cell<Score>,
-    added: Tally,
+    added: Ledger,
 }
 
 impl TryFrom<Parts> for MemberScore {
     type Error = &'static str;
 
     fn try_from(Parts { base, added }: Parts) -> Result<Self, &'static str> {
-        let is_score = |total: i128| bits(number(total)) == total;
-        let mut contributions = added.contributions().iter();
-        if contributions.all(|each| is_score(each.total) && is_score(each.reset_total)) {
+        let additions = added.additions.iter().map(|addition| addition.total);
+        let mut totals = additions.chain(added.resets.iter().map(|mark| mark.of.total));
+        if totals.all(|total| Sum::from_total(total).is_some()) {
             Ok(Self { base, added })
         } else {
             Err("a total of additions to a score is no score")

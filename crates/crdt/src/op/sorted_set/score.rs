@@ -2,11 +2,13 @@
 
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::human;
 
 /// The score of a member: any number but NaN. Infinity is one; zero has no sign, so that equal scores are equal bytes.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-#[serde(try_from = "f64", into = "f64")]
+/// In a format for people an infinite one is text, since JSON has no such number.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Score(f64);
 
 /// NaN is no score.
@@ -58,6 +60,19 @@ impl From<Score> for f64 {
 impl From<i32> for Score {
     fn from(number: i32) -> Self {
         Self(f64::from(number))
+    }
+}
+
+impl Serialize for Score {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        human::float::serialize(self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Score {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = human::float::deserialize(deserializer)?;
+        Self::try_from(number).map_err(serde::de::Error::custom)
     }
 }
 

@@ -1,0 +1,38 @@
+//! Lua scripts in Redis's environment: what they find, what they must not reach, and what they may use.
+//!
+//! An [`Interpreter`] runs scripts; a [`Host`] runs the commands that they call. What a script leaves behind in Lua is
+//! garbage: globals are closed, settings last until it ends, and after it met a limit the whole state is dropped. This
+//! crate deliberately knows no database, no connection and no replication.
+//!
+//! In reading order:
+//!
+//! * `interpreter`: [`Interpreter`], [`Host`], [`ScriptError`]; `limits`: time, memory and depth.
+//! * `prelude.lua`: the environment itself, written in Lua; `native`: how it calls Rust.
+//! * `answer`: [`Answer`], a value of the Redis protocol; `convert`: to Lua's values and back.
+//! * `json`, `msgpack`, `layout` (struct), `bits`, `random`, `strings` and `pattern`: the libraries.
+//! * `shebang`: the first line of a script; `sha1`, `number`: names and digits as Redis writes them.
+
+mod answer;
+mod bits;
+mod convert;
+mod interpreter;
+mod json;
+mod layout;
+mod limits;
+mod msgpack;
+mod native;
+mod number;
+mod pattern;
+mod random;
+mod sha1;
+mod shebang;
+mod strings;
+
+#[cfg(test)]
+mod tests;
+
+pub use crate::answer::{Answer, Version};
+pub use crate::interpreter::{Host, Interpreter, Registered, Script, ScriptError};
+pub use crate::limits::{ANSWER_VALUES_MAX, DEPTH_MAX, MEMORY_BYTES_MAX, TEXT_BYTES_MAX};
+pub use crate::sha1::sha1_hex;
+pub use crate::shebang::{Shebang, ShebangError};

@@ -1,0 +1,73 @@
+//! Going back to an earlier point of a transaction: what a script did that met its limit is undone.
+
+use std::collections::HashMap;
+
+use super::Txn;
+use crate::row::Row;
+use crate::rows::RowId;
+
+/// A point to go back to. It is of use to the transaction that gave it, until that takes another one.
+#[derive(Debug)]
+pub struct Savepoint(());
+
+/// What is needed to go back.
+#[derive(Debug, Default)]
+pub(super) struct Undo {
+    /// Rows that had been written before.
+    pub(super) written: usize,
+    /// Those of them that were written since, as they were at the point.
+    pub(super) since: HashMap<usize, (Row, Vec<u8>)>,
+}
+
+impl Txn<'_> {
+    /// Remembers this point. Costs nothing but a copy of each row that is written before and after it; of a scope of
+    /// many writes only.
+    pub fn savepoint(&mut self) -> Savepoint {
+        self.undo = Some(Undo {
+            written: self.touched.len(),
+            since: HashMap::new(),
+        });
+        Savepoint(())
+    }
+
+    /// Forgets the point: what came after it stays.
+    pub fn release(&mut self, _: Savepoint) {
+        self.undo = None;
+    }
+
+    /// Undoes everything since the point.
+    pub fn roll_back(&mut self, _: Savepoint) {
+        let Some(undo) = self.undo.take() else { return };
+        for touched in self.touched.split_off(undo.written).into_iter().rev() {
+            self.index.remove(&touched.id);
+            self.restore(touched.id, touched.before);
+        }
+        for (index, (row, op)) in undo.since {
+            self.restore(self.touched[index].id, row);
+            self.touched[index].op = op;
+            self.touched[index].list = None;
+        }
+    }
+
+    /// Puts a row back as it was, and lets go of what was concluded from its value.
+    pub(super) fn restore(&mut self, id: RowId, before: Row) {
+        let now_ms = self.hlc.wall_ms();
+        self.replica.rows.change(id, now_ms, |row| {
+            let dirty = row.dirty;
+            *row = before;
+            row.dirty = dirty;
+        });
+        self.replica.note_reserved(id);
+    }
+
+    /// Before a row is written again: keeps how it was at the savepoint.
+    pub(super) fn keep_for_undo(&mut self, index: usize) {
+        let Some(undo) = &mut self.undo else { return };
+        if index < undo.written && !undo.since.contains_key(&index) {
+            let touched = &mut self.touched[index];
+            touched.settle();
+            let row = self.replica.rows.get(touched.id).clone();
+            undo.since.insert(index, (row, touched.op.clone()));
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! EVAL and its kin, and SCRIPT.
+
+use super::config::help;
+use crate::call::{Call, integer, is};
+use crate::error::{Failure, Outcome};
+use crate::scripts::Access;
+use crate::spec::{Family, Run, Spec, Subcommand};
+
+pub(super) const COMMANDS: &[Spec] = &[
+    eval("eval", eval_write, "Executes a server-side Lua script.").write(),
+    eval(
+        "eval_ro",
+        eval_read,
+        "Executes a read-only server-side Lua script.",
+    )
+    .read(),
+    eval(
+        "evalsha",
+        evalsha_write,
+        "Executes a server-side Lua script by SHA1 digest.",
+    )
+    .write(),
+    eval(
+        "evalsha_ro",
+        evalsha_read,
+        "Executes a read-only server-side Lua script by SHA1 digest.",
+    )
+    .read(),
+    Spec::new(
+        Family::Scripting,
+        "script",
+        -2,
+        Run::Data(script),
+        "Manages the cache of scripts.",
+    )
+    .subcommands(SUBCOMMANDS)
+    .no_script(),
+];
+
+const SUBCOMMANDS: &[Subcommand] = &[
+    ("debug", 3),
+    ("exists", -3),
+    ("flush", -2),
+    ("help", 2),
+    ("kill", 2),
+    ("load", 3),
+];
+
+const fn eval(
+    name: &'static str,
+    run: fn(&mut Call<'_, '_>) -> Outcome,
+    summary: &'static str,
+) -> Spec {
+    Spec::new(Family::Scripting, name, -3, Run::Data(run), summary)
+        .counted_keys(2)
+        .many()
+        .long()
+        .no_script()
+}
+
+fn eval_write(call: &mut Call<'_, '_>) -> Outcome {
+    evaluate(call, Access::Write)
+}
+
+fn eval_read(call: &mut Call<'_, '_>) -> Outcome {
+    evaluate(call, Access::Read)
+}
+
+fn evalsha_write(call: &mut Call<'_, '_>) -> Outcome {
+    evaluate_digest(call, Access::Write)
+}
+
+fn evalsha_read(call: &mut Call<'_, '_>) -> Outcome {
+    evaluate_digest(call, Access::Read)
+}
+
+fn evaluate(call: &mut Call<'_, '_>, access: Access) -> Outcome {
+    let (keys, argv) = keys_and_arguments(call.args)?;
+    let mut scripts = call.surroundings.server.scripting.scripts();
+    let digest = scripts.load(call.args[1])?;
+    scripts
+        .run(&digest, keys, argv, access, call)
+        .unwrap_or_else(|| Err(no_script()))
+}
+
+fn evaluate_digest(call: &mut Call<'_, '_>, access: Access) -> Outcome {
+    let (keys, argv) = keys_and_arguments(call.args)?;
+    let digest = String::from_utf8_lossy(call.args[1]).to_ascii_lowercase();
+    let mut scripts = call.surroundings.server.scripting.scripts();
+    scripts
+        .run(&digest, keys, argv, access, call)
+        .unwrap_or_else(|| Err(no_script()))
+}
+
+fn no_script() -> Failure {
+    Failure::other("NOSCRIPT No matching script. Please use EVAL.")
+}
+
+/// The keys of a script or function, and its other arguments.
+type Split<'a> = (&'a [&'a [u8]], &'a [&'a [u8]]);
+
+fn keys_and_arguments<'a>(args: &'a [&'a [u8]]) -> Result<Split<'a>, Failure> {
+    let count = integer(args[2])?;
+    split_keys(args, count)
+}
+
+/// Splits what follows the number of keys.
+pub(super) fn split_keys<'a>(args: &'a [&'a [u8]], count: i64) -> Result<Split<'a>, Failure> {
+    let count = usize::try_from(count)
+        .map_err(|_| Failure::other("ERR Number of keys can't be negative"))?;
+    args[3..]
+        .split_at_checked(count)
+        .ok_or_else(|| Failure::other("ERR Number of keys can't be greater than number of args"))
+}
+
+fn script(call: &mut Call<'_, '_>) -> Outcome {
+    let (subcommand, rest) = (call.args[1], &call.args[2..]);
+    let mut scripts = call.surroundings.server.scripting.scripts();
+    match *rest {
+        [text] if is(subcommand, "LOAD") => {
+            let digest = scripts.load(text)?;
+            call.reply.text(digest);
+        }
+        [_, ..] if is(subcommand, "EXISTS") => {
+            call.reply.array(rest.len());
+            for digest in rest {
+                let digest = String::from_utf8_lossy(digest).to_ascii_lowercase();
+                call.reply.flag(scripts.contains(&digest));
+            }
+        }
+        _ if is(subcommand, "FLUSH") => {
+            check_mode(rest, "ERR SCRIPT FLUSH only support SYNC|ASYNC option")?;
+            scripts.flush();
+            call.reply.ok();
+        }
+        [] if is(subcommand, "KILL") => return Err(not_busy()),
+        _ if is(subcommand, "DEBUG") => {
+            return Err(Failure::other("ERR Isles has no debugger for scripts"));
+        }
+        [] if is(subcommand, "HELP") => {
+            let lines = [
+                "EXISTS <sha1> [<sha1> ...]",
+                "FLUSH [ASYNC|SYNC]",
+                "KILL",
+                "LOAD <script>",
+            ];
+            help(call, "SCRIPT", &lines);
+        }
+        _ => return Err(Failure::subcommand(subcommand, "SCRIPT")),
+    }
+    Ok(())
+}
+
+/// SYNC or ASYNC, if anything: both do the same here.
+pub(super) fn check_mode(rest: &[&[u8]], refusal: &str) -> Outcome {
+    match rest {
+        [] => Ok(()),
+        [mode] if is(mode, "SYNC") || is(mode, "ASYNC") => Ok(()),
+        _ => Err(Failure::other(refusal)),
+    }
+}
+
+/// A script holds the replica, so nothing else runs meanwhile: whoever asks comes after it. What ends it is its limit.
+pub(super) fn not_busy() -> Failure {
+    Failure::other("NOTBUSY No scripts in execution right now.")
+}

@@ -1,0 +1,387 @@
+use super::*;
+
+/// Runs a command given as its parts.
+fn command(world: &mut World, parts: &[&str]) -> String {
+    let mut bytes = format!("*{}\r\n", parts.len()).into_bytes();
+    for part in parts {
+        bytes.extend_from_slice(format!("${}\r\n{part}\r\n", part.len()).as_bytes());
+    }
+    world.run_buffer(bytes).0
+}
+
+fn eval(world: &mut World, script: &str) -> String {
+    command(world, &["EVAL", script, "0"])
+}
+
+#[test]
+fn scripts_run_commands() {
+    let mut world = World::new();
+    assert_eq!(
+        command(
+            &mut world,
+            &[
+                "EVAL",
+                "redis.call('set', KEYS[1], ARGV[1]) return redis.call('get', KEYS[1])",
+                "1",
+                "a",
+                "7"
+            ]
+        ),
+        "$1 7"
+    );
+    assert_eq!(eval(&mut world, "return redis.call('incr', 'a')"), ":8");
+    assert_eq!(
+        eval(&mut world, "return redis.pcall('sadd', 'a', 'x').err"),
+        format!("${} {}", WRONG_TYPE.len() - 1, &WRONG_TYPE[1..])
+    );
+    check_in(
+        &mut world,
+        &[
+            (
+                "EVAL 'return 1' 1",
+                "-ERR Number of keys can't be greater than number of args",
+            ),
+            (
+                "EVAL 'return 1' -1",
+                "-ERR Number of keys can't be negative",
+            ),
+            ("EVAL 'return 1' x", NOT_INTEGER),
+            (
+                "EVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db 0",
+                "-NOSCRIPT No matching script. Please use EVAL.",
+            ),
+            (
+                "SCRIPT LOAD 'return 1'",
+                "$40 e0e1f9fabfc9d4800c877a703b823ac0578ff8db",
+            ),
+            ("EVALSHA E0E1F9FABFC9D4800C877A703B823AC0578FF8DB 0", ":1"),
+            (
+                "SCRIPT EXISTS e0e1f9fabfc9d4800c877a703b823ac0578ff8db x",
+                "*2 :1 :0",
+            ),
+            (
+                "SCRIPT FLUSH NOW",
+                "-ERR SCRIPT FLUSH only support SYNC|ASYNC option",
+            ),
+            ("SCRIPT FLUSH", "+OK"),
+            (
+                "EVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db 0",
+                "-NOSCRIPT No matching script. Please use EVAL.",
+            ),
+            ("SCRIPT KILL", "-NOTBUSY No scripts in execution right now."),
+            ("SCRIPT DEBUG YES", "-ERR Isles has no debugger for scripts"),
+        ],
+    );
+}
+
+#[test]
+fn what_scripts_may_not_do() {
+    let mut world = World::new();
+    let not_allowed = "-ERR This Redis command is not allowed from script script: ";
+    for call in [
+        "'eval', 'return 1', '0'",
+        "'multi'",
+        "'watch', 'a'",
+        "'client', 'id'",
+        "'config', 'get', '*'",
+        "'script', 'flush'",
+        "'function', 'flush'",
+        "'isles.status'",
+    ] {
+        let answer = eval(&mut world, &format!("redis.call({call}) return 1"));
+        assert!(answer.starts_with(not_allowed), "{call}: {answer}");
+    }
+    for (script, expected) in [
+        (
+            "redis.call('nope')",
+            "-ERR Unknown Redis command called from script script: ",
+        ),
+        (
+            "redis.call('get')",
+            "-ERR Wrong number of args calling Redis command from script script: ",
+        ),
+        (
+            "redis.call('set', '\\0isles:keyspace:x', 'y')",
+            "-ERR keys that start with \\0isles:",
+        ),
+        (
+            "return x",
+            "-ERR user_script:1: Script attempted to access nonexistent global variable 'x' script: ",
+        ),
+        (
+            "retrun 1",
+            "-ERR Error compiling script (new function): user_script:1:",
+        ),
+    ] {
+        let answer = eval(&mut world, script);
+        assert!(answer.starts_with(expected), "{script}: {answer}");
+    }
+    let refused = "-ERR Write commands are not allowed from read-only scripts. script: ";
+    let answer = command(&mut world, &["EVAL_RO", "redis.call('set', 'a', 1)", "0"]);
+    assert!(answer.starts_with(refused), "{answer}");
+    let answer = eval(
+        &mut world,
+        "#!lua flags=no-writes\nredis.call('set', 'a', 1)",
+    );
+    assert!(answer.starts_with(refused), "{answer}");
+    assert_eq!(
+        command(
+            &mut world,
+            &["EVAL_RO", "return redis.call('get', 'a')", "0"]
+        ),
+        "$-1"
+    );
+    assert_eq!(
+        eval(&mut world, "#!lua bad=1\nreturn 1"),
+        "-ERR Unknown lua shebang option: bad=1"
+    );
+    assert_eq!(
+        eval(&mut world, "#!lua flags=odd\nreturn 1"),
+        "-ERR Unexpected flag in script shebang: odd"
+    );
+    assert_eq!(
+        eval(&mut world, "#!js\nreturn 1"),
+        "-ERR Unexpected engine in script shebang: js"
+    );
+    assert_eq!(eval(&mut world, "#!lua"), "-ERR Invalid script shebang");
+}
+
+#[test]
+fn what_a_script_wrote_before_an_error_stays() {
+    let mut world = World::new();
+    let answer = eval(&mut world, "redis.call('set', 'a', 1) redis.call('nope')");
+    assert!(answer.starts_with("-ERR Unknown Redis command"), "{answer}");
+    check_in(&mut world, &[("GET a", "$1 1")]);
+}
+
+#[test]
+fn a_script_that_meets_a_limit_is_undone() {
+    let mut world = World::new();
+    check_in(
+        &mut world,
+        &[
+            ("CONFIG SET lua-time-limit 20", "+OK"),
+            ("SET a before", "+OK"),
+            ("SADD s x", ":1"),
+        ],
+    );
+    let endless = "redis.call('set', 'a', 'after') redis.call('sadd', 's', 'y') redis.call('set', 'new', 1) while true do end";
+    let expected = "-ERR the script ran longer than lua-time-limit (20 ms) and was ended; nothing of it was done";
+    assert_eq!(eval(&mut world, endless), expected);
+    check_in(
+        &mut world,
+        &[
+            ("GET a", "$6 before"),
+            ("SMEMBERS s", "*1 $1 x"),
+            ("EXISTS new", ":0"),
+            ("DBSIZE", ":2"),
+        ],
+    );
+    check_in(
+        &mut world,
+        &[
+            ("MULTI", "+OK"),
+            ("SET a queued", "+QUEUED"),
+            ("SADD s z", "+QUEUED"),
+        ],
+    );
+    assert_eq!(eval(&mut world, endless), "+QUEUED");
+    check_in(
+        &mut world,
+        &[
+            ("SADD s w", "+QUEUED"),
+            ("EXEC", &format!("*4 +OK :1 {expected} :1")),
+            ("GET a", "$6 queued"),
+            ("SCARD s", ":3"),
+            ("EXISTS new", ":0"),
+        ],
+    );
+    let hog = "redis.call('set', 'a', 'hog') local t = {} while true do t[#t + 1] = string.rep('x', 1000000) .. #t end";
+    check_in(&mut world, &[("CONFIG SET lua-time-limit 5000", "+OK")]);
+    let answer = eval(&mut world, hog);
+    assert!(
+        answer.contains("bytes of memory; nothing of it was done"),
+        "{answer}"
+    );
+    check_in(&mut world, &[("GET a", "$6 queued")]);
+    assert_eq!(eval(&mut world, "return 1"), ":1");
+}
+
+#[test]
+fn a_script_is_one_entry() {
+    let mut world = World::new();
+    let before = world.replica.applied().get(ReplicaId::from_u128(1));
+    eval(
+        &mut world,
+        "for i = 1, 10 do redis.call('set', 'k' .. i, i) redis.call('incr', 'n') end",
+    );
+    assert_eq!(
+        world.replica.applied().get(ReplicaId::from_u128(1)),
+        before + 1
+    );
+    check_in(&mut world, &[("GET n", "$2 10"), ("DBSIZE", ":11")]);
+}
+
+#[test]
+fn answers_follow_the_clients_protocol() {
+    let mut world = World::resp3();
+    check_in(&mut world, &[("HSET h f v", ":1")]);
+    assert_eq!(
+        eval(
+            &mut world,
+            "redis.setresp(3) return redis.call('hgetall', 'h')"
+        ),
+        "%1 $1 f $1 v"
+    );
+    assert_eq!(
+        eval(&mut world, "return redis.call('hgetall', 'h')"),
+        "*2 $1 f $1 v"
+    );
+    assert_eq!(eval(&mut world, "redis.setresp(3) return true"), "#t");
+    assert_eq!(eval(&mut world, "return {double=1.5}"), ",1.5");
+    assert_eq!(eval(&mut world, "return {big_number='12'}"), "(12");
+    assert_eq!(
+        eval(
+            &mut world,
+            "return {verbatim_string={format='txt', string='a'}}"
+        ),
+        "=5 txt:a"
+    );
+    world.reply.protocol = Protocol::Resp2;
+    assert_eq!(
+        eval(
+            &mut world,
+            "redis.setresp(3) return redis.call('hgetall', 'h')"
+        ),
+        "*2 $1 f $1 v"
+    );
+    assert_eq!(eval(&mut world, "redis.setresp(3) return false"), "$-1");
+    assert_eq!(
+        eval(
+            &mut world,
+            "return {verbatim_string={format='txt', string='a'}}"
+        ),
+        "$1 a"
+    );
+}
+
+#[test]
+fn the_cache_is_bounded() {
+    let mut world = World::new();
+    for number in 0..crate::scripts::CACHED_SCRIPTS_MAX {
+        command(&mut world, &["SCRIPT", "LOAD", &format!("return {number}")]);
+    }
+    let first = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db";
+    assert_eq!(command(&mut world, &["EVALSHA", first, "0"]), ":1");
+    command(&mut world, &["SCRIPT", "LOAD", "return 'one more'"]);
+    assert_eq!(command(&mut world, &["SCRIPT", "EXISTS", first]), "*1 :1");
+    let oldest = isles_lua::sha1_hex(b"return 0");
+    assert_eq!(command(&mut world, &["SCRIPT", "EXISTS", &oldest]), "*1 :0");
+}
+
+const LIBRARY: &str = "#!lua name=lib\nredis.register_function('put', function(keys, args) return redis.call('set', keys[1], args[1]) end)\n\
+    redis.register_function{function_name='look', callback=function(keys) return redis.call('get', keys[1]) end, flags={'no-writes'}}";
+
+#[test]
+fn functions_are_called_by_name() {
+    let mut world = World::new();
+    assert_eq!(
+        command(&mut world, &["FUNCTION", "LOAD", LIBRARY]),
+        "$3 lib"
+    );
+    check_in(
+        &mut world,
+        &[
+            ("FCALL put 1 a 5", "+OK"),
+            ("FCALL_RO look 1 a", "$1 5"),
+            (
+                "FCALL_RO put 1 a 5",
+                "-ERR Can not execute a script with write flag using *_ro command.",
+            ),
+            ("FCALL nothing 0", "-ERR Function not found"),
+            ("FCALL put x", "-ERR Bad number of keys provided"),
+            (
+                "FUNCTION STATS",
+                "*4 $14 running_script $-1 $7 engines *2 $3 LUA *4 $15 libraries_count :1 $15 functions_count :2",
+            ),
+            ("FUNCTION DELETE other", "-ERR Library not found"),
+            ("FUNCTION DELETE lib", "+OK"),
+            ("FCALL put 1 a 5", "-ERR Function not found"),
+            ("FUNCTION LIST", "*0"),
+        ],
+    );
+    for (code, expected) in [
+        ("return 1", "-ERR Missing library metadata"),
+        ("#!lua\nreturn 1", "-ERR Library name was not given"),
+        (
+            "#!lua name=a-b\nreturn 1",
+            "-ERR Library names can only contain",
+        ),
+        ("#!js name=a\nreturn 1", "-ERR Engine 'js' not found"),
+        ("#!lua name=a\nlocal x = 1", "-ERR No functions registered"),
+        (
+            "#!lua name=a\nnot lua",
+            "-ERR Error compiling function: user_function:2:",
+        ),
+        (
+            "#!lua name=a\nwhile true do end",
+            "-ERR Error registering functions: ERR FUNCTION LOAD timeout",
+        ),
+        (
+            "#!lua name=a\nredis.register_function('f', function() end) redis.register_function('f', function() end)",
+            "-ERR Error registering functions: ERR Function already exists in the library",
+        ),
+    ] {
+        let answer = command(&mut world, &["FUNCTION", "LOAD", code]);
+        assert!(answer.starts_with(expected), "{code}: {answer}");
+    }
+}
+
+#[test]
+fn libraries_are_kept_all_or_none() {
+    let mut world = World::new();
+    command(&mut world, &["FUNCTION", "LOAD", LIBRARY]);
+    let other = "#!lua name=other\nredis.register_function('put', function() return 1 end)";
+    assert_eq!(
+        command(&mut world, &["FUNCTION", "LOAD", other]),
+        "-ERR Function put already exists"
+    );
+    assert_eq!(
+        command(&mut world, &["FUNCTION", "LOAD", LIBRARY]),
+        "-ERR Library 'lib' already exists"
+    );
+    assert_eq!(
+        command(&mut world, &["FUNCTION", "LOAD", "REPLACE", LIBRARY]),
+        "$3 lib"
+    );
+    // A library that runs for ever takes the interpreter with it, not the functions.
+    command(
+        &mut world,
+        &["FUNCTION", "LOAD", "#!lua name=a\nwhile true do end"],
+    );
+    assert_eq!(command(&mut world, &["FCALL", "put", "1", "a", "5"]), "+OK");
+    world.run("MULTI");
+    command(&mut world, &["FUNCTION", "DELETE", "lib"]);
+    command(&mut world, &["FCALL", "put", "1", "a", "6"]);
+    assert_eq!(world.run("EXEC"), "*2 +OK -ERR Function not found");
+    assert_eq!(
+        world.run("FUNCTION RESTORE nonsense"),
+        "-ERR DUMP payload version or checksum are wrong"
+    );
+}
+
+#[test]
+fn libraries_outlive_a_flush_of_the_keys() {
+    let mut world = World::new();
+    command(&mut world, &["FUNCTION", "LOAD", LIBRARY]);
+    check_in(
+        &mut world,
+        &[
+            ("FLUSHALL", "+OK"),
+            ("FCALL put 1 a 5", "+OK"),
+            ("FUNCTION FLUSH", "+OK"),
+            ("FUNCTION LIST", "*0"),
+            ("GET a", "$1 5"),
+        ],
+    );
+}

@@ -1,0 +1,135 @@
+//! SORT, DUMP and RESTORE.
+
+use super::{SYNTAX, WRONG_TYPE, World, check, check_in};
+
+#[test]
+fn sorting() {
+    check(&[
+        ("SADD s 3 1 10 2", ":4"),
+        ("SORT s", "*4 $1 1 $1 2 $1 3 $2 10"),
+        ("SORT s DESC", "*4 $2 10 $1 3 $1 2 $1 1"),
+        ("SORT s ALPHA", "*4 $1 1 $2 10 $1 2 $1 3"),
+        ("SORT s LIMIT 1 2", "*2 $1 2 $1 3"),
+        ("SORT s LIMIT -1 2", "*2 $1 1 $1 2"),
+        ("SORT s LIMIT 9 2", "*0"),
+        ("SORT s LIMIT 2 -1", "*2 $1 3 $2 10"),
+        ("MSET w1 4 w2 3 w3 2 w10 1", "+OK"),
+        ("SORT s BY w*", "*4 $2 10 $1 3 $1 2 $1 1"),
+        (
+            "SORT s BY w* GET # GET w* GET x*",
+            "*12 $2 10 $1 1 $-1 $1 3 $1 2 $-1 $1 2 $1 3 $-1 $1 1 $1 4 $-1",
+        ),
+        ("HSET h1 f one", ":1"),
+        ("SORT s GET h*->f", "*4 $3 one $-1 $-1 $-1"),
+        ("SORT_RO s", "*4 $1 1 $1 2 $1 3 $2 10"),
+        ("SORT_RO s STORE d", SYNTAX),
+        ("SORT none", "*0"),
+        ("SORT none STORE s2", ":0"),
+        ("SADD words a b", ":2"),
+        (
+            "SORT words",
+            "-ERR One or more scores can't be converted into double",
+        ),
+        ("SORT w1", WRONG_TYPE),
+        ("SORT s LIMIT 1", SYNTAX),
+        ("COMMAND GETKEYS SORT s BY w* STORE d", "*2 $1 s $1 d"),
+    ]);
+}
+
+/// The payload that DUMP answers, quoted for a line.
+fn dumped(world: &mut World, key: &str) -> String {
+    let request = format!("*2\r\n$4\r\nDUMP\r\n${}\r\n{key}\r\n", key.len());
+    let mut console = crate::Console::new();
+    let answer = console.command(
+        &mut world.replica,
+        world.wall_ms,
+        &[b"DUMP", key.as_bytes()],
+    );
+    let Ok(crate::Answer::Text(payload)) = answer else {
+        panic!("{request:?} answers {answer:?}");
+    };
+    let bytes = payload.iter().map(|byte| format!("\\x{byte:02x}"));
+    format!("\"{}\"", bytes.collect::<String>())
+}
+
+#[test]
+fn what_is_dumped_is_restored() {
+    let mut world = World::new();
+    for line in [
+        "SET s value",
+        "INCRBY n 7",
+        "SADD set x",
+        "HSET h f v",
+        "PFADD p a b c",
+        "ISLES.FLAG.ENABLE f",
+        "ISLES.BCOUNTER.CREATE b 9",
+    ] {
+        world.run(line);
+    }
+    for (key, question, answer) in [
+        ("s", "GET", "$5 value"),
+        ("n", "GET", "$1 7"),
+        ("set", "SMEMBERS", "*1 $1 x"),
+        ("h", "HGETALL", "*2 $1 f $1 v"),
+        ("p", "PFCOUNT", ":3"),
+        ("f", "ISLES.FLAG.GET", ":1"),
+        ("b", "ISLES.BCOUNTER.GET", ":9"),
+    ] {
+        let payload = dumped(&mut world, key);
+        let restore = format!("RESTORE new 5000 {payload} REPLACE");
+        let question = format!("{question} new");
+        check_in(
+            &mut world,
+            &[
+                (&restore, "+OK"),
+                (&question, answer),
+                ("PTTL new", ":5000"),
+            ],
+        );
+    }
+}
+
+#[test]
+fn restoring_is_refused() {
+    let mut world = World::new();
+    world.run("SET s value");
+    let payload = dumped(&mut world, "s");
+    let damaged = payload.replacen("\\x76", "\\x77", 1);
+    let cases = [
+        (
+            format!("RESTORE s 0 {payload}"),
+            "-BUSYKEY Target key name already exists.",
+        ),
+        (
+            format!("RESTORE t -1 {payload}"),
+            "-ERR Invalid TTL value, must be >= 0",
+        ),
+        (format!("RESTORE t 0 {payload} WHAT"), SYNTAX),
+        (
+            format!("RESTORE t 0 {payload} FREQ 300"),
+            "-ERR Invalid FREQ value, must be >= 0 and <= 255",
+        ),
+        (
+            format!("RESTORE t 0 {payload} IDLETIME -1"),
+            "-ERR Invalid IDLETIME value, must be >= 0",
+        ),
+        (
+            format!("RESTORE t 0 {damaged}"),
+            "-ERR DUMP payload version or checksum are wrong",
+        ),
+        (
+            "RESTORE t 0 ISLES".to_owned(),
+            "-ERR DUMP payload version or checksum are wrong",
+        ),
+        (
+            "RESTORE t 0 \"\\x00\\x05value\\x0a\\x00abcdefgh\"".to_owned(),
+            "-ERR DUMP payload version or checksum are wrong: it is no payload of Isles, and those of Redis cannot be restored here",
+        ),
+        (format!("RESTORE t 1 {payload} ABSTTL"), "+OK"),
+        ("EXISTS t".to_owned(), ":0"),
+        ("DUMP none".to_owned(), "$-1"),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(world.run(&line), expected, "{line}");
+    }
+}

@@ -1,0 +1,236 @@
+//! Redis's commands that Isles does not have, each with the reason and what to use instead.
+//!
+//! A command that is in the table is supported, whatever is said here: whoever adds one need not come by.
+
+/// Commands that are not supported for one reason.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unsupported {
+    /// In lower case.
+    pub(crate) names: &'static [&'static str],
+    pub(crate) reason: &'static str,
+    /// What to use instead.
+    pub(crate) instead: &'static str,
+}
+
+/// Why a command of this name, in any case, is not supported; none for a name that Redis does not know either.
+pub(crate) fn find(name: &[u8]) -> Option<&'static Unsupported> {
+    ALL.iter().find(|each| {
+        each.names
+            .iter()
+            .any(|known| known.as_bytes().eq_ignore_ascii_case(name))
+    })
+}
+
+/// All of them, in the order of the page.
+pub(crate) const ALL: &[Unsupported] = &[
+    Unsupported {
+        names: &[
+            "asking",
+            "cluster",
+            "readonly",
+            "readwrite",
+            "restore-asking",
+        ],
+        reason: "every node holds all keys, so there are no slots to ask for",
+        instead: "connect to any node, without cluster mode",
+    },
+    Unsupported {
+        names: &[
+            "failover",
+            "psync",
+            "replconf",
+            "replicaof",
+            "role",
+            "sentinel",
+            "slaveof",
+            "sync",
+        ],
+        reason: "every node takes writes and there is no master to follow or to replace",
+        instead: "name the other nodes in the configuration; ISLES.STATUS shows them",
+    },
+    Unsupported {
+        names: &["wait"],
+        reason: "it counts the replicas of one master",
+        instead: "durability = \"always\" for this node's disk; ISLES.STATUS shows how far the peers are",
+    },
+    Unsupported {
+        names: &["move", "swapdb"],
+        reason: "there is one database",
+        instead: "prefixes of keys, and RENAME",
+    },
+    Unsupported {
+        names: &["migrate"],
+        reason: "it sends Redis's own payload to another Redis",
+        instead: "DUMP here and RESTORE there, between clusters of Isles",
+    },
+    Unsupported {
+        names: &["bgrewriteaof", "bgsave", "lastsave", "save"],
+        reason: "there are no snapshots to ask for: every write goes to a log, and checkpoints are made as needed",
+        instead: "the setting durability",
+    },
+    Unsupported {
+        names: &["shutdown"],
+        reason: "clients do not stop nodes",
+        instead: "SIGTERM",
+    },
+    Unsupported {
+        names: &["acl"],
+        reason: "there are no users",
+        instead: "listen on a private address only",
+    },
+    Unsupported {
+        names: &["module"],
+        reason: "nothing can be loaded into a node",
+        instead: "a client",
+    },
+    Unsupported {
+        names: &["latency", "monitor", "slowlog"],
+        reason: "a node does not keep its own record of single commands",
+        instead: "the metrics isles_command_seconds and isles_commands_total",
+    },
+    Unsupported {
+        names: &["lolwut"],
+        reason: "it has no art",
+        instead: "`isles demo`",
+    },
+    Unsupported {
+        names: &[
+            "psubscribe",
+            "publish",
+            "pubsub",
+            "punsubscribe",
+            "spublish",
+            "ssubscribe",
+            "subscribe",
+            "sunsubscribe",
+            "unsubscribe",
+        ],
+        reason: "this version passes on no messages",
+        instead: "keys that clients poll",
+    },
+    Unsupported {
+        names: &[
+            "eval",
+            "eval_ro",
+            "evalsha",
+            "evalsha_ro",
+            "fcall",
+            "fcall_ro",
+            "script",
+        ],
+        reason: "this version runs no scripts",
+        instead: "MULTI, WATCH and EXEC",
+    },
+    Unsupported {
+        names: &[
+            "blmove",
+            "blmpop",
+            "blpop",
+            "brpop",
+            "brpoplpush",
+            "lindex",
+            "linsert",
+            "llen",
+            "lmove",
+            "lmpop",
+            "lpop",
+            "lpos",
+            "lpush",
+            "lpushx",
+            "lrange",
+            "lrem",
+            "lset",
+            "ltrim",
+            "rpop",
+            "rpoplpush",
+            "rpush",
+            "rpushx",
+        ],
+        reason: "this version has no lists",
+        instead: "hashes or sets",
+    },
+    Unsupported {
+        names: &[
+            "bzmpop",
+            "bzpopmax",
+            "bzpopmin",
+            "zadd",
+            "zcard",
+            "zcount",
+            "zdiff",
+            "zdiffstore",
+            "zincrby",
+            "zinter",
+            "zintercard",
+            "zinterstore",
+            "zlexcount",
+            "zmpop",
+            "zmscore",
+            "zpopmax",
+            "zpopmin",
+            "zrandmember",
+            "zrange",
+            "zrangebylex",
+            "zrangebyscore",
+            "zrangestore",
+            "zrank",
+            "zrem",
+            "zremrangebylex",
+            "zremrangebyrank",
+            "zremrangebyscore",
+            "zrevrange",
+            "zrevrangebylex",
+            "zrevrangebyscore",
+            "zrevrank",
+            "zscan",
+            "zscore",
+            "zunion",
+            "zunionstore",
+        ],
+        reason: "this version has no sorted sets",
+        instead: "hashes, with scores as values",
+    },
+    Unsupported {
+        names: &[
+            "geoadd",
+            "geodist",
+            "geohash",
+            "geopos",
+            "georadius",
+            "georadius_ro",
+            "georadiusbymember",
+            "georadiusbymember_ro",
+            "geosearch",
+            "geosearchstore",
+        ],
+        reason: "this version has no sorted sets, which places are kept in",
+        instead: "hashes, and distances in the client",
+    },
+    Unsupported {
+        names: &[
+            "xadd",
+            "xdel",
+            "xlen",
+            "xrange",
+            "xread",
+            "xrevrange",
+            "xsetid",
+            "xtrim",
+            "xinfo",
+        ],
+        reason: "this version has no streams",
+        instead: "hashes with times as fields",
+    },
+    Unsupported {
+        names: &[
+            "xack",
+            "xautoclaim",
+            "xclaim",
+            "xgroup",
+            "xpending",
+            "xreadgroup",
+        ],
+        reason: "consumer groups need one place that hands out each entry once, which regions that write apart do not have",
+        instead: "a reader in each region that remembers how far it is",
+    },
+];
