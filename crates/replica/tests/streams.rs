@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use isles_clock::ReplicaId;
-use isles_replica::delivery::{Lane, LaneKind};
+use isles_replica::delivery::{Lane, LaneKind, Offer};
 use isles_replica::image::TableChange;
 use isles_replica::{
     ConflictKind, Expiry, Frame, NewStreamId, Replica, ReplicaConfig, Scope, StreamId, StreamTrim,
@@ -71,9 +71,8 @@ fn take(replica: &mut Replica, frames: &[Frame]) {
             peer: frame.replica(),
             kind: LaneKind::Direct,
         };
-        let _ = replica
-            .offer(frame.clone(), lane)
-            .expect("the frame is sound");
+        let offer = replica.offer(frame.clone(), lane);
+        assert_eq!(offer.expect("the frame is sound"), Offer::Accepted);
         replica.apply_ready(NOW_MS);
     }
 }
@@ -152,6 +151,25 @@ fn a_transaction_of_many_additions_is_one_entry_and_arrives() {
     let info = run(&mut us, Scope::Once, |txn| txn.stream_info(b"s"));
     let info = info.expect("a stream").expect("it is there");
     assert_eq!((info.len, info.last, info.added), (2_998, last, 3_000));
+}
+
+// What a script had added before it met its limit was undone here, and logged all the same: others would have had it.
+#[test]
+fn what_is_rolled_back_is_not_logged() {
+    let (mut eu, mut us) = (replica(1), replica(2));
+    run(&mut eu, Scope::Many, |txn| {
+        add(txn, given(1), "stays");
+        add(txn, given(2), "stays too");
+        let point = txn.savepoint();
+        add(txn, given(3), "goes");
+        txn.stream_remove(b"s", &[StreamId::new(1, 0)])
+            .expect("a stream");
+        txn.roll_back(point);
+    });
+    take(&mut us, &frames(&mut eu));
+    assert_eq!(values(&mut eu), ["stays", "stays too"]);
+    assert_eq!(values(&mut us), ["stays", "stays too"]);
+    assert_eq!(eu.digest(), us.digest());
 }
 
 #[test]
