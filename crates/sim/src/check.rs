@@ -327,6 +327,13 @@ fn written(entry: &Entry, record: &ConflictRecord) -> Option<Option<Bytes>> {
             let member = effect.sorted_set.get(record.field.as_ref()?)?;
             member.put.map(|score| Some(score.to_string().into_bytes()))
         }
+        Kind::List => {
+            let element = record.field.as_ref()?;
+            let mut writes = effect.list.writes.iter();
+            let is_it = |(dot, ordinal)| format!("{dot}.{ordinal}").as_bytes() == &**element;
+            let found = writes.find(|(id, _)| is_it(**id));
+            found.map(|(_, (_, value))| Some(value.clone()))
+        }
         _ => None,
     }
 }

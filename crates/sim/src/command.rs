@@ -194,7 +194,15 @@ fn command(
     let expiry = if options.expiry { 1 } else { 0 };
     let spaces = u64::from(options.keyspaces);
     let has = |family| u64::from(options.families.contains(&family));
-    let [strings, sets, hashes, sorted_sets, lists, streams, small_kinds] = Family::ALL.map(has);
+    let [
+        strings,
+        sets,
+        hashes,
+        sorted_sets,
+        lists,
+        streams,
+        small_kinds,
+    ] = Family::ALL.map(has);
     let kinds: [(u64, u32); 39] = [
         (3, 0),
         (9 * strings, 1),
