@@ -103,6 +103,10 @@ fn check(a: &mut Connection, b: &mut Connection, keys: &mut Keys, row: &Row) -> 
     for check in &row.after {
         let line = &check.command.line;
         let arguments = keys.prefixed(row, line);
+        if keys.writes(&arguments) {
+            // What one region answers the other one learns; in process each has a copy of its own to try it on.
+            break;
+        }
         let [one, other] = [&mut *a, &mut *b].map(|side| {
             let answer = ask(side, &arguments);
             answer.replace(&prefix(row), "")
@@ -149,6 +153,8 @@ impl Keys {
         let name = arguments[0].to_ascii_uppercase();
         match &name[..] {
             b"MULTI" | b"EXEC" => return Some(Vec::new()),
+            // A script names its keys where nobody can change them.
+            b"EVAL" | b"FCALL" | b"FUNCTION" => return None,
             // The prefix is the row's key or the beginning of it.
             b"ISLES.KEYSPACE" => return Some(vec![arguments[2].clone()]),
             _ => {}
@@ -174,9 +180,19 @@ impl Keys {
             .all(|command| self.of(&words(&command.line)).is_some())
     }
 
-    /// A command on keys that no other row has.
+    /// Whether a command writes.
+    fn writes(&mut self, arguments: &[Vec<u8>]) -> bool {
+        let question = [&b"COMMAND"[..], b"INFO", &arguments[0]];
+        let answer = self.console.command(&mut self.replica, 1, &question);
+        answer.is_ok_and(|answer| answer.to_string().contains("write"))
+    }
+
+    /// A command on keys that no other row has, if the row is one of several.
     fn prefixed(&mut self, row: &Row, line: &str) -> Vec<Vec<u8>> {
         let mut arguments = words(line);
+        if !self.are_known(row) {
+            return arguments;
+        }
         let keys = self.of(&arguments).unwrap_or_default();
         for argument in &mut arguments[1..] {
             if keys.contains(argument) {
