@@ -166,7 +166,7 @@ fn run(
         }
     }
     session.executing = false;
-    let position = commit(txn, surroundings)?;
+    let position = commit(txn, session, surroundings)?;
     session.depend_on(position);
     let told = std::mem::take(&mut session.changes);
     told.tell(replica, session, surroundings, position);

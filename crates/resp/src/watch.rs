@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use isles_replica::{Change, Position, Replica, Txn};
 
-use crate::call::Surroundings;
+use crate::call::{Call, Surroundings};
 use crate::execute::SHORT_ARGUMENTS_MAX;
 use crate::hub::{FromPeers, Hub};
 use crate::notify;
@@ -150,9 +150,21 @@ pub(crate) fn note_time(
 #[cold]
 pub(crate) fn show(hub: &Hub, origin: &str, command: CommandId, args: &[&[u8]]) {
     let flags = command.spec().flags;
-    if flags.has(Flags::ADMIN) || flags.has(Flags::SKIP_MONITOR) {
-        return;
+    if !flags.has(Flags::ADMIN) && !flags.has(Flags::SKIP_MONITOR) {
+        show_line(hub, origin, args);
     }
+}
+
+/// Shows a command that runs others, before they are shown.
+pub(crate) fn show_first(call: &Call<'_, '_>) {
+    if call.surroundings.watch.monitored {
+        let hub = &call.surroundings.server.hub;
+        show_line(hub, &call.session.client.address, call.args);
+    }
+}
+
+#[cold]
+fn show_line(hub: &Hub, origin: &str, args: &[&[u8]]) {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
