@@ -137,7 +137,11 @@ pub(crate) fn run(
         let command = work.plan.commands[work.at];
         args.clear();
         args.extend(work.batch.arguments(work.at, work.buffer));
-        if surroundings.watch.holds_back(command, &args, session) {
+        let server = surroundings.server;
+        if surroundings
+            .watch
+            .holds_back(command, &args, session, server)
+        {
             return Stop::Paused;
         }
         work.at += 1;

@@ -12,14 +12,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use isles_replica::{Change, Position, Replica, Txn};
 
 use crate::call::{Call, Surroundings};
-use crate::execute::SHORT_ARGUMENTS_MAX;
+use crate::execute::{Arguments, SHORT_ARGUMENTS_MAX};
 use crate::hub::{FromPeers, Hub};
 use crate::notify;
 use crate::pause::Paused;
 use crate::server::Server;
 use crate::session::{Next, Session};
 use crate::slowlog::{self, SlowCommand};
-use crate::spec::{Flags, Run};
+use crate::spec::{Family, Flags, Run, Spec};
 use crate::table::CommandId;
 
 /// Below this many microseconds also a short command may be slow, so that every one is timed.
@@ -77,8 +77,9 @@ impl Watch {
         command: Option<CommandId>,
         args: &[&[u8]],
         session: &Session,
+        server: &Server,
     ) -> bool {
-        self.paused != Paused::Nothing && is_held_back(self.paused, command, args, session)
+        self.paused != Paused::Nothing && is_held_back(self.paused, command, args, session, server)
     }
 }
 
@@ -89,6 +90,7 @@ fn is_held_back(
     command: Option<CommandId>,
     args: &[&[u8]],
     session: &Session,
+    server: &Server,
 ) -> bool {
     let Some(spec) = command.map(CommandId::spec) else {
         return false;
@@ -96,14 +98,20 @@ fn is_held_back(
     if spec.check(args).is_err() {
         return false;
     }
-    let reaches_others = |flags: Flags| flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE);
+    let reaches_others = |spec: &Spec, args: &[&[u8]]| {
+        spec.flags.has(Flags::MAY_REPLICATE)
+            || (spec.flags.has(Flags::WRITE) && server.scripting.may_write(spec, args))
+    };
     match (paused, spec.name) {
         (Paused::Everything, _) => true,
         (_, "exec") => session.queue.iter().any(|queue| {
-            let mut queued = queue.commands.iter();
-            queued.any(|command| reaches_others(command.spec().flags))
+            let mut queued = queue.commands.iter().enumerate();
+            queued.any(|(index, command)| {
+                let args = queue.batch.arguments(index, &queue.bytes);
+                reaches_others(command.spec(), &args.collect::<Arguments<'_>>())
+            })
         }),
-        _ => reaches_others(spec.flags),
+        _ => reaches_others(spec, args),
     }
 }
 
@@ -270,13 +278,14 @@ pub(crate) fn after(
     }
 }
 
-/// Remembers what a client that tracks has read.
+/// Remembers what a client that tracks has read. Of a script's keys those count that its commands read.
 pub(crate) fn note_reads(session: &Session, command: CommandId, args: &[&[u8]]) {
     let spec = command.spec();
     if let Some(tracker) = session
         .tracker
         .as_ref()
         .filter(|_| spec.flags.has(Flags::READ) && matches!(spec.run, Run::Data(_)))
+        .filter(|_| spec.family != Family::Scripting)
     {
         tracker.note_reads(&spec.keys_of(args));
     }

@@ -107,8 +107,8 @@ fn sort_ro(call: &mut Call<'_, '_>) -> Outcome {
 fn run(call: &mut Call<'_, '_>, mut options: Options<'_>) -> Outcome {
     let (elements, is_ordered) = elements(call, call.args[1], &options)?;
     let mut sorted = options.is_unsorted();
-    if sorted && !is_ordered && options.store.is_some() {
-        // What is stored must not depend on how a set happens to lie in memory.
+    if sorted && !is_ordered {
+        // An answer must not depend on how a set happens to lie in memory here: scripts and STORE write it down.
         (sorted, options.alpha, options.by) = (false, true, None);
     }
     let elements = match sorted {
