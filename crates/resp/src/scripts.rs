@@ -22,7 +22,7 @@ use crate::settings::Settings;
 use crate::spec::{Flags, Run, Spec};
 use crate::table;
 use crate::transaction::within;
-use crate::unsupported;
+use crate::{unsupported, watch};
 
 /// Scripts in the cache; the one not used for longest goes first.
 pub(crate) const CACHED_SCRIPTS_MAX: usize = 4096;
@@ -277,8 +277,12 @@ fn hosted(
         call: &mut *call,
         access,
         reply: Reply::default(),
+        has_read: false,
     };
     let outcome = run(&mut caller, Duration::from_millis(limit_ms));
+    if caller.has_read {
+        watch::note_keys(call.session, call.args);
+    }
     match outcome {
         Ok(answer) => {
             call.txn.release(savepoint);
@@ -328,6 +332,8 @@ struct Caller<'a, 'c, 'r> {
     call: &'a mut Call<'c, 'r>,
     access: Access,
     reply: Reply,
+    /// A command that reads was among them.
+    has_read: bool,
 }
 
 impl Caller<'_, '_, '_> {
@@ -352,13 +358,15 @@ impl Caller<'_, '_, '_> {
         if spec.flags.has(Flags::NO_SCRIPT) {
             return Err(not_allowed());
         }
-        if self.access == Access::Read && spec.flags.has(Flags::WRITE) {
+        let reaches_others = spec.flags.has(Flags::WRITE) || spec.flags.has(Flags::MAY_REPLICATE);
+        if self.access == Access::Read && reaches_others {
             return Err(Failure::other(
                 "ERR Write commands are not allowed from read-only scripts.",
             ));
         }
         check_here(spec, args, self.call.surroundings)?;
         self.call.session.counts[spec.family as usize] += 1;
+        self.has_read |= spec.flags.has(Flags::READ);
         let mut inner = Call {
             txn: &mut *self.call.txn,
             args,

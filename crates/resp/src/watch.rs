@@ -20,7 +20,7 @@ use crate::server::Server;
 use crate::session::{Next, Session};
 use crate::slowlog::{self, SlowCommand};
 use crate::spec::{Family, Flags, Run, Spec};
-use crate::table::CommandId;
+use crate::table::{self, CommandId};
 
 /// Below this many microseconds also a short command may be slow, so that every one is timed.
 const EXACT_BELOW_US: u64 = 1_000;
@@ -278,7 +278,7 @@ pub(crate) fn after(
     }
 }
 
-/// Remembers what a client that tracks has read. Of a script's keys those count that its commands read.
+/// Remembers what a client that tracks has read. Those that a script names are noted where it has read something.
 pub(crate) fn note_reads(session: &Session, command: CommandId, args: &[&[u8]]) {
     let spec = command.spec();
     if let Some(tracker) = session
@@ -288,6 +288,15 @@ pub(crate) fn note_reads(session: &Session, command: CommandId, args: &[&[u8]]) 
         .filter(|_| spec.family != Family::Scripting)
     {
         tracker.note_reads(&spec.keys_of(args));
+    }
+}
+
+/// The same for the keys that a command names, whoever reads them: a client that tracks takes a script's answer for theirs.
+pub(crate) fn note_keys(session: &Session, args: &[&[u8]]) {
+    if let Some(tracker) = &session.tracker
+        && let Some(command) = table::find(args[0])
+    {
+        tracker.note_reads(&command.spec().keys_of(args));
     }
 }
 
