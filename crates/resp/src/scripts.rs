@@ -346,6 +346,9 @@ impl Caller<'_, '_, '_> {
             None => Failure::other("ERR Unknown Redis command called from script"),
         })?;
         let spec = command.spec();
+        if spec.flags.has(Flags::NO_SCRIPT) {
+            return Err(not_allowed());
+        }
         spec.check(args).map_err(|failure| match failure {
             Failure::Arity(_) => {
                 Failure::other("ERR Wrong number of args calling Redis command from script")
@@ -355,9 +358,6 @@ impl Caller<'_, '_, '_> {
         let Run::Data(run) = spec.run else {
             return Err(not_allowed());
         };
-        if spec.flags.has(Flags::NO_SCRIPT) {
-            return Err(not_allowed());
-        }
         let reaches_others = spec.flags.has(Flags::WRITE) || spec.flags.has(Flags::MAY_REPLICATE);
         if self.access == Access::Read && reaches_others {
             return Err(Failure::other(

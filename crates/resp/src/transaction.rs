@@ -192,7 +192,10 @@ pub(crate) fn within(
     // Inside a transaction nothing waits: what it answers when it has waited in vain is its answer.
     call.session.wait = None;
     call.session.changes.gather(call.txn, command, call.args);
-    watch::note_reads(call.session, command, call.args);
+    // Of a script the keys that it names are noted instead, once it has read something.
+    if origin.is_none() {
+        watch::note_reads(call.session, command, call.args);
+    }
 }
 
 /// Runs a command inside a transaction with all that is looked at around any command.

@@ -24,13 +24,7 @@ pub(crate) fn find(name: &[u8]) -> Option<&'static Unsupported> {
 /// All of them, in the order of the page.
 pub(crate) const ALL: &[Unsupported] = &[
     Unsupported {
-        names: &[
-            "asking",
-            "cluster",
-            "readonly",
-            "readwrite",
-            "restore-asking",
-        ],
+        names: &["asking", "readonly", "readwrite", "restore-asking"],
         reason: "every node holds all keys, so there are no slots to ask for",
         instead: "connect to any node, without cluster mode",
     },
