@@ -234,13 +234,22 @@ impl Interpreter {
         let host = RefCell::new(host);
         let (lua, slot, timer) = (&self.lua, &self.slot, &self.timer);
         let outcome = lua.scope(|scope| {
-            let invoke = scope.create_function(|lua, args: MultiValue| {
+            let one = scope.create_function(|lua, args: MultiValue| {
                 if timer.is_over() {
                     return Err(time_over(lua)?);
                 }
                 invoke(lua, slot, &args, &mut **host.borrow_mut())
             })?;
-            slot.raw_set("invoke", invoke)?;
+            slot.raw_set("invoke", one)?;
+            let listed = scope.create_function(|lua, (list, count): (Table, usize)| {
+                if timer.is_over() {
+                    return Err(time_over(lua)?);
+                }
+                let args = (1..=count).map(|index| list.raw_get(index));
+                let args = args.collect::<mlua::Result<MultiValue>>()?;
+                invoke(lua, slot, &args, &mut **host.borrow_mut())
+            })?;
+            slot.raw_set("invoke_list", listed)?;
             let known = scope.create_function(|_, name: Value| {
                 Ok(name
                     .as_string()

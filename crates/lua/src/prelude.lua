@@ -213,17 +213,24 @@ local redis = {
   REPL_NONE = 0, REPL_SLAVE = 1, REPL_REPLICA = 1, REPL_AOF = 2, REPL_ALL = 3,
   REDIS_VERSION = native.version, REDIS_VERSION_NUM = native.version_number,
 }
+-- Native code takes fewer arguments than a call in Lua may have; more of them come in a table.
+local NATIVE_ARGUMENTS_MAX = 4000
+local function invoke(...)
+  local count = select("#", ...)
+  if count > NATIVE_ARGUMENTS_MAX then return slot.invoke_list({...}, count) end
+  return slot.invoke(...)
+end
 -- Called in a tail position these take the place of the script's frame, as any function of Lua does: the error then does not
 -- say where it was.
 function redis.call(...)
   if not slot.invoke then raise("redis.call/pcall can only be called inside a script invocation") end
-  local failed, answer = slot.invoke(...)
+  local failed, answer = invoke(...)
   if failed then error(answer, 0) end
   return answer
 end
 function redis.pcall(...)
   if not slot.invoke then raise("redis.call/pcall can only be called inside a script invocation") end
-  local _, answer = slot.invoke(...)
+  local _, answer = invoke(...)
   return answer
 end
 function redis.sha1hex(...)

@@ -375,6 +375,69 @@ proptest! {
     }
 }
 
+/// A step of a transaction on two lists; others are left out.
+fn perform(txn: &mut Txn<'_>, key: &[u8], step: &Step, value: &[u8]) {
+    match step {
+        Step::Push(front, len, _) => txn
+            .list_push(key, end(*front), &vec![value; len % 4 + 1])
+            .map(drop),
+        Step::Pop(front, count) => txn.list_pop(key, end(*front), count % 4).map(drop),
+        Step::Trim(start, len) => txn.list_trim(key, start % 4..start % 4 + len),
+        Step::Set(index) => txn.list_set(key, index % 8, value).map(drop),
+        Step::Delete => {
+            txn.delete(key);
+            Ok(())
+        }
+        Step::Store => {
+            txn.list_replace(key, &[value, b"r"]);
+            Ok(())
+        }
+        Step::Exchange => return,
+    }
+    .expect("lists only");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+    #[test]
+    fn what_is_rolled_back_was_never_there(
+        before in prop::collection::vec(step(), 0..8),
+        between in prop::collection::vec(step(), 1..8),
+        after in prop::collection::vec(step(), 0..8),
+    ) {
+        let (mut eu, mut us) = islands();
+        let mut twin = replica(3);
+        push(&mut twin, b"l", &["a", "b", "c"]);
+        let steps = |txn: &mut Txn<'_>, steps: &[(bool, Step)], name: &str| {
+            for (number, (other, step)) in steps.iter().enumerate() {
+                let key: &[u8] = if *other { b"other" } else { b"l" };
+                perform(txn, key, step, format!("{name}{number}").as_bytes());
+            }
+        };
+        run(&mut eu, Scope::Many, |txn| {
+            steps(txn, &before, "before");
+            let savepoint = txn.savepoint();
+            steps(txn, &between, "between");
+            txn.roll_back(savepoint);
+            steps(txn, &after, "after");
+        });
+        run(&mut twin, Scope::Many, |txn| {
+            steps(txn, &before, "before");
+            steps(txn, &after, "after");
+        });
+        exchange(&mut eu, &mut us);
+        for key in [&b"l"[..], b"other"] {
+            prop_assert_eq!(values(&mut eu, key), values(&mut twin, key));
+            prop_assert_eq!(values(&mut eu, key), values(&mut us, key));
+        }
+        prop_assert_eq!(eu.digest(), us.digest());
+        prop_assert_eq!(eu.content(), us.content());
+        for replica in [&eu, &us] {
+            prop_assert!(replica.check().is_ok());
+        }
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -18,6 +18,7 @@ use crate::reply::Reply;
 use crate::session::{Answers, Next, Session};
 use crate::spec::{Family, Flags, Keys, Run, Spec};
 use crate::table::{self, CommandId};
+use crate::watch::Told;
 use crate::{transaction, unsupported, waiting, watch};
 
 /// The lock is released after this long, between commands.
@@ -136,7 +137,11 @@ pub(crate) fn run(
         let command = work.plan.commands[work.at];
         args.clear();
         args.extend(work.batch.arguments(work.at, work.buffer));
-        if surroundings.watch.holds_back(command, &args, session) {
+        let server = surroundings.server;
+        if surroundings
+            .watch
+            .holds_back(command, &args, session, server)
+        {
             return Stop::Paused;
         }
         work.at += 1;
@@ -243,7 +248,9 @@ fn timed(
         let meters = &surroundings.server.meters;
         meters.time(family, took.as_secs_f64());
     }
-    if let Some(command) = command.filter(|_| ran == Ran::Executed) {
+    // A command that waits is noted when it has got what it wants.
+    let ended = ran == Ran::Executed && session.next != Next::Wait;
+    if let Some(command) = command.filter(|_| ended) {
         watch::note_time(session, surroundings, command, args, took);
     }
 }
@@ -449,7 +456,7 @@ fn single(
         session,
         surroundings,
     });
-    let position = commit(txn, surroundings)?;
+    let position = commit(txn, session, surroundings)?;
     session.depend_on(position);
     let outcome = outcome.and_then(|()| {
         let Some(wait) = session
@@ -473,8 +480,16 @@ fn single(
 }
 
 /// Commits also where the command refused: its refusal may depend on what it read.
-pub(crate) fn commit(txn: Txn<'_>, surroundings: Surroundings<'_>) -> Result<Position, Failure> {
-    txn.commit().map_err(|_| too_large(surroundings))
+pub(crate) fn commit(
+    txn: Txn<'_>,
+    session: &mut Session,
+    surroundings: Surroundings<'_>,
+) -> Result<Position, Failure> {
+    txn.commit().map_err(|_| {
+        // All of it was undone, so nobody is told of any.
+        session.changes = Told::default();
+        too_large(surroundings)
+    })
 }
 
 pub(crate) fn too_large(surroundings: Surroundings<'_>) -> Failure {

@@ -5,6 +5,7 @@
 //! deterministic.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,9 +19,10 @@ use crate::error::{Failure, Outcome};
 use crate::execute::check_here;
 use crate::reply::{Protocol, Reply};
 use crate::settings::Settings;
-use crate::spec::{Flags, Run};
+use crate::spec::{Flags, Run, Spec};
 use crate::table;
 use crate::transaction::within;
+use crate::{unsupported, watch};
 
 /// Scripts in the cache; the one not used for longest goes first.
 pub(crate) const CACHED_SCRIPTS_MAX: usize = 4096;
@@ -32,13 +34,31 @@ const TIME_LIMIT_MS_MAX: u64 = 60_000;
 const LOAD_TIME: Duration = Duration::from_millis(500);
 
 /// Everything about scripts that connections share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Scripting {
     scripts: Mutex<Scripts>,
+    /// Number of cached scripts, for those who are asked by a script and so cannot look.
+    cached: Arc<AtomicUsize>,
     functions: Mutex<Functions>,
 }
 
+impl Default for Scripting {
+    fn default() -> Scripting {
+        let scripts = Scripts::default();
+        Scripting {
+            cached: Arc::clone(&scripts.len),
+            scripts: Mutex::new(scripts),
+            functions: Mutex::default(),
+        }
+    }
+}
+
 impl Scripting {
+    /// Number of scripts that EVALSHA finds.
+    pub(crate) fn cached(&self) -> usize {
+        self.cached.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn scripts(&self) -> MutexGuard<'_, Scripts> {
         // A panic elsewhere drops the interpreter at worst.
         self.scripts.lock().unwrap_or_else(PoisonError::into_inner)
@@ -48,6 +68,18 @@ impl Scripting {
         self.functions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a command that may write does so, as far as its script says that it does not.
+    pub(crate) fn may_write(&self, spec: &Spec, args: &[&[u8]]) -> bool {
+        let name = args.get(1).copied().unwrap_or_default();
+        let access = match spec.name {
+            "eval" => script_head(name).ok().map(|(_, access)| access),
+            "evalsha" => self.scripts().access(name),
+            "fcall" => self.functions().access(name),
+            _ => None,
+        };
+        access != Some(Access::Read)
     }
 }
 
@@ -64,6 +96,8 @@ pub(crate) struct Scripts {
     interpreter: Option<Interpreter>,
     cache: HashMap<String, Cached>,
     bytes: usize,
+    /// Number of scripts.
+    len: Arc<AtomicUsize>,
     /// Uses so far.
     clock: u64,
 }
@@ -82,9 +116,18 @@ impl Scripts {
         self.cache.contains_key(digest)
     }
 
+    fn access(&self, digest: &[u8]) -> Option<Access> {
+        let digest = String::from_utf8_lossy(digest).to_ascii_lowercase();
+        self.cache.get(&digest).map(|cached| cached.access)
+    }
+
     /// Forgets every script.
     pub(crate) fn flush(&mut self) {
-        *self = Scripts::default();
+        self.len.store(0, Ordering::Relaxed);
+        *self = Scripts {
+            len: Arc::clone(&self.len),
+            ..Scripts::default()
+        };
     }
 
     /// Compiles a script, keeps it, and returns its digest.
@@ -109,6 +152,7 @@ impl Scripts {
             used: self.clock,
         };
         self.cache.insert(digest.clone(), cached);
+        self.len.store(self.cache.len(), Ordering::Relaxed);
         Ok(digest)
     }
 
@@ -233,8 +277,12 @@ fn hosted(
         call: &mut *call,
         access,
         reply: Reply::default(),
+        has_read: false,
     };
     let outcome = run(&mut caller, Duration::from_millis(limit_ms));
+    if caller.has_read {
+        watch::note_keys(call.session, call.args);
+    }
     match outcome {
         Ok(answer) => {
             call.txn.release(savepoint);
@@ -284,13 +332,23 @@ struct Caller<'a, 'c, 'r> {
     call: &'a mut Call<'c, 'r>,
     access: Access,
     reply: Reply,
+    /// A command that reads was among them.
+    has_read: bool,
 }
 
 impl Caller<'_, '_, '_> {
     fn run(&mut self, args: &[&[u8]]) -> Outcome {
-        let command = table::find(args[0])
-            .ok_or_else(|| Failure::other("ERR Unknown Redis command called from script"))?;
+        let command = table::find(args[0]).ok_or_else(|| match unsupported::find(args[0]) {
+            Some(known) => Failure::other(format!(
+                "{NOT_ALLOWED}: it is not supported by Isles: {}",
+                known.reason
+            )),
+            None => Failure::other("ERR Unknown Redis command called from script"),
+        })?;
         let spec = command.spec();
+        if spec.flags.has(Flags::NO_SCRIPT) {
+            return Err(not_allowed());
+        }
         spec.check(args).map_err(|failure| match failure {
             Failure::Arity(_) => {
                 Failure::other("ERR Wrong number of args calling Redis command from script")
@@ -300,16 +358,15 @@ impl Caller<'_, '_, '_> {
         let Run::Data(run) = spec.run else {
             return Err(not_allowed());
         };
-        if spec.flags.has(Flags::NO_SCRIPT) {
-            return Err(not_allowed());
-        }
-        if self.access == Access::Read && spec.flags.has(Flags::WRITE) {
+        let reaches_others = spec.flags.has(Flags::WRITE) || spec.flags.has(Flags::MAY_REPLICATE);
+        if self.access == Access::Read && reaches_others {
             return Err(Failure::other(
                 "ERR Write commands are not allowed from read-only scripts.",
             ));
         }
         check_here(spec, args, self.call.surroundings)?;
         self.call.session.counts[spec.family as usize] += 1;
+        self.has_read |= spec.flags.has(Flags::READ);
         let mut inner = Call {
             txn: &mut *self.call.txn,
             args,
@@ -322,8 +379,10 @@ impl Caller<'_, '_, '_> {
     }
 }
 
+const NOT_ALLOWED: &str = "ERR This Redis command is not allowed from script";
+
 fn not_allowed() -> Failure {
-    Failure::other("ERR This Redis command is not allowed from script")
+    Failure::other(NOT_ALLOWED)
 }
 
 impl Host for Caller<'_, '_, '_> {
@@ -396,6 +455,13 @@ pub(crate) struct Functions {
     /// What the replica called this state of the libraries.
     version: Option<u64>,
     libraries: BTreeMap<Vec<u8>, Library>,
+}
+
+fn access_of(function: &Registered) -> Access {
+    match function.flags.iter().any(|flag| flag == b"no-writes") {
+        true => Access::Read,
+        false => Access::Write,
+    }
 }
 
 /// A library that has been run.
@@ -483,6 +549,11 @@ impl Functions {
         })
     }
 
+    /// What the function of this name may do.
+    fn access(&self, name: &[u8]) -> Option<Access> {
+        self.find(name).map(|(_, function)| access_of(function))
+    }
+
     /// Calls a function; none if there is none of this name.
     pub(crate) fn call(
         &mut self,
@@ -493,17 +564,12 @@ impl Functions {
         call: &mut Call<'_, '_>,
     ) -> Option<Outcome> {
         let function = self.find(name)?.1.clone();
-        let reads_only = function.flags.iter().any(|flag| flag == b"no-writes");
-        if asked == Access::Read && !reads_only {
+        let access = access_of(&function);
+        if asked == Access::Read && access != Access::Read {
             return Some(Err(Failure::other(
                 "ERR Can not execute a script with write flag using *_ro command.",
             )));
         }
-        let access = if reads_only {
-            Access::Read
-        } else {
-            Access::Write
-        };
         let interpreter = self.interpreter.as_mut()?;
         let shown = String::from_utf8_lossy(name).into_owned();
         Some(hosted(call, access, &shown, |host, limit| {

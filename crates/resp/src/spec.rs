@@ -116,7 +116,7 @@ impl Flags {
     pub(crate) const PUBSUB: Flags = Flags(1 << 13);
     /// Reaches other nodes without being a write, so that CLIENT PAUSE WRITE holds it back.
     pub(crate) const MAY_REPLICATE: Flags = Flags(1 << 14);
-    /// MONITOR does not show it.
+    /// MONITOR does not show it, or it shows itself.
     pub(crate) const SKIP_MONITOR: Flags = Flags(1 << 12);
 
     const NAMES: [(Flags, &'static str); 12] = [
@@ -290,6 +290,10 @@ impl Spec {
 
     pub(crate) const fn may_replicate(self) -> Spec {
         self.with(Flags::MAY_REPLICATE)
+    }
+
+    pub(crate) const fn skip_monitor(self) -> Spec {
+        self.with(Flags::SKIP_MONITOR)
     }
 
     /// What it reads depends on more than the keys that it names first.

@@ -166,7 +166,7 @@ fn run(
         }
     }
     session.executing = false;
-    let position = commit(txn, surroundings)?;
+    let position = commit(txn, session, surroundings)?;
     session.depend_on(position);
     let told = std::mem::take(&mut session.changes);
     told.tell(replica, session, surroundings, position);
@@ -192,7 +192,10 @@ pub(crate) fn within(
     // Inside a transaction nothing waits: what it answers when it has waited in vain is its answer.
     call.session.wait = None;
     call.session.changes.gather(call.txn, command, call.args);
-    watch::note_reads(call.session, command, call.args);
+    // Of a script the keys that it names are noted instead, once it has read something.
+    if origin.is_none() {
+        watch::note_reads(call.session, command, call.args);
+    }
 }
 
 /// Runs a command inside a transaction with all that is looked at around any command.

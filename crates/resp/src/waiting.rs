@@ -340,6 +340,8 @@ impl Parked {
         self.session.changed_key = Some(key.into());
         self.reply.clear();
         let scope = execute::scope(self.command.spec(), &args);
+        let times = surroundings.watch.times(self.command, args.len());
+        let started = times.then(std::time::Instant::now);
         let mut txn = replica.txn(surroundings.wall_ms, scope);
         let outcome = run(&mut Call {
             txn: &mut txn,
@@ -348,9 +350,13 @@ impl Parked {
             session: &mut self.session,
             surroundings,
         });
-        let committed = execute::commit(txn, surroundings);
+        let committed = execute::commit(txn, &mut self.session, surroundings);
         if self.session.wait.take().is_some() {
             return None;
+        }
+        if let Some(started) = started {
+            let took = started.elapsed();
+            watch::note_time(&self.session, surroundings, self.command, &args, took);
         }
         if let Err(failure) = outcome.and(committed.clone().map(drop)) {
             self.reply.clear();

@@ -11,16 +11,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use isles_replica::{Change, Position, Replica, Txn};
 
-use crate::call::Surroundings;
-use crate::execute::SHORT_ARGUMENTS_MAX;
+use crate::call::{Call, Surroundings};
+use crate::execute::{Arguments, SHORT_ARGUMENTS_MAX};
 use crate::hub::{FromPeers, Hub};
 use crate::notify;
 use crate::pause::Paused;
 use crate::server::Server;
 use crate::session::{Next, Session};
 use crate::slowlog::{self, SlowCommand};
-use crate::spec::{Flags, Run};
-use crate::table::CommandId;
+use crate::spec::{Family, Flags, Run, Spec};
+use crate::table::{self, CommandId};
 
 /// Below this many microseconds also a short command may be slow, so that every one is timed.
 const EXACT_BELOW_US: u64 = 1_000;
@@ -77,8 +77,9 @@ impl Watch {
         command: Option<CommandId>,
         args: &[&[u8]],
         session: &Session,
+        server: &Server,
     ) -> bool {
-        self.paused != Paused::Nothing && is_held_back(self.paused, command, args, session)
+        self.paused != Paused::Nothing && is_held_back(self.paused, command, args, session, server)
     }
 }
 
@@ -89,6 +90,7 @@ fn is_held_back(
     command: Option<CommandId>,
     args: &[&[u8]],
     session: &Session,
+    server: &Server,
 ) -> bool {
     let Some(spec) = command.map(CommandId::spec) else {
         return false;
@@ -96,14 +98,20 @@ fn is_held_back(
     if spec.check(args).is_err() {
         return false;
     }
-    let reaches_others = |flags: Flags| flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE);
+    let reaches_others = |spec: &Spec, args: &[&[u8]]| {
+        spec.flags.has(Flags::MAY_REPLICATE)
+            || (spec.flags.has(Flags::WRITE) && server.scripting.may_write(spec, args))
+    };
     match (paused, spec.name) {
         (Paused::Everything, _) => true,
         (_, "exec") => session.queue.iter().any(|queue| {
-            let mut queued = queue.commands.iter();
-            queued.any(|command| reaches_others(command.spec().flags))
+            let mut queued = queue.commands.iter().enumerate();
+            queued.any(|(index, command)| {
+                let args = queue.batch.arguments(index, &queue.bytes);
+                reaches_others(command.spec(), &args.collect::<Arguments<'_>>())
+            })
         }),
-        _ => reaches_others(spec.flags),
+        _ => reaches_others(spec, args),
     }
 }
 
@@ -150,9 +158,21 @@ pub(crate) fn note_time(
 #[cold]
 pub(crate) fn show(hub: &Hub, origin: &str, command: CommandId, args: &[&[u8]]) {
     let flags = command.spec().flags;
-    if flags.has(Flags::ADMIN) || flags.has(Flags::SKIP_MONITOR) {
-        return;
+    if !flags.has(Flags::ADMIN) && !flags.has(Flags::SKIP_MONITOR) {
+        show_line(hub, origin, args);
     }
+}
+
+/// Shows a command that runs others, before they are shown.
+pub(crate) fn show_first(call: &Call<'_, '_>) {
+    if call.surroundings.watch.monitored {
+        let hub = &call.surroundings.server.hub;
+        show_line(hub, &call.session.client.address, call.args);
+    }
+}
+
+#[cold]
+fn show_line(hub: &Hub, origin: &str, args: &[&[u8]]) {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
@@ -258,15 +278,25 @@ pub(crate) fn after(
     }
 }
 
-/// Remembers what a client that tracks has read.
+/// Remembers what a client that tracks has read. Those that a script names are noted where it has read something.
 pub(crate) fn note_reads(session: &Session, command: CommandId, args: &[&[u8]]) {
     let spec = command.spec();
     if let Some(tracker) = session
         .tracker
         .as_ref()
         .filter(|_| spec.flags.has(Flags::READ) && matches!(spec.run, Run::Data(_)))
+        .filter(|_| spec.family != Family::Scripting)
     {
         tracker.note_reads(&spec.keys_of(args));
+    }
+}
+
+/// The same for the keys that a command names, whoever reads them: a client that tracks takes a script's answer for theirs.
+pub(crate) fn note_keys(session: &Session, args: &[&[u8]]) {
+    if let Some(tracker) = &session.tracker
+        && let Some(command) = table::find(args[0])
+    {
+        tracker.note_reads(&command.spec().keys_of(args));
     }
 }
 

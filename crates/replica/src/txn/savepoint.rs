@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use isles_clock::VectorClock;
+
 use super::Txn;
 use crate::row::Row;
 use crate::rows::RowId;
@@ -17,6 +19,8 @@ pub(super) struct Undo {
     pub(super) written: usize,
     /// Those of them that were written since, as they were at the point.
     pub(super) since: HashMap<usize, (Row, Vec<u8>)>,
+    /// What the entry's ops had observed, if not everything.
+    pub(super) context: Option<VectorClock>,
 }
 
 impl Txn<'_> {
@@ -26,6 +30,7 @@ impl Txn<'_> {
         self.undo = Some(Undo {
             written: self.touched.len(),
             since: HashMap::new(),
+            context: self.context.clone(),
         });
         Savepoint(())
     }
@@ -38,6 +43,7 @@ impl Txn<'_> {
     /// Undoes everything since the point.
     pub fn roll_back(&mut self, _: Savepoint) {
         let Some(undo) = self.undo.take() else { return };
+        self.context = undo.context;
         for touched in self.touched.split_off(undo.written).into_iter().rev() {
             self.index.remove(&touched.id);
             self.restore(touched.id, touched.before);

@@ -91,7 +91,9 @@ fn select(call: &mut Call<'_, '_>) -> Outcome {
             return Err(Failure::DatabaseIndex);
         }
     } else if index != 0 {
-        return Err(Failure::other("ERR Isles has one database: SELECT 0"));
+        return Err(Failure::other(
+            "ERR DB index is out of range: Isles has one database, 0",
+        ));
     }
     call.reply.ok();
     Ok(())

@@ -4,12 +4,12 @@
 //! see of a value, not how it came about: restoring it is a write like any other. Redis's payloads are pieces of its RDB
 //! files and cannot be restored here, nor the other way round.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use isles_crdt::hyper_log_log::Sketch;
-use isles_replica::{Expiry, FlagKind, Txn, ValueType};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use isles_replica::{Expiry, FlagKind, Score, SortedSet, Txn, ValueType};
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::call::{Call, integer, is};
@@ -59,7 +59,9 @@ enum Tag {
     String = 1,
     Hash = 2,
     Set = 3,
-    // 4 to 6 are for sorted sets, lists and streams.
+    SortedSet = 4,
+    List = 5,
+    // 6 is for streams.
     FlagEw = 7,
     FlagDw = 8,
     HyperLogLog = 9,
@@ -67,10 +69,12 @@ enum Tag {
 }
 
 impl Tag {
-    const ALL: [Tag; 7] = [
+    const ALL: [Tag; 9] = [
         Tag::String,
         Tag::Hash,
         Tag::Set,
+        Tag::SortedSet,
+        Tag::List,
         Tag::FlagEw,
         Tag::FlagDw,
         Tag::HyperLogLog,
@@ -116,6 +120,19 @@ fn content(
                 ControlFlow::Continue(())
             })?;
             (Tag::Set, bytes_of(&members))
+        }
+        ValueType::SortedSet => {
+            let set = txn.sorted_set(key)?;
+            let pairs: Vec<(&[u8], Score)> = set.into_iter().flat_map(SortedSet::iter).collect();
+            (Tag::SortedSet, bytes_of(&pairs))
+        }
+        ValueType::List => {
+            let mut elements: Vec<Vec<u8>> = Vec::new();
+            txn.list_each(key, 0..usize::MAX, &mut |_, element| {
+                elements.push(element.to_vec());
+                ControlFlow::Continue(())
+            })?;
+            (Tag::List, bytes_of(&elements))
         }
         ValueType::Flag => match txn.flag_kind(key)? {
             Some(FlagKind::DisableWins) => (Tag::FlagDw, Vec::new()),
@@ -234,7 +251,7 @@ fn bad() -> Failure {
 }
 
 /// Reads all of the content before anything is written.
-fn read<T: DeserializeOwned>(content: &[u8]) -> Result<T, Failure> {
+fn read<'c, T: Deserialize<'c>>(content: &'c [u8]) -> Result<T, Failure> {
     match postcard::take_from_bytes(content) {
         Ok((value, [])) => Ok(value),
         _ => Err(bad()),
@@ -271,6 +288,18 @@ fn write(txn: &mut Txn<'_>, key: &[u8], tag: Tag, content: &[u8], expiry: Expiry
             let members: Vec<Vec<u8>> = read(content)?;
             let members: Vec<&[u8]> = members.iter().map(Vec::as_slice).collect();
             txn.set_replace(key, &members);
+        }
+        Tag::SortedSet => {
+            let pairs: Vec<(&[u8], Score)> = read(content)?;
+            let names: HashSet<&[u8]> = pairs.iter().map(|(name, _)| *name).collect();
+            if names.len() < pairs.len() {
+                return Err(bad());
+            }
+            txn.sorted_set_replace(key, &pairs);
+        }
+        Tag::List => {
+            let elements: Vec<&[u8]> = read(content)?;
+            txn.list_replace(key, &elements);
         }
         Tag::FlagEw | Tag::FlagDw => {
             let kind = match tag {

@@ -11,6 +11,7 @@ use crate::glob::{self, Case};
 use crate::number::parse_i64;
 use crate::scripts::{Access, Functions, Library, is_flag};
 use crate::spec::{Family, Run, Spec, Subcommand};
+use crate::watch;
 
 /// Bytes of one library.
 const LIBRARY_BYTES_MAX: usize = 4 << 20;
@@ -67,6 +68,7 @@ const fn fcall(
         .many()
         .long()
         .no_script()
+        .skip_monitor()
 }
 
 fn fcall_write(call: &mut Call<'_, '_>) -> Outcome {
@@ -78,6 +80,7 @@ fn fcall_read(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn invoke(call: &mut Call<'_, '_>, access: Access) -> Outcome {
+    watch::show_first(call);
     let mut functions = call.surroundings.server.scripting.functions();
     functions.follow(call.txn);
     let missing = || Failure::other("ERR Function not found");

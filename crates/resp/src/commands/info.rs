@@ -94,12 +94,13 @@ fn clients(text: &mut String, call: &Call<'_, '_>, _: &NodeInfo) -> std::fmt::Re
     )
 }
 
-fn memory(text: &mut String, _: &Call<'_, '_>, node: &NodeInfo) -> std::fmt::Result {
+fn memory(text: &mut String, call: &Call<'_, '_>, node: &NodeInfo) -> std::fmt::Result {
     let mebibytes = node.memory_bytes as f64 / f64::from(1 << 20);
     lines!(text,
         "used_memory": node.memory_bytes,
         "used_memory_human": format_args!("{mebibytes:.2}M"),
         "used_memory_rss": node.memory_bytes,
+        "number_of_cached_scripts": call.surroundings.server.scripting.cached(),
         "maxmemory": 0,
         "lazyfree_pending_objects": 0,
         "maxmemory_policy": "noeviction",

@@ -72,7 +72,9 @@ pub(super) const COMMANDS: &[Spec] = &[
     )
     .read()
     .long(),
-    key("memory", -2, memory, "Estimates the memory usage of a key.").subcommands(MEMORY),
+    key("memory", -2, memory, "Estimates the memory usage of a key.")
+        .subcommands(MEMORY)
+        .keys(2, 2, 1),
     key(
         "object",
         -2,

@@ -19,6 +19,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Pops an element from a list, pushes it to another list and returns it. Blocks until an element is available otherwise. Deletes the list if the last element was moved.",
     )
     .write()
+    .no_script()
     .blocking()
     .many()
     .keys(1, 2, 1),
@@ -38,6 +39,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Removes and returns the first element in a list. Blocks until an element is available otherwise. Deletes the list if the last element was popped.",
     )
     .write()
+    .no_script()
     .blocking()
     .keys(1, -2, 1),
     list(
@@ -47,6 +49,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Removes and returns the last element in a list. Blocks until an element is available otherwise. Deletes the list if the last element was popped.",
     )
     .write()
+    .no_script()
     .blocking()
     .keys(1, -2, 1),
     list(
@@ -56,6 +59,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Pops an element from a list, pushes it to another list and returns it. Block until an element is available otherwise. Deletes the list if the last element was popped.",
     )
     .write()
+    .no_script()
     .blocking()
     .many()
     .keys(1, 2, 1),

@@ -5,6 +5,7 @@ use crate::call::{Call, integer, is};
 use crate::error::{Failure, Outcome};
 use crate::scripts::Access;
 use crate::spec::{Family, Run, Spec, Subcommand};
+use crate::watch;
 
 pub(super) const COMMANDS: &[Spec] = &[
     eval("eval", eval_write, "Executes a server-side Lua script.").write(),
@@ -56,6 +57,7 @@ const fn eval(
         .many()
         .long()
         .no_script()
+        .skip_monitor()
 }
 
 fn eval_write(call: &mut Call<'_, '_>) -> Outcome {
@@ -75,6 +77,7 @@ fn evalsha_read(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn evaluate(call: &mut Call<'_, '_>, access: Access) -> Outcome {
+    watch::show_first(call);
     let (keys, argv) = keys_and_arguments(call.args)?;
     let mut scripts = call.surroundings.server.scripting.scripts();
     let digest = scripts.load(call.args[1])?;
@@ -84,6 +87,7 @@ fn evaluate(call: &mut Call<'_, '_>, access: Access) -> Outcome {
 }
 
 fn evaluate_digest(call: &mut Call<'_, '_>, access: Access) -> Outcome {
+    watch::show_first(call);
     let (keys, argv) = keys_and_arguments(call.args)?;
     let digest = String::from_utf8_lossy(call.args[1]).to_ascii_lowercase();
     let mut scripts = call.surroundings.server.scripting.scripts();

@@ -20,7 +20,8 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Says that Redis's cluster mode is off: each node has all data.",
     )
     .subcommands(CLUSTER)
-    .loading(),
+    .loading()
+    .no_script(),
     server(
         "command",
         -1,

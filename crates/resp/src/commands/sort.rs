@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
 
-use isles_replica::ValueType;
+use isles_replica::{SortedSet, ValueType};
 
 use crate::call::{Call, integer, is};
 use crate::error::{Failure, Outcome};
@@ -105,10 +105,10 @@ fn sort_ro(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn run(call: &mut Call<'_, '_>, mut options: Options<'_>) -> Outcome {
-    let (elements, is_ordered) = elements(call, call.args[1])?;
+    let (elements, is_ordered) = elements(call, call.args[1], &options)?;
     let mut sorted = options.is_unsorted();
-    if sorted && !is_ordered && options.store.is_some() {
-        // What is stored must not depend on how a set happens to lie in memory.
+    if sorted && !is_ordered {
+        // An answer must not depend on how a set happens to lie in memory here: scripts and STORE write it down.
         (sorted, options.alpha, options.by) = (false, true, None);
     }
     let elements = match sorted {
@@ -129,42 +129,63 @@ fn run(call: &mut Call<'_, '_>, mut options: Options<'_>) -> Outcome {
         }
     }
     match options.store {
-        Some(to) => store(call, to, values),
+        Some(to) => store(call, to, &values),
         None => {
             call.reply.array(values.len());
             let values = values.iter();
             values.for_each(|value| call.reply.bulk_or_null(value.as_deref()));
-            Ok(())
         }
     }
+    Ok(())
 }
 
 /// The elements of a collection, and whether they have an order of their own. Every type that can be sorted is here.
-fn elements(call: &mut Call<'_, '_>, key: &[u8]) -> Result<(Vec<Vec<u8>>, bool), Failure> {
+fn elements(
+    call: &mut Call<'_, '_>,
+    key: &[u8],
+    options: &Options<'_>,
+) -> Result<(Vec<Vec<u8>>, bool), Failure> {
     let mut elements = Vec::new();
+    let mut push = |element: &[u8]| {
+        elements.push(element.to_vec());
+        ControlFlow::Continue(())
+    };
     match call.txn.value_type(key) {
         None => Ok((elements, true)),
         Some(ValueType::Set) => {
-            call.txn.set_members(key, &mut |member| {
-                elements.push(member.to_vec());
-                ControlFlow::Continue(())
-            })?;
+            call.txn.set_members(key, &mut push)?;
             Ok((elements, false))
+        }
+        Some(ValueType::List) => {
+            call.txn
+                .list_each(key, 0..usize::MAX, &mut |_, element| push(element))?;
+            Ok((elements, true))
+        }
+        Some(ValueType::SortedSet) => {
+            let set = call.txn.sorted_set(key)?;
+            elements.extend(
+                set.into_iter()
+                    .flat_map(SortedSet::iter)
+                    .map(|(name, _)| name.to_vec()),
+            );
+            // Unlike a list, a sorted set that is left in its order has two of them.
+            if options.is_unsorted() && options.descending {
+                elements.reverse();
+            }
+            Ok((elements, true))
         }
         Some(_) => Err(Failure::WrongType),
     }
 }
 
-/// Writes the result as a list; without elements, deletes the key. The one place that needs lists.
-fn store(call: &mut Call<'_, '_>, to: &[u8], values: Vec<Option<Vec<u8>>>) -> Outcome {
-    if values.is_empty() {
-        call.txn.delete(to);
-        call.reply.integer(0);
-        return Ok(());
-    }
-    Err(Failure::other(
-        "ERR SORT with STORE is not supported by Isles: it writes a list",
-    ))
+/// Writes the result as a list, where what was not found is an empty element; without elements, deletes the key.
+fn store(call: &mut Call<'_, '_>, to: &[u8], values: &[Option<Vec<u8>>]) {
+    let values: Vec<&[u8]> = values
+        .iter()
+        .map(|value| value.as_deref().unwrap_or_default())
+        .collect();
+    call.txn.list_replace(to, &values);
+    call.reply.count(values.len());
 }
 
 /// What an element is sorted by.

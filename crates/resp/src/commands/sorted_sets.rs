@@ -17,8 +17,8 @@ use crate::spec::{Family, Run, Spec};
 
 pub(super) const COMMANDS: &[Spec] = &[
     sorted("bzmpop", -5, bzmpop, "Removes and returns a member by score from one or more sorted sets. Blocks until a member is available otherwise. Deletes the sorted set if the last element was popped.").write().blocking().counted_keys(2),
-    sorted("bzpopmax", -3, bzpopmax, "Removes and returns the member with the highest score from one or more sorted sets. Blocks until a member available otherwise.  Deletes the sorted set if the last element was popped.").write().fast().blocking().keys(1, -2, 1),
-    sorted("bzpopmin", -3, bzpopmin, "Removes and returns the member with the lowest score from one or more sorted sets. Blocks until a member is available otherwise. Deletes the sorted set if the last element was popped.").write().fast().blocking().keys(1, -2, 1),
+    sorted("bzpopmax", -3, bzpopmax, "Removes and returns the member with the highest score from one or more sorted sets. Blocks until a member available otherwise.  Deletes the sorted set if the last element was popped.").write().fast().no_script().blocking().keys(1, -2, 1),
+    sorted("bzpopmin", -3, bzpopmin, "Removes and returns the member with the lowest score from one or more sorted sets. Blocks until a member is available otherwise. Deletes the sorted set if the last element was popped.").write().fast().no_script().blocking().keys(1, -2, 1),
     sorted("zadd", -4, zadd, "Adds one or more members to a sorted set, or updates their scores. Creates the key if it doesn't exist.").write().fast().key(),
     sorted("zcard", 2, zcard, "Returns the number of members in a sorted set.").read().fast().key(),
     sorted("zcount", 4, zcount, "Returns the count of members in a sorted set that have scores within a range.").read().fast().key(),

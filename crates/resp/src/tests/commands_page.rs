@@ -57,8 +57,8 @@ fn reasons_are_given_for_commands_that_exist() {
 fn what_is_not_supported_says_why() {
     check(&[
         (
-            "cluster slots",
-            "-ERR CLUSTER is not supported by Isles: every node holds all keys, so there are no slots to ask for; instead: \
+            "readonly",
+            "-ERR READONLY is not supported by Isles: every node holds all keys, so there are no slots to ask for; instead: \
              connect to any node, without cluster mode",
         ),
         ("MULTI", "+OK"),

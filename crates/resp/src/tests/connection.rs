@@ -41,7 +41,10 @@ fn unknown_commands_are_named() {
 fn databases() {
     check(&[
         ("SELECT 0", "+OK"),
-        ("SELECT 1", "-ERR Isles has one database: SELECT 0"),
+        (
+            "SELECT 1",
+            "-ERR DB index is out of range: Isles has one database, 0",
+        ),
         ("SELECT x", "-ERR value is not an integer or out of range"),
     ]);
     let mut world = World::with(crate::ServeOptions {

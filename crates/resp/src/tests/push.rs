@@ -13,7 +13,7 @@ use crate::session::Session;
 
 impl World {
     /// What waits for a client, with a blank for each end of line.
-    fn letters(client: &Client) -> String {
+    pub(super) fn letters(client: &Client) -> String {
         let mut out = Vec::new();
         client.outbox.take(&mut out);
         String::from_utf8_lossy(&out)
@@ -27,7 +27,7 @@ impl World {
     }
 
     /// Another connection that runs these lines; it stays until its session is dropped.
-    fn other(&mut self, lines: &[&str]) -> Session {
+    pub(super) fn other(&mut self, lines: &[&str]) -> Session {
         let earlier = self.reconnect();
         let protocol = std::mem::take(&mut self.reply.protocol);
         for line in lines {
@@ -486,6 +486,7 @@ fn monitors_see_what_runs_in_the_order_in_which_it_does() {
         "GET a",
         "EXEC",
         "AUTH secret",
+        "EVAL \"return redis.call('GET', 'b')\" 0",
     ] {
         world.run(line);
     }
@@ -503,11 +504,64 @@ fn monitors_see_what_runs_in_the_order_in_which_it_does() {
             "\"MULTI\"",
             "\"GET\" \"a\"",
             "\"EXEC\"",
-            "\"AUTH\" \"(redacted)\""
+            "\"AUTH\" \"(redacted)\"",
+            "\"EVAL\" \"return redis.call('GET', 'b')\" \"0\"",
+            "\"GET\" \"b\""
         ]
     );
     drop(monitor);
     assert!(!world.server.hub.monitors.are_on());
+}
+
+#[test]
+fn the_keys_of_a_script_are_tracked_if_it_reads_something() {
+    let mut world = World::new();
+    world.run("HELLO 3");
+    world.run("CLIENT TRACKING ON");
+    world.run("EVAL_RO \"return redis.call('PING')\" 1 a");
+    world.other(&["SET a 1"]);
+    assert_eq!(world.own_letters(), "");
+    world.run("EVAL_RO \"return redis.call('GET', 'b')\" 1 a");
+    world.other(&["SET a 2"]);
+    assert_eq!(world.own_letters(), ">2 $10 invalidate *1 $1 a");
+}
+
+#[test]
+fn a_command_that_has_waited_is_slow_when_it_is_served() {
+    let mut world = World::new();
+    world.run("CONFIG SET slowlog-log-slower-than 0");
+    let waiter = world.other(&["BLPOP l 0"]);
+    world.run("SLOWLOG RESET");
+    world.run("RPUSH l x");
+    let log = world.run("SLOWLOG GET");
+    assert_eq!(log.matches("$5 BLPOP").count(), 1, "{log}");
+    drop(waiter);
+}
+
+#[test]
+fn while_writes_are_paused_scripts_that_only_read_go_on() {
+    let mut world = World::new();
+    let reads = "#!lua flags=no-writes\nreturn 1";
+    let digest = world.run("SCRIPT LOAD \"#!lua flags=no-writes\\nreturn 1\"");
+    let digest = digest.trim_start_matches("$40 ").to_owned();
+    world.run("CLIENT PAUSE 100000 WRITE");
+    for (words, held_back) in [
+        (["EVAL", reads, "0"], false),
+        (["EVALSHA", &digest, "0"], false),
+        (["EVAL", "return 1", "0"], true),
+        (["EVALSHA", "none", "0"], true),
+        (["FCALL", "none", "0"], true),
+    ] {
+        let line = words.join(" ");
+        let words = words.map(str::as_bytes);
+        let command = crate::table::find(words[0]);
+        let watch = crate::watch::Watch::of(&world.server);
+        assert_eq!(
+            watch.holds_back(command, &words, &world.session, &world.server),
+            held_back,
+            "{line}"
+        );
+    }
 }
 
 #[test]

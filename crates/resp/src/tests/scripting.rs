@@ -75,6 +75,36 @@ fn scripts_run_commands() {
 }
 
 #[test]
+fn a_script_gives_a_command_more_arguments_than_native_code_takes() {
+    let mut world = World::new();
+    let script =
+        "local a = {} for i = 1, 7999 do a[i] = 1 end return redis.call('rpush', 'l', unpack(a))";
+    assert_eq!(eval(&mut world, script), ":7999");
+}
+
+/// Telling of writes that were undone would have clients drop what is still right, or act on what never was.
+#[test]
+fn nobody_is_told_of_an_entry_that_was_too_large() {
+    let mut world = World::new();
+    world.run("SET a 1");
+    world.run("CONFIG SET notify-keyspace-events KEA");
+    let listener = world.other(&["PSUBSCRIBE *"]);
+    World::letters(&listener.client);
+    let large = format!(
+        "redis.call('set', 'a', 2) for i = 1, {} do redis.call('set', i, string.rep('x', 1048576)) end",
+        80
+    );
+    let answer = eval(&mut world, &large);
+    assert!(
+        answer.starts_with("-ERR one write is larger than the limit"),
+        "{answer}"
+    );
+    world.run("GET a");
+    assert_eq!(World::letters(&listener.client), "");
+    assert_eq!(world.run("GET a"), "$1 1");
+}
+
+#[test]
 fn what_scripts_may_not_do() {
     let mut world = World::new();
     let not_allowed = "-ERR This Redis command is not allowed from script script: ";
@@ -87,11 +117,18 @@ fn what_scripts_may_not_do() {
         "'script', 'flush'",
         "'function', 'flush'",
         "'isles.status'",
+        "'cluster', 'reset'",
+        "'blpop', 'l', '0'",
+        "'bzpopmin', 'z', '0'",
     ] {
         let answer = eval(&mut world, &format!("redis.call({call}) return 1"));
         assert!(answer.starts_with(not_allowed), "{call}: {answer}");
     }
     for (script, expected) in [
+        (
+            "redis.call('migrate')",
+            "-ERR This Redis command is not allowed from script: it is not supported by Isles: it sends",
+        ),
         (
             "redis.call('nope')",
             "-ERR Unknown Redis command called from script script: ",

@@ -36,6 +36,43 @@ fn sorting() {
     ]);
 }
 
+#[test]
+fn sorting_of_what_has_an_order_of_its_own() {
+    check(&[
+        ("RPUSH l 3 1 10 1", ":4"),
+        ("SORT l", "*4 $1 1 $1 1 $1 3 $2 10"),
+        ("SORT l BY nosort", "*4 $1 3 $1 1 $2 10 $1 1"),
+        ("SORT l BY nosort DESC", "*4 $1 3 $1 1 $2 10 $1 1"),
+        ("ZADD z 1 b 2 a 3 c", ":3"),
+        ("SORT z ALPHA", "*3 $1 a $1 b $1 c"),
+        ("SORT z BY nosort LIMIT 0 2", "*2 $1 b $1 a"),
+        ("SORT z BY nosort DESC LIMIT 0 2", "*2 $1 c $1 a"),
+        (
+            "SORT z",
+            "-ERR One or more scores can't be converted into double",
+        ),
+    ]);
+}
+
+#[test]
+fn sorting_into_a_list() {
+    check(&[
+        ("SADD s 3 1 2", ":3"),
+        ("MSET w1 one w3 three", "+OK"),
+        ("SET d x", "+OK"),
+        ("SORT s STORE d", ":3"),
+        ("LRANGE d 0 -1", "*3 $1 1 $1 2 $1 3"),
+        ("EXPIRE d 100", ":1"),
+        ("SORT s GET w* STORE d", ":3"),
+        ("LRANGE d 0 -1", "*3 $3 one $0  $5 three"),
+        ("TTL d", ":-1"),
+        ("SORT s BY nosort STORE s", ":3"),
+        ("LRANGE s 0 -1", "*3 $1 1 $1 2 $1 3"),
+        ("SORT s LIMIT 3 1 STORE d", ":0"),
+        ("EXISTS d", ":0"),
+    ]);
+}
+
 /// The payload that DUMP answers, quoted for a line.
 fn dumped(world: &mut World, key: &str) -> String {
     let request = format!("*2\r\n$4\r\nDUMP\r\n${}\r\n{key}\r\n", key.len());
@@ -48,8 +85,19 @@ fn dumped(world: &mut World, key: &str) -> String {
     let Ok(crate::Answer::Text(payload)) = answer else {
         panic!("{request:?} answers {answer:?}");
     };
+    quoted(&payload)
+}
+
+fn quoted(payload: &[u8]) -> String {
     let bytes = payload.iter().map(|byte| format!("\\x{byte:02x}"));
     format!("\"{}\"", bytes.collect::<String>())
+}
+
+/// A payload with this tag and content.
+fn payload_of(content: &[u8]) -> String {
+    let mut payload = [b"ISLES\x01", content].concat();
+    payload.extend_from_slice(&xxhash_rust::xxh3::xxh3_64(&payload).to_le_bytes());
+    quoted(&payload)
 }
 
 #[test]
@@ -61,6 +109,8 @@ fn what_is_dumped_is_restored() {
         "SADD set x",
         "HSET h f v",
         "PFADD p a b c",
+        "ZADD z 1.5 a -inf b",
+        "RPUSH l x y x",
         "ISLES.FLAG.ENABLE f",
         "ISLES.BCOUNTER.CREATE b 9",
     ] {
@@ -72,12 +122,17 @@ fn what_is_dumped_is_restored() {
         ("set", "SMEMBERS", "*1 $1 x"),
         ("h", "HGETALL", "*2 $1 f $1 v"),
         ("p", "PFCOUNT", ":3"),
+        ("z", "ZRANGE 0 -1 WITHSCORES", "*4 $1 b $4 -inf $1 a $3 1.5"),
+        ("l", "LRANGE 0 -1", "*3 $1 x $1 y $1 x"),
         ("f", "ISLES.FLAG.GET", ":1"),
         ("b", "ISLES.BCOUNTER.GET", ":9"),
     ] {
         let payload = dumped(&mut world, key);
         let restore = format!("RESTORE new 5000 {payload} REPLACE");
-        let question = format!("{question} new");
+        let question = match question.split_once(' ') {
+            Some((name, rest)) => format!("{name} new {rest}"),
+            None => format!("{question} new"),
+        };
         check_in(
             &mut world,
             &[
@@ -95,6 +150,8 @@ fn restoring_is_refused() {
     world.run("SET s value");
     let payload = dumped(&mut world, "s");
     let damaged = payload.replacen("\\x76", "\\x77", 1);
+    // A sorted set that has the member "a" twice.
+    let twice = payload_of(b"\x04\x02\x01a\0\0\0\0\0\0\0\0\x01a\0\0\0\0\0\0\0\0");
     let cases = [
         (
             format!("RESTORE s 0 {payload}"),
@@ -121,6 +178,7 @@ fn restoring_is_refused() {
             "RESTORE t 0 ISLES".to_owned(),
             "-ERR DUMP payload version or checksum are wrong",
         ),
+        (format!("RESTORE t 0 {twice}"), "-ERR Bad data format"),
         (
             "RESTORE t 0 \"\\x00\\x05value\\x0a\\x00abcdefgh\"".to_owned(),
             "-ERR DUMP payload version or checksum are wrong: it is no payload of Isles, and those of Redis cannot be restored here",
