@@ -191,6 +191,24 @@ impl Feed {
         self.has.merge(applied);
     }
 
+    /// What it was to read next is trimmed from the log, which begins at `floor` for each replica. Goes on behind that if
+    /// the peer has all of it by other ways, an older connection or another peer; says whether it does.
+    pub(super) fn pass_trimmed(&mut self, floor: &[(ReplicaId, u64)]) -> bool {
+        let mut there = self.has.clone();
+        there.merge(&self.passed);
+        let is_there = |(replica, first): &(ReplicaId, u64)| {
+            !self.origins.include(*replica) || there.get(*replica) + 1 >= *first
+        };
+        let held = floor.iter().all(is_there);
+        let from = Place::Uncovered(there.clone());
+        // The same place once more would be as much in vain.
+        let moved = held && self.from != from;
+        if moved {
+            (self.from, self.passed) = (from, there);
+        }
+        moved
+    }
+
     /// The number through which the log has been read for this feed, once its place is known.
     pub(super) fn cursor(&self) -> Option<u64> {
         match self.from {
@@ -220,5 +238,26 @@ impl Feed {
             .as_ref()
             .is_some_and(|(origins, sent)| number > *sent && origins.include(frame.replica()));
         self.origins.include(frame.replica()) && !elsewhere && !self.has.covers(frame.last_dot())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clock(sequence: u64) -> VectorClock {
+        [(ReplicaId::from_u128(1), sequence)].into_iter().collect()
+    }
+
+    // The peer got the entries over an older connection, and its ack let the log go.
+    #[test]
+    fn what_the_peer_has_may_be_trimmed() {
+        let floor = [(ReplicaId::from_u128(1), 6)];
+        let mut feed = Feed::direct(Origins::All, clock(3));
+        assert!(!feed.pass_trimmed(&floor), "4 and 5 are lost to it");
+        feed.note(&clock(7));
+        assert!(feed.pass_trimmed(&floor));
+        assert_eq!(feed.request().from, Place::Uncovered(clock(7)));
+        assert!(!feed.pass_trimmed(&floor), "it would never end");
     }
 }

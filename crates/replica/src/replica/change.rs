@@ -1,0 +1,134 @@
+//! What changes with a row: its bucket's sum, the journal, and everybody who waits for its key or watches it.
+
+use isles_clock::{Context, ReplicaId};
+
+use super::Replica;
+use crate::apply::{Author, Outcome, apply};
+use crate::changes::{RemoteChange, Sight};
+use crate::conflict::{Clash, ConflictRecord};
+use crate::observer::timed;
+use crate::op::KeyOp;
+use crate::position::Position;
+use crate::row::Component;
+use crate::rows::{RESERVED_PREFIX, RowId, hash_of};
+
+impl Replica {
+    pub(super) fn apply_op<C: Context>(
+        &mut self,
+        op: &KeyOp<'_>,
+        author: &Author<'_, C>,
+        position: Position,
+        now_ms: u64,
+    ) {
+        let hash = hash_of(op.key.0);
+        let id = self.rows.find_or_insert(op.key.0, hash);
+        if self.rows.get(id).position >= position {
+            self.rows
+                .note_change(hash, author.dot.replica, author.dot.sequence);
+            return;
+        }
+        self.change_row(id, op, author, position, now_ms);
+    }
+
+    /// Applies an op to its row and everything that follows from it.
+    pub(crate) fn change_row<C: Context>(
+        &mut self,
+        id: RowId,
+        op: &KeyOp<'_>,
+        author: &Author<'_, C>,
+        position: Position,
+        now_ms: u64,
+    ) {
+        let mut outcome = Outcome::default();
+        let observed = self.changes.is_some();
+        let mut sight = Sight {
+            before: false,
+            after: false,
+            deadline: false,
+        };
+        let hash = self.rows.change(id, now_ms, |row| {
+            if observed {
+                sight.before = row.is_visible(now_ms);
+            }
+            apply(row, op, author, &mut outcome);
+            if observed {
+                sight.after = row.is_visible(now_ms);
+                sight.deadline = row.deadline.is_set();
+            }
+            row.position = position;
+            if let Some(Component::Set(set)) = row.components.first_mut()
+                && !outcome.repeats
+            {
+                set.changed = position;
+            }
+            row.hash
+        });
+        self.rows
+            .note_change(hash, author.dot.replica, author.dot.sequence);
+        self.waiting.note(hash, op.key.0);
+        if observed && !outcome.repeats {
+            self.note_sight(op, author.dot.replica, sight, position);
+        }
+        if outcome.merged {
+            self.journal.note_merged();
+        }
+        let [rivals_before, rivals] = outcome.rivals;
+        if !outcome.clashes.is_empty() {
+            self.watch.note_conflict(hash, rivals, now_ms);
+            for clash in outcome.clashes {
+                self.record(op.key.0, clash, now_ms);
+            }
+        }
+        if rivals_before > 1 && rivals < 2 {
+            self.watch.note_collapse(hash, now_ms);
+        }
+        if op.key.0.starts_with(RESERVED_PREFIX) {
+            self.note_reserved(id);
+        }
+    }
+
+    /// Takes note of what one of Isles' own keys says, if this row is of one.
+    pub(crate) fn note_reserved(&mut self, id: RowId) {
+        let row = self.rows.get(id);
+        if row.key.starts_with(RESERVED_PREFIX) {
+            let value = row.lww().and_then(|cell| cell.value.as_deref());
+            self.keyspaces.note(&row.key, value);
+            self.libraries.note(&row.key, value);
+        }
+    }
+
+    #[cold]
+    fn note_sight(&mut self, op: &KeyOp<'_>, author: ReplicaId, sight: Sight, position: Position) {
+        let Some(changes) = &mut self.changes else {
+            return;
+        };
+        match author == self.id {
+            true => changes.note_own(op.key.0, sight),
+            false => changes.note_remote(&RemoteChange {
+                op,
+                sight,
+                position,
+            }),
+        }
+    }
+
+    fn record(&mut self, key: &[u8], clash: Clash, now_ms: u64) {
+        let (prefix, strategy) = self.keyspaces.of(key);
+        timed(self.watch.observer(), strategy, || {
+            let [winner, loser] = clash.contenders;
+            self.journal.push(ConflictRecord {
+                id: ConflictRecord::id(key, clash.component, clash.field.as_deref(), loser.dot),
+                key: key.to_vec(),
+                keyspace: prefix.to_vec(),
+                component: clash.component,
+                field: clash.field.map(Vec::from),
+                kind: clash.kind,
+                strategy,
+                kept: clash.kept,
+                winner,
+                loser,
+                detected_ms: now_ms,
+            });
+        });
+    }
+}
