@@ -514,6 +514,19 @@ fn monitors_see_what_runs_in_the_order_in_which_it_does() {
 }
 
 #[test]
+fn what_was_read_is_forgotten_with_the_last_client_that_tracks() {
+    let mut world = World::new();
+    world.run("HELLO 3");
+    world.run("CLIENT TRACKING ON");
+    world.run("GET a");
+    world.run("CLIENT TRACKING OFF");
+    world.run("CLIENT TRACKING ON");
+    assert_eq!(world.server.hub.tracking.figures().items, 0);
+    world.other(&["SET a 1"]);
+    assert_eq!(world.own_letters(), "");
+}
+
+#[test]
 fn the_keys_of_a_script_are_tracked_if_it_reads_something() {
     let mut world = World::new();
     world.run("HELLO 3");
