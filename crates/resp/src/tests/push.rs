@@ -552,6 +552,27 @@ fn a_command_that_has_waited_is_slow_when_it_is_served() {
 }
 
 #[test]
+fn what_exec_scripts_and_served_waiters_change_is_told_in_their_order() {
+    let mut world = World::new();
+    world.run("CONFIG SET notify-keyspace-events AE");
+    let waiter = world.other(&["BLPOP l 0"]);
+    let listener = world.other(&["PSUBSCRIBE *"]);
+    World::letters(&listener.client);
+    world.run("MULTI");
+    world.run("SET a 1");
+    world.run("EVAL \"redis.call('RPUSH', 'l', 'x', 'y') redis.call('INCR', 'a')\" 0");
+    world.run("EXEC");
+    let letters = World::letters(&listener.client);
+    let events: Vec<&str> = letters
+        .split("__keyevent@0__:")
+        .skip(1)
+        .filter_map(|event| event.split_whitespace().next())
+        .collect();
+    assert_eq!(events, ["set", "rpush", "incrby", "lpop"], "{letters}");
+    drop(waiter);
+}
+
+#[test]
 fn while_writes_are_paused_scripts_that_only_read_go_on() {
     let mut world = World::new();
     let reads = "#!lua flags=no-writes\nreturn 1";
