@@ -137,9 +137,7 @@ impl Tracking {
     /// Tells everybody that nothing they have is good any more.
     pub(crate) fn invalidate_all(&self, hub: &Hub, barrier: Position) {
         let mut table = self.lock();
-        table.readers.clear();
-        table.order.clear();
-        (table.items, table.bytes) = (0, 0);
+        table.forget_readers();
         for client in hub.clients.all() {
             if client.tracking().is_some() {
                 send(hub, &client, None, barrier);
@@ -163,6 +161,12 @@ impl Tracking {
 }
 
 impl Table {
+    fn forget_readers(&mut self) {
+        self.readers.clear();
+        self.order.clear();
+        (self.items, self.bytes) = (0, 0);
+    }
+
     fn add(&mut self, key: &[u8], id: u64) {
         if let Some(readers) = self.readers.get_mut(key) {
             if !readers.contains(&id) {
@@ -341,7 +345,11 @@ impl Drop for Tracker {
                 }
             }
         }
-        drop(table);
-        self.hub.tracking.clients.fetch_sub(1, Ordering::Relaxed);
+        if self.hub.tracking.clients.fetch_sub(1, Ordering::Relaxed) == 1 {
+            // From here on nobody hears of changes, so what was read would grow stale in the table, and a client that tracks
+            // anew would be told of what it has not read since. Who begins just now cannot have read anything before the
+            // table is free again.
+            table.forget_readers();
+        }
     }
 }

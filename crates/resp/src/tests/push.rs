@@ -514,6 +514,19 @@ fn monitors_see_what_runs_in_the_order_in_which_it_does() {
 }
 
 #[test]
+fn what_was_read_is_forgotten_with_the_last_client_that_tracks() {
+    let mut world = World::new();
+    world.run("HELLO 3");
+    world.run("CLIENT TRACKING ON");
+    world.run("GET a");
+    world.run("CLIENT TRACKING OFF");
+    world.run("CLIENT TRACKING ON");
+    assert_eq!(world.server.hub.tracking.figures().items, 0);
+    world.other(&["SET a 1"]);
+    assert_eq!(world.own_letters(), "");
+}
+
+#[test]
 fn the_keys_of_a_script_are_tracked_if_it_reads_something() {
     let mut world = World::new();
     world.run("HELLO 3");
@@ -535,6 +548,27 @@ fn a_command_that_has_waited_is_slow_when_it_is_served() {
     world.run("RPUSH l x");
     let log = world.run("SLOWLOG GET");
     assert_eq!(log.matches("$5 BLPOP").count(), 1, "{log}");
+    drop(waiter);
+}
+
+#[test]
+fn what_exec_scripts_and_served_waiters_change_is_told_in_their_order() {
+    let mut world = World::new();
+    world.run("CONFIG SET notify-keyspace-events AE");
+    let waiter = world.other(&["BLPOP l 0"]);
+    let listener = world.other(&["PSUBSCRIBE *"]);
+    World::letters(&listener.client);
+    world.run("MULTI");
+    world.run("SET a 1");
+    world.run("EVAL \"redis.call('RPUSH', 'l', 'x', 'y') redis.call('INCR', 'a')\" 0");
+    world.run("EXEC");
+    let letters = World::letters(&listener.client);
+    let events: Vec<&str> = letters
+        .split("__keyevent@0__:")
+        .skip(1)
+        .filter_map(|event| event.split_whitespace().next())
+        .collect();
+    assert_eq!(events, ["set", "rpush", "incrby", "lpop"], "{letters}");
     drop(waiter);
 }
 

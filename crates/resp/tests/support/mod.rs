@@ -1,5 +1,4 @@
 //! A server on a port of its own over a replica whose durability the test controls.
-#![allow(dead_code, reason = "each test uses some of it")]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::io::{Read, Write};
