@@ -1,5 +1,4 @@
 //! Who waits for a list is served by what another region pushes.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod support;
 

@@ -19,7 +19,8 @@ use crate::libraries::Libraries;
 use crate::observer::Watch;
 use crate::op::{Attribute, Entry};
 use crate::position::Position;
-use crate::rows::Rows;
+use crate::row::Component;
+use crate::rows::{Rows, hash_of};
 use crate::waiting::Waiting;
 use crate::warm::{WARM_MAX, WARM_MIN, Wanted};
 
