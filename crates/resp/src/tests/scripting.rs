@@ -87,6 +87,8 @@ fn what_scripts_may_not_do() {
         "'script', 'flush'",
         "'function', 'flush'",
         "'isles.status'",
+        "'flushall'",
+        "'flushdb'",
     ] {
         let answer = eval(&mut world, &format!("redis.call({call}) return 1"));
         assert!(answer.starts_with(not_allowed), "{call}: {answer}");
