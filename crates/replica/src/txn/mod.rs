@@ -213,6 +213,8 @@ impl Txn<'_> {
         });
         self.touched.clear();
         self.index.clear();
+        // What is logged cannot be taken back.
+        self.undo = None;
         Ok(())
     }
 

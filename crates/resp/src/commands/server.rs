@@ -45,10 +45,13 @@ pub(super) const COMMANDS: &[Spec] = &[
         .long()
         .no_script()
         .loading(),
+    // A flush is many entries, which a script that meets its limit could not undo.
     server("flushall", -1, flush, "Removes all keys.")
+        .no_script()
         .write()
         .long(),
     server("flushdb", -1, flush, "Removes all keys from the database.")
+        .no_script()
         .write()
         .long(),
     server(

@@ -120,6 +120,8 @@ fn what_scripts_may_not_do() {
         "'cluster', 'reset'",
         "'blpop', 'l', '0'",
         "'bzpopmin', 'z', '0'",
+        "'flushall'",
+        "'flushdb'",
     ] {
         let answer = eval(&mut world, &format!("redis.call({call}) return 1"));
         assert!(answer.starts_with(not_allowed), "{call}: {answer}");
