@@ -70,10 +70,13 @@ pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> 
     for (package, bench) in TIMED {
         let mut command = workspace.cargo(&["bench", "-p", package, "--bench", bench, "--"]);
         command.args(["--noplot", "--quiet"]);
-        if settings.percent < 100 {
-            let short = ["--sample-size", "10", "--measurement-time", "0.02"];
-            command.args(short).args(["--warm-up-time", "0.01"]);
-        }
+        // Hundreds of rows, each of nanoseconds to milliseconds: a second for each is enough, and all in minutes.
+        let [samples, measure_s, warm_s] = match settings.percent < 100 {
+            true => ["10", "0.02", "0.01"],
+            false => ["30", "1", "0.3"],
+        };
+        command.args(["--sample-size", samples, "--measurement-time", measure_s]);
+        command.args(["--warm-up-time", warm_s]);
         printed.push(process::output(&mut command)?);
         commands.push(process::line(&command));
     }
