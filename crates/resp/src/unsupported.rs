@@ -84,21 +84,6 @@ pub(crate) const ALL: &[Unsupported] = &[
     },
     Unsupported {
         names: &[
-            "xadd",
-            "xdel",
-            "xlen",
-            "xrange",
-            "xread",
-            "xrevrange",
-            "xsetid",
-            "xtrim",
-            "xinfo",
-        ],
-        reason: "this version has no streams",
-        instead: "hashes with times as fields",
-    },
-    Unsupported {
-        names: &[
             "xack",
             "xautoclaim",
             "xclaim",

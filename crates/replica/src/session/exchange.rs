@@ -17,6 +17,7 @@ pub struct Exchange {
     acks: Acks,
     wants: Wants,
     live: BTreeMap<ReplicaId, Live>,
+    processes: BTreeMap<ReplicaId, Process>,
     log_floor: Vec<(ReplicaId, u64)>,
     watermark: Watermark,
 }
@@ -30,11 +31,18 @@ struct Live {
     region: String,
     /// The longest of the last round trips, once there was one.
     round_trip_ms: Option<u64>,
-    durable: VectorClock,
     floor: Vec<(ReplicaId, u64)>,
     /// The replicas for whose sake a pull is open; empty when it is to be stopped.
     pulling: Option<BTreeSet<ReplicaId>>,
     probe: Option<Probe>,
+}
+
+/// The process that last spoke for a peer. What it holds durably outlasts its connections, and ends with it: a disk may
+/// have been put back in between.
+#[derive(Debug)]
+struct Process {
+    nonce: u64,
+    durable: VectorClock,
 }
 
 /// A question to the peer over its older connection, for the sake of a newer one.
@@ -147,6 +155,15 @@ impl Exchange {
         }
     }
 
+    /// What the process that said this hello holds durably, by what it said over older connections: acks over those may
+    /// have been sent after the hello, and arrived before it.
+    pub(super) fn held_by(&self, hello: &Hello) -> Option<&VectorClock> {
+        let process = self.processes.get(&hello.replica);
+        process
+            .filter(|process| process.nonce == hello.nonce)
+            .map(|process| &process.durable)
+    }
+
     pub(super) fn is_current(&self, peer: ReplicaId, session: u64) -> bool {
         self.live
             .get(&peer)
@@ -200,8 +217,9 @@ impl Exchange {
     /// Takes an ack that `peer` sent, about itself or about another.
     pub(super) fn heard(&mut self, peer: ReplicaId, ack: Ack, applied: &VectorClock) {
         self.wants.see(&ack.durable);
-        if let Some(live) = self.live.get_mut(&peer).filter(|_| ack.about == peer) {
-            live.durable.merge(&ack.durable);
+        let process = self.processes.get_mut(&peer);
+        if let Some(process) = process.filter(|_| ack.about == peer) {
+            process.durable.merge(&ack.durable);
         }
         self.acks.record(ack, applied);
     }
@@ -218,7 +236,8 @@ impl Exchange {
     /// if it has left a hole.
     pub(super) fn source(&self, gap: &Gap, own_region: &str) -> Option<ReplicaId> {
         let has_it = |peer: ReplicaId, live: &Live| {
-            live.durable.get(gap.replica) > gap.reach
+            let durable = self.processes.get(&peer).map(|process| &process.durable);
+            durable.is_some_and(|durable| durable.get(gap.replica) > gap.reach)
                 && live.floor_of(gap.replica) <= gap.reach + 1
                 && (peer != gap.replica || gap.hole)
         };
@@ -280,12 +299,21 @@ impl Exchange {
             direction: applicant.direction,
             region: hello.region.clone(),
             round_trip_ms: None,
-            durable: hello.durable.clone(),
             floor: hello.floor.clone(),
             pulling: None,
             probe: None,
         };
         self.live.insert(hello.replica, live);
+        match self.processes.get_mut(&hello.replica) {
+            Some(process) if process.nonce == hello.nonce => process.durable.merge(&hello.durable),
+            _ => {
+                let process = Process {
+                    nonce: hello.nonce,
+                    durable: hello.durable.clone(),
+                };
+                self.processes.insert(hello.replica, process);
+            }
+        }
     }
 }
 

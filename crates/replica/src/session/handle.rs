@@ -123,10 +123,12 @@ impl Session {
             peer,
             kind: LaneKind::Pulled,
         });
-        self.direct = Some(Feed::direct(
-            config.direct_origins(own, hello),
-            hello.applied.clone(),
-        ));
+        let mut has = hello.applied.clone();
+        host.exchange()
+            .held_by(hello)
+            .into_iter()
+            .for_each(|held| has.merge(held));
+        self.direct = Some(Feed::direct(config.direct_origins(own, hello), has));
         self.state = State::Established { peer };
         self.asker
             .review(now, peer, &config.region, &config.timing, host);

@@ -141,8 +141,10 @@ fn judge_floor<H: Host>(
     host: &H,
 ) -> Result<(), SessionError> {
     let origins = config.direct_origins(host.id(), hello);
+    let held = host.exchange().held_by(hello);
     for &(replica, floor) in host.exchange().log_floor() {
-        let next = hello.applied.get(replica) + 1;
+        let later = held.map_or(0, |held| held.get(replica));
+        let next = hello.applied.get(replica).max(later) + 1;
         if origins.include(replica) && next < floor {
             return Err(SessionError::TooOld {
                 node: hello.node.clone(),

@@ -282,18 +282,13 @@ impl Session {
             return Ok(());
         }
         let replica = host.id();
-        let exchange = host.exchange();
-        let peer = self.hello.as_ref().map(|hello| hello.replica);
-        let acked = peer.and_then(|peer| exchange.acks().newest(peer));
-        if let Some(feed) = &mut self.direct {
-            acked.into_iter().for_each(|ack| feed.note(&ack.applied));
-            if feed.pass_trimmed(exchange.log_floor()) {
-                return Ok(());
-            }
+        let floor = host.exchange().log_floor();
+        let direct = self.direct.as_mut();
+        if direct.is_some_and(|feed| feed.pass_trimmed(floor)) {
+            return Ok(());
         }
         let hello = self.hello.as_ref();
         let has = hello.map_or(0, |hello| hello.applied.get(replica));
-        let has = acked.map_or(has, |ack| ack.applied.get(replica).max(has));
         let floor = host
             .exchange()
             .log_floor()

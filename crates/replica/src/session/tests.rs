@@ -280,6 +280,42 @@ fn a_peer_that_needs_what_was_trimmed_is_too_old() {
     );
 }
 
+/// Its hello was written, then it acknowledged over an older connection what was trimmed for that: the hello arrives last.
+#[test]
+fn a_hello_that_was_overtaken_by_acks_of_the_same_process_is_not_too_old() {
+    let mut host = eu();
+    host.write(5, 1);
+    host.sync();
+    let mut older = established(1, &mut host);
+    let ack = Ack {
+        about: US,
+        applied: host.applied().clone(),
+        durable: host.applied().clone(),
+        promise: Hlc::default(),
+        as_of: Hlc::default(),
+    };
+    outcome(&mut older, at(1), control(Message::Ack(ack)), &mut host);
+    host.exchange_mut().set_log_floor(vec![(EU, 6)]);
+    assert_eq!(older.close(&mut host), None);
+    let restarted = Hello {
+        nonce: 3,
+        ..hello()
+    };
+    refuses(
+        restarted,
+        &mut host,
+        "from sequence 1 on, the log begins at 6",
+    );
+    let newer = established(2, &mut host);
+    let feed = newer
+        .feed_request(TrafficClass::Frames)
+        .expect("it is established");
+    assert!(
+        host.read(&feed)
+            .is_some_and(|batch| batch.frames.is_empty())
+    );
+}
+
 #[test]
 fn who_speaks_out_of_turn_is_refused() {
     let mut host = eu();
