@@ -40,6 +40,13 @@ const REASONS: &[(&str, &str, &str)] = &[
         "has a context, so that a value can be cleared, and times",
     ),
     (
+        "g_set",
+        "encode",
+        "differs by noise: the set of std is written",
+    ),
+    ("g_counter", "", "replicas have 16 bytes"),
+    ("pn_counter", "", "replicas have 16 bytes"),
+    (
         "",
         "merge",
         "joins two contexts, where a peer has tombstones or none",
