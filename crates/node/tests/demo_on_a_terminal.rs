@@ -115,8 +115,9 @@ fn keys_cut_and_heal_and_ctrl_c_ends_it_cleanly() {
     let folder = tempfile::tempdir().unwrap();
     let ports = Ports::take();
     let base = ports.base();
+    // Without `exec` a shell may stay in between, and Ctrl-C ends that one, too.
     let line = format!(
-        "{} demo --regions 2 --redis-port-base {base} --admin-port-base {}",
+        "exec {} demo --regions 2 --redis-port-base {base} --admin-port-base {}",
         env!("CARGO_BIN_EXE_isles"),
         base + 2
     );
