@@ -7,6 +7,8 @@
 //!
 //! * `resolver`: [`Sibling`], [`Resolver`], [`Resolution`], the port.
 //! * `strategy`: [`Strategy`], the resolvers that are built in.
+//! * `json`, `union`: [`Json`] field by field, with a resolver for each; items of lists.
+//! * `by_prefix`: [`ByPrefix`], a resolver for each family of keys.
 //! * `decimal`: exact comparison of numbers that are written as text.
 //! * [`laws`]: what every resolver must satisfy, as a check that names the counter-example.
 //!
@@ -24,11 +26,16 @@
 //! assert_eq!(Strategy::MultiValue.resolve(&siblings).value(), None); // the reader gets both
 //! ```
 
+mod by_prefix;
 mod decimal;
+mod json;
 pub mod laws;
 mod resolver;
 mod strategy;
+mod union;
 
+pub use crate::by_prefix::ByPrefix;
+pub use crate::json::Json;
 pub use crate::resolver::{Resolution, Resolver, Sibling};
 pub use crate::strategy::{Class, ParseStrategyError, Strategy};
 

@@ -54,6 +54,16 @@ impl<'a> Resolution<'a> {
         }
     }
 
+    /// The resolution that was made from several siblings and is none of them.
+    #[inline]
+    #[must_use]
+    pub const fn made(value: Cow<'a, [u8]>) -> Self {
+        Self::One {
+            value,
+            winner: None,
+        }
+    }
+
     /// The answer, where there is one.
     #[inline]
     #[must_use]
@@ -98,3 +108,6 @@ impl<R: Resolver + ?Sized> Resolver for &R {
         (**self).resolve(siblings)
     }
 }
+
+/// A resolver that is part of another one.
+pub(crate) type Part = Box<dyn Resolver + Send + Sync>;

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::decimal::Decimal;
-use crate::{Resolution, Resolver, Sibling};
+use crate::union::union;
+use crate::{Json, Resolution, Resolver, Sibling};
 
 /// How concurrent values of a register become one answer.
 ///
@@ -34,6 +35,14 @@ pub enum Strategy {
     /// The smallest value wins. Finite decimal numbers are compared exactly, everything else by its bytes, and every
     /// number is smaller than everything else; between equal values the dot decides.
     Min,
+    /// The longest value wins, of equally long ones the greatest by its bytes.
+    Longest,
+    /// Every item that any of them has, of JSON arrays or of lines; once each, in order of size.
+    Union,
+    /// [JSON documents](crate::Json) become one with the fields of all; of two values of a field the greater.
+    Json,
+    /// The same, but of two numbers the smaller.
+    JsonMin,
 }
 
 /// What a register must keep for a strategy to be applied on reading.
@@ -48,7 +57,17 @@ pub enum Class {
 
 impl Strategy {
     /// Every strategy, in the order of their encoding.
-    pub const ALL: [Self; 5] = [Self::Lww, Self::Fww, Self::MultiValue, Self::Max, Self::Min];
+    pub const ALL: [Self; 9] = [
+        Self::Lww,
+        Self::Fww,
+        Self::MultiValue,
+        Self::Max,
+        Self::Min,
+        Self::Longest,
+        Self::Union,
+        Self::Json,
+        Self::JsonMin,
+    ];
 
     /// What the register must keep. All but `lww` are lenses over the same siblings and can be exchanged at any time.
     #[inline]
@@ -56,7 +75,7 @@ impl Strategy {
     pub const fn class(self) -> Class {
         match self {
             Self::Lww => Class::Lww,
-            Self::Fww | Self::MultiValue | Self::Max | Self::Min => Class::MultiValue,
+            _ => Class::MultiValue,
         }
     }
 
@@ -70,6 +89,10 @@ impl Strategy {
             Self::MultiValue => "multi-value",
             Self::Max => "max",
             Self::Min => "min",
+            Self::Longest => "longest",
+            Self::Union => "union",
+            Self::Json => "json",
+            Self::JsonMin => "json-min",
         }
     }
 }
@@ -79,21 +102,24 @@ impl Resolver for Strategy {
         match self {
             Self::Lww => least(siblings, |left, right| by_stamp(right, left)),
             Self::Fww => least(siblings, by_stamp),
-            Self::MultiValue => many(siblings),
+            Self::MultiValue => one(siblings).unwrap_or(Resolution::Many),
             Self::Max => least(siblings, |left, right| by_value(right, left)),
             Self::Min => least(siblings, by_value),
+            Self::Longest => least(siblings, |left, right| by_length(right, left)),
+            Self::Union => one(siblings).unwrap_or_else(|| union(siblings)),
+            Self::Json => Json::new().resolve(siblings),
+            Self::JsonMin => Json::new().with_smallest_numbers().resolve(siblings),
         }
     }
 }
 
-/// All of them, unless they are one. The first of equal dots counts, so that a repeated sibling stays one.
-fn many<'a>(siblings: &[Sibling<'a>]) -> Resolution<'a> {
-    match siblings {
-        [first, rest @ ..] if rest.iter().all(|sibling| sibling.dot == first.dot) => {
-            Resolution::winner_at(siblings, 0)
-        }
-        _ => Resolution::Many,
-    }
+/// The answer if they are one sibling, however often it comes.
+pub(crate) fn one<'a>(siblings: &[Sibling<'a>]) -> Option<Resolution<'a>> {
+    let [first, rest @ ..] = siblings else {
+        return None;
+    };
+    let is_one = rest.iter().all(|sibling| sibling.dot == first.dot);
+    is_one.then(|| Resolution::winner_at(siblings, 0))
 }
 
 /// The first sibling in `compare`, which must be a total order: then all the laws hold.
@@ -118,16 +144,22 @@ fn by_value(left: &Sibling<'_>, right: &Sibling<'_>) -> Ordering {
         .then_with(|| left.dot.cmp(&right.dot))
 }
 
+fn by_length(left: &Sibling<'_>, right: &Sibling<'_>) -> Ordering {
+    let key = |sibling: &Sibling<'_>| sibling.value.len();
+    let length = key(left).cmp(&key(right));
+    length.then_with(|| (left.value, left.dot).cmp(&(right.value, right.dot)))
+}
+
 /// A value's place among values. One order over numbers and other bytes alike is what makes grouping hold: comparing
 /// as numbers only where *all* siblings are numbers lets a third sibling change how the other two compare.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Magnitude<'a> {
+pub(crate) enum Magnitude<'a> {
     Number(Decimal<'a>),
     Bytes(&'a [u8]),
 }
 
 impl<'a> Magnitude<'a> {
-    fn of(value: &'a [u8]) -> Self {
+    pub(crate) fn of(value: &'a [u8]) -> Self {
         Decimal::parse(value).map_or(Self::Bytes(value), Self::Number)
     }
 }
@@ -166,115 +198,4 @@ impl FromStr for Strategy {
 }
 
 #[cfg(test)]
-mod tests {
-    use isles_clock::{Dot, Hlc, ReplicaId};
-
-    use super::*;
-
-    /// Siblings of replicas 1, 2, … with these stamps; checks which value wins under each strategy.
-    fn check(siblings: &[(u64, &str)], expected: [(Strategy, Option<&str>); 5]) {
-        let siblings: Vec<_> = (1u128..)
-            .zip(siblings)
-            .map(|(id, (ms, value))| {
-                Sibling::new(
-                    Dot::new(ReplicaId::from_u128(id), 1),
-                    Hlc::new(*ms, 0),
-                    value.as_bytes(),
-                )
-            })
-            .collect();
-        for (strategy, value) in expected {
-            assert_eq!(
-                strategy.resolve(&siblings).value(),
-                value.map(str::as_bytes),
-                "{strategy}"
-            );
-        }
-    }
-
-    #[test]
-    fn each_strategy_picks_its_sibling() {
-        use Strategy::*;
-        check(
-            &[(20, "9"), (10, "10"), (30, "-3")],
-            [
-                (Lww, Some("-3")),
-                (Fww, Some("10")),
-                (MultiValue, None),
-                (Max, Some("10")),
-                (Min, Some("-3")),
-            ],
-        );
-    }
-
-    #[test]
-    fn one_sibling_is_the_answer_to_everything() {
-        check(
-            &[(20, "only")],
-            Strategy::ALL.map(|strategy| (strategy, Some("only"))),
-        );
-    }
-
-    #[test]
-    fn numbers_are_smaller_than_everything_else() {
-        use Strategy::*;
-        check(
-            &[(1, "9"), (2, "10"), (3, "5x")],
-            [
-                (Lww, Some("5x")),
-                (Fww, Some("9")),
-                (MultiValue, None),
-                (Max, Some("5x")),
-                (Min, Some("9")),
-            ],
-        );
-    }
-
-    #[test]
-    fn between_equal_values_the_dot_decides() {
-        use Strategy::*;
-        check(
-            &[(7, "1.0"), (7, "1"), (7, "1.00")],
-            [
-                (Lww, Some("1.00")),
-                (Fww, Some("1.0")),
-                (MultiValue, None),
-                (Max, Some("1.00")),
-                (Min, Some("1.0")),
-            ],
-        );
-    }
-
-    #[test]
-    fn names_round_trip_and_unknown_ones_are_refused_with_the_choice() {
-        for strategy in Strategy::ALL {
-            assert_eq!(strategy.to_string().parse(), Ok(strategy));
-        }
-        let error = "newest".parse::<Strategy>().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "unknown strategy; there are lww, fww, multi-value, max, min"
-        );
-    }
-
-    #[test]
-    fn only_lww_lets_go_of_the_losers() {
-        assert_eq!(
-            Strategy::ALL
-                .map(Strategy::class)
-                .map(|class| class == Class::Lww),
-            [true, false, false, false, false]
-        );
-    }
-
-    #[test]
-    fn encodings_are_part_of_the_format() {
-        for (strategy, byte) in Strategy::ALL.into_iter().zip(0u8..) {
-            assert_eq!(postcard::to_allocvec(&strategy).unwrap(), [byte]);
-            assert_eq!(
-                serde_json::to_string(&strategy).unwrap(),
-                format!("\"{strategy}\"")
-            );
-        }
-    }
-}
+mod tests;

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use isles_clock::{Dot, Hlc, ReplicaId};
 use isles_resolve::laws::{self, Law};
-use isles_resolve::{Resolution, Resolver, Sibling, Strategy};
-use proptest::prelude::{any, prop, prop_assert_eq, prop_oneof, proptest};
+use isles_resolve::{Json, Resolution, Resolver, Sibling, Strategy};
+use proptest::prelude::{Just, any, prop, prop_assert_eq, prop_oneof, proptest};
 use proptest::strategy::Strategy as Generate;
 
 #[test]
@@ -20,7 +20,43 @@ fn value() -> impl Generate<Value = Vec<u8>> {
         (-20i32..20).prop_map(|number| number.to_string().into_bytes()),
         "-?[0-9]{0,3}(\\.[0-9]{0,2})?(e-?[0-9])?".prop_map(String::into_bytes),
         prop::collection::vec(any::<u8>(), 0..4),
+        prop::collection::vec("[ab\\[\\]{},1\"]{0,2}", 0..4)
+            .prop_map(|lines| lines.join("\n").into_bytes()),
+        json(),
     ]
+}
+
+/// JSON with few names and values, so that they meet; also spelled differently.
+fn json() -> impl Generate<Value = Vec<u8>> {
+    let leaf = prop_oneof![
+        Just("null"),
+        Just("true"),
+        Just("false"),
+        Just("1"),
+        Just("1.0"),
+        Just("2"),
+        Just("-7e1"),
+        Just("\"x\""),
+        Just("\"\\u0078\""),
+        Just("[ 1,2 ]"),
+        Just("[]"),
+        Just("{ }"),
+    ]
+    .prop_map(str::to_owned);
+    let value = leaf.prop_recursive(3, 12, 3, |inner| {
+        let name = prop_oneof![Just("a"), Just("b"), Just("\\u0061"), Just("tags")];
+        prop_oneof![
+            prop::collection::vec((name, inner.clone()), 0..3).prop_map(|fields| {
+                let fields: Vec<String> = fields
+                    .iter()
+                    .map(|(name, value)| format!("\"{name}\" :{value}"))
+                    .collect();
+                format!("{{{}}}", fields.join(", "))
+            }),
+            prop::collection::vec(inner, 0..3).prop_map(|items| format!("[{}]", items.join(" ,"))),
+        ]
+    });
+    value.prop_map(String::into_bytes)
 }
 
 proptest! {
@@ -33,6 +69,11 @@ proptest! {
         for strategy in Strategy::ALL {
             prop_assert_eq!(laws::check(&strategy, &siblings), Ok(()), "{}", strategy);
         }
+        let json = Json::new()
+            .per_field("a", Strategy::Min)
+            .per_field("a.b", Strategy::Longest)
+            .per_field("tags", Strategy::Union);
+        prop_assert_eq!(laws::check(&json, &siblings), Ok(()));
     }
 }
 

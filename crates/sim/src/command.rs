@@ -314,6 +314,8 @@ fn strategy(multi_percent: u64, random: &mut Random) -> Strategy {
             Strategy::Fww,
             Strategy::Max,
             Strategy::Min,
+            Strategy::Longest,
+            Strategy::Union,
         ]),
         false => Strategy::Lww,
     }

@@ -7,6 +7,7 @@
 mod sorted_set;
 mod stream;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use isles_clock::{Context, Dot, Hlc, ReplicaId, Stamp, VectorClock};
@@ -319,8 +320,9 @@ impl KeyState {
         }
     }
 
-    fn register(&self) -> Option<&Bytes> {
-        self.lww_value().or_else(|| read(&self.mv, self.strategy))
+    fn register(&self) -> Option<Cow<'_, [u8]>> {
+        let only = self.lww_value().map(|value| Cow::Borrowed(&value[..]));
+        only.or_else(|| read(&self.mv, self.strategy))
     }
 
     /// The same content, read by another strategy.
@@ -330,12 +332,13 @@ impl KeyState {
 
     /// What GET answers.
     pub fn string(&self) -> Bytes {
-        answer(self.register(), &self.counter).unwrap_or_default()
+        let register = self.register();
+        answer(register.as_deref(), &self.counter).unwrap_or_default()
     }
 
     /// What INCR starts from.
     pub fn integer(&self) -> Option<i64> {
-        integer_of(self.register(), &self.counter)
+        integer_of(self.register().as_deref(), &self.counter)
     }
 
     /// Whether a replica holds exactly this.
@@ -395,7 +398,7 @@ pub fn id_of(name: &[u8]) -> ElementId {
 
 /// What readers see of a list element.
 pub fn element_value(versions: &[Written]) -> Bytes {
-    latest(versions).cloned().unwrap_or_default()
+    latest(versions).map(<[u8]>::to_vec).unwrap_or_default()
 }
 
 impl FieldState {
@@ -427,36 +430,56 @@ fn counted(contributions: &[isles_crdt::op::Contribution]) -> BTreeMap<ReplicaId
 }
 
 /// What a strategy answers for concurrent values.
-fn read(versions: &[Written], strategy: Strategy) -> Option<&Bytes> {
+fn read(versions: &[Written], strategy: Strategy) -> Option<Cow<'_, [u8]>> {
     let stamp = |version: &&Written| (version.1, version.0.replica, version.0.sequence);
-    let mut values: Vec<&Bytes> = versions.iter().map(|version| &version.2).collect();
+    let mut values: Vec<&[u8]> = versions.iter().map(|version| &version.2[..]).collect();
     // Numbers come before everything else, by value; the rest by its bytes.
     values.sort_by_key(|value| (canonical(value).is_none(), canonical(value), *value));
-    match strategy {
-        Strategy::Fww => versions.iter().min_by_key(stamp).map(|version| &version.2),
+    let value = match strategy {
+        Strategy::Fww => {
+            let first = versions.iter().min_by_key(stamp);
+            first.map(|version| &version.2[..])
+        }
         Strategy::Min => values.first().copied(),
         Strategy::Max => values.last().copied(),
+        Strategy::Longest => values.into_iter().max_by_key(|value| (value.len(), *value)),
+        // No client here writes JSON arrays.
+        Strategy::Union if values.len() > 1 => {
+            let end: &[u8] = match values.iter().any(|value| value.ends_with(b"\n")) {
+                true => b"\n",
+                false => b"",
+            };
+            let lines = values
+                .iter()
+                .flat_map(|value| value.split(|byte| *byte == b'\n'));
+            let mut lines: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).collect();
+            lines.sort_by_key(|line| (canonical(line).is_none(), canonical(line), *line));
+            lines.dedup();
+            return Some(Cow::Owned([&lines.join(&b'\n'), end].concat()));
+        }
         _ => latest(versions),
-    }
+    };
+    value.map(Cow::Borrowed)
 }
 
 /// Of concurrent values the one with the greatest stamp.
-fn latest(versions: &[Written]) -> Option<&Bytes> {
+fn latest(versions: &[Written]) -> Option<&[u8]> {
     let stamp = |version: &&Written| (version.1, version.0.replica, version.0.sequence);
-    versions.iter().max_by_key(stamp).map(|version| &version.2)
+    let latest = versions.iter().max_by_key(stamp);
+    latest.map(|version| &version.2[..])
 }
 
-fn answer(register: Option<&Bytes>, counter: &BTreeMap<ReplicaId, i128>) -> Option<Bytes> {
+fn answer(register: Option<&[u8]>, counter: &BTreeMap<ReplicaId, i128>) -> Option<Bytes> {
     if counter.is_empty() {
-        return register.cloned();
+        return register.map(<[u8]>::to_vec);
     }
     match integer_of(register, counter) {
         Some(sum) => Some(sum.to_string().into_bytes()),
-        None => register.cloned(),
+        None => register.map(<[u8]>::to_vec),
     }
 }
 
-fn integer_of(register: Option<&Bytes>, counter: &BTreeMap<ReplicaId, i128>) -> Option<i64> {
+fn integer_of(register: Option<&[u8]>, counter: &BTreeMap<ReplicaId, i128>) -> Option<i64> {
     let register = register.map_or(Some(0), |value| canonical(value))?;
     let sum = i128::from(register) + counter.values().sum::<i128>();
     Some(sum.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)

@@ -8,7 +8,7 @@ use isles_crdt::op::{Increment, Reset, Tally};
 use smallvec::SmallVec;
 
 use super::sets::each_once;
-use super::strings::{Lens, answer_of, sum_of};
+use super::strings::sum_of;
 use super::{Expiry, IncrementError, Spot, Txn, ValueType, WrongType, set_part};
 use crate::op::{Base, Blob, FieldPut, FieldRemoval, FieldTally, KeyOp, MapPart, Part};
 use crate::row::{Field, FieldMap, Row};
@@ -271,7 +271,7 @@ impl Txn<'_> {
 
 /// The bytes that readers see of a field: of concurrent values the one with the greatest stamp.
 fn value_of(field: &Field) -> Option<Cow<'_, [u8]>> {
-    let value = answer_of(&field.cell, Lens::LATEST);
+    let value = latest_of(field);
     match field.tally.as_ref().filter(|tally| !tally.all_covered()) {
         None => value.map(Cow::Borrowed),
         Some(tally) => match sum_of(value, tally) {
@@ -281,8 +281,12 @@ fn value_of(field: &Field) -> Option<Cow<'_, [u8]>> {
     }
 }
 
+fn latest_of(field: &Field) -> Option<&[u8]> {
+    field.cell.latest().map(|version| &*version.value)
+}
+
 fn integer_of(field: &Field) -> Option<i64> {
-    let value = answer_of(&field.cell, Lens::LATEST);
+    let value = latest_of(field);
     match &field.tally {
         Some(tally) => sum_of(value, tally),
         None => super::strings::parse_integer(value?),

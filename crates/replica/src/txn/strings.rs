@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use isles_crdt::op::{Cell, Increment, Tally};
 use isles_resolve::{Class, Resolution, Resolver, Sibling, Strategy};
+use smallvec::SmallVec;
 
 use super::{Spot, Txn, ValueType, WrongType, set_part};
 use crate::observer::{Observer, timed};
@@ -186,31 +187,21 @@ pub(super) struct Lens<'o> {
     observer: Option<&'o dyn Observer>,
 }
 
-impl Lens<'_> {
-    /// Of several values the one with the greatest stamp.
-    pub(super) const LATEST: Lens<'static> = Lens {
-        strategy: Strategy::Lww,
-        observer: None,
-    };
-}
-
 /// The bytes that readers see of a string.
 pub(super) fn string_of<'r>(row: &'r Row, lens: Lens<'_>) -> Cow<'r, [u8]> {
     let register = register_of(row, lens);
-    let Some(tally) = row.tally().filter(|tally| !tally.all_covered()) else {
-        return Cow::Borrowed(register.unwrap_or_default());
-    };
-    match sum_of(register, tally) {
+    let tally = row.tally().filter(|tally| !tally.all_covered());
+    match tally.and_then(|tally| sum_of(register.as_deref(), tally)) {
         Some(sum) => Cow::Owned(sum.to_string().into_bytes()),
-        None => Cow::Borrowed(register.unwrap_or_default()),
+        None => register.unwrap_or_default(),
     }
 }
 
 fn integer_of(row: &Row, lens: Lens<'_>) -> Option<i64> {
     let register = register_of(row, lens);
     match row.tally() {
-        Some(tally) => sum_of(register, tally),
-        None => parse_integer(register?),
+        Some(tally) => sum_of(register.as_deref(), tally),
+        None => parse_integer(&register?),
     }
 }
 
@@ -226,42 +217,32 @@ pub(super) fn saturated(sum: i128) -> i64 {
     sum.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
 }
 
-fn register_of<'r>(row: &'r Row, lens: Lens<'_>) -> Option<&'r [u8]> {
+fn register_of<'r>(row: &'r Row, lens: Lens<'_>) -> Option<Cow<'r, [u8]>> {
     if let Some(value) = row.lww().and_then(|cell| cell.value.as_deref()) {
-        return Some(value);
+        return Some(Cow::Borrowed(value));
     }
     row.mv().and_then(|cell| answer_of(cell, lens))
 }
 
 /// What a strategy answers for the versions of a multi-value cell.
-pub(super) fn answer_of<'c>(cell: &'c Cell<Box<[u8]>>, lens: Lens<'_>) -> Option<&'c [u8]> {
-    let versions = cell.versions();
-    if let [only] = versions {
-        return Some(&only.value);
-    }
-    let sibling = |version: &'_ isles_crdt::op::Version<Box<[u8]>>| (version.dot, version.stamp());
-    let siblings: Vec<Sibling<'_>> = versions
-        .iter()
-        .map(|version| {
-            let (dot, stamp) = sibling(version);
-            Sibling {
-                dot,
-                stamp,
+fn answer_of<'c>(cell: &'c Cell<Box<[u8]>>, lens: Lens<'_>) -> Option<Cow<'c, [u8]>> {
+    let siblings: SmallVec<[Sibling<'_>; 2]> = match cell.versions() {
+        [] => return None,
+        [only] => return Some(Cow::Borrowed(&only.value)),
+        several => several
+            .iter()
+            .map(|version| Sibling {
+                dot: version.dot,
+                stamp: version.stamp(),
                 value: &version.value,
-            }
-        })
-        .collect();
-    if siblings.is_empty() {
-        return None;
-    }
+            })
+            .collect(),
+    };
     match timed(lens.observer, lens.strategy, || {
         lens.strategy.resolve(&siblings)
     }) {
-        Resolution::One {
-            value: Cow::Borrowed(value),
-            ..
-        } => Some(value),
-        _ => cell.latest().map(|version| &*version.value),
+        Resolution::One { value, .. } => Some(value),
+        _ => cell.latest().map(|version| Cow::Borrowed(&*version.value)),
     }
 }
 

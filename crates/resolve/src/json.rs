@@ -1,0 +1,235 @@
+//! JSON documents, field by field.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use crate::resolver::Part;
+use crate::strategy::{Magnitude, one};
+use crate::{Resolution, Resolver, Sibling};
+
+/// Objects nested deeper than this are compared as texts, as everything else that is no object is.
+const DEPTH_MAX: usize = 32;
+
+/// JSON objects become one that has the fields of all, at every level.
+///
+/// Where several have a field and not all of them an object there, the greatest value is taken: `null`, booleans, numbers,
+/// strings, arrays, objects, in this order; numbers by their exact value, all else by its bytes. Of numbers it can be [the
+/// smallest](Json::with_smallest_numbers), and [a field of one's own choice](Json::per_field) can have any resolver. Of
+/// siblings that are not JSON the greatest wins, and it wins over all JSON.
+///
+/// Why not the latest value of a field: siblings are whole documents with one time each, so when two of them have been
+/// united and written back under a later time, the older one's fields would win over a third's. It would matter who
+/// writes an answer back, and when ([`laws`](crate::laws), grouping). To have each field decided by its own time, use a
+/// hash instead of a document.
+///
+/// The answer has its fields in the order of their names where objects were united; a single sibling is answered as it
+/// is. Costs one pass over the documents for each level of nesting.
+///
+/// ```
+/// # use isles_clock::{Dot, Hlc, ReplicaId};
+/// use isles_resolve::{Json, Resolver, Sibling, Strategy, laws};
+///
+/// # let sibling = |replica, value| {
+/// #     Sibling::new(Dot::new(ReplicaId::from_u128(replica), 1), Hlc::new(1, 0), value)
+/// # };
+/// let siblings = [
+///     sibling(1, br#"{"name":"lamp","price":30,"tags":["new"]}"#),
+///     sibling(2, br#"{"price":25,"stock":{"eu":3},"tags":["sale"]}"#),
+/// ];
+/// let json = Json::new()
+///     .per_field("price", Strategy::Min)
+///     .per_field("tags", Strategy::Union);
+/// assert_eq!(
+///     json.resolve(&siblings).value(),
+///     Some(&br#"{"name":"lamp","price":25,"stock":{"eu":3},"tags":["new","sale"]}"#[..])
+/// );
+/// assert_eq!(laws::check(&json, &siblings), Ok(()));
+/// ```
+#[derive(Default)]
+pub struct Json {
+    smallest_numbers: bool,
+    fields: Vec<(Vec<String>, Part)>,
+}
+
+impl Json {
+    /// Takes the greatest of everything.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the smallest number where all values of a field are numbers.
+    #[must_use]
+    pub fn with_smallest_numbers(mut self) -> Self {
+        self.smallest_numbers = true;
+        self
+    }
+
+    /// Has a field resolved by `resolver`, which is given the JSON texts of its values, or of those of the greatest type
+    /// where types differ; the names of nested fields are joined by points (`"price.net"`). Where it answers all of them,
+    /// or no JSON, the rule for other fields holds.
+    ///
+    /// The laws hold for the whole if they hold for `resolver` with values that pass for each other by content alone;
+    /// strategies by time (`lww`, `fww`) do not qualify, see [`Json`].
+    #[must_use]
+    pub fn per_field(
+        mut self,
+        path: &str,
+        resolver: impl Resolver + Send + Sync + 'static,
+    ) -> Self {
+        let path = path.split('.').map(str::to_owned).collect();
+        self.fields.push((path, Box::new(resolver)));
+        self
+    }
+
+    fn rule_for(&self, path: &[Cow<'_, str>]) -> Option<&(dyn Resolver + Send + Sync)> {
+        let found = self.fields.iter().find(|(of, _)| of == path);
+        found.map(|(_, resolver)| &**resolver)
+    }
+
+    /// Writes what the values of one field become.
+    fn unite<'t>(&self, values: &[Value<'_, 't>], path: &mut Vec<Cow<'t, str>>, out: &mut String) {
+        let kind = values.iter().map(Value::kind).max();
+        let of_kind = |value: &&Value<'_, 't>| Some(value.kind()) == kind;
+        let mut values: Vec<Value<'_, 't>> = values.iter().filter(of_kind).copied().collect();
+        values.sort_unstable_by_key(|value| (value.text, value.of.dot));
+        values.dedup_by_key(|value| value.text);
+        if let [only] = values[..] {
+            return out.push_str(only.text);
+        }
+        if let Some(answer) = self.rule_for(path).and_then(|rule| ask(rule, &values)) {
+            return out.push_str(&answer);
+        }
+        match kind {
+            Some(Kind::Object) if path.len() < DEPTH_MAX => self.unite_objects(&values, path, out),
+            Some(Kind::Number) => out.push_str(self.number_of(&values)),
+            _ => out.extend(values.last().map(|value| value.text)),
+        }
+    }
+
+    fn unite_objects<'t>(
+        &self,
+        objects: &[Value<'_, 't>],
+        path: &mut Vec<Cow<'t, str>>,
+        out: &mut String,
+    ) {
+        let mut fields = BTreeMap::<Cow<'t, str>, Vec<Value<'_, 't>>>::new();
+        for object in objects {
+            for (name, text) in object.fields() {
+                let value = Value { text, ..*object };
+                fields.entry(name).or_default().push(value);
+            }
+        }
+        let mut before = '{';
+        for (name, values) in fields {
+            out.push(before);
+            before = ',';
+            out.push_str(&serde_json::to_string(&name).expect("invariant: every text can be JSON"));
+            out.push(':');
+            path.push(name);
+            self.unite(&values, path, out);
+            path.pop();
+        }
+        if before == '{' {
+            out.push(before);
+        }
+        out.push('}');
+    }
+
+    fn number_of<'t>(&self, values: &[Value<'_, 't>]) -> &'t str {
+        let texts = values.iter().map(|value| value.text);
+        let size = |text: &&'t str| (Magnitude::of(text.as_bytes()), *text);
+        let number = match self.smallest_numbers {
+            true => texts.min_by_key(size),
+            false => texts.max_by_key(size),
+        };
+        number.expect("invariant: a field has a value")
+    }
+}
+
+impl Resolver for Json {
+    fn resolve<'a>(&self, siblings: &[Sibling<'a>]) -> Resolution<'a> {
+        if let Some(answer) = one(siblings) {
+            return answer;
+        }
+        let parsed: Vec<Option<Value<'_, 'a>>> = siblings.iter().map(Value::of).collect();
+        let other = (0..siblings.len())
+            .filter(|index| parsed[*index].is_none())
+            .max_by_key(|index| (siblings[*index].value, siblings[*index].dot));
+        if let Some(index) = other {
+            return Resolution::winner_at(siblings, index);
+        }
+        let values: Vec<Value<'_, 'a>> = parsed.into_iter().flatten().collect();
+        let mut answer = String::new();
+        self.unite(&values, &mut Vec::new(), &mut answer);
+        Resolution::made(Cow::Owned(answer.into_bytes()))
+    }
+}
+
+/// What `rule` answers for the values of a field, if that is one and JSON.
+fn ask(rule: &dyn Resolver, values: &[Value<'_, '_>]) -> Option<String> {
+    let siblings: Vec<Sibling<'_>> = values
+        .iter()
+        .map(|value| Sibling {
+            value: value.text.as_bytes(),
+            ..*value.of
+        })
+        .collect();
+    let answer = rule.resolve(&siblings);
+    let json: &RawValue = serde_json::from_slice(answer.value()?).ok()?;
+    Some(json.get().to_owned())
+}
+
+/// A value within a document.
+#[derive(Clone, Copy)]
+struct Value<'s, 't> {
+    /// The document.
+    of: &'s Sibling<'t>,
+    /// As it is written there, without space around it.
+    text: &'t str,
+}
+
+/// Borrowed where nothing in it is escaped.
+#[derive(PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+struct Name<'t>(#[serde(borrow)] Cow<'t, str>);
+
+impl<'s, 't> Value<'s, 't> {
+    fn of(sibling: &'s Sibling<'t>) -> Option<Self> {
+        let raw: &RawValue = serde_json::from_slice(sibling.value).ok()?;
+        Some(Self {
+            of: sibling,
+            text: raw.get(),
+        })
+    }
+
+    fn kind(&self) -> Kind {
+        match self.text.as_bytes()[0] {
+            b'n' => Kind::Null,
+            b't' | b'f' => Kind::Bool,
+            b'"' => Kind::String,
+            b'[' => Kind::Array,
+            b'{' => Kind::Object,
+            _ => Kind::Number,
+        }
+    }
+
+    /// Its fields as they are written, if it is an object. Of fields with one name the last counts, as for most readers.
+    fn fields(&self) -> impl Iterator<Item = (Cow<'t, str>, &'t str)> {
+        let fields: BTreeMap<Name<'t>, &'t RawValue> =
+            serde_json::from_str(self.text).unwrap_or_default();
+        fields.into_iter().map(|(name, raw)| (name.0, raw.get()))
+    }
+}
+
+/// The types of values, the least first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Null,
+    Bool,
+    Number,
+    String,
+    Array,
+    Object,
+}
