@@ -480,7 +480,7 @@ fn answer(register: Option<&[u8]>, counter: &BTreeMap<ReplicaId, i128>) -> Optio
 }
 
 fn integer_of(register: Option<&[u8]>, counter: &BTreeMap<ReplicaId, i128>) -> Option<i64> {
-    let register = register.map_or(Some(0), |value| canonical(value))?;
+    let register = register.map_or(Some(0), canonical)?;
     let sum = i128::from(register) + counter.values().sum::<i128>();
     Some(sum.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
 }
