@@ -51,15 +51,38 @@ pub(crate) mod total {
     }
 }
 
-/// For `#[serde(with = …)]`: a number that may be infinite, which then goes as text.
+/// A number that may be infinite, or have more digits than every reader keeps: then it goes as text.
 pub(crate) mod float {
     use super::{Deserialize, Deserializer, Number, Serialize, Serializer, Visitor, fmt};
 
+    /// Numbers of so many digits, times or by so great a power of ten, are read exactly by the simplest reader: one
+    /// multiplication or division of two numbers that are exact. `serde_json` is one, and misreads others by a bit.
+    const DIGITS_MAX: usize = 15;
+    const POWER_MAX: i64 = 22;
+
     pub(crate) fn serialize<S: Serializer>(number: f64, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() && number.is_infinite() {
-            return serializer.collect_str(&number);
+        if !serializer.is_human_readable() {
+            return number.serialize(serializer);
         }
-        number.serialize(serializer)
+        let whole = number as i64;
+        let text = alloc::format!("{number:e}");
+        if whole as f64 == number {
+            whole.serialize(serializer)
+        } else if is_read_exactly(&text) {
+            number.serialize(serializer)
+        } else {
+            text.serialize(serializer)
+        }
+    }
+
+    fn is_read_exactly(text: &str) -> bool {
+        let Some((digits, power)) = text.split_once('e') else {
+            return false;
+        };
+        let digits = digits.bytes().filter(u8::is_ascii_digit).count();
+        let power = power.parse::<i64>().ok();
+        let power = power.map(|power| power - (digits as i64 - 1));
+        digits <= DIGITS_MAX && power.is_some_and(|power| power.abs() <= POWER_MAX)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -75,7 +98,7 @@ pub(crate) mod float {
         type Value = f64;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a number, or infinity as text")
+            f.write_str("a number, or its digits as text")
         }
 
         fn visit_f64<E: super::Error>(self, number: f64) -> Result<f64, E> {

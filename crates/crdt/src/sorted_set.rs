@@ -25,11 +25,12 @@ use crate::{DeltaState, op};
 /// ```
 ///
 /// NaN is no score; an addition that would make one (infinity and minus infinity) is refused. Where concurrent
-/// additions make one, the score is read as zero.
+/// additions make one, the score is read as zero; one beyond the greatest number is read as infinity.
 ///
-/// Scores are rounded once, when they are read. Until then what each replica has added is kept to 32 digits, so that an
-/// addition of 3 beside one of 1e17 is still there when the large one is reset. What does not fit even there (more than
-/// 32 digits below what its replica added before and nobody reset) is refused, never swallowed.
+/// Scores are rounded once, when they are read. Until then what each replica has added is kept to 32 digits (to 16, where
+/// it added infinity), so that an addition of 3 beside one of 1e17 is still there when the large one is reset. What does
+/// not fit even there (more than 32 digits below what its replica added before and nobody reset) is refused, never
+/// swallowed.
 ///
 /// **Cost.** With *n* members: setting, adding, removing, a member's score and rank, the member at an index, the first of
 /// a range of indices or scores, and applying the delta of one of these, all O(log n); merging whole states

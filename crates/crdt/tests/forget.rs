@@ -1,11 +1,12 @@
 //! Forgetting what is stable changes no value, now or later, wherever and whenever it is done.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use isles_clock::{Dot, Everything, Hlc, ReplicaId, Stamp, VectorClock};
 use isles_crdt::dots::DotStore;
 use isles_crdt::update::{CounterUpdate, FlagUpdate, MapUpdate, SetUpdate};
-use isles_crdt::{Causal, Crdt, Delta, DeltaState, Merge, op};
+use isles_crdt::{AwMap, Causal, Crdt, Delta, DeltaState, Merge, op};
 use proptest::prelude::*;
 
 const REPLICAS: usize = 3;
@@ -26,6 +27,10 @@ enum Step<U> {
     Forget {
         who: [bool; REPLICAS],
     },
+    /// One forgets what it can tell to be stable, while other things are on their way.
+    ForgetPart {
+        at: usize,
+    },
     /// An old delta comes once more.
     Again {
         to: usize,
@@ -41,6 +46,7 @@ fn steps<U: Debug + Clone + 'static>(updates: Vec<U>) -> impl Strategy<Value = V
         4 => (at.clone(), at.clone(), any::<bool>())
             .prop_map(|(to, from, whole)| Step::Sync { to, from, whole }),
         1 => any::<[bool; REPLICAS]>().prop_map(|who| Step::Forget { who }),
+        1 => at.clone().prop_map(|at| Step::ForgetPart { at }),
         1 => (at, any::<usize>()).prop_map(|(to, pick)| Step::Again { to, pick }),
     ];
     prop::collection::vec(step, 1..STEPS_MAX)
@@ -51,6 +57,8 @@ struct Sent<S: DotStore> {
     ctx: VectorClock,
     op: Option<S::Op>,
     delta: Delta<S>,
+    /// The last dot that its writer had used after it. An update uses several, or none.
+    through: u64,
 }
 
 /// A replica that forgets, and one of the same history that never does.
@@ -59,6 +67,8 @@ struct Replica<S: DotStore> {
     by_op: S,
     control: Causal<S>,
     applied: VectorClock,
+    /// Of every update that came here, how many it had made itself before.
+    made_before: BTreeMap<Dot, u64>,
 }
 
 fn check<S>(steps: &[Step<S::Update>])
@@ -71,6 +81,7 @@ where
             by_op: S::default(),
             control: Causal::new(),
             applied: VectorClock::new(),
+            made_before: BTreeMap::new(),
         })
         .collect();
     let mut sent: Vec<Sent<S>> = Vec::new();
@@ -88,6 +99,11 @@ where
                 for (at, _) in who.iter().enumerate().filter(|(_, forgets)| **forgets) {
                     replicas[at].forget();
                 }
+            }
+            Step::ForgetPart { at } => {
+                let (dots, updates) = stable(&replicas, &sent, *at);
+                replicas[*at].forgetful.forget(&dots);
+                replicas[*at].by_op.forget(&updates);
             }
             Step::Again { to, pick } => {
                 let old = sent.iter().filter(|sent| {
@@ -107,9 +123,34 @@ where
     }
 }
 
+fn replica_id(at: usize) -> ReplicaId {
+    ReplicaId::from_u128(at as u128 + 1)
+}
+
+/// What everybody has, and has nothing on its way to `at` that was made before: as dots, and as updates.
+fn stable<S: DotStore>(
+    replicas: &[Replica<S>],
+    sent: &[Sent<S>],
+    at: usize,
+) -> (VectorClock, VectorClock) {
+    let (mut dots, mut updates) = (VectorClock::new(), VectorClock::new());
+    for sent in sent {
+        let Dot { replica, sequence } = sent.dot;
+        let is_stable = replicas.iter().enumerate().all(|(other, replica)| {
+            let made = replica.made_before.get(&sent.dot);
+            made.is_some_and(|made| *made <= replicas[at].applied.get(replica_id(other)))
+        });
+        if is_stable && sequence == updates.get(replica) + 1 {
+            updates.observe(sent.dot);
+            dots.observe(Dot::new(replica, sent.through));
+        }
+    }
+    (dots, updates)
+}
+
 impl<S: DotStore<Op: Clone, Update: Clone>> Replica<S> {
     fn update(&mut self, at: usize, update: S::Update) -> Sent<S> {
-        let id = ReplicaId::from_u128(at as u128 + 1);
+        let id = replica_id(at);
         let stamp = Stamp::new(Hlc::ZERO, id);
         let ctx = self.applied.clone();
         let dot = Dot::new(id, ctx.get(id) + 1);
@@ -119,13 +160,21 @@ impl<S: DotStore<Op: Clone, Update: Clone>> Replica<S> {
         }
         let _delta = self.control.mutate(stamp, update.clone());
         let delta = self.forgetful.mutate(stamp, update);
-        self.applied.observe(dot);
+        self.hear(at, dot);
+        let through = self.forgetful.seen().greatest(id);
         Sent {
             dot,
             ctx,
             op,
             delta,
+            through,
         }
+    }
+
+    fn hear(&mut self, at: usize, dot: Dot) {
+        let made = self.applied.get(replica_id(at));
+        self.made_before.insert(dot, made);
+        self.applied.observe(dot);
     }
 
     fn forget(&mut self) {
@@ -137,7 +186,7 @@ impl<S: DotStore<Op: Clone, Update: Clone>> Replica<S> {
     }
 }
 
-fn sync<S: DotStore<Op: Clone>>(
+fn sync<S: DotStore<Op: Clone, Update: Clone>>(
     replicas: &mut [Replica<S>],
     sent: &[Sent<S>],
     to: usize,
@@ -154,7 +203,7 @@ fn sync<S: DotStore<Op: Clone>>(
     for sent in sent {
         let is_new = |clock: &VectorClock| clock.get(sent.dot.replica) < sent.dot.sequence;
         if is_new(&replica.applied) && !is_new(&theirs) {
-            replica.applied.observe(sent.dot);
+            replica.hear(to, sent.dot);
             if let Some(op) = sent.op.clone() {
                 replica.by_op.effect(sent.dot, &sent.ctx, op);
             }
@@ -201,6 +250,18 @@ proptest! {
     }
 
     #[test]
+    fn in_maps_of_sets_where_removing_wins(
+        steps in steps(vec![
+            MapUpdate::Update(0u8, SetUpdate::Add(0u8)),
+            MapUpdate::Update(0, SetUpdate::Remove(0)),
+            MapUpdate::Update(0, SetUpdate::Clear),
+            MapUpdate::Remove(0),
+        ])
+    ) {
+        check::<op::AwMap<u8, op::RwSet<u8>>>(&steps);
+    }
+
+    #[test]
     fn in_maps_of_counters(
         steps in steps(vec![
             MapUpdate::Update(0u8, CounterUpdate::Add(2)),
@@ -212,4 +273,23 @@ proptest! {
     ) {
         check::<op::AwMap<u8, op::ResettableCounter>>(&steps);
     }
+}
+
+/// The removal was forgotten together with the addition that it beat. Where it was not, removing the key took the removal
+/// away, and brought the addition back: replicas by operations differed for good.
+#[test]
+fn not_before_what_was_beaten_is_stable() {
+    let (us, ap) = (replica_id(1), replica_id(2));
+    let (mut at_us, mut at_ap): (AwMap<u8, op::DwFlag>, _) = (AwMap::new(), AwMap::new());
+    let disabled = at_ap.update(ap, 0, FlagUpdate::Disable);
+    let _on_its_way = at_us.update(us, 0, FlagUpdate::Enable);
+    at_us.apply(&disabled);
+    let mut forgetful = at_us.clone();
+    forgetful.forget(&VectorClock::from_iter([(ap, 1)]));
+
+    let removed = at_ap.remove(ap, &0);
+    at_us.apply(&removed);
+    forgetful.apply(&removed);
+    assert_eq!(at_us.value(), [(0, true)].into());
+    assert_eq!(forgetful.value(), at_us.value());
 }

@@ -71,3 +71,35 @@ fn infinite_scores_and_large_totals() {
     check(&counter);
     check(&map);
 }
+
+/// A reader that is fast and off by a bit made another score of one dot: replicas differed for good.
+#[test]
+fn scores_of_many_digits() {
+    let score = |number| Score::try_from(number).expect("it is a number");
+    let text = |number| serde_json::to_string(&score(number)).expect("a score has a JSON form");
+    let texts = [
+        (3.0, "3"),
+        (4.1, "4.1"),
+        (-0.001, "-0.001"),
+        (9_100_000_000_000_010.0, "9100000000000010"),
+        (1e22, "1e+22"),
+        (1e23, "\"1e23\""),
+        (0.1 + 0.2, "\"3.0000000000000004e-1\""),
+        (f64::NEG_INFINITY, "\"-inf\""),
+    ];
+    for (number, expected) in texts {
+        assert_eq!(text(number), expected);
+    }
+    let mut bits = 1u64;
+    for _ in 0..20_000 {
+        bits ^= bits << 13;
+        bits ^= bits >> 7;
+        bits ^= bits << 17;
+        let fraction = (bits >> 11) as f64 / 1e15;
+        for number in [f64::from_bits(bits), fraction, (bits >> 20) as f64] {
+            if !number.is_nan() {
+                check(&score(number));
+            }
+        }
+    }
+}

@@ -249,3 +249,33 @@ fn an_addition_that_would_be_lost_is_refused() {
     // Another replica's total is another one.
     assert!(set.add(U, "m", score(1.0)).is_ok());
 }
+
+/// Scores beyond the greatest number were read as zero, and so were those where only the way there led beyond it.
+#[test]
+fn a_score_beyond_the_greatest_number_is_infinite() {
+    let large = score(1.5e308);
+    let mut set = SortedSet::new();
+    let _delta = set.set(at(E, 1), "m", large);
+    let _delta = set.add(E, "m", large).unwrap();
+    assert_eq!(set.score("m"), Some(score(f64::INFINITY)));
+    assert_eq!(set.select(0), Some((&"m", score(f64::INFINITY))));
+    let _delta = set.add(U, "m", score(-1.5e308)).unwrap();
+    assert_eq!(set.score("m"), Some(large));
+
+    let _delta = set.set(at(E, 2), "m", score(-1.5e308));
+    let _delta = set.add(U, "m", score(-1.5e308)).unwrap();
+    assert_eq!(set.score("m"), Some(score(f64::NEG_INFINITY)));
+}
+
+/// What was taken away is subtracted from a total: their difference may be too large for a number, too.
+#[test]
+fn a_difference_beyond_the_greatest_number_is_infinite() {
+    let (mut here, mut there) = (SortedSet::new(), SortedSet::new());
+    there.apply(&here.add(E, "m", score(-1.5e308)).unwrap());
+    let set = there.set(at(U, 1), "m", Score::ZERO);
+    for _ in 0..2 {
+        let _delta = here.add(E, "m", score(1.5e308)).unwrap(); // concurrently
+    }
+    here.apply(&set);
+    assert_eq!(here.score("m"), Some(score(f64::INFINITY)));
+}

@@ -145,11 +145,17 @@ impl Crdt for Veto {
         self.is_present()
     }
 
-    /// Drops removals that are stable, and the additions that they beat.
+    /// Drops removals that are stable, and the additions that they beat, once those are stable too: until then somebody
+    /// may remove a key above them that has observed the removal and not the addition, which is present again after it.
     fn forget(&mut self, stable: &VectorClock) {
-        let removals = self.removals.drain(..);
-        let (gone, kept): (SmallVec<[Dot; 1]>, _) =
-            removals.partition(|removal| stable.covers(*removal));
+        let removals = core::mem::take(&mut self.removals);
+        let is_over = |removal: &Dot| {
+            let beaten = |addition: &Addition| !addition.has_observed(&[*removal]);
+            let mut additions = self.additions.iter();
+            stable.covers(*removal)
+                && additions.all(|addition| !beaten(addition) || stable.covers(addition.dot))
+        };
+        let (gone, kept): (SmallVec<[Dot; 1]>, _) = removals.into_iter().partition(is_over);
         self.removals = kept;
         self.additions
             .retain(|addition| addition.has_observed(&gone));

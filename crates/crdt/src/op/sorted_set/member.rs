@@ -20,7 +20,7 @@ use crate::{Crdt, decode, human};
 /// A write of the base resets the additions that it had observed; concurrent ones are added to it. The member is there
 /// while there is a base, or an addition that nobody reset, be it of zero.
 ///
-/// What a replica has added is summed up to 32 digits, and infinities beside, so that resetting a large addition leaves
+/// What a replica has added is summed up to 32 digits, or to 16 and infinities beside, so that resetting a large addition leaves
 /// a small one that came after it. An addition that even so would change nothing is refused.
 ///
 /// **Cost.** That of a [`Cell`] and a [`Ledger`].
@@ -90,19 +90,20 @@ impl MemberScore {
     /// The base and all additions, rounded once.
     #[must_use]
     pub fn score(&self) -> Score {
-        let parts = self.added.balances();
-        sum_up(
-            &self.base,
-            parts.map(|(addition, taken)| (addition.total, taken)),
-        )
+        sum_up(&self.base, || {
+            let parts = self.added.balances();
+            parts.map(|(addition, taken)| (addition.total, taken))
+        })
     }
 
     /// The score of a member that is kept in its parts, the additions as [`addition`](Self::addition) makes them; what
     /// else they hold reads as zero.
     #[must_use]
     pub fn read(base: &Cell<Score>, added: &Tally) -> Score {
-        let parts = added.contributions().iter();
-        sum_up(base, parts.map(|each| (each.total, each.reset_total)))
+        sum_up(base, || {
+            let parts = added.contributions().iter();
+            parts.map(|each| (each.total, each.reset_total))
+        })
     }
 
     /// What `replica` says when it adds `by` to a member that is kept in its parts; `None` where the result would not be
@@ -139,25 +140,33 @@ impl MemberScore {
     }
 }
 
+/// By so much sums are made smaller where they become too large on the way: 2^-64, which takes no digit away.
+const SMALLER: f64 = f64::from_bits((1023 - 64) << 52);
+
 /// The sum of the base and of the differences of totals: the same number everywhere, because it is made of the same parts
-/// in the same order.
-fn sum_up(base: &Cell<Score>, parts: impl Iterator<Item = (i128, i128)>) -> Score {
+/// in the same order. One beyond the greatest number is infinite.
+fn sum_up<I: Iterator<Item = (i128, i128)>>(base: &Cell<Score>, parts: impl Fn() -> I) -> Score {
     let base = base.latest().map_or(Score::ZERO, |base| base.value);
-    let differences = parts.map(|(total, taken)| sum_of(total).minus(sum_of(taken)));
-    let mut sum = Some(Sum::of(base).finite());
     let (mut rises, mut falls) = (base.get() == f64::INFINITY, base.get() == f64::NEG_INFINITY);
-    for difference in differences {
-        rises |= difference.is_some_and(|each| each.infinite() > 0);
-        falls |= difference.is_some_and(|each| each.infinite() < 0);
-        sum = sum
-            .zip(difference)
-            .and_then(|(sum, each)| sum.plus(each.finite()));
-    }
-    match (rises, falls, sum) {
-        (false, false, Some(sum)) => Score::of(sum.nearest()),
-        (true, false, _) => Score::of(f64::INFINITY),
-        (false, true, _) => Score::of(f64::NEG_INFINITY),
-        _ => Score::ZERO,
+    let mut finite = |scale: f64| {
+        let mut sum = Some(Sum::of(base).finite().scaled(scale));
+        for (total, taken) in parts() {
+            let (total, taken) = (sum_of(total), sum_of(taken));
+            rises |= total.infinite() > taken.infinite();
+            falls |= total.infinite() < taken.infinite();
+            let taken = taken.finite().scaled(scale);
+            let difference = total.finite().scaled(scale).minus(taken);
+            sum = sum.zip(difference).and_then(|(sum, each)| sum.plus(each));
+        }
+        sum.map(Sum::nearest)
+    };
+    // What is too large on the way may yet be taken away again.
+    let finite = finite(1.0).or_else(|| finite(SMALLER).map(|sum| sum / SMALLER));
+    match (rises, falls) {
+        (false, false) => Score::of(finite.unwrap_or(0.0)),
+        (true, false) => Score::of(f64::INFINITY),
+        (false, true) => Score::of(f64::NEG_INFINITY),
+        (true, true) => Score::ZERO,
     }
 }
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::human;
 
 /// The score of a member: any number but NaN. Infinity is one; zero has no sign, so that equal scores are equal bytes.
-/// In a format for people an infinite one is text, since JSON has no such number.
+/// In a format for people an infinite one is text, since JSON has no such number, and so is one of more digits than every
+/// reader of JSON keeps.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Score(f64);
 

@@ -76,6 +76,15 @@ impl Sum {
         })
     }
 
+    /// Times a power of two.
+    pub(super) fn scaled(self, by: f64) -> Self {
+        Self {
+            high: self.high * by,
+            low: self.low * by,
+            ..self
+        }
+    }
+
     /// What is finite in it.
     pub(super) fn finite(self) -> Self {
         Self {
