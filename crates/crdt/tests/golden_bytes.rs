@@ -2,8 +2,8 @@
 
 use std::fmt::Debug;
 
-use isles_clock::{Hlc, ReplicaId, Stamp};
-use isles_crdt::hyper_log_log::HyperLogLogOp;
+use isles_clock::{Dot, Hlc, ReplicaId, Stamp};
+use isles_crdt::hyper_log_log::{HyperLogLogOp, Sketch};
 use isles_crdt::op::{
     BoundedCounterOp, CellOp, Increment, LedgerOp, MapOp, OpBased, Reset, SetOp, SortedSetOp,
     TallyOp,
@@ -183,6 +183,13 @@ fn operations() {
         .prepare(Stamp::new(hlc, EU), SortedSetUpdate::Add(7u8, score))
         .expect("adding is an operation");
     check(&add, "00 07 01 00 80808080808080f07f");
+    let mut sketch = Sketch::new();
+    sketch.insert(1 << 63 | 7);
+    check(&HyperLogLogOp::Create(sketch.clone()), "00 0001f203");
+    check(
+        &HyperLogLogOp::Raise(Dot::new(EU, 1), sketch),
+        "01 E 01 0001f203",
+    );
     check(&HyperLogLogOp::Clear, "02");
 }
 

@@ -39,7 +39,7 @@ pub fn with_replicas(bytes: &[u8]) -> Vec<u8> {
 #[macro_export]
 macro_rules! for_every_type {
     ($number:expr, $call:ident, $argument:expr) => {
-        match $number % 18 {
+        match $number % 22 {
             0 => $call::<isles_crdt::GCounter>($argument, |a, _| a.into()),
             1 => $call::<isles_crdt::PnCounter>($argument, |a, _| i64::from(a) - 128),
             2 => $call::<isles_crdt::ResettableCounter>($argument, $crate::counter),
@@ -64,6 +64,20 @@ macro_rules! for_every_type {
             14 => $call::<isles_crdt::List<u8>>($argument, $crate::list),
             15 => $call::<isles_crdt::SortedSet<u8>>($argument, $crate::sorted_set),
             16 => $call::<isles_crdt::HyperLogLog>($argument, $crate::hyper_log_log),
+            17 => $call::<isles_crdt::AwMap<u8, isles_crdt::op::List<u8>>>($argument, |a, b| {
+                $crate::map(a, $crate::list(a / 4, b))
+            }),
+            18 => {
+                $call::<isles_crdt::AwMap<u8, isles_crdt::op::SortedSet<u8>>>($argument, |a, b| {
+                    $crate::map(a, $crate::sorted_set(a / 4, b))
+                })
+            }
+            19 => $call::<isles_crdt::AwMap<u8, isles_crdt::op::HyperLogLog>>($argument, |a, b| {
+                $crate::map(a, $crate::hyper_log_log(a / 4, b))
+            }),
+            20 => $call::<isles_crdt::AwMap<u8, isles_crdt::op::EwFlag>>($argument, |a, b| {
+                $crate::map(a, $crate::flag(a / 4, b))
+            }),
             _ => $call::<isles_crdt::BoundedCounter>($argument, $crate::bounded_counter),
         }
     };
