@@ -41,6 +41,8 @@ pub struct Sight {
     pub after: bool,
     /// It expires some time, as the write has left it.
     pub deadline: bool,
+    /// It has expired with the write, which has brought a deadline that had passed.
+    pub expired: bool,
 }
 
 /// What an entry of another replica has done to a key.
@@ -160,11 +162,11 @@ impl Replica {
             .map_or_else(Vec::new, |changes| changes.take())
     }
 
-    /// Finds the keys whose deadline has passed: for those who are told of changes, since readers are judged by the clock
-    /// in any case.
-    pub fn find_expired(&mut self, wall_ms: u64) {
+    /// Finds up to so many keys whose deadline has passed, earliest first, and returns how many: for those who count them
+    /// or are told of changes, since readers are judged by the clock in any case. Some 100 ns each.
+    pub fn find_expired(&mut self, wall_ms: u64, limit: usize) -> usize {
         let now_ms = self.latest().wall_ms().max(wall_ms);
-        self.hide_expired(now_ms);
+        self.hide_expired(now_ms, limit)
     }
 }
 

@@ -278,6 +278,8 @@ pub(crate) fn of_remote<'c>(change: &RemoteChange<'c, '_>) -> Vec<Event<'c>> {
                 push(class, name);
             }
         }
+    } else if sight.expired {
+        push(EXPIRED, "expired");
     } else if sight.before {
         push(GENERIC, "del");
     }

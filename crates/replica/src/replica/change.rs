@@ -45,12 +45,16 @@ impl Replica {
             before: false,
             after: false,
             deadline: false,
+            expired: false,
         };
+        self.expire_before_change(id, now_ms);
         let hash = self.rows.change(id, now_ms, |row| {
+            let was_counted = row.counted;
             if observed {
                 sight.before = row.is_visible(now_ms);
             }
             apply(row, op, author, &mut outcome);
+            sight.expired = was_counted && row.is_hidden(now_ms) && row.is_live();
             if observed {
                 sight.after = row.is_visible(now_ms);
                 sight.deadline = row.deadline.is_set();
@@ -63,6 +67,9 @@ impl Replica {
             }
             row.hash
         });
+        if sight.expired {
+            self.rows.note_expired();
+        }
         self.rows
             .note_change(hash, author.dot.replica, author.dot.sequence);
         self.waiting.note(hash, op.key.0);
@@ -84,6 +91,18 @@ impl Replica {
         }
         if op.key.0.starts_with(RESERVED_PREFIX) {
             self.note_reserved(id);
+        }
+    }
+
+    /// A key that has expired, but was not found yet, is counted and told of before it becomes another.
+    #[inline]
+    fn expire_before_change(&mut self, id: RowId, now_ms: u64) {
+        let row = self.rows.get(id);
+        if row.counted && row.is_hidden(now_ms) && !self.holds_expiries() {
+            let row = self.rows.hide(id);
+            if let Some(changes) = &mut self.changes {
+                changes.note_expired(&row.key);
+            }
         }
     }
 
