@@ -288,17 +288,16 @@ impl Rows {
             && let Some((at_ms, id)) = self.deadlines.first().copied()
             && at_ms <= now_ms
         {
-            each(self.hide(id));
+            each(self.hide(at_ms, id));
             hidden += 1;
         }
         hidden
     }
 
     /// Takes a row whose deadline has passed out of the number of visible keys.
-    pub(crate) fn hide(&mut self, id: RowId) -> &Row {
-        let row = &mut self.slot_mut(id).row;
-        let (at_ms, counted) = (row.deadline.at_ms, std::mem::take(&mut row.counted));
+    pub(crate) fn hide(&mut self, at_ms: u64, id: RowId) -> &Row {
         self.deadlines.remove(&(at_ms, id));
+        let counted = std::mem::take(&mut self.slot_mut(id).row.counted);
         self.visible -= usize::from(counted);
         self.expired_total += 1;
         self.get(id)
@@ -393,6 +392,16 @@ impl Rows {
             return Err(format!(
                 "{} keys are counted as visible, {counted} are",
                 self.visible
+            ));
+        }
+        let due = self
+            .iter()
+            .filter(|(_, row)| row.counted && row.deadline.is_set());
+        let due: BTreeSet<_> = due.map(|(id, row)| (row.deadline.at_ms, id)).collect();
+        if due != self.deadlines {
+            let (due, kept) = (due.len(), self.deadlines.len());
+            return Err(format!(
+                "{due} keys expire, {kept} deadlines are kept, and not the same"
             ));
         }
         let (rows, placed) = (self.iter().count(), self.table.len());

@@ -98,8 +98,9 @@ impl Replica {
     #[inline]
     fn expire_before_change(&mut self, id: RowId, now_ms: u64) {
         let row = self.rows.get(id);
+        let at_ms = row.deadline.at_ms;
         if row.counted && row.is_hidden(now_ms) && !self.holds_expiries() {
-            let row = self.rows.hide(id);
+            let row = self.rows.hide(at_ms, id);
             if let Some(changes) = &mut self.changes {
                 changes.note_expired(&row.key);
             }
