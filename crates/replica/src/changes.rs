@@ -43,6 +43,8 @@ pub struct Sight {
     pub deadline: bool,
     /// It has expired with the write, which has brought a deadline that had passed.
     pub expired: bool,
+    /// It had expired before the write, and nobody was told yet.
+    pub lapsed: bool,
 }
 
 /// What an entry of another replica has done to a key.
@@ -84,8 +86,13 @@ impl Changes {
     }
 
     pub(crate) fn note_remote(&mut self, change: &RemoteChange<'_, '_>) {
-        let Sight { before, after, .. } = change.sight;
-        if (before || after) && !change.op.key.0.starts_with(RESERVED_PREFIX) {
+        let Sight {
+            before,
+            after,
+            lapsed,
+            ..
+        } = change.sight;
+        if (before || after || lapsed) && !change.op.key.0.starts_with(RESERVED_PREFIX) {
             self.observer.changed(change);
         }
     }

@@ -252,11 +252,11 @@ pub(crate) struct Row {
     pub(crate) dirty: bool,
     /// It counts among the visible keys.
     pub(crate) counted: bool,
-    /// When a command last used it; what was given for keeping flags takes it, so that it costs no memory.
+    /// When it was last used; it lies where alignment leaves room, so that it costs no memory.
     pub(crate) used: Tick,
 }
 
-/// Time in units of 1024 ms since 1970: good for as long as hybrid timestamps nearly are, in four bytes.
+/// Time in units of 1024 ms since 1970: in four bytes, until the year 2109.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tick(u32);
 

@@ -46,8 +46,8 @@ impl Replica {
             after: false,
             deadline: false,
             expired: false,
+            lapsed: self.expire_before_change(id, author.dot.replica, now_ms),
         };
-        self.expire_before_change(id, now_ms);
         let hash = self.rows.change(id, now_ms, |row| {
             let was_counted = row.counted;
             if observed {
@@ -94,16 +94,22 @@ impl Replica {
         }
     }
 
-    /// A key that has expired, but was not found yet, is counted and told of before it becomes another.
+    /// A key that has expired, but was not found yet, is counted and told of before it becomes another: among own changes
+    /// at once, and else beside the one that comes; whether that is so.
     #[inline]
-    fn expire_before_change(&mut self, id: RowId, now_ms: u64) {
+    fn expire_before_change(&mut self, id: RowId, author: ReplicaId, now_ms: u64) -> bool {
         let row = self.rows.get(id);
         let at_ms = row.deadline.at_ms;
-        if row.counted && row.is_hidden(now_ms) && !self.holds_expiries() {
-            let row = self.rows.hide(at_ms, id);
-            if let Some(changes) = &mut self.changes {
+        if !row.counted || !row.is_hidden(now_ms) || self.holds_expiries() {
+            return false;
+        }
+        let row = self.rows.hide(at_ms, id);
+        match &mut self.changes {
+            Some(changes) if author == self.id => {
                 changes.note_expired(&row.key);
+                false
             }
+            _ => true,
         }
     }
 

@@ -138,11 +138,6 @@ impl Txn<'_> {
         }
     }
 
-    /// As [`Replica::hold_expiries`](crate::Replica::hold_expiries).
-    pub fn hold_expiries(&mut self, held: bool) {
-        self.replica.hold_expiries(held);
-    }
-
     /// Number of keys that readers see.
     pub fn len(&self) -> usize {
         self.replica.rows.visible()

@@ -532,6 +532,33 @@ fn a_deadline_that_arrives_late_is_told_as_what_it_has_done() {
     assert!(world.run("INFO stats").contains("expired_keys:1 "));
 }
 
+// Else the key would seem to be gone to those who hear that it was written first.
+#[test]
+fn a_peer_writes_a_key_whose_expiry_nobody_was_told_of() {
+    let mut world = World::new();
+    world.run("CONFIG SET notify-keyspace-events Ex$");
+    let listener = world.other(&["PSUBSCRIBE *"]);
+    world.run("SET k 1 PX 10");
+    World::letters(&listener.client);
+    world.advance(20);
+    let frame = peer_frame(|replica| {
+        let mut txn = replica.txn(super::START_MS + 20, Scope::Once);
+        txn.set_string(
+            b"k",
+            b"2",
+            isles_replica::Expiry::At(super::START_MS + 1000),
+        );
+        txn.commit().expect("a small entry");
+    });
+    learn(&mut world, frame);
+    assert_eq!(look(&mut world), 0);
+    let letters = World::letters(&listener.client);
+    let expired = letters.find("expired $1 k").expect("it is told");
+    let set = letters.find("set $1 k").expect("it is told");
+    assert!(expired < set, "{letters}");
+    assert!(world.run("INFO stats").contains("expired_keys:1 "));
+}
+
 /// Applies what a peer has sent.
 fn learn(world: &mut World, frame: Frame) {
     let lane = isles_replica::delivery::Lane {
