@@ -324,7 +324,7 @@ fn what_expires_during_a_pause_is_counted_and_told_afterwards() {
     );
 }
 
-// A million keys that expired at once would have stopped the first command after it for some tenths of a second.
+// The first command after a million keys had expired at once waited until all of them were found.
 #[test]
 fn one_command_finds_few_of_many_expired_keys() {
     let mut world = World::new();
