@@ -49,7 +49,7 @@ pub fn draw(random: &mut Random) -> Command {
         (5, 5),
         (3, 6),
         (1, 7),
-        (1, 8),
+        (4, 8),
     ]) {
         0 => Command::Flag(kind, true),
         1 => Command::Flag(kind, false),
