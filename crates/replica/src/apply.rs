@@ -149,7 +149,9 @@ fn clear<C: Context>(row: &mut Row, op: &KeyOp<'_>, author: &Author<'_, C>) {
             Component::FlagEw(flag) => flag.remove_observed(context, None),
             // A removal is kept until it is stable, whatever has observed it.
             Component::FlagDw(flag) => flag.withdraw(context),
-            Component::HyperLogLog(sketches) => sketches.remove_observed(context, None),
+            Component::HyperLogLog(sketches) => {
+                sketches.change(|sketches| sketches.remove_observed(context, None));
+            }
             Component::BoundedCounter(escrow) => escrow.remove(context),
         }
         row.sum = row
@@ -573,7 +575,7 @@ fn raise_sketch<C: Context>(
     };
     change_component(row, Kind::HyperLogLog, |component| {
         if let Component::HyperLogLog(sketches) = component {
-            sketches.effect(author.dot, author.context, op);
+            sketches.change(|sketches| sketches.effect(author.dot, author.context, op));
             let mut dots = sketches.sketches().iter().map(|(dot, _)| *dot);
             outcome.merged |= dots.any(|dot| dot != author.dot && !author.context.covers(dot));
         }

@@ -41,6 +41,10 @@ pub struct Sight {
     pub after: bool,
     /// It expires some time, as the write has left it.
     pub deadline: bool,
+    /// It has expired with the write, which has brought a deadline that had passed.
+    pub expired: bool,
+    /// It had expired before the write, and nobody was told yet.
+    pub lapsed: bool,
 }
 
 /// What an entry of another replica has done to a key.
@@ -82,8 +86,13 @@ impl Changes {
     }
 
     pub(crate) fn note_remote(&mut self, change: &RemoteChange<'_, '_>) {
-        let Sight { before, after, .. } = change.sight;
-        if (before || after) && !change.op.key.0.starts_with(RESERVED_PREFIX) {
+        let Sight {
+            before,
+            after,
+            lapsed,
+            ..
+        } = change.sight;
+        if (before || after || lapsed) && !change.op.key.0.starts_with(RESERVED_PREFIX) {
             self.observer.changed(change);
         }
     }
@@ -160,11 +169,11 @@ impl Replica {
             .map_or_else(Vec::new, |changes| changes.take())
     }
 
-    /// Finds the keys whose deadline has passed: for those who are told of changes, since readers are judged by the clock
-    /// in any case.
-    pub fn find_expired(&mut self, wall_ms: u64) {
+    /// Finds up to so many keys whose deadline has passed, earliest first, and returns how many: for those who count them
+    /// or are told of changes, since readers are judged by the clock in any case. Some 100 ns each.
+    pub fn find_expired(&mut self, wall_ms: u64, limit: usize) -> usize {
         let now_ms = self.latest().wall_ms().max(wall_ms);
-        self.hide_expired(now_ms);
+        self.hide_expired(now_ms, limit)
     }
 }
 

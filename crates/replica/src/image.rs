@@ -639,7 +639,7 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
             }
             StoredComponent::FlagDw(flag) => Component::FlagDw(Box::new(flag)),
             StoredComponent::HyperLogLog(stored) => {
-                Component::HyperLogLog(Box::new(loaded_sketches(stored)))
+                Component::HyperLogLog(Box::new(loaded_sketches(stored).into()))
             }
             StoredComponent::BoundedCounter(counters) => {
                 Component::BoundedCounter(Box::new(counters.into_iter().collect()))

@@ -14,6 +14,7 @@ pub mod damage;
 pub mod delivery;
 pub mod frame;
 pub mod history;
+pub mod hyll;
 pub mod image;
 pub mod inspect;
 pub mod op;
@@ -32,6 +33,7 @@ mod position;
 mod replica;
 mod row;
 mod rows;
+mod sketches;
 mod sorted_set;
 mod stream;
 mod sum;
@@ -54,9 +56,9 @@ pub use self::stream::{StreamId, StreamMark};
 pub use self::txn::{
     AddIf, Added, ContextError, EachEntry, EachField, EntryTooLarge, EscrowError, Expiry,
     FieldValue, FlagKind, IncrementError, InsertError, ListEnd, ListSide, NewStreamId, NotANumber,
-    Savepoint, Scope, ScoreIf, SetStreamIdError, SiblingVersion, Siblings, StreamAddError,
-    StreamInfo, StreamTrim, StreamTrimBound, StreamTrimUnits, Txn, ValueType, WrongType,
-    sketch_hash,
+    Savepoint, Scope, ScoreIf, SetStreamIdError, SiblingVersion, Siblings, SketchError,
+    StreamAddError, StreamInfo, StreamTrim, StreamTrimBound, StreamTrimUnits, Txn, ValueType,
+    WholeStream, WrongType, sketch_hash,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};
 pub use isles_crdt::sorted_set::Score;

@@ -88,6 +88,7 @@ impl Replica {
     pub fn observe(&mut self, observer: Box<dyn Observer>) {
         self.journal.forget_totals();
         self.keyspaces.forget_counts();
+        self.rows.forget_expired_total();
         let kept = self.journal.iter().filter(|record| record.kept);
         let open = kept.filter_map(|record| {
             let hash = hash_of(&record.key);

@@ -14,6 +14,7 @@ use crate::changes::Changes;
 use crate::conflict::{Journal, JournalLimits};
 use crate::delivery::{Delivery, DeliveryLimits, Lane, Offer};
 use crate::frame::{FRAME_BYTES, FRAME_ENTRIES_MAX, Frame, FrameError, FrameHeader, OpenFrame};
+use crate::hyll::SPARSE_BYTES_MAX_DEFAULT;
 use crate::keyspace::Keyspaces;
 use crate::libraries::Libraries;
 use crate::observer::Watch;
@@ -164,7 +165,15 @@ pub struct Replica {
     pub(crate) waiting: Waiting,
     /// Boxed, since it is nearly always absent.
     pub(crate) changes: Option<Box<Changes>>,
+    /// Keys whose deadline passes are neither counted nor told of.
+    expiries_held: bool,
+    /// A HyperLogLog is shown in Redis's sparse form if that takes no more bytes.
+    pub(crate) sparse_bytes_max: usize,
 }
+
+/// Keys that a command finds expired at most, so that a million which expire at once stop nobody. Those that are left
+/// are found by the commands after it, and by whoever looks in between.
+const EXPIRED_PER_STAMP: usize = 64;
 
 /// A frame that was handed to the log.
 #[derive(Clone, Copy, Debug)]
@@ -221,6 +230,8 @@ impl Replica {
             watch: Watch::default(),
             waiting: Waiting::default(),
             changes: None,
+            expiries_held: false,
+            sparse_bytes_max: SPARSE_BYTES_MAX_DEFAULT,
         }
     }
 
@@ -610,17 +621,34 @@ impl Replica {
     /// The stamp for a command that begins now.
     pub(crate) fn stamp(&mut self, wall_ms: u64) -> Hlc {
         let hlc = self.clock.now(wall_ms);
-        self.hide_expired(hlc.wall_ms());
+        self.hide_expired(hlc.wall_ms(), EXPIRED_PER_STAMP);
         hlc
     }
 
-    pub(crate) fn hide_expired(&mut self, now_ms: u64) {
+    /// Takes note of up to so many keys whose deadline has passed, earliest first; returns how many. Readers are judged
+    /// by the clock and need nobody to have done so.
+    pub(crate) fn hide_expired(&mut self, now_ms: u64, limit: usize) -> usize {
+        if self.expiries_held {
+            return 0;
+        }
         let changes = &mut self.changes;
-        self.rows.hide_expired(now_ms, |row| {
+        self.rows.hide_expired(now_ms, limit, |row| {
             if let Some(changes) = changes.as_mut() {
                 changes.note_expired(&row.key);
             }
-        });
+        })
+    }
+
+    /// Whether keys whose deadline passes are neither counted nor told of from here on. Readers see none of them in any
+    /// case; afterwards they are found as if they had just expired.
+    #[inline]
+    pub fn hold_expiries(&mut self, held: bool) {
+        self.expiries_held = held;
+    }
+
+    /// Whether [`hold_expiries`](Self::hold_expiries) holds.
+    pub(crate) fn holds_expiries(&self) -> bool {
+        self.expiries_held
     }
 
     /// The dot that the next own entry gets.

@@ -1,7 +1,7 @@
 //! What a replica holds of one key.
 
 use isles_clock::{Context, Dot, Hlc, ReplicaId, Stamp};
-use isles_crdt::op::{Cell, DwFlag, EwFlag, HyperLogLog, Nested, Presence, Reset, Tally};
+use isles_crdt::op::{Cell, DwFlag, EwFlag, Nested, Presence, Reset, Tally};
 use smallvec::SmallVec;
 
 use crate::escrow::Escrow;
@@ -9,6 +9,7 @@ use crate::list::ListValue;
 use crate::op::Kind;
 use crate::paged::PagedMap;
 use crate::position::Position;
+use crate::sketches::Sketches;
 use crate::sorted_set::SortedSet;
 use crate::stream::Stream;
 
@@ -120,7 +121,7 @@ pub(crate) enum Component {
     Counter(Box<Tally>),
     FlagEw(Box<EwFlag>),
     FlagDw(Box<DwFlag>),
-    HyperLogLog(Box<HyperLogLog>),
+    HyperLogLog(Box<Sketches>),
     BoundedCounter(Box<Escrow>),
 }
 
@@ -155,7 +156,7 @@ impl Component {
             Component::Counter(tally) => !tally.all_covered(),
             Component::FlagEw(flag) => flag.is_live(),
             Component::FlagDw(flag) => flag.is_live(),
-            Component::HyperLogLog(sketches) => sketches.is_live(),
+            Component::HyperLogLog(sketches) => !sketches.sketches().is_empty(),
             Component::BoundedCounter(escrow) => !escrow.is_empty(),
         }
     }
@@ -173,7 +174,7 @@ impl Component {
             Component::Counter(tally) => tally.is_empty(),
             Component::FlagEw(flag) => Nested::is_empty(&**flag),
             Component::FlagDw(flag) => Nested::is_empty(&**flag),
-            Component::HyperLogLog(sketches) => Nested::is_empty(&**sketches),
+            Component::HyperLogLog(sketches) => sketches.sketches().is_empty(),
             Component::BoundedCounter(escrow) => escrow.is_empty(),
         }
     }
@@ -251,6 +252,31 @@ pub(crate) struct Row {
     pub(crate) dirty: bool,
     /// It counts among the visible keys.
     pub(crate) counted: bool,
+    /// When it was last used; it lies where alignment leaves room, so that it costs no memory.
+    pub(crate) used: Tick,
+}
+
+/// Time in units of 1024 ms since 1970: in four bytes, until the year 2109.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tick(u32);
+
+impl Tick {
+    const MS: u64 = 1 << 10;
+
+    pub(crate) fn at(now_ms: u64) -> Tick {
+        Tick((now_ms / Tick::MS) as u32)
+    }
+
+    /// So long before this one, or the beginning.
+    pub(crate) fn before(self, idle_ms: u64) -> Tick {
+        let ticks = u32::try_from(idle_ms.div_ceil(Tick::MS)).unwrap_or(u32::MAX);
+        Tick(self.0.saturating_sub(ticks))
+    }
+
+    /// Milliseconds from an earlier one to this one.
+    pub(crate) fn since_ms(self, earlier: Tick) -> u64 {
+        u64::from(self.0.saturating_sub(earlier.0)) * Tick::MS
+    }
 }
 
 impl Row {
@@ -265,6 +291,7 @@ impl Row {
             stored: SmallVec::new(),
             dirty: false,
             counted: false,
+            used: Tick::default(),
         }
     }
 
@@ -372,7 +399,7 @@ impl Row {
             })
     }
 
-    pub(crate) fn sketches(&self) -> Option<&HyperLogLog> {
+    pub(crate) fn sketches(&self) -> Option<&Sketches> {
         self.components
             .iter()
             .find_map(|component| match component {
@@ -405,6 +432,15 @@ impl Row {
             self.components.insert(place, Component::new(kind)?);
         }
         self.components.get_mut(place)
+    }
+
+    /// Keeps what the sketches count together.
+    pub(crate) fn note_counted(&mut self, count: u64) {
+        for component in &mut self.components {
+            if let Component::HyperLogLog(sketches) = component {
+                sketches.note_counted(count);
+            }
+        }
     }
 
     /// Drops components of which nothing is left.

@@ -7,7 +7,7 @@ use isles_clock::{ReplicaId, VectorClock};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::row::{Deadline, Row};
+use crate::row::{Deadline, Row, Tick};
 
 /// Number of buckets of the key hash, the same on every node of a cluster.
 pub const BUCKETS: usize = 1 << 16;
@@ -207,6 +207,21 @@ impl Rows {
         &slot_in(&self.slabs, id).row
     }
 
+    /// The row, which a command uses now: one store, and only in a new tick.
+    #[inline]
+    pub(crate) fn used(&mut self, id: RowId, now: Tick) -> &Row {
+        let row = &mut self.slot_mut(id).row;
+        if row.used != now {
+            row.used = now;
+        }
+        row
+    }
+
+    /// Keeps what the sketches of a row count together: it is derived, so nothing else changes.
+    pub(crate) fn note_counted(&mut self, id: RowId, count: u64) {
+        self.slot_mut(id).row.note_counted(count);
+    }
+
     fn slot_mut(&mut self, id: RowId) -> &mut Slot {
         self.slabs[id as usize / SLAB_ROWS][id as usize % SLAB_ROWS]
             .as_mut()
@@ -228,6 +243,7 @@ impl Rows {
         let (hash, new_sum, new_deadline, live) = (row.hash, row.sum, row.deadline, row.is_live());
         let reserved = row.key.starts_with(RESERVED_PREFIX);
         row.counted = live && !reserved && !row.is_hidden(now_ms);
+        row.used = Tick::at(now_ms);
         let new_counted = row.counted;
         if newly_dirty {
             self.dirty.push_back(id);
@@ -259,25 +275,52 @@ impl Rows {
         }
     }
 
-    /// Takes rows whose deadline has passed out of the number of visible keys, and shows them.
-    pub(crate) fn hide_expired(&mut self, now_ms: u64, mut each: impl FnMut(&Row)) {
-        while let Some((at_ms, id)) = self
-            .deadlines
-            .first()
-            .copied()
-            .filter(|(at_ms, _)| *at_ms <= now_ms)
+    /// Takes up to so many rows whose deadline has passed out of the number of visible keys, and shows them; returns how
+    /// many.
+    pub(crate) fn hide_expired(
+        &mut self,
+        now_ms: u64,
+        limit: usize,
+        mut each: impl FnMut(&Row),
+    ) -> usize {
+        let mut hidden = 0;
+        while hidden < limit
+            && let Some((at_ms, id)) = self.deadlines.first().copied()
+            && at_ms <= now_ms
         {
-            self.deadlines.remove(&(at_ms, id));
-            let row = &mut self.slot_mut(id).row;
-            let counted = std::mem::replace(&mut row.counted, false);
-            each(row);
-            self.visible -= usize::from(counted);
-            self.expired_total += 1;
+            each(self.hide(at_ms, id));
+            hidden += 1;
         }
+        hidden
+    }
+
+    /// Takes a row whose deadline has passed out of the number of visible keys.
+    pub(crate) fn hide(&mut self, at_ms: u64, id: RowId) -> &Row {
+        self.deadlines.remove(&(at_ms, id));
+        let counted = std::mem::take(&mut self.slot_mut(id).row.counted);
+        self.visible -= usize::from(counted);
+        self.expired_total += 1;
+        self.get(id)
+    }
+
+    /// Counts a key that expired because a deadline has arrived which had passed.
+    pub(crate) fn note_expired(&mut self) {
+        self.expired_total += 1;
     }
 
     pub(crate) fn expired_total(&self) -> u64 {
         self.expired_total
+    }
+
+    /// What was counted while the log was replayed had expired before.
+    pub(crate) fn forget_expired_total(&mut self) {
+        self.expired_total = 0;
+    }
+
+    /// Number of keys whose deadline has passed and was not found yet, of so many at most.
+    pub(crate) fn stale(&self, now_ms: u64, limit: usize) -> usize {
+        let passed = self.deadlines.range(..=(now_ms, RowId::MAX));
+        passed.take(limit).count()
     }
 
     /// The next deadline that will pass, in milliseconds since 1970.
@@ -285,7 +328,7 @@ impl Rows {
         self.deadlines.first().map(|(at_ms, _)| *at_ms)
     }
 
-    /// Number of keys with a deadline that has not passed.
+    /// Number of keys with a deadline that has not been found to have passed.
     pub(crate) fn expiring(&self) -> usize {
         self.deadlines.len()
     }
@@ -351,6 +394,16 @@ impl Rows {
                 self.visible
             ));
         }
+        let due = self
+            .iter()
+            .filter(|(_, row)| row.counted && row.deadline.is_set());
+        let due: BTreeSet<_> = due.map(|(id, row)| (row.deadline.at_ms, id)).collect();
+        if due != self.deadlines {
+            let (due, kept) = (due.len(), self.deadlines.len());
+            return Err(format!(
+                "{due} keys expire, {kept} deadlines are kept, and not the same"
+            ));
+        }
         let (rows, placed) = (self.iter().count(), self.table.len());
         if rows != placed {
             return Err(format!("{rows} rows are in buckets, {placed} in the index"));
@@ -408,4 +461,14 @@ fn slot_in(slabs: &[Vec<Option<Slot>>], id: RowId) -> &Slot {
     slabs[id as usize / SLAB_ROWS][id as usize % SLAB_ROWS]
         .as_ref()
         .expect("a row's number is valid until the row is removed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_use_lies_where_alignment_left_room() {
+        assert_eq!(size_of::<Row>(), 176);
+    }
 }

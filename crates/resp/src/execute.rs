@@ -19,7 +19,7 @@ use crate::session::{Answers, Next, Session};
 use crate::spec::{Family, Flags, Keys, Run, Spec};
 use crate::table::{self, CommandId};
 use crate::watch::Told;
-use crate::{transaction, unsupported, waiting, watch};
+use crate::{expiry, transaction, unsupported, waiting, watch};
 
 /// The lock is released after this long, between commands.
 const HOLD_MAX: Duration = Duration::from_micros(100);
@@ -128,6 +128,7 @@ pub(crate) fn run(
     let mut args = Arguments::new();
     let mut hold = Hold::default();
     let mut warm_from = work.at;
+    expiry::hold_while_paused(replica, surroundings.watch.paused);
     serve_waiting(replica, surroundings);
     while work.at < work.batch.len() {
         if work.at >= warm_from {
@@ -449,6 +450,7 @@ fn single(
     let start = reply.len();
     session.wait = None;
     let mut txn = replica.txn(surroundings.wall_ms, scope(spec, args));
+    txn.set_unnoticed(session.unnoticed);
     let outcome = run(&mut Call {
         txn: &mut txn,
         args,

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use isles_replica::{Change, ChangeObserver, Effect, Position, RemoteChange};
-use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::clients::{Client, Clients};
@@ -24,8 +23,6 @@ pub(crate) struct Hub {
     pub(crate) notifications: Notifications,
     pub(crate) tracking: Tracking,
     pub(crate) monitors: Monitors,
-    /// Rings when changes begin to be wanted.
-    pub(crate) wanted: Notify,
     overflows: metrics::Counter,
     pub(crate) overflows_total: AtomicU64,
 }
@@ -38,7 +35,6 @@ impl Hub {
             notifications: Notifications::default(),
             tracking: Tracking::default(),
             monitors: Monitors::default(),
-            wanted: Notify::new(),
             overflows: metrics::counter!("isles_outbox_overflows_total"),
             overflows_total: AtomicU64::new(0),
         })

@@ -269,6 +269,9 @@ pub(crate) fn of_remote<'c>(change: &RemoteChange<'c, '_>) -> Vec<Event<'c>> {
     let (key, sight) = (change.op.key.0, change.sight);
     let mut events = Vec::with_capacity(2);
     let mut push = |class, name| events.push(Event { class, name, key });
+    if sight.lapsed {
+        push(EXPIRED, "expired");
+    }
     if !sight.before && sight.after {
         push(NEW, "new");
     }
@@ -278,6 +281,8 @@ pub(crate) fn of_remote<'c>(change: &RemoteChange<'c, '_>) -> Vec<Event<'c>> {
                 push(class, name);
             }
         }
+    } else if sight.expired {
+        push(EXPIRED, "expired");
     } else if sight.before {
         push(GENERIC, "del");
     }

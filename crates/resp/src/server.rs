@@ -140,7 +140,7 @@ pub async fn serve<E: Engine>(
     engine.attach(Inbox::of(&server.hub));
     let mut connections = JoinSet::new();
     let mut background = JoinSet::new();
-    background.spawn(expiry::watch(Arc::clone(&engine), Arc::clone(&server.hub)));
+    background.spawn(expiry::watch(Arc::clone(&engine), Arc::clone(&server)));
     info!(%address, "serving the Redis protocol");
     let usher = tokio::spawn(usher(Arc::clone(&engine), Arc::clone(&server)));
     loop {

@@ -56,6 +56,8 @@ pub(crate) struct Session {
     pub(crate) changes: Told,
     /// Its commands run inside EXEC, whose array has no room for messages.
     pub(crate) executing: bool,
+    /// Its commands do not count as uses of keys, as CLIENT NO-TOUCH says.
+    pub(crate) unnoticed: bool,
 }
 
 /// Which answers are sent, as CLIENT REPLY says.
@@ -105,6 +107,7 @@ impl Session {
             told: false,
             changes: Told::default(),
             executing: false,
+            unnoticed: false,
         }
     }
 

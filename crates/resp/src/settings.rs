@@ -27,6 +27,7 @@ const TOLERATED: &[(&str, &str)] = &[
     ("hash-max-listpack-value", "64"),
     ("hash-max-ziplist-entries", "512"),
     ("hash-max-ziplist-value", "64"),
+    ("hll-sparse-max-bytes", "3000"),
     ("hz", "10"),
     ("io-threads", "1"),
     ("key-load-delay", "0"),
@@ -74,6 +75,7 @@ pub(crate) const HIDDEN: &[&str] = &["key-load-delay", "rdb-key-save-delay"];
 
 /// Numbers that are not merely remembered.
 const OBEYED: &[&str] = &[
+    "hll-sparse-max-bytes",
     "latency-monitor-threshold",
     "slowlog-log-slower-than",
     "slowlog-max-len",

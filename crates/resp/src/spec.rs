@@ -114,7 +114,8 @@ impl Flags {
 
     /// About channels.
     pub(crate) const PUBSUB: Flags = Flags(1 << 13);
-    /// Reaches other nodes without being a write, so that CLIENT PAUSE WRITE holds it back.
+    /// Reaches other nodes without being a write, or keeps what it answers beside a value, as Redis has it: CLIENT PAUSE
+    /// WRITE holds it back.
     pub(crate) const MAY_REPLICATE: Flags = Flags(1 << 14);
     /// MONITOR does not show it, or it shows itself.
     pub(crate) const SKIP_MONITOR: Flags = Flags(1 << 12);

@@ -143,6 +143,7 @@ fn run(
     session.executing = true;
     reply.array(queue.commands.len());
     let mut txn = replica.txn(surroundings.wall_ms, Scope::Many);
+    txn.set_unnoticed(session.unnoticed);
     let mut args = Arguments::new();
     for (index, command) in queue.commands.iter().enumerate() {
         let Run::Data(run) = command.spec().run else {
@@ -247,5 +248,6 @@ fn reset(session: &mut Session, reply: &mut Reply) {
     details.no_evict = false;
     details.no_touch = false;
     drop(details);
+    session.unnoticed = false;
     reply.simple("RESET");
 }

@@ -54,8 +54,8 @@ pub(crate) const ALL: &[Unsupported] = &[
     },
     Unsupported {
         names: &["migrate"],
-        reason: "it sends Redis's own payload to another Redis",
-        instead: "DUMP here and RESTORE there, between clusters of Isles",
+        reason: "other regions may write a key while it moves, so that none can be taken away whole",
+        instead: "DUMP here, RESTORE there, between clusters of Isles, and DEL once nobody writes the key here",
     },
     Unsupported {
         names: &["bgrewriteaof", "bgsave", "lastsave", "save"],

@@ -304,6 +304,5 @@ pub(crate) fn note_keys(session: &Session, args: &[&[u8]]) {
 pub(crate) fn begin(hub: &Arc<Hub>, txn: &mut Txn<'_>) {
     if hub.wants_changes() && !txn.observes_changes() {
         txn.observe_changes(Some(FromPeers::of(hub)));
-        hub.wanted.notify_one();
     }
 }

@@ -365,6 +365,7 @@ impl Draft<'_> {
         let expected = match state.visible(self.now_ms) {
             None => Ok(None),
             Some(Type::String) => Ok(Some(state.string())),
+            Some(Type::Sketch) => return self.sketch_string(txn, key, &state).map(Some),
             Some(_) => Err(()),
         };
         let found = txn
@@ -392,6 +393,7 @@ impl Draft<'_> {
                 Some(value) => Ok(value + by),
                 None => Err(IncrementError::NotAnInteger),
             },
+            Some(Type::Sketch) => Err(IncrementError::NotAnInteger),
             Some(_) => Err(IncrementError::WrongType),
         };
         if expected.is_ok() {

@@ -21,6 +21,8 @@ pub enum Command {
     SketchAdd(Vec<Bytes>),
     /// PFCOUNT.
     SketchCount,
+    /// GET, and SET of what that has answered.
+    SketchAsString,
     /// ISLES.BCOUNTER.INCR.
     Grant(u64),
     /// ISLES.BCOUNTER.DECR.
@@ -47,6 +49,7 @@ pub fn draw(random: &mut Random) -> Command {
         (5, 5),
         (3, 6),
         (1, 7),
+        (4, 8),
     ]) {
         0 => Command::Flag(kind, true),
         1 => Command::Flag(kind, false),
@@ -58,7 +61,8 @@ pub fn draw(random: &mut Random) -> Command {
         4 => Command::Grant(1 + random.below(5)),
         5 => Command::Spend(1 + random.below(4)),
         6 => Command::Transfer(1 + random.below(3), random.index(8)),
-        _ => Command::Rights,
+        7 => Command::Rights,
+        _ => Command::SketchAsString,
     }
 }
 

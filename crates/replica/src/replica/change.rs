@@ -45,12 +45,16 @@ impl Replica {
             before: false,
             after: false,
             deadline: false,
+            expired: false,
+            lapsed: self.expire_before_change(id, author.dot.replica, now_ms),
         };
         let hash = self.rows.change(id, now_ms, |row| {
+            let was_counted = row.counted;
             if observed {
                 sight.before = row.is_visible(now_ms);
             }
             apply(row, op, author, &mut outcome);
+            sight.expired = was_counted && row.is_hidden(now_ms) && row.is_live();
             if observed {
                 sight.after = row.is_visible(now_ms);
                 sight.deadline = row.deadline.is_set();
@@ -63,6 +67,9 @@ impl Replica {
             }
             row.hash
         });
+        if sight.expired {
+            self.rows.note_expired();
+        }
         self.rows
             .note_change(hash, author.dot.replica, author.dot.sequence);
         self.waiting.note(hash, op.key.0);
@@ -84,6 +91,25 @@ impl Replica {
         }
         if op.key.0.starts_with(RESERVED_PREFIX) {
             self.note_reserved(id);
+        }
+    }
+
+    /// A key that has expired, but was not found yet, is counted and told of before it becomes another: among own changes
+    /// at once, and else beside the one that comes; whether that is so.
+    #[inline]
+    fn expire_before_change(&mut self, id: RowId, author: ReplicaId, now_ms: u64) -> bool {
+        let row = self.rows.get(id);
+        let at_ms = row.deadline.at_ms;
+        if !row.counted || !row.is_hidden(now_ms) || self.holds_expiries() {
+            return false;
+        }
+        let row = self.rows.hide(at_ms, id);
+        match &mut self.changes {
+            Some(changes) if author == self.id => {
+                changes.note_expired(&row.key);
+                false
+            }
+            _ => true,
         }
     }
 

@@ -5,11 +5,14 @@ use isles_clock::Everything;
 use super::{Expiry, Txn, ValueType, put, put_entry_head, type_of};
 use crate::apply::Author;
 use crate::op::{KeyOp, Part};
-use crate::row::{Component, Row};
+use crate::row::{Component, Row, Tick};
 use crate::rows::{BUCKETS, RESERVED_PREFIX, RowId};
 
 /// Keys that one entry of a FLUSHALL deletes.
 const CLEAR_KEYS: usize = 1024;
+
+/// Keys that are looked at for a share of them.
+const STALE_MAX: usize = 1000;
 
 /// What a member of a sorted set takes besides its name, which is there twice.
 const MEMBER_BYTES: usize = 160;
@@ -20,7 +23,7 @@ const UNSEEN_PER_KEY: usize = 64;
 impl Txn<'_> {
     /// The type of a key, if readers see it.
     pub fn value_type(&mut self, key: &[u8]) -> Option<ValueType> {
-        let spot = self.spot(key);
+        let spot = self.unnoticed_spot(key);
         self.visible(&spot).and_then(type_of)
     }
 
@@ -38,7 +41,7 @@ impl Txn<'_> {
 
     /// The deadline of a key in milliseconds since 1970: none for an absent key, `Some(None)` for one that stays.
     pub fn deadline_ms(&mut self, key: &[u8]) -> Option<Option<u64>> {
-        let spot = self.spot(key);
+        let spot = self.unnoticed_spot(key);
         let deadline = self.visible(&spot)?.deadline;
         Some(deadline.is_set().then_some(deadline.at_ms))
     }
@@ -112,6 +115,29 @@ impl Txn<'_> {
         })
     }
 
+    /// Counts a key as used; whether readers see it.
+    pub fn touch(&mut self, key: &[u8]) -> bool {
+        let spot = self.spot(key);
+        self.visible(&spot).is_some()
+    }
+
+    /// How long ago a key was last used here, in milliseconds, to about a second; none for an absent key. It is this
+    /// replica's own: neither sent nor stored.
+    pub fn idle_ms(&mut self, key: &[u8]) -> Option<u64> {
+        let spot = self.unnoticed_spot(key);
+        let row = self.visible(&spot)?;
+        Some(Tick::at(self.now_ms()).since_ms(row.used))
+    }
+
+    /// Has a key look as if it had not been used for so long.
+    pub fn set_idle_ms(&mut self, key: &[u8], idle_ms: u64) {
+        let spot = self.unnoticed_spot(key);
+        if let Some(id) = spot.id {
+            let used = Tick::at(self.now_ms()).before(idle_ms);
+            self.replica.rows.used(id, used);
+        }
+    }
+
     /// Number of keys that readers see.
     pub fn len(&self) -> usize {
         self.replica.rows.visible()
@@ -120,6 +146,16 @@ impl Txn<'_> {
     /// Number of keys whose deadline has passed here since start.
     pub fn expired_total(&self) -> u64 {
         self.replica.expired_total()
+    }
+
+    /// Which part of the keys with a deadline has expired and was not counted as such yet; no more than 1000 keys are looked
+    /// at, so it may be more where many have expired at once.
+    pub fn stale_share(&self) -> f64 {
+        let rows = &self.replica.rows;
+        match rows.expiring() {
+            0 => 0.0,
+            all => rows.stale(self.now_ms(), STALE_MAX) as f64 / all as f64,
+        }
     }
 
     /// Number of keys that readers see and that will expire.
@@ -272,7 +308,7 @@ impl Txn<'_> {
 
     /// About how many bytes of memory a key takes.
     pub fn memory_usage(&mut self, key: &[u8]) -> Option<usize> {
-        let spot = self.spot(key);
+        let spot = self.unnoticed_spot(key);
         let row = self.visible(&spot)?;
         let components = row.components.iter().map(|component| match component {
             Component::Lww(cell) => cell.value.as_ref().map_or(0, |value| value.len()),

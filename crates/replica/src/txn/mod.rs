@@ -14,6 +14,7 @@ mod sketches;
 mod sorted_sets;
 mod stream_cut;
 mod stream_draft;
+mod stream_restore;
 mod streams;
 mod strings;
 #[cfg(test)]
@@ -32,8 +33,9 @@ pub use self::flags::FlagKind;
 pub use self::hashes::{EachField, FieldValue};
 pub use self::lists::{InsertError, ListEnd, ListSide};
 pub use self::savepoint::Savepoint;
-pub use self::sketches::sketch_hash;
+pub use self::sketches::{SketchError, sketch_hash};
 pub use self::sorted_sets::{AddIf, Added, NotANumber, ScoreIf};
+pub use self::stream_restore::WholeStream;
 pub use self::streams::{
     EachEntry, NewStreamId, SetStreamIdError, StreamAddError, StreamInfo, StreamTrim,
     StreamTrimBound, StreamTrimUnits,
@@ -45,7 +47,7 @@ use crate::frame::ENTRY_BYTES_MAX;
 use crate::op::{Attribute, Base, Blob, FieldRemoval, FieldsPart, KeyOp, Part};
 use crate::position::Position;
 use crate::replica::Replica;
-use crate::row::{Component, Field, Row};
+use crate::row::{Component, Field, Row, Tick};
 use crate::rows::{RowId, hash_of};
 
 /// How often an entry may write one key.
@@ -116,6 +118,8 @@ pub struct Txn<'r> {
     context: Option<VectorClock>,
     too_large: Option<EntryTooLarge>,
     undo: Option<savepoint::Undo>,
+    /// What is looked up does not count as used.
+    unnoticed: bool,
 }
 
 /// A key, its hash, and its row, if it has one; good until the next write.
@@ -151,6 +155,7 @@ impl Replica {
             context: None,
             too_large: None,
             undo: None,
+            unnoticed: false,
         }
     }
 }
@@ -218,8 +223,27 @@ impl Txn<'_> {
         Ok(())
     }
 
-    /// Where a key is. Notes that the answer depends on it.
+    /// Whether what is looked up from here on does not count as used; returns what held before.
+    pub fn set_unnoticed(&mut self, unnoticed: bool) -> bool {
+        std::mem::replace(&mut self.unnoticed, unnoticed)
+    }
+
+    /// Where a key is, which counts as used. Notes that the answer depends on it.
     pub(crate) fn spot<'k>(&mut self, key: &'k [u8]) -> Spot<'k> {
+        let hash = hash_of(key);
+        let id = self.replica.rows.find(key, hash);
+        if let Some(id) = id {
+            let row = match self.unnoticed {
+                true => self.replica.rows.get(id),
+                false => self.replica.rows.used(id, Tick::at(self.hlc.wall_ms())),
+            };
+            self.barrier = self.barrier.max(row.position);
+        }
+        Spot { key, hash, id }
+    }
+
+    /// The same for those who only ask about a key.
+    pub(crate) fn unnoticed_spot<'k>(&mut self, key: &'k [u8]) -> Spot<'k> {
         let hash = hash_of(key);
         let id = self.replica.rows.find(key, hash);
         if let Some(id) = id {

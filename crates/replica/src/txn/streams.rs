@@ -387,7 +387,7 @@ fn visit<'s>(entries: impl Iterator<Item = &'s Entry>, each: &mut EachEntry<'_>)
     }
 }
 
-fn entry_of<'k>(id: StreamId, texts: impl Iterator<Item = &'k [u8]>) -> StreamEntry<'k> {
+pub(super) fn entry_of<'k>(id: StreamId, texts: impl Iterator<Item = &'k [u8]>) -> StreamEntry<'k> {
     StreamEntry {
         id,
         fields: texts.map(Blob).collect(),

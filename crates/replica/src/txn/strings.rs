@@ -45,14 +45,16 @@ impl From<WrongType> for IncrementError {
 
 impl Txn<'_> {
     /// The value of a string; for siblings, what the keyspace's strategy answers, or else the one with the greatest
-    /// stamp.
+    /// stamp. A sketch is read as the string that Redis would have.
     ///
     /// # Errors
     /// The key holds another type.
     pub fn string(&mut self, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, WrongType> {
         let spot = self.spot(key);
-        if self.typed(&spot, ValueType::String)?.is_none() {
-            return Ok(None);
+        match self.typed(&spot, ValueType::String) {
+            Ok(None) => return Ok(None),
+            Ok(Some(_)) => {}
+            Err(WrongType) => return self.sketch_string(&spot).map(|it| Some(Cow::Owned(it))),
         }
         let lens = self.lens(key);
         Ok(self.row_at(&spot).map(|row| string_of(row, lens)))
@@ -113,7 +115,12 @@ impl Txn<'_> {
     pub fn increment(&mut self, key: &[u8], by: i64) -> Result<i64, IncrementError> {
         let spot = self.spot(key);
         let lens = self.lens(key);
-        let row = self.typed(&spot, ValueType::String)?;
+        let row = match self.typed(&spot, ValueType::String) {
+            Err(WrongType) if self.typed(&spot, ValueType::HyperLogLog).is_ok() => {
+                return Err(IncrementError::NotAnInteger);
+            }
+            row => row?,
+        };
         let value = row
             .map_or(Some(0), |row| integer_of(row, lens))
             .ok_or(IncrementError::NotAnInteger)?;
@@ -126,7 +133,7 @@ impl Txn<'_> {
         Ok(sum)
     }
 
-    fn lens(&self, key: &[u8]) -> Lens<'_> {
+    pub(super) fn lens(&self, key: &[u8]) -> Lens<'_> {
         Lens {
             strategy: self.replica.keyspaces.of(key).1,
             observer: self.replica.watch.observer(),

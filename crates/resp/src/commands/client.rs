@@ -93,7 +93,10 @@ pub(super) fn client(call: &mut Call<'_, '_>) -> Outcome {
             call.reply.ok();
         }
         [switch] if known("NO-TOUCH") => {
-            own.details().no_touch = on_or_off(switch)?;
+            let unnoticed = on_or_off(switch)?;
+            own.details().no_touch = unnoticed;
+            call.session.unnoticed = unnoticed;
+            call.txn.set_unnoticed(unnoticed);
             call.reply.ok();
         }
         [id] if known("UNBLOCK") => unblock(call, id, None)?,

@@ -135,6 +135,7 @@ fn obey(call: &mut Call<'_, '_>, name: &str, value: &str) {
             watch::begin(&server.hub, call.txn);
         }
         "tracking-table-max-keys" => server.hub.tracking.set_keys_max(&server.hub, count),
+        "hll-sparse-max-bytes" => call.txn.set_sparse_bytes_max(count),
         "slowlog-log-slower-than" => server.slowlog.set_slower_than_us(number),
         "slowlog-max-len" => server.slowlog.set_len_max(count),
         "latency-monitor-threshold" => server.latency.set_threshold_ms(count as u64),

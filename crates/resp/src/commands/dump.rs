@@ -8,10 +8,11 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use isles_crdt::hyper_log_log::Sketch;
-use isles_replica::{Expiry, FlagKind, Score, SortedSet, Txn, ValueType};
+use isles_replica::{Expiry, FlagKind, Score, SortedSet, StreamId, Txn, ValueType, WholeStream};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::sketches::refused;
 use crate::call::{Call, integer, is};
 use crate::error::{Failure, Outcome};
 use crate::spec::{Family, Run, Spec};
@@ -61,7 +62,7 @@ enum Tag {
     Set = 3,
     SortedSet = 4,
     List = 5,
-    // 6 is for streams.
+    Stream = 6,
     FlagEw = 7,
     FlagDw = 8,
     HyperLogLog = 9,
@@ -69,12 +70,13 @@ enum Tag {
 }
 
 impl Tag {
-    const ALL: [Tag; 9] = [
+    const ALL: [Tag; 10] = [
         Tag::String,
         Tag::Hash,
         Tag::Set,
         Tag::SortedSet,
         Tag::List,
+        Tag::Stream,
         Tag::FlagEw,
         Tag::FlagDw,
         Tag::HyperLogLog,
@@ -134,12 +136,13 @@ fn content(
             })?;
             (Tag::List, bytes_of(&elements))
         }
+        ValueType::Stream => (Tag::Stream, stream_content(txn, key)?),
         ValueType::Flag => match txn.flag_kind(key)? {
             Some(FlagKind::DisableWins) => (Tag::FlagDw, Vec::new()),
             _ => (Tag::FlagEw, Vec::new()),
         },
         ValueType::HyperLogLog => {
-            let sketch = txn.sketch(key)?.unwrap_or_default();
+            let sketch = txn.sketch(key).map_err(refused)?.unwrap_or_default();
             (Tag::HyperLogLog, bytes_of(&sketch))
         }
         ValueType::BoundedCounter => {
@@ -152,6 +155,51 @@ fn content(
             ));
         }
     })
+}
+
+/// What the content of a stream begins with: this one ends with the entries. One with consumer groups, say, has another.
+const STREAM_LAYOUT: u8 = 1;
+
+/// The layout, the last id, the greatest one that was removed by name, how many entries were ever added, and the entries.
+type StreamContent<T> = (u8, StreamId, StreamId, u64, Vec<(StreamId, Vec<T>)>);
+
+fn stream_content(txn: &mut Txn<'_>, key: &[u8]) -> Result<Vec<u8>, Failure> {
+    let Some(info) = txn.stream_info(key)? else {
+        return Err(bad());
+    };
+    let mut entries = Vec::with_capacity(info.len);
+    txn.stream_range(key, StreamId::ZERO, StreamId::MAX, &mut |id, texts| {
+        entries.push((id, texts.map(<[u8]>::to_vec).collect()));
+        ControlFlow::Continue(())
+    })?;
+    let content: StreamContent<Vec<u8>> = (
+        STREAM_LAYOUT,
+        info.last,
+        info.max_deleted,
+        info.added,
+        entries,
+    );
+    Ok(bytes_of(&content))
+}
+
+fn write_stream(txn: &mut Txn<'_>, key: &[u8], content: &[u8], expiry: Expiry) -> Outcome {
+    if content.first() != Some(&STREAM_LAYOUT) {
+        return Err(Failure::other(
+            "ERR Bad data format: the stream was dumped by a newer version of Isles",
+        ));
+    }
+    let (_, last, max_deleted, added, entries): StreamContent<&[u8]> = read(content)?;
+    let stream = WholeStream {
+        entries,
+        last,
+        added,
+        max_deleted,
+    };
+    if !stream.is_sound() {
+        return Err(bad());
+    }
+    txn.set_stream(key, &stream, expiry);
+    Ok(())
 }
 
 fn bytes_of(value: &impl Serialize) -> Vec<u8> {
@@ -218,6 +266,10 @@ fn restore(call: &mut Call<'_, '_>) -> Outcome {
         Expiry::At(at_ms) if at_ms <= now_ms => _ = call.txn.delete(key),
         expiry => write(call.txn, key, tag, content, expiry)?,
     }
+    if let Some(idle_s) = options.idle {
+        call.txn
+            .set_idle_ms(key, idle_s.unsigned_abs().saturating_mul(1000));
+    }
     call.reply.ok();
     Ok(())
 }
@@ -270,6 +322,7 @@ fn write(txn: &mut Txn<'_>, key: &[u8], tag: Tag, content: &[u8], expiry: Expiry
             txn.set_sketch(key, sketch, expiry);
             return Ok(());
         }
+        Tag::Stream => return write_stream(txn, key, content, expiry),
         Tag::BoundedCounter => {
             let value: u64 = read(content)?;
             txn.set_bounded(key, value, expiry);

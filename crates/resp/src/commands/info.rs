@@ -128,6 +128,7 @@ fn stats(text: &mut String, call: &Call<'_, '_>, _: &NodeInfo) -> std::fmt::Resu
         "total_commands_processed": server.commands_total.load(Ordering::Relaxed),
         "rejected_connections": server.rejected_total.load(Ordering::Relaxed),
         "expired_keys": call.txn.expired_total(),
+        "expired_stale_perc": format_args!("{:.2}", call.txn.stale_share() * 100.0),
         "evicted_keys": 0,
         "pubsub_channels": server.hub.channels.len(Topic::Channel),
         "pubsub_patterns": server.hub.channels.len(Topic::Pattern),

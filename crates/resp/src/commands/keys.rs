@@ -166,7 +166,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     key(
         "touch",
         -2,
-        exists,
+        touch,
         "Returns the number of existing keys out of those specified.",
     )
     .read()
@@ -220,6 +220,16 @@ fn exists(call: &mut Call<'_, '_>) -> Outcome {
         .iter()
         .filter(|key| call.txn.value_type(key).is_some())
         .count();
+    call.reply.count(found);
+    Ok(())
+}
+
+fn touch(call: &mut Call<'_, '_>) -> Outcome {
+    // Also for a client whose other commands do not count.
+    let before = call.txn.set_unnoticed(false);
+    let keys = call.args[1..].iter();
+    let found = keys.filter(|key| call.txn.touch(key)).count();
+    call.txn.set_unnoticed(before);
     call.reply.count(found);
     Ok(())
 }

@@ -51,13 +51,16 @@ pub(super) fn object(call: &mut Call<'_, '_>) -> Outcome {
         return Ok(());
     };
     if is(subcommand, "ENCODING") {
-        let encoding = encoding(call, key, value_type)?;
+        let before = call.txn.set_unnoticed(true);
+        let encoding = encoding(call, key, value_type);
+        call.txn.set_unnoticed(before);
+        let encoding = encoding?;
         call.reply.text(encoding);
     } else if is(subcommand, "REFCOUNT") {
         call.reply.integer(1);
     } else if is(subcommand, "IDLETIME") {
-        // Nothing is evicted by age, so nobody notes when a key was used.
-        call.reply.integer(0);
+        let idle_ms = call.txn.idle_ms(key).unwrap_or(0);
+        call.reply.count((idle_ms / 1000) as usize);
     } else if is(subcommand, "FREQ") {
         return Err(Failure::other(
             "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \

@@ -2,7 +2,7 @@
 
 use isles_crdt::Merge;
 use isles_crdt::hyper_log_log::Sketch;
-use isles_replica::WrongType;
+use isles_replica::{SketchError, hyll};
 
 use super::config::help;
 use crate::call::{Call, is};
@@ -26,6 +26,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Returns the approximated cardinality of the set(s) observed by the HyperLogLog key(s).",
     )
     .read()
+    .may_replicate()
     .keys(1, -1, 1),
     sketch(
         "pfdebug",
@@ -67,13 +68,13 @@ const REGISTERS: usize = 1 << 14;
 
 fn pfadd(call: &mut Call<'_, '_>) -> Outcome {
     let added = call.txn.sketch_add(call.args[1], &call.args[2..]);
-    call.reply.flag(added.map_err(not_a_sketch)?);
+    call.reply.flag(added.map_err(refused)?);
     Ok(())
 }
 
 fn pfcount(call: &mut Call<'_, '_>) -> Outcome {
     let count = match call.args[1..] {
-        [key] => call.txn.sketch_count(key).map_err(not_a_sketch)?,
+        [key] => call.txn.sketch_count(key).map_err(refused)?,
         ref keys => Some(union(call, keys)?.cardinality()),
     };
     let count = i64::try_from(count.unwrap_or(0)).unwrap_or(i64::MAX);
@@ -84,7 +85,7 @@ fn pfcount(call: &mut Call<'_, '_>) -> Outcome {
 fn pfmerge(call: &mut Call<'_, '_>) -> Outcome {
     let (to, sources) = (call.args[1], &call.args[1..]);
     let union = union(call, sources)?;
-    call.txn.sketch_join(to, &union).map_err(not_a_sketch)?;
+    call.txn.sketch_join(to, &union).map_err(refused)?;
     call.reply.ok();
     Ok(())
 }
@@ -92,15 +93,19 @@ fn pfmerge(call: &mut Call<'_, '_>) -> Outcome {
 fn union(call: &mut Call<'_, '_>, keys: &[&[u8]]) -> Result<Sketch, Failure> {
     let mut union = Sketch::new();
     for key in keys {
-        if let Some(sketch) = call.txn.sketch(key).map_err(not_a_sketch)? {
+        if let Some(sketch) = call.txn.sketch(key).map_err(refused)? {
             union.merge(&sketch);
         }
     }
     Ok(union)
 }
 
-fn not_a_sketch(_: WrongType) -> Failure {
-    Failure::other("WRONGTYPE Key is not a valid HyperLogLog string value.")
+pub(super) fn refused(error: SketchError) -> Failure {
+    match error {
+        SketchError::WrongType => Failure::WrongType,
+        SketchError::Corrupted => Failure::other("INVALIDOBJ Corrupted HLL object detected"),
+        _ => Failure::other("WRONGTYPE Key is not a valid HyperLogLog string value."),
+    }
 }
 
 fn pfdebug(call: &mut Call<'_, '_>) -> Outcome {
@@ -110,7 +115,7 @@ fn pfdebug(call: &mut Call<'_, '_>) -> Outcome {
         return Ok(());
     }
     let key = key.ok_or_else(|| Failure::arity("pfdebug"))?;
-    let sketch = call.txn.sketch(key).map_err(not_a_sketch)?;
+    let sketch = call.txn.sketch(key).map_err(refused)?;
     let sketch = sketch.ok_or_else(|| Failure::other("ERR The specified key does not exist"))?;
     if is(subcommand, "GETREG") {
         let mut ranks = vec![0u8; REGISTERS];
@@ -122,7 +127,8 @@ fn pfdebug(call: &mut Call<'_, '_>) -> Outcome {
             call.reply.integer(i64::from(rank));
         }
     } else if is(subcommand, "ENCODING") {
-        let encoding = match sketch.is_dense() {
+        let string = call.txn.string(key)?.unwrap_or_default();
+        let encoding = match hyll::is_dense(&string) {
             true => "dense",
             false => "sparse",
         };

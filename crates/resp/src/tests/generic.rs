@@ -256,3 +256,33 @@ fn flushing() {
         ("GET a", "$1 2"),
     ]);
 }
+
+#[test]
+fn asking_about_a_key_is_no_use_of_it() {
+    let mut world = World::new();
+    let idle = |world: &mut World| world.run("OBJECT IDLETIME k");
+    for line in ["SET k 1", "GET k", "APPEND k 2", "EXPIRE k 1000", "TOUCH k"] {
+        assert!(!world.run(line).starts_with('-'), "{line}");
+        assert_eq!(idle(&mut world), ":0", "{line}");
+        world.advance(10_240);
+        for line in [
+            "TYPE k",
+            "TTL k",
+            "EXISTS k",
+            "OBJECT ENCODING k",
+            "OBJECT IDLETIME k",
+            "SCAN 0",
+            "MEMORY USAGE k",
+        ] {
+            world.run(line);
+            assert_eq!(idle(&mut world), ":10", "{line}");
+        }
+    }
+    world.run("CLIENT NO-TOUCH ON");
+    for line in ["GET k", "EVAL \"return redis.call('get', KEYS[1])\" 1 k"] {
+        world.run(line);
+        assert_eq!(idle(&mut world), ":10", "{line}");
+    }
+    assert_eq!(world.run("TOUCH k none"), ":1");
+    assert_eq!(idle(&mut world), ":0");
+}

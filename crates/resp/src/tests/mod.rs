@@ -5,6 +5,7 @@
 mod bitmaps;
 mod commands_page;
 mod connection;
+mod expiry;
 mod generic;
 mod geo;
 mod hashes;

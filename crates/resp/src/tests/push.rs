@@ -6,7 +6,6 @@ use isles_replica::{Frame, Position, Replica, ReplicaConfig, Scope, UnloggedCont
 use super::{World, check};
 use crate::clients::Client;
 use crate::engine::ChannelKind;
-use crate::expiry;
 use crate::hub::Inbox;
 use crate::reply::Protocol;
 use crate::session::Session;
@@ -276,26 +275,6 @@ fn only_what_is_asked_for_is_told() {
 }
 
 #[test]
-fn an_expired_key_is_told_with_the_next_command_or_look() {
-    let mut world = World::new();
-    world.run("CONFIG SET notify-keyspace-events Ex");
-    let listener = world.other(&["SUBSCRIBE __keyevent@0__:expired"]);
-    for look in [true, false] {
-        world.run("SET k 1 PX 50");
-        world.advance(51);
-        match look {
-            true => expiry::look(&mut world.replica, &world.server.hub, world.wall_ms),
-            false => assert_eq!(world.run("PING"), "+PONG"),
-        }
-        assert_eq!(
-            World::letters(&listener.client),
-            "*3 $7 message $22 __keyevent@0__:expired $1 k"
-        );
-    }
-    assert!(world.run("INFO stats").contains("expired_keys:2"));
-}
-
-#[test]
 fn nothing_is_noted_once_nobody_wants_to_know() {
     let mut world = World::new();
     assert!(!world.replica.observes_changes());
@@ -448,6 +427,15 @@ fn a_peers_write_is_told_too() {
         txn.set_string(b"k", b"1", isles_replica::Expiry::Clear);
         txn.commit().expect("a small entry");
     });
+    learn(&mut world, frame);
+    assert_eq!(world.own_letters(), ">2 $10 invalidate *1 $1 k");
+    let letters = World::letters(&listener.client);
+    assert!(letters.contains("__keyspace@0__:k $3 set"), "{letters}");
+    assert!(letters.contains("__keyevent@0__:set $1 k"), "{letters}");
+}
+
+/// Applies what a peer has sent.
+pub(super) fn learn(world: &mut World, frame: Frame) {
     let lane = isles_replica::delivery::Lane {
         peer: frame.replica(),
         kind: isles_replica::delivery::LaneKind::Direct,
@@ -457,14 +445,10 @@ fn a_peers_write_is_told_too() {
     let offer = world.replica.offer(frame, lane).expect("a frame");
     assert_eq!(offer, isles_replica::delivery::Offer::Accepted);
     assert_eq!(world.replica.apply_ready(world.wall_ms), 1);
-    assert_eq!(world.own_letters(), ">2 $10 invalidate *1 $1 k");
-    let letters = World::letters(&listener.client);
-    assert!(letters.contains("__keyspace@0__:k $3 set"), "{letters}");
-    assert!(letters.contains("__keyevent@0__:set $1 k"), "{letters}");
 }
 
 /// What another replica has written.
-fn peer_frame(write: impl FnOnce(&mut Replica)) -> Frame {
+pub(super) fn peer_frame(write: impl FnOnce(&mut Replica)) -> Frame {
     let mut replica = Replica::new(ReplicaId::from_u128(2), ReplicaConfig::default());
     write(&mut replica);
     let mut unlogged = replica.take_unlogged();
@@ -700,7 +684,7 @@ fn a_pause_holds_back_what_it_says() {
         world.run("SET a"),
         "-ERR wrong number of arguments for 'set' command"
     );
-    for line in ["SET a 1", "PUBLISH a b"] {
+    for line in ["SET a 1", "PUBLISH a b", "PFCOUNT a"] {
         let paused = (String::new(), crate::execute::Stop::Paused);
         assert_eq!(stop(&mut world, line), paused, "{line}");
     }

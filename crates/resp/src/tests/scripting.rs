@@ -129,7 +129,7 @@ fn what_scripts_may_not_do() {
     for (script, expected) in [
         (
             "redis.call('migrate')",
-            "-ERR This Redis command is not allowed from script: it is not supported by Isles: it sends",
+            "-ERR This Redis command is not allowed from script: it is not supported by Isles: other regions",
         ),
         (
             "redis.call('nope')",

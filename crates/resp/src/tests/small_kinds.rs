@@ -31,13 +31,129 @@ fn sketches() {
             "-ERR The specified key does not exist",
         ),
         ("PFSELFTEST", "+OK"),
-        ("GET p", WRONG_TYPE),
         ("SET s v", "+OK"),
         ("PFADD s x", NOT_A_SKETCH),
         ("PFCOUNT p s", NOT_A_SKETCH),
         ("PFMERGE s p", NOT_A_SKETCH),
+        ("HSET h f v", ":1"),
+        ("PFADD h x", WRONG_TYPE),
+        ("PFCOUNT h", WRONG_TYPE),
         ("SET p v", "+OK"),
         ("GET p", "$1 v"),
+    ]);
+}
+
+const CORRUPTED: &str = "-INVALIDOBJ Corrupted HLL object detected";
+
+#[test]
+fn sketches_are_read_and_written_as_strings() {
+    check(&[
+        ("PFADD p a b c", ":1"),
+        ("STRLEN p", ":27"),
+        ("GETRANGE p 0 3", "$4 HYLL"),
+        ("GETBIT p 1", ":1"),
+        ("BITCOUNT p 0 0", ":2"),
+        ("OBJECT ENCODING p", "$3 raw"),
+        ("INCR p", super::NOT_INTEGER),
+        ("SETNX p v", ":0"),
+        // It is a string from here on, which counts as the sketch did, and becomes one again with the next element.
+        ("EXPIREAT p 33000000000", ":1"),
+        ("BITOP OR s p", ":27"),
+        ("PFCOUNT s p", ":3"),
+        ("PFADD s a", ":0"),
+        ("ISLES.SIBLINGS p", "$-1"),
+        ("EXPIREAT s 33000000000", ":1"),
+        ("PFADD s d", ":1"),
+        ("ISLES.SIBLINGS s", "$-1"),
+        ("PFCOUNT s", ":4"),
+        ("EXPIRETIME s", ":33000000000"),
+        ("PFMERGE s p", "+OK"),
+        ("PFCOUNT s", ":4"),
+        ("APPEND p hello", ":32"),
+        ("EXPIRETIME p", ":33000000000"),
+        ("PFCOUNT p", CORRUPTED),
+        ("PFADD p d", CORRUPTED),
+        ("PFMERGE s p", CORRUPTED),
+        ("SETRANGE p 4 x", ":32"),
+        ("PFCOUNT p", NOT_A_SKETCH),
+    ]);
+}
+
+#[test]
+fn several_commands_of_one_entry_may_change_what_a_sketch_is() {
+    check(&[
+        ("PFADD p a", ":1"),
+        ("MULTI", "+OK"),
+        ("BITOP OR s p", "+QUEUED"),
+        ("PFADD s b", "+QUEUED"),
+        ("PFADD s c", "+QUEUED"),
+        ("PFCOUNT s", "+QUEUED"),
+        ("APPEND s x", "+QUEUED"),
+        ("PFADD p b", "+QUEUED"),
+        ("PFCOUNT p", "+QUEUED"),
+        ("SETRANGE p 0 abcd", "+QUEUED"),
+        ("EXEC", "*8 :21 :1 :1 :3 :28 :1 :2 :24"),
+        ("PFCOUNT s", CORRUPTED),
+        ("GETRANGE p 0 3", "$4 abcd"),
+    ]);
+}
+
+// As Redis does it, so that people see there when a count is taken from the header.
+#[test]
+fn the_header_says_whether_the_count_is_known() {
+    let valid = |world: &mut super::World| world.run("GETBIT p 120") == ":0";
+    let mut world = super::World::new();
+    world.run("PFADD p");
+    assert!(valid(&mut world));
+    world.run("PFADD p a b c");
+    assert!(!valid(&mut world));
+    assert_eq!(world.run("PFCOUNT p"), ":3");
+    assert!(valid(&mut world));
+    assert_eq!(world.run("GETRANGE p 8 8"), "$1 \u{3}");
+    assert_eq!(world.run("PFADD p a b c"), ":0");
+    assert!(valid(&mut world));
+    world.run("PFADD p 1");
+    assert!(!valid(&mut world));
+    assert_eq!(world.run("PFCOUNT p"), ":4");
+    // What is undone was never counted.
+    world.run("MULTI");
+    world.run("PFADD p 2");
+    world.run("PFCOUNT p");
+    assert_eq!(world.run("EXEC"), "*2 :1 :5");
+    assert_eq!(world.run("PFCOUNT p"), ":5");
+}
+
+// By redis-server 7.0.15: SHA-1 of what GET answered after PFADD of 0, 1, 2, … one by one, and PFCOUNT.
+#[test]
+fn the_bytes_are_those_of_redis_sparse_and_dense() {
+    for (elements, count, sha1) in [
+        (100, 100, "bd7a67f7bb0d666dfbc43a5e6be0eece01238c3d"),
+        (500, 503, "8ce5bfb1fbd98ecc98476231c30a1ec9b8bfb4be"),
+        (5000, 4985, "f9b87ee26d83c37a30be2996606b03633370805f"),
+    ] {
+        let mut world = super::World::new();
+        let all: Vec<String> = (0..elements)
+            .map(|number: u32| number.to_string())
+            .collect();
+        for some in all.chunks(50) {
+            world.run(&format!("PFADD p {}", some.join(" ")));
+        }
+        assert_eq!(world.run("PFCOUNT p"), format!(":{count}"));
+        let sha1_here = world.run("EVAL \"return redis.sha1hex(redis.call('get', KEYS[1]))\" 1 p");
+        assert_eq!(sha1_here, format!("$40 {sha1}"), "{elements}");
+    }
+}
+
+#[test]
+fn the_sparse_form_is_as_long_as_is_set() {
+    check(&[
+        ("PFADD p a b c", ":1"),
+        ("CONFIG SET hll-sparse-max-bytes 26", "+OK"),
+        ("PFDEBUG ENCODING p", "+dense"),
+        ("STRLEN p", ":12304"),
+        ("CONFIG SET hll-sparse-max-bytes 27", "+OK"),
+        ("PFDEBUG ENCODING p", "+sparse"),
+        ("STRLEN p", ":27"),
     ]);
 }
 

@@ -113,6 +113,10 @@ fn what_is_dumped_is_restored() {
         "RPUSH l x y x",
         "ISLES.FLAG.ENABLE f",
         "ISLES.BCOUNTER.CREATE b 9",
+        "XADD x 1-1 f v",
+        "XADD x 2-1 f v g w",
+        "XADD x 3-1 f v",
+        "XDEL x 3-1",
     ] {
         world.run(line);
     }
@@ -126,6 +130,16 @@ fn what_is_dumped_is_restored() {
         ("l", "LRANGE 0 -1", "*3 $1 x $1 y $1 x"),
         ("f", "ISLES.FLAG.GET", ":1"),
         ("b", "ISLES.BCOUNTER.GET", ":9"),
+        (
+            "x",
+            "XRANGE - +",
+            "*2 *2 $3 1-1 *2 $1 f $1 v *2 $3 2-1 *4 $1 f $1 v $1 g $1 w",
+        ),
+        (
+            "x",
+            "XADD 3-1 f v",
+            "-ERR The ID specified in XADD is equal or smaller than the target stream top item",
+        ),
     ] {
         let payload = dumped(&mut world, key);
         let restore = format!("RESTORE new 5000 {payload} REPLACE");
@@ -142,6 +156,82 @@ fn what_is_dumped_is_restored() {
             ],
         );
     }
+}
+
+#[test]
+fn a_restored_stream_knows_what_it_knew() {
+    let mut world = World::new();
+    for line in [
+        "XADD x 1-1 f v",
+        "XADD x 2-1 f v",
+        "XDEL x 2-1",
+        "DEL empty",
+        "XADD empty 5-0 f v",
+        "XTRIM empty MAXLEN 0",
+    ] {
+        world.run(line);
+    }
+    for key in ["x", "empty"] {
+        let before = world.run(&format!("XINFO STREAM {key}"));
+        let payload = dumped(&mut world, key);
+        world.run(&format!("RESTORE {key} 0 {payload} REPLACE"));
+        assert_eq!(world.run(&format!("XINFO STREAM {key}")), before);
+    }
+}
+
+#[test]
+fn a_stream_that_cannot_be_is_not_restored() {
+    let mut world = World::new();
+    let id = |ms: u8, seq: u8| [ms, seq];
+    let content = |last: [u8; 2], entries: &[([u8; 2], &[u8])]| {
+        let mut content = vec![6, 1];
+        content.extend([last, id(0, 0)].concat());
+        content.extend([9, entries.len() as u8]);
+        for (id, texts) in entries {
+            content.extend(id);
+            content.extend(*texts);
+        }
+        payload_of(&content)
+    };
+    let pair: &[u8] = b"\x02\x01f\x01v";
+    for (payload, answer) in [
+        (
+            content(id(2, 0), &[(id(1, 1), pair), (id(2, 0), pair)]),
+            "+OK",
+        ),
+        // As a copy of entries that regions have added under one id.
+        (
+            content(id(1, 1), &[(id(1, 1), pair), (id(1, 1), pair)]),
+            "+OK",
+        ),
+        (
+            content(id(2, 0), &[(id(2, 0), pair), (id(1, 1), pair)]),
+            BAD,
+        ),
+        (content(id(1, 0), &[(id(1, 1), pair)]), BAD),
+        (content(id(1, 0), &[(id(0, 0), pair)]), BAD),
+        (content(id(1, 0), &[(id(1, 0), b"\x01\x01f")]), BAD),
+        (content(id(1, 0), &[(id(1, 0), b"\x00")]), BAD),
+        (
+            payload_of(&[6, 2, 0]),
+            "-ERR Bad data format: the stream was dumped by a newer version of Isles",
+        ),
+    ] {
+        world.run("DEL t");
+        assert_eq!(world.run(&format!("RESTORE t 0 {payload}")), answer);
+    }
+}
+
+const BAD: &str = "-ERR Bad data format";
+
+#[test]
+fn a_restored_key_looks_as_old_as_is_said() {
+    let mut world = World::new();
+    world.run("SET s value");
+    let payload = dumped(&mut world, "s");
+    world.run(&format!("RESTORE t 0 {payload} IDLETIME 1000"));
+    let idle = world.run("OBJECT IDLETIME t");
+    assert_eq!(idle, ":1000");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use isles_clock::Dot;
 use isles_crdt::hyper_log_log::Sketch;
-use isles_replica::{EscrowError, Expiry, FlagKind, Txn, sketch_hash};
+use isles_replica::{EscrowError, Expiry, FlagKind, Txn, hyll, sketch_hash};
 
 use super::{Draft, slices};
 use crate::command::Bytes;
@@ -20,11 +20,16 @@ impl Draft<'_> {
             Command::Flag(kind, on) => self.flag(txn, key, *kind, *on),
             Command::SketchAdd(elements) => self.sketch_add(txn, key, elements),
             Command::SketchCount => {
-                let state = self.typed(key, Type::Sketch);
-                let is_there = self.visible(key).is_some();
-                let expected =
-                    state.map(|state| is_there.then(|| state.small.union().cardinality()));
+                let sketch = self.read_sketch(key);
+                let expected = sketch.map(|sketch| sketch.map(|sketch| sketch.cardinality()));
                 self.same(&expected, &txn.sketch_count(key).ok())
+            }
+            Command::SketchAsString => {
+                if let Some(old) = self.get(txn, key)? {
+                    self.set(key, &old, Expiry::Keep);
+                    txn.set_string(key, &old, Expiry::Keep);
+                }
+                Ok(())
             }
             Command::Grant(by) => self.grant(txn, key, *by),
             Command::Spend(by) => {
@@ -92,6 +97,47 @@ impl Draft<'_> {
         dot.filter(|dot| *dot != self.entry.dot)
     }
 
+    /// What PFCOUNT counts: sketches, or a string that encodes one; an error for all else.
+    fn read_sketch(&mut self, key: &[u8]) -> Option<Option<Sketch>> {
+        if self.visible(key) == Some(Type::String) {
+            self.note(key);
+            return hyll::decode(&self.now(key).string()).ok().map(Some);
+        }
+        let state = self.typed(key, Type::Sketch)?;
+        Some(self.visible(key).map(|_| state.small.union()))
+    }
+
+    /// What GET answers of a sketch: how that is encoded, and whether its count is known, is the replica's own.
+    pub(super) fn sketch_string(
+        &mut self,
+        txn: &mut Txn<'_>,
+        key: &[u8],
+        state: &KeyState,
+    ) -> Result<Bytes, String> {
+        let found = txn.string(key).ok().flatten().unwrap_or_default();
+        let found = found.into_owned();
+        self.same(&Ok(state.small.union()), &hyll::decode(&found))?;
+        Ok(found)
+    }
+
+    /// PFADD to a string that encodes a sketch: one with all of it takes the string's place.
+    fn sketch_add_to_string(&mut self, key: &[u8], more: &Sketch) -> Option<bool> {
+        use isles_crdt::Merge;
+        let mut sketch = self.read_sketch(key)??;
+        let lacks = !more.minus(&sketch).is_empty();
+        if lacks {
+            sketch.merge(more);
+            let expiry = self
+                .now(key)
+                .deadline_ms()
+                .map_or(Expiry::Clear, Expiry::At);
+            self.clear(key);
+            self.effect(key).small.sketch = Some((None, sketch));
+            self.copy_deadline(key, expiry);
+        }
+        Some(lacks)
+    }
+
     fn sketch_add(
         &mut self,
         txn: &mut Txn<'_>,
@@ -103,6 +149,10 @@ impl Draft<'_> {
             .iter()
             .map(|element| sketch_hash(element))
             .collect();
+        if self.visible(key) == Some(Type::String) {
+            let expected = self.sketch_add_to_string(key, &more);
+            return self.same(&expected, &txn.sketch_add(key, &slices(elements)).ok());
+        }
         let expected = self.typed(key, Type::Sketch).map(|state| {
             let sketches = match self.visible(key) {
                 Some(_) => state.small.sketches.clone(),
