@@ -26,6 +26,7 @@ mod list_move;
 mod list_position;
 mod lists;
 mod object;
+mod persistence;
 mod pubsub;
 mod scan;
 mod scripting;
@@ -64,6 +65,7 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     transactions::COMMANDS,
     connection::COMMANDS,
     server::COMMANDS,
+    persistence::COMMANDS,
     isles::COMMANDS,
     sorted_sets::COMMANDS,
     geo::COMMANDS,

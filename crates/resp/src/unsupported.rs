@@ -58,16 +58,6 @@ pub(crate) const ALL: &[Unsupported] = &[
         instead: "DUMP here and RESTORE there, between clusters of Isles",
     },
     Unsupported {
-        names: &["bgrewriteaof", "bgsave", "lastsave", "save"],
-        reason: "there are no snapshots to ask for: every write goes to a log, and checkpoints are made as needed",
-        instead: "the setting durability",
-    },
-    Unsupported {
-        names: &["shutdown"],
-        reason: "clients do not stop nodes",
-        instead: "SIGTERM",
-    },
-    Unsupported {
         names: &["acl"],
         reason: "there are no users",
         instead: "listen on a private address only",

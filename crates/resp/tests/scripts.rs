@@ -89,10 +89,10 @@ fn hostile_scripts_leave_the_server_alive() {
     let server = TestServer::start(ServeOptions::default());
     let mut client = server.connect();
     client.ask(
-        &request(&["CONFIG", "SET", "lua-time-limit", "50"]),
+        &request(&["CONFIG", "SET", "script-time-max", "50"]),
         "+OK\r\n",
     );
-    let ended = "-ERR the script ran longer than lua-time-limit (50 ms) and was ended; nothing of it was done\r\n";
+    let ended = "-ERR the script ran longer than script-time-max (50 ms) and was ended; nothing of it was done\r\n";
     for script in [
         "while true do end",
         "while true do pcall(function() while true do end end) end",

@@ -26,6 +26,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Returns the approximated cardinality of the set(s) observed by the HyperLogLog key(s).",
     )
     .read()
+    .may_replicate()
     .keys(1, -1, 1),
     sketch(
         "pfdebug",
