@@ -119,7 +119,11 @@ impl Clock {
         if self.over.load(Ordering::Relaxed) {
             return true;
         }
-        let overseer = self.overseer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let overseer = self
+            .overseer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let started_us = self.started.load(Ordering::Relaxed);
         let ran = Duration::from_micros(now_us - started_us);
         match overseer.map_or(Verdict::End, |overseer| overseer.ask(ran)) {

@@ -333,7 +333,9 @@ pub(crate) fn dispatch(
     if let Err(mut failure) = outcome {
         let flow = command.map(|command| command.spec().run);
         let executing = matches!(flow, Some(Run::Flow(_)));
-        if ran == Ran::Refused && matches!(flow, Some(Run::Flow(Flow::Exec))) {
+        let is_exec = matches!(flow, Some(Run::Flow(Flow::Exec)));
+        // With arguments it is no EXEC.
+        if ran == Ran::Refused && is_exec && !matches!(failure, Failure::Arity(_)) {
             session.discard();
             failure = Failure::other(format!(
                 "EXECABORT Transaction discarded because of: {failure}"

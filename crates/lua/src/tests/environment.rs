@@ -252,7 +252,8 @@ fn logs_go_to_the_host() {
     let script = lua
         .compile(b"redis.log(redis.LOG_WARNING, 'a', 1)")
         .expect("compiles");
-    lua.run(&script, &[], &[], &mut host, &limit()).expect("runs");
+    lua.run(&script, &[], &[], &mut host, &limit())
+        .expect("runs");
     assert_eq!(host.lines, [(3, "a 1".to_owned())]);
 }
 
@@ -276,7 +277,13 @@ fn libraries_register_functions() {
         ]
     );
     let answer = lua
-        .call(&functions[0], &[b"k"], &[b"a"], &mut Echo::default(), &limit())
+        .call(
+            &functions[0],
+            &[b"k"],
+            &[b"a"],
+            &mut Echo::default(),
+            &limit(),
+        )
         .expect("runs");
     assert_eq!(show(&answer), "[2 k a]");
     let answer = lua
