@@ -247,6 +247,21 @@ fn a_script_that_meets_a_limit_is_undone() {
     assert_eq!(eval(&mut world, "return 1"), ":1");
 }
 
+// Its client would wait for the place of an entry that is never logged, until somebody else writes.
+#[test]
+fn the_answer_of_an_undone_script_waits_for_no_entry() {
+    let mut world = World::new();
+    check_in(
+        &mut world,
+        &[("SET a 1", "+OK"), ("CONFIG SET script-time-max 20", "+OK")],
+    );
+    let logged = world.replica.position();
+    let answer = eval(&mut world, "redis.call('incr', 'a') while true do end");
+    assert!(answer.contains("nothing of it was done"), "{answer}");
+    assert_eq!(world.replica.position(), logged);
+    assert_eq!(world.session.barrier, logged);
+}
+
 #[test]
 fn a_script_is_one_entry() {
     let mut world = World::new();
