@@ -90,6 +90,9 @@ pub(crate) struct Running {
     function: Mutex<Invoked>,
 }
 
+/// Instead of a tag: every script is to end.
+const EVERY: u64 = u64::MAX;
+
 /// A number that tells runs of scripts apart, whose last bit says of what kind they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tag(u64);
@@ -193,10 +196,9 @@ impl Running {
         Ok(())
     }
 
-    /// Ends whatever script runs: the server stops.
-    pub(crate) fn kill_any(&self) {
-        self.killed
-            .store(self.tag.load(Ordering::Relaxed), Ordering::Relaxed);
+    /// Ends whatever script runs from now on: the server stops.
+    pub(crate) fn stop(&self) {
+        self.killed.store(EVERY, Ordering::Relaxed);
     }
 
     /// Takes over `lua-time-limit`; with zero or less nobody is told BUSY.
@@ -236,9 +238,9 @@ impl Overseer for Running {
 
     fn ask(&self, ran: Duration) -> Verdict {
         let tag = self.tag.load(Ordering::Relaxed);
-        if self.killed.load(Ordering::Relaxed) == tag
-            || ran >= Duration::from_millis(self.time_max_ms())
-        {
+        let killed = self.killed.load(Ordering::Relaxed);
+        let is_over = ran >= Duration::from_millis(self.time_max_ms());
+        if is_over || killed == tag || killed == EVERY {
             return Verdict::End;
         }
         if !self.has_handed_over.swap(true, Ordering::Relaxed) {
@@ -258,9 +260,22 @@ pub(crate) struct Ran<'r> {
 }
 
 impl Ran<'_> {
-    /// Whether somebody has ended it.
-    pub(crate) fn is_killed(&self) -> bool {
-        self.running.killed.load(Ordering::Relaxed) == self.tag.0
+    /// Why its time is over.
+    pub(crate) fn reason(&self) -> String {
+        let killed = self.running.killed.load(Ordering::Relaxed);
+        match self.tag.kind() {
+            _ if killed == EVERY => "the script was ended, because the server stops".to_owned(),
+            Kind::Script if killed == self.tag.0 => {
+                "Script killed by user with SCRIPT KILL".to_owned()
+            }
+            Kind::Function if killed == self.tag.0 => {
+                "Script killed by user with FUNCTION KILL".to_owned()
+            }
+            _ => {
+                let limit_ms = self.running.time_max_ms();
+                format!("the script ran longer than script-time-max ({limit_ms} ms) and was ended")
+            }
+        }
     }
 }
 
@@ -311,7 +326,7 @@ mod tests {
         assert_eq!(running.ask(ms(50)), Verdict::Continue(ms(50) + LOOK_EVERY));
         assert_eq!(running.late(), Some(Kind::Script));
         assert_eq!(running.ask(ms(100)), Verdict::End);
-        assert!(!ran.is_killed());
+        assert!(ran.reason().contains("script-time-max (100 ms)"));
         drop(ran);
         assert_eq!(running.late(), None);
     }
@@ -346,12 +361,12 @@ mod tests {
         let shown = running.late_function().expect("a function is late");
         assert_eq!(shown.args, [&b"fcall"[..], b"f", b"0"]);
         assert_eq!(refusal(Kind::Function), Ok(()));
-        assert!(first.is_killed());
+        assert!(first.reason().contains("FUNCTION KILL"));
         drop(first);
         let second = running.begin(Kind::Function, &[]);
         assert_eq!(running.ask(ms(1)), Verdict::Continue(ms(1) + LOOK_EVERY));
-        assert!(!second.is_killed());
-        running.kill_any();
+        running.stop();
         assert_eq!(running.ask(ms(2)), Verdict::End);
+        assert!(second.reason().contains("the server stops"));
     }
 }

@@ -1,5 +1,6 @@
 //! The commands, one file per family and per concept in it.
 
+mod acl;
 mod bitfield;
 mod bitmaps;
 mod bits;
@@ -64,6 +65,7 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     hashes::COMMANDS,
     transactions::COMMANDS,
     connection::COMMANDS,
+    acl::COMMANDS,
     server::COMMANDS,
     persistence::COMMANDS,
     isles::COMMANDS,

@@ -71,20 +71,9 @@ pub(crate) fn hosted(
         Err(error) => {
             call.txn.roll_back(savepoint);
             call.session.changes.truncate(told);
-            let why = match (&error, kind) {
-                (ScriptError::Time, Kind::Script) if ran.is_killed() => {
-                    "Script killed by user with SCRIPT KILL".to_owned()
-                }
-                (ScriptError::Time, Kind::Function) if ran.is_killed() => {
-                    "Script killed by user with FUNCTION KILL".to_owned()
-                }
-                (ScriptError::Time, _) => {
-                    let limit_ms = running.time_max_ms();
-                    format!(
-                        "the script ran longer than script-time-max ({limit_ms} ms) and was ended"
-                    )
-                }
-                (other, _) => other.to_string(),
+            let why = match error {
+                ScriptError::Time => ran.reason(),
+                other => other.to_string(),
             };
             warn!(script = name, why, "ended a script, and undid it");
             Err(Failure::other(format!("ERR {why}; nothing of it was done")))
@@ -129,9 +118,7 @@ impl Caller<'_, '_, '_> {
         within(&mut inner, command, run, Some("lua"));
         Ok(())
     }
-}
 
-impl Caller<'_, '_, '_> {
     /// What runs the command, if a script may call it now.
     fn check(&self, spec: &Spec, args: &[&[u8]]) -> Result<RunData, Failure> {
         if spec.flags.has(Flags::NO_SCRIPT) {

@@ -293,7 +293,7 @@ async fn drain(server: &Server, mut connections: JoinSet<()>) {
         server.waiting.dismiss(client.id);
     }
     // Nobody waits for the end of a script that has to be ended anyway.
-    server.scripting.running.kill_any();
+    server.scripting.running.stop();
     // What it holds back would otherwise be cut off instead of answered.
     server.pause.end();
     let all_left = async { while connections.join_next().await.is_some() {} };

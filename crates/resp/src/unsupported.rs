@@ -58,11 +58,6 @@ pub(crate) const ALL: &[Unsupported] = &[
         instead: "DUMP here and RESTORE there, between clusters of Isles",
     },
     Unsupported {
-        names: &["acl"],
-        reason: "there are no users",
-        instead: "listen on a private address only",
-    },
-    Unsupported {
         names: &["module"],
         reason: "nothing can be loaded into a node",
         instead: "a client",

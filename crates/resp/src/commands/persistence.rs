@@ -1,6 +1,5 @@
 //! SAVE and its kin, and SHUTDOWN: what they mean where every write goes to a log.
 
-use crate::busy::Kind;
 use crate::call::{Call, is};
 use crate::error::{Failure, Outcome};
 use crate::session::Next;
@@ -116,7 +115,7 @@ fn shutdown(call: &mut Call<'_, '_>) -> Outcome {
         return Err(Failure::other("ERR No shutdown in progress."));
     }
     if let Some(kind) = call.surroundings.busy.filter(|_| !no_save) {
-        return Err(Kind::refusal(kind));
+        return Err(kind.refusal());
     }
     call.surroundings
         .host

@@ -563,7 +563,7 @@ fn a_late_function_is_shown() {
         BUSY_FUNCTION
     );
     assert_eq!(beside(&mut world, Kind::Function, "FUNCTION KILL"), "+OK");
-    assert!(ran.is_killed());
+    assert!(ran.reason().contains("FUNCTION KILL"));
 }
 
 #[test]
