@@ -1,7 +1,7 @@
 //! One Lua state in Redis's environment, and running scripts in it.
 
 use std::cell::RefCell;
-use std::time::Duration;
+use std::sync::Arc;
 
 use mlua::chunk::ChunkMode;
 use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState};
@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::answer::{Answer, Version};
 use crate::convert::{from_lua, to_lua};
 use crate::json::Json;
-use crate::limits::{INSTRUCTIONS_PER_LOOK, MEMORY_BYTES_MAX, Timer};
+use crate::limits::{INSTRUCTIONS_PER_LOOK, MEMORY_BYTES_MAX, Overseer, Timer};
 use crate::sha1::sha1_hex;
 use crate::{bits, layout, msgpack, number, random, strings};
 
@@ -41,7 +41,7 @@ pub enum ScriptError {
         /// The chunk and the line, where known.
         place: Option<(String, String)>,
     },
-    /// It ran longer than it may. What it did should be undone.
+    /// It was ended, because it ran longer than it may or somebody wanted that. What it did should be undone.
     #[error("the script ran longer than its limit")]
     Time,
     /// It asked for more memory than it may. What it did should be undone.
@@ -171,10 +171,10 @@ impl Interpreter {
         keys: &[&[u8]],
         argv: &[&[u8]],
         host: &mut dyn Host,
-        limit: Duration,
+        overseer: &Arc<dyn Overseer>,
     ) -> Result<Answer, ScriptError> {
         let runner = self.run_script.clone();
-        self.hosted(&runner, &script.0, keys, argv, host, limit)
+        self.hosted(&runner, &script.0, keys, argv, host, overseer)
     }
 
     /// Calls a function of a library.
@@ -187,10 +187,10 @@ impl Interpreter {
         keys: &[&[u8]],
         argv: &[&[u8]],
         host: &mut dyn Host,
-        limit: Duration,
+        overseer: &Arc<dyn Overseer>,
     ) -> Result<Answer, ScriptError> {
         let runner = self.run_function.clone();
-        self.hosted(&runner, &function.callback, keys, argv, host, limit)
+        self.hosted(&runner, &function.callback, keys, argv, host, overseer)
     }
 
     /// Runs the code of a library, which registers functions.
@@ -201,10 +201,10 @@ impl Interpreter {
         &mut self,
         code: &[u8],
         log: &mut dyn FnMut(u8, &str),
-        limit: Duration,
+        overseer: &Arc<dyn Overseer>,
     ) -> Result<Vec<Registered>, ScriptError> {
         let chunk = self.chunk(code, "@user_function")?;
-        self.prepare(limit);
+        self.prepare(overseer);
         let log = RefCell::new(log);
         let outcome = self.lua.scope(|scope| {
             let log = scope.create_function(|_, (severity, text): (f64, mlua::LuaString)| {
@@ -227,10 +227,10 @@ impl Interpreter {
         keys: &[&[u8]],
         argv: &[&[u8]],
         host: &mut dyn Host,
-        limit: Duration,
+        overseer: &Arc<dyn Overseer>,
     ) -> Result<Answer, ScriptError> {
         self.collect();
-        self.prepare(limit);
+        self.prepare(overseer);
         let host = RefCell::new(host);
         let (lua, slot, timer) = (&self.lua, &self.slot, &self.timer);
         let outcome = lua.scope(|scope| {
@@ -280,10 +280,10 @@ impl Interpreter {
         answer.map_err(|error| self.gave_up(error))
     }
 
-    fn prepare(&mut self, limit: Duration) {
+    fn prepare(&mut self, overseer: &Arc<dyn Overseer>) {
         self.json.reset();
         self.clear_slot();
-        self.timer.start(limit);
+        self.timer.start(overseer);
     }
 
     fn clear_slot(&self) {

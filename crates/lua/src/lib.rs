@@ -6,7 +6,7 @@
 //!
 //! In reading order:
 //!
-//! * `interpreter`: [`Interpreter`], [`Host`], [`ScriptError`]; `limits`: time, memory and depth.
+//! * `interpreter`: [`Interpreter`], [`Host`], [`ScriptError`]; `limits`: time and its [`Overseer`], memory and depth.
 //! * `prelude.lua`: the environment itself, written in Lua; `native`: how it calls Rust.
 //! * `answer`: [`Answer`], a value of the Redis protocol; `convert`: to Lua's values and back.
 //! * `json`, `msgpack`, `layout` (struct), `bits`, `random`, `strings` and `pattern`: the libraries.
@@ -33,6 +33,8 @@ mod tests;
 
 pub use crate::answer::{Answer, Version};
 pub use crate::interpreter::{Host, Interpreter, Registered, Script, ScriptError};
-pub use crate::limits::{ANSWER_VALUES_MAX, DEPTH_MAX, MEMORY_BYTES_MAX, TEXT_BYTES_MAX};
+pub use crate::limits::{
+    ANSWER_VALUES_MAX, DEPTH_MAX, MEMORY_BYTES_MAX, Overseer, TEXT_BYTES_MAX, Verdict,
+};
 pub use crate::sha1::sha1_hex;
 pub use crate::shebang::{Shebang, ShebangError};

@@ -1,7 +1,8 @@
 //! What a script may use of the node.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Bytes that one interpreter holds at most, its cached scripts included.
@@ -17,33 +18,129 @@ pub(crate) const INSTRUCTIONS_PER_LOOK: u32 = 1 << 12;
 
 const _: () = assert!(TEXT_BYTES_MAX < MEMORY_BYTES_MAX);
 
+/// Who says how long a script may run.
+///
+/// It is asked by the thread that runs the script, in between: every few thousand instructions of Lua, at each command, and
+/// within library functions that take long.
+pub trait Overseer: Send + Sync {
+    /// How long a script runs before it is asked for the first time.
+    fn first(&self) -> Duration;
+
+    /// What becomes of a script that has run for so long.
+    fn ask(&self, ran: Duration) -> Verdict;
+}
+
+/// What becomes of a script that runs long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on; ask again when it has run for so long, counted from its start.
+    Continue(Duration),
+    /// It ends now, whatever it tries.
+    End,
+}
+
+/// A fixed time, and no questions in between.
+impl Overseer for Duration {
+    fn first(&self) -> Duration {
+        *self
+    }
+
+    fn ask(&self, _: Duration) -> Verdict {
+        Verdict::End
+    }
+}
+
 /// Until when a script may run. Shared with the functions that it calls.
 #[derive(Clone, Debug)]
-pub(crate) struct Timer {
+pub(crate) struct Timer(Arc<Clock>);
+
+/// Times are in microseconds after `zero`.
+struct Clock {
     zero: Instant,
-    /// Microseconds after `zero`.
-    end: Arc<AtomicU64>,
+    started: AtomicU64,
+    /// When the overseer is asked next; at once if the time is over.
+    next: AtomicU64,
+    over: AtomicBool,
+    overseer: Mutex<Option<Arc<dyn Overseer>>>,
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clock")
+            .field("next", &self.next)
+            .field("over", &self.over)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Timer {
     pub(crate) fn new() -> Timer {
-        Timer {
+        Timer(Arc::new(Clock {
             zero: Instant::now(),
-            end: Arc::new(AtomicU64::new(u64::MAX)),
-        }
+            started: AtomicU64::new(0),
+            next: AtomicU64::new(u64::MAX),
+            over: AtomicBool::new(false),
+            overseer: Mutex::new(None),
+        }))
     }
 
-    pub(crate) fn start(&self, limit: Duration) {
-        let end = (self.zero.elapsed() + limit).as_micros();
-        self.end
-            .store(u64::try_from(end).unwrap_or(u64::MAX), Ordering::Relaxed);
+    pub(crate) fn start(&self, overseer: &Arc<dyn Overseer>) {
+        let clock = &*self.0;
+        let now_us = clock.now_us();
+        clock.set_overseer(Some(Arc::clone(overseer)));
+        clock.over.store(false, Ordering::Relaxed);
+        clock.started.store(now_us, Ordering::Relaxed);
+        let next_us = now_us.saturating_add(microseconds(overseer.first()));
+        clock.next.store(next_us, Ordering::Relaxed);
     }
 
     pub(crate) fn stop(&self) {
-        self.end.store(u64::MAX, Ordering::Relaxed);
+        self.0.next.store(u64::MAX, Ordering::Relaxed);
+        self.0.set_overseer(None);
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.zero.elapsed().as_micros() >= u128::from(self.end.load(Ordering::Relaxed))
+        let now_us = self.0.now_us();
+        now_us >= self.0.next.load(Ordering::Relaxed) && self.0.ask(now_us)
     }
+}
+
+impl Clock {
+    fn now_us(&self) -> u64 {
+        microseconds(self.zero.elapsed())
+    }
+
+    fn set_overseer(&self, overseer: Option<Arc<dyn Overseer>>) {
+        *self.overseer.lock().unwrap_or_else(PoisonError::into_inner) = overseer;
+    }
+
+    #[cold]
+    fn ask(&self, now_us: u64) -> bool {
+        if self.over.load(Ordering::Relaxed) {
+            return true;
+        }
+        let overseer = self
+            .overseer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let started_us = self.started.load(Ordering::Relaxed);
+        let ran = Duration::from_micros(now_us - started_us);
+        match overseer.map_or(Verdict::End, |overseer| overseer.ask(ran)) {
+            Verdict::Continue(again) => {
+                let next_us = started_us.saturating_add(microseconds(again));
+                self.next.store(next_us, Ordering::Relaxed);
+                false
+            }
+            Verdict::End => {
+                self.next.store(0, Ordering::Relaxed);
+                self.over.store(true, Ordering::Relaxed);
+                true
+            }
+        }
+    }
+}
+
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

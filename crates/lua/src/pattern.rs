@@ -342,11 +342,17 @@ fn in_class(byte: u8, class: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::limits::Overseer;
+
+    fn limit(time: Duration) -> Arc<dyn Overseer> {
+        Arc::new(time)
+    }
 
     fn check(text: &str, pattern: &str, expected: Option<(&str, &[&str])>) {
         let timer = Timer::new();
@@ -411,7 +417,7 @@ mod tests {
     #[test]
     fn an_endless_search_ends() {
         let timer = Timer::new();
-        timer.start(Duration::from_millis(5));
+        timer.start(&limit(Duration::from_millis(5)));
         let (text, pattern) = ("a".repeat(2000), ".-".repeat(60) + "b");
         let found = Matcher::new(text.as_bytes(), pattern.as_bytes(), &timer).search(0);
         assert!(found.is_err());
@@ -421,7 +427,7 @@ mod tests {
         #[test]
         fn any_pattern_ends(text in "[a-c%]{0,12}", pattern in "[a-c%()\\[\\]^$.*+?bf1-]{0,12}") {
             let timer = Timer::new();
-            timer.start(Duration::from_secs(1));
+            timer.start(&limit(Duration::from_secs(1)));
             let _ = Matcher::new(text.as_bytes(), pattern.as_bytes(), &timer).search(0);
         }
     }

@@ -75,6 +75,10 @@ pub(crate) struct RedisConfig {
     pub(crate) max_request_bytes: usize,
     pub(crate) max_outbox_bytes: usize,
     pub(crate) select_any: bool,
+    pub(crate) script_time_max: Duration,
+    pub(crate) allow_shutdown: bool,
+    pub(crate) min_replicas_to_write: usize,
+    pub(crate) min_replicas_max_lag: Duration,
     pub(crate) worker_threads: usize,
 }
 

@@ -10,6 +10,7 @@ mod open;
 mod owner;
 mod progress;
 mod renew;
+mod saves;
 mod waiters;
 mod writer;
 
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use isles_clock::VectorClock;
 use isles_replica::history::History;
@@ -27,12 +28,14 @@ use isles_replica::session::{Exchange, ReplicaHost};
 use isles_replica::{Position, Replica};
 use isles_resp::EngineStopped;
 use isles_store::LogReader;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Notify, watch};
 
 pub(crate) use self::open::{Opened, open};
 pub(crate) use self::progress::Progress;
 pub(crate) use self::renew::renew;
+use self::saves::Saves;
 use self::waiters::Waiters;
 use self::writer::Writer;
 pub(crate) use self::writer::clock_of;
@@ -40,6 +43,9 @@ use crate::config::{CheckpointConfig, Durability, LogConfig};
 
 /// Writers wait while more than this is applied and not yet durable.
 const UNDURABLE_BYTES_MAX: usize = 256 << 20;
+/// How long whoever wants the replica keeps a thread of the runtime waiting. Commands hold it for far less; a script may hold it
+/// for many seconds.
+const LOCK_PATIENCE: Duration = Duration::from_millis(5);
 
 /// The replica behind its lock, and what waits for its log.
 pub(crate) struct Database {
@@ -62,6 +68,7 @@ pub(crate) struct Database {
     /// Rings when the log's thread has written something.
     written_bell: Notify,
     log_thread: OnceLock<std::thread::Thread>,
+    checkpoint_thread: OnceLock<std::thread::Thread>,
     /// Syncs under way: a write may have to wait for them.
     syncing: AtomicU32,
     stopped: OnceLock<String>,
@@ -69,7 +76,10 @@ pub(crate) struct Database {
     failed: Notify,
     stopping: AtomicBool,
     checkpoint: AtomicU64,
+    saves: Saves,
     written_bytes: AtomicU64,
+    /// Entries in the log since the start, own and others'.
+    written_entries: AtomicU64,
     durability: Durability,
     start: Start,
     directory: PathBuf,
@@ -163,12 +173,15 @@ impl Database {
             changed_keys_bell: Notify::new(),
             written_bell: Notify::new(),
             log_thread: OnceLock::new(),
+            checkpoint_thread: OnceLock::new(),
             syncing: AtomicU32::new(0),
             stopped: OnceLock::new(),
             failed: Notify::new(),
             stopping: AtomicBool::new(false),
             checkpoint: AtomicU64::new(number),
+            saves: Saves::new(),
             written_bytes: AtomicU64::new(0),
+            written_entries: AtomicU64::new(0),
             durability: settings.durability,
             start,
             directory,
@@ -177,6 +190,8 @@ impl Database {
         let _ = database.log_thread.set(log_thread.thread().clone());
         let checkpointer = checkpoint::Checkpointer::new(table, syncer, &settings);
         let checkpoint_thread = checkpoint::spawn(Arc::clone(&database), checkpointer, lock);
+        let thread = checkpoint_thread.thread().clone();
+        let _ = database.checkpoint_thread.set(thread);
         database.ring_log();
         (
             database,
@@ -192,9 +207,41 @@ impl Database {
         self.hold_state(|state, wall_ms| act(&mut state.replica, wall_ms))
     }
 
-    /// The same, with what the sessions share.
+    /// The same, unless the lock cannot be had soon: then the closure is dropped.
+    pub(crate) fn try_hold<R>(&self, act: impl FnOnce(&mut Replica, u64) -> R) -> Option<R> {
+        let state = self.state.try_lock_for(LOCK_PATIENCE)?;
+        Some(self.run(state, |state, wall_ms| act(&mut state.replica, wall_ms)))
+    }
+
+    /// The same as [`hold`](Self::hold), with what the sessions share.
     pub(crate) fn hold_state<R>(&self, act: impl FnOnce(&mut State, u64) -> R) -> R {
-        let mut state = self.state.lock();
+        self.run(self.lock(), act)
+    }
+
+    /// Takes the lock. Whoever waits for long gives its worker of the runtime to another thread meanwhile, so that a script that
+    /// holds the lock stops nothing but what needs the replica.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        match self.state.try_lock_for(LOCK_PATIENCE) {
+            Some(state) => state,
+            None => self.lock_aside(),
+        }
+    }
+
+    #[cold]
+    fn lock_aside(&self) -> MutexGuard<'_, State> {
+        let on_worker = Handle::try_current()
+            .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+        match on_worker {
+            true => tokio::task::block_in_place(|| self.state.lock()),
+            false => self.state.lock(),
+        }
+    }
+
+    fn run<R>(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        act: impl FnOnce(&mut State, u64) -> R,
+    ) -> R {
         let idle = !state.replica.has_unlogged();
         let result = act(&mut state, wall_ms());
         let wake = idle && state.replica.has_unlogged();
@@ -321,6 +368,7 @@ impl Database {
         let _ = self.stopped.set(reason);
         self.failed.notify_one();
         self.waiters.wake_all();
+        self.saves.wake();
         self.progress.send_modify(|_| {});
     }
 }

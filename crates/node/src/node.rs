@@ -46,6 +46,7 @@ pub(crate) struct Node {
 /// A node that serves until it is stopped.
 pub(crate) struct Running {
     pub(crate) node: Arc<Node>,
+    front: Arc<Front>,
     pub(crate) redis: SocketAddr,
     pub(crate) admin: SocketAddr,
     threads: Threads,
@@ -117,6 +118,7 @@ impl Node {
         front.open(Arc::clone(&node));
         Ok(Running {
             node,
+            front,
             redis: redis_address,
             admin: admin_address,
             threads,
@@ -140,6 +142,9 @@ impl Front {
             max_request_bytes: config.redis.max_request_bytes,
             max_outbox_bytes: config.redis.max_outbox_bytes,
             select_any: config.redis.select_any,
+            script_time_max: config.redis.script_time_max,
+            min_replicas_to_write: config.redis.min_replicas_to_write,
+            min_replicas_max_lag: config.redis.min_replicas_max_lag,
             ..ServeOptions::default()
         };
         let serving = isles_resp::serve(listener, Arc::clone(self), options, stopped);
@@ -169,6 +174,11 @@ impl Running {
     /// Waits until the node can go no further by itself, and says why.
     pub(crate) async fn failed(&self) -> String {
         self.node.database.failed().await
+    }
+
+    /// Waits until a client asks for the end, where clients may.
+    pub(crate) async fn asked_to_stop(&self) {
+        self.front.stop_asked.notified().await;
     }
 
     /// Lets clients finish, tells the peers, and closes the log cleanly.

@@ -76,6 +76,8 @@ pub(crate) struct PeerState {
     newest_ms: Option<u64>,
     /// All that it is known to have written is applied here.
     caught_up: bool,
+    /// When it last said how far it is.
+    pub(crate) acknowledged: Option<Instant>,
 }
 
 impl PeerState {
@@ -251,6 +253,15 @@ impl Peers {
     /// What is known of each peer, by name.
     pub(crate) fn states(&self) -> BTreeMap<String, PeerState> {
         self.states.lock().clone()
+    }
+
+    /// How many peers are connected and have said within this time how far they are.
+    pub(crate) fn good(&self, within: Duration) -> usize {
+        let is_good = |state: &&PeerState| {
+            let recently = state.acknowledged.is_some_and(|at| at.elapsed() <= within);
+            state.is_connected() && recently
+        };
+        self.states.lock().values().filter(is_good).count()
     }
 
     /// Who writes under a replica id: this node, or one that it has met since it started.

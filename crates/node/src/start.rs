@@ -46,6 +46,7 @@ pub(crate) fn run(config: Config, stop: Stop) -> anyhow::Result<()> {
             result = tokio::signal::ctrl_c() => result.map(|()| None)?,
             _ = terminate.recv() => None,
             () = end_of_input => None,
+            () = running.asked_to_stop() => None,
             reason = running.failed() => Some(reason),
         };
         tracing::info!("stopping");

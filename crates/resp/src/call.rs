@@ -2,6 +2,7 @@
 
 use isles_replica::{Replica, Txn};
 
+use crate::busy::Kind;
 use crate::engine::Host;
 use crate::error::Failure;
 use crate::number::parse_i64;
@@ -38,6 +39,8 @@ pub(crate) struct Surroundings<'c> {
     /// The log position through which everything is durable.
     pub(crate) durable: isles_replica::Position,
     pub(crate) loading: bool,
+    /// A script of this kind holds the replica and is late; what there is instead of it is empty.
+    pub(crate) busy: Option<Kind>,
     pub(crate) watch: Watch,
 }
 

@@ -1,5 +1,6 @@
 //! The commands, one file per family and per concept in it.
 
+mod acl;
 mod bitfield;
 mod bitmaps;
 mod bits;
@@ -26,6 +27,7 @@ mod list_move;
 mod list_position;
 mod lists;
 mod object;
+mod persistence;
 mod pubsub;
 mod scan;
 mod scripting;
@@ -63,7 +65,9 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     hashes::COMMANDS,
     transactions::COMMANDS,
     connection::COMMANDS,
+    acl::COMMANDS,
     server::COMMANDS,
+    persistence::COMMANDS,
     isles::COMMANDS,
     sorted_sets::COMMANDS,
     geo::COMMANDS,

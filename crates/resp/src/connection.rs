@@ -13,7 +13,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::BufMut;
-use isles_replica::Position;
+use isles_replica::{Position, Replica};
 use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -26,7 +26,7 @@ use crate::error::Failure;
 use crate::execute::{self, Plan, Stop, Work};
 use crate::parser::{Batch, Parser, ParserLimits, ProtocolError};
 use crate::reply::Reply;
-use crate::server::Server;
+use crate::server::{Server, wall_ms};
 use crate::session::Session;
 use crate::waiting::{End, Waiting};
 use crate::watch::Watch;
@@ -37,6 +37,9 @@ const READ_BYTES_MIN: usize = 4 << 10;
 const READ_BYTES_MAX: usize = 64 << 10;
 /// What a client may have sent behind a command that waits; the rest stays in the socket.
 const WAITING_BYTES_MAX: usize = 1 << 20;
+/// How long a connection first leaves the replica alone that it could not have, and how long at most.
+const HELD_WAIT_MIN: Duration = Duration::from_millis(1);
+const HELD_WAIT_MAX: Duration = Duration::from_millis(16);
 /// A connection that always has input lets others run after so many rounds.
 const ROUNDS_MAX: u32 = 4;
 
@@ -104,9 +107,8 @@ pub(crate) async fn drive<E: Engine>(
             }
         };
         if let Some(fault) = fault {
-            connection
-                .reply
-                .error(&Failure::other(format!("ERR {fault}")));
+            let failure = Failure::other(format!("ERR {fault}"));
+            execute::refuse(&mut connection.reply, &failure, server);
             connection.send().await?;
             return Err(fault.into());
         }
@@ -225,13 +227,24 @@ impl<E: Engine> Connection<'_, E> {
             return Ok(());
         }
         self.plan.prepare(&self.batch, &self.buffer);
-        let mut at = 0;
+        let (mut at, mut held_wait) = (0, HELD_WAIT_MIN);
         loop {
             if self.plan.writes() && !self.engine.has_room() {
                 self.engine.wait_room().await;
             }
             let stop = self.hold(&mut at);
             match stop {
+                Stop::Held => {
+                    self.finish().await?;
+                    tokio::time::sleep(held_wait).await;
+                    held_wait = (held_wait * 2).min(HELD_WAIT_MAX);
+                }
+                Stop::Save => {
+                    self.engine.save().await?;
+                    if at == self.batch.len() {
+                        return self.finish().await;
+                    }
+                }
                 Stop::Release => tokio::task::yield_now().await,
                 Stop::Done => return self.finish().await,
                 Stop::Send => self.finish().await?,
@@ -316,7 +329,7 @@ impl<E: Engine> Connection<'_, E> {
         }
     }
 
-    /// Runs commands under the replica's lock.
+    /// Runs commands under the replica's lock, or beside it while a script is late.
     fn hold(&mut self, at: &mut usize) -> Stop {
         let Connection {
             engine,
@@ -335,7 +348,8 @@ impl<E: Engine> Connection<'_, E> {
             plan,
             at: *at,
         };
-        let stop = engine.hold(|replica, wall_ms| {
+        let busy = server.scripting.running.late();
+        let mut run = |replica: &mut Replica, wall_ms| {
             session.client.note_activity(wall_ms, plan.last());
             let surroundings = Surroundings {
                 server,
@@ -343,10 +357,15 @@ impl<E: Engine> Connection<'_, E> {
                 wall_ms,
                 durable,
                 loading,
-                watch: Watch::of(server),
+                busy,
+                watch: Watch::of(server, *engine),
             };
             execute::run(&mut work, replica, session, reply, surroundings)
-        });
+        };
+        let stop = match busy {
+            None => engine.try_hold(run).unwrap_or(Stop::Held),
+            Some(_) => run(&mut server.aside(), wall_ms()),
+        };
         *at = work.at;
         stop
     }

@@ -143,7 +143,8 @@ impl Console {
             wall_ms,
             durable: Position::ZERO,
             loading: false,
-            watch: Watch::of(&self.server),
+            busy: None,
+            watch: Watch::of(&self.server, &Nowhere),
         };
         let mut reply = Reply::default();
         loop {

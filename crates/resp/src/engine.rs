@@ -15,6 +15,13 @@ pub trait Engine: Host {
     /// Runs the closure under the replica's lock, with the wall clock in milliseconds since 1970.
     fn hold<R>(&self, act: impl FnOnce(&mut Replica, u64) -> R) -> R;
 
+    /// The same, unless the lock cannot be had within some milliseconds, as while a script runs: then the closure is dropped.
+    ///
+    /// Connections use this, so that one which cannot have the lock keeps no thread from serving the others.
+    fn try_hold<R>(&self, act: impl FnOnce(&mut Replica, u64) -> R) -> Option<R> {
+        Some(self.hold(act))
+    }
+
     /// The log position through which everything is durable. Must be cheap: it is read once per read buffer.
     fn durable(&self) -> Position;
 
@@ -29,6 +36,11 @@ pub trait Engine: Host {
 
     /// Waits until the log has caught up with the writers.
     fn wait_room(&self) -> impl Future<Output = ()> + Send;
+
+    /// Syncs the log and makes a checkpoint that holds everything written until now. Without either that is done at once.
+    fn save(&self) -> impl Future<Output = Result<(), EngineStopped>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// Waits until a key that somebody waits for has changed otherwise than by a command: a peer has sent something.
     /// Without peers that never happens.
@@ -73,6 +85,25 @@ pub trait Host: Send + Sync + 'static {
     /// Sends a message that a client has published to the other nodes, as far as they can be reached.
     fn publish(&self, kind: ChannelKind, channel: &[u8], payload: &[u8]) {
         let _ = (kind, channel, payload);
+    }
+
+    /// Has a checkpoint made soon; says whether none was being made already.
+    fn begin_save(&self) -> bool {
+        true
+    }
+
+    /// Stops the process, soon and in order.
+    ///
+    /// # Errors
+    /// Says why a client may not.
+    fn shut_down(&self) -> Result<(), String> {
+        Err("clients do not stop this process".to_owned())
+    }
+
+    /// How many peers are connected and have acknowledged something within this time.
+    fn good_peers(&self, within: Duration) -> usize {
+        let _ = within;
+        0
     }
 
     /// Settings of the node that CONFIG GET shows, by their Redis names.
@@ -142,6 +173,25 @@ pub struct NodeInfo {
     pub watermark_ms: Option<u64>,
     /// The other nodes.
     pub peers: Vec<PeerInfo>,
+    /// Its checkpoints.
+    pub saves: Saves,
+}
+
+/// A node's checkpoints as INFO shows them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Saves {
+    /// When the last one was made, in milliseconds since 1970; if there was none, when the node started.
+    pub last_ms: u64,
+    /// How long the last one took, if there was one since the start.
+    pub last_took: Option<Duration>,
+    /// Since when one is being made, or has been asked for.
+    pub current: Option<Duration>,
+    /// How many were made since the start.
+    pub total: u64,
+    /// Entries written since the last one began.
+    pub changes: u64,
+    /// Whether the log can no longer be written.
+    pub is_log_broken: bool,
 }
 
 /// Who writes under a replica id.

@@ -10,13 +10,15 @@ use std::time::{Duration, Instant};
 use isles_replica::{Position, RESERVED_PREFIX, Replica, Scope, Txn, WARM_MAX, WARM_MIN, Wanted};
 use smallvec::SmallVec;
 
+use crate::busy::{self, Aside};
 use crate::call::{Call, Inspection, Surroundings};
 use crate::error::{Failure, Outcome, preview};
 use crate::meters::TIMED_EVERY;
 use crate::parser::Batch;
 use crate::reply::Reply;
+use crate::server::Server;
 use crate::session::{Answers, Next, Session};
-use crate::spec::{Family, Flags, Keys, Run, Spec};
+use crate::spec::{Family, Flags, Flow, Keys, Run, Spec};
 use crate::table::{self, CommandId};
 use crate::watch::Told;
 use crate::{expiry, transaction, unsupported, waiting, watch};
@@ -111,6 +113,10 @@ pub(crate) enum Stop {
     Sleep(Duration),
     /// The command waits, with the session's ticket.
     Wait,
+    /// The next command needs the replica, which is held for long.
+    Held,
+    /// The log and a checkpoint must be on disk before the answer is sent.
+    Save,
     /// The next command must wait for the end of a pause.
     Paused,
     Close,
@@ -139,7 +145,11 @@ pub(crate) fn run(
         args.clear();
         args.extend(work.batch.arguments(work.at, work.buffer));
         let server = surroundings.server;
-        if surroundings
+        if surroundings.busy.is_some() {
+            if command.is_some_and(|command| busy::aside(command.spec(), &args) == Aside::Waits) {
+                return Stop::Held;
+            }
+        } else if surroundings
             .watch
             .holds_back(command, &args, session, server)
         {
@@ -167,6 +177,10 @@ pub(crate) fn run(
             Next::Wait => {
                 session.next = Next::Continue;
                 return Stop::Wait;
+            }
+            Next::Save => {
+                session.next = Next::Continue;
+                return Stop::Save;
             }
             Next::Close => return Stop::Close,
             Next::Abort => return Stop::Abort,
@@ -317,11 +331,17 @@ pub(crate) fn dispatch(
             })
         }
     };
-    if let Err(failure) = outcome {
-        let executing = matches!(
-            command.map(|command| command.spec().run),
-            Some(Run::Flow(_))
-        );
+    if let Err(mut failure) = outcome {
+        let flow = command.map(|command| command.spec().run);
+        let executing = matches!(flow, Some(Run::Flow(_)));
+        let is_exec = matches!(flow, Some(Run::Flow(Flow::Exec)));
+        // With arguments it is no EXEC.
+        if ran == Ran::Refused && is_exec && !matches!(failure, Failure::Arity(_)) {
+            session.discard();
+            failure = Failure::other(format!(
+                "EXECABORT Transaction discarded because of: {failure}"
+            ));
+        }
         if command.is_none() {
             session.counts[Family::Unknown as usize] += 1;
         }
@@ -336,7 +356,10 @@ pub(crate) fn dispatch(
             }
         }
         reply.truncate(start);
-        reply.error(&failure);
+        match std::mem::take(&mut session.error_counted) {
+            true => reply.error(&failure),
+            false => refuse(reply, &failure, surroundings.server),
+        }
     }
     if session.answers != Answers::All {
         hide(session, reply, start);
@@ -368,11 +391,47 @@ fn check(
             "ERR Command not allowed inside a transaction",
         ));
     }
+    if surroundings.watch.lacks_replicas
+        && spec.flags.has(Flags::WRITE)
+        && surroundings.busy.is_none()
+        && is_write(spec, args, session, surroundings.server)
+    {
+        return Err(not_enough_replicas());
+    }
     check_here(spec, args, surroundings)
+}
+
+/// Whether a command that may write must be taken for one that does. EXEC writes if what is queued does.
+#[cold]
+fn is_write(spec: &Spec, args: &[&[u8]], session: &Session, server: &Server) -> bool {
+    let writes = |spec: &Spec, args: &[&[u8]]| {
+        spec.flags.has(Flags::WRITE) && server.scripting.is_write(spec, args)
+    };
+    match spec.run {
+        Run::Flow(Flow::Exec) => session.queue.iter().any(|queue| queue.any(writes)),
+        _ => writes(spec, args),
+    }
+}
+
+/// Too few peers have acknowledged something recently, and `min-replicas-to-write` asks for more.
+pub(crate) fn not_enough_replicas() -> Failure {
+    Failure::other("NOREPLICAS Not enough good replicas to write.")
+}
+
+/// Answers with a refusal, and counts it.
+pub(crate) fn refuse(reply: &mut Reply, failure: &Failure, server: &Server) {
+    let start = reply.len();
+    reply.error(failure);
+    server.errors.count(&reply.as_bytes()[start + 1..]);
 }
 
 /// The part of it that holds inside a script as well.
 pub(crate) fn check_here(spec: &Spec, args: &[&[u8]], surroundings: Surroundings<'_>) -> Outcome {
+    if let Some(kind) = surroundings.busy
+        && busy::aside(spec, args) == Aside::Refused
+    {
+        return Err(kind.refusal());
+    }
     if surroundings.loading && !spec.flags.has(Flags::LOADING) {
         return Err(Failure::other(
             "LOADING Redis is loading the dataset in memory",

@@ -13,13 +13,15 @@
 //! * `console`: [`Console`], commands without sockets, for embedders and tests.
 //! * `execute`: runs a read buffer's commands under the lock; `transaction`: MULTI and EXEC; `waiting`:
 //!   commands that wait for a key.
-//! * `scripts`: what EVAL and FCALL run, and how they call commands; `function_dump`: libraries as FUNCTION DUMP gives them.
+//! * `scripts`: what EVAL and FCALL run; `hosted`: how it calls commands; `busy`: what others are told meanwhile; `function_dump`: libraries as FUNCTION DUMP gives them.
 //! * `commands`: one file per family; `call`: what a command gets; `error`: what it refuses with.
 //! * `outbox`: what others send to a connection. `hub` brings it there: `pubsub`, `notify` (keyspace notifications),
 //!   `tracking` (client-side caches), `monitor`; `expiry` finds keys that have expired, for those who want to know.
-//! * `watch`: what is looked at around each command, for `slowlog`, `latency`, `stats` and `pause`.
+//! * `watch`: what is looked at around each command, for `slowlog`, `latency`, `stats`, `pause` and `replicas`;
+//!   `errors`: how many were answered.
 //! * `number`, `decimal`, `glob`, `token`, `random`, `settings`, `meters`: what commands share.
 
+mod busy;
 mod call;
 mod clients;
 mod commands;
@@ -29,11 +31,13 @@ mod decimal;
 mod double;
 mod engine;
 mod error;
+mod errors;
 mod execute;
 mod expiry;
 mod function_dump;
 mod geo_hash;
 mod glob;
+mod hosted;
 mod hub;
 mod latency;
 mod meters;
@@ -45,6 +49,7 @@ pub mod parser;
 mod pause;
 mod pubsub;
 mod random;
+mod replicas;
 mod reply;
 mod scripts;
 mod server;
@@ -66,7 +71,7 @@ mod tests;
 
 pub use crate::console::{Answer, Console};
 pub use crate::engine::{
-    ChannelKind, ConfigError, Engine, EngineStopped, Host, NodeInfo, PeerInfo, Writer,
+    ChannelKind, ConfigError, Engine, EngineStopped, Host, NodeInfo, PeerInfo, Saves, Writer,
 };
 pub use crate::hub::Inbox;
 pub use crate::server::{ServeOptions, serve};

@@ -9,27 +9,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use isles_lua::{Answer, Host, Interpreter, Registered, Script, ScriptError, Version, sha1_hex};
+use isles_lua::{Interpreter, Overseer, Registered, Script, ScriptError, sha1_hex};
 use isles_replica::Txn;
-use tracing::{debug, info, trace, warn};
+use tracing::warn;
 
+use crate::busy::{Kind, Running};
 use crate::call::Call;
 use crate::commands::REDIS_VERSION;
 use crate::error::{Failure, Outcome};
-use crate::execute::check_here;
-use crate::reply::{Protocol, Reply};
-use crate::settings::Settings;
-use crate::spec::{Flags, Run, Spec};
-use crate::table;
-use crate::transaction::within;
-use crate::{unsupported, watch};
+use crate::hosted::{hosted, log};
+use crate::spec::Spec;
 
 /// Scripts in the cache; the one not used for longest goes first.
 pub(crate) const CACHED_SCRIPTS_MAX: usize = 4096;
 /// Bytes of their texts.
 pub(crate) const CACHED_BYTES_MAX: usize = 16 << 20;
-/// What `lua-time-limit` can be set to at most, and what zero means. The replica is held while a script runs.
-const TIME_LIMIT_MS_MAX: u64 = 60_000;
 /// How long the code of a library may run when it is loaded, as in Redis.
 const LOAD_TIME: Duration = Duration::from_millis(500);
 
@@ -37,28 +31,41 @@ const LOAD_TIME: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Scripting {
     scripts: Mutex<Scripts>,
-    /// Number of cached scripts, for those who are asked by a script and so cannot look.
-    cached: Arc<AtomicUsize>,
     functions: Mutex<Functions>,
+    pub(crate) figures: Arc<Figures>,
+    /// The script that runs.
+    pub(crate) running: Arc<Running>,
+}
+
+/// Numbers for those who are asked while a script runs, and so cannot look: INFO from a script, FUNCTION STATS beside one.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) scripts: AtomicUsize,
+    /// Bytes of their texts.
+    pub(crate) script_bytes: AtomicUsize,
+    /// Bytes that their interpreter uses.
+    pub(crate) script_lua_bytes: AtomicUsize,
+    pub(crate) libraries: AtomicUsize,
+    pub(crate) functions: AtomicUsize,
+    /// Bytes of the libraries' texts.
+    pub(crate) library_bytes: AtomicUsize,
+    /// Bytes that their interpreter uses.
+    pub(crate) library_lua_bytes: AtomicUsize,
 }
 
 impl Default for Scripting {
     fn default() -> Scripting {
-        let scripts = Scripts::default();
+        let figures = Arc::new(Figures::default());
         Scripting {
-            cached: Arc::clone(&scripts.len),
-            scripts: Mutex::new(scripts),
-            functions: Mutex::default(),
+            scripts: Mutex::new(Scripts::new(Arc::clone(&figures))),
+            functions: Mutex::new(Functions::new(Arc::clone(&figures))),
+            figures,
+            running: Arc::default(),
         }
     }
 }
 
 impl Scripting {
-    /// Number of scripts that EVALSHA finds.
-    pub(crate) fn cached(&self) -> usize {
-        self.cached.load(Ordering::Relaxed)
-    }
-
     pub(crate) fn scripts(&self) -> MutexGuard<'_, Scripts> {
         // A panic elsewhere drops the interpreter at worst.
         self.scripts.lock().unwrap_or_else(PoisonError::into_inner)
@@ -70,36 +77,59 @@ impl Scripting {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Brings the figures of libraries up to date, unless it is a function that asks: then they are.
+    pub(crate) fn refresh(&self, txn: &mut Txn<'_>) {
+        if let Ok(mut functions) = self.functions.try_lock()
+            && (txn.libraries().next().is_some() || functions.version.is_some())
+        {
+            functions.follow(txn);
+        }
+    }
+
     /// Whether a command that may write does so, as far as its script says that it does not.
     pub(crate) fn may_write(&self, spec: &Spec, args: &[&[u8]]) -> bool {
+        self.access(spec, args) != Some(Access::Read)
+    }
+
+    /// Whether a command that may write must be taken for one that does. A script that does not say what it is shows that by what
+    /// it calls.
+    pub(crate) fn is_write(&self, spec: &Spec, args: &[&[u8]]) -> bool {
+        match spec.name {
+            "eval" | "evalsha" | "fcall" => self.access(spec, args) == Some(Access::Write),
+            _ => true,
+        }
+    }
+
+    fn access(&self, spec: &Spec, args: &[&[u8]]) -> Option<Access> {
         let name = args.get(1).copied().unwrap_or_default();
-        let access = match spec.name {
+        match spec.name {
             "eval" => script_head(name).ok().map(|(_, access)| access),
             "evalsha" => self.scripts().access(name),
             "fcall" => self.functions().access(name),
             _ => None,
-        };
-        access != Some(Access::Read)
+        }
     }
 }
 
 /// What a script may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
+    /// Anything: its first line does not say what it does.
+    Any,
+    /// It says that it writes.
     Write,
     Read,
 }
 
 /// The scripts that EVALSHA finds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Scripts {
     interpreter: Option<Interpreter>,
     cache: HashMap<String, Cached>,
     bytes: usize,
-    /// Number of scripts.
-    len: Arc<AtomicUsize>,
     /// Uses so far.
     clock: u64,
+    figures: Arc<Figures>,
 }
 
 #[derive(Debug)]
@@ -112,6 +142,16 @@ struct Cached {
 }
 
 impl Scripts {
+    fn new(figures: Arc<Figures>) -> Scripts {
+        Scripts {
+            interpreter: None,
+            cache: HashMap::new(),
+            bytes: 0,
+            clock: 0,
+            figures,
+        }
+    }
+
     pub(crate) fn contains(&self, digest: &str) -> bool {
         self.cache.contains_key(digest)
     }
@@ -123,11 +163,20 @@ impl Scripts {
 
     /// Forgets every script.
     pub(crate) fn flush(&mut self) {
-        self.len.store(0, Ordering::Relaxed);
-        *self = Scripts {
-            len: Arc::clone(&self.len),
-            ..Scripts::default()
-        };
+        *self = Scripts::new(Arc::clone(&self.figures));
+        self.note();
+    }
+
+    /// Says how much there is now.
+    fn note(&self) {
+        let used = self
+            .interpreter
+            .as_ref()
+            .map_or(0, Interpreter::memory_bytes);
+        let figures = &self.figures;
+        figures.scripts.store(self.cache.len(), Ordering::Relaxed);
+        figures.script_bytes.store(self.bytes, Ordering::Relaxed);
+        figures.script_lua_bytes.store(used, Ordering::Relaxed);
     }
 
     /// Compiles a script, keeps it, and returns its digest.
@@ -152,7 +201,7 @@ impl Scripts {
             used: self.clock,
         };
         self.cache.insert(digest.clone(), cached);
-        self.len.store(self.cache.len(), Ordering::Relaxed);
+        self.note();
         Ok(digest)
     }
 
@@ -201,7 +250,7 @@ impl Scripts {
         let script = match &cached.script {
             Some(script) => script.clone(),
             None => {
-                let (code, _) = script_head(&cached.text).unwrap_or((&cached.text, Access::Write));
+                let (code, _) = script_head(&cached.text).unwrap_or((&cached.text, Access::Any));
                 match interpreter.compile(code) {
                     Ok(script) => cached.script.insert(script).clone(),
                     Err(error) => return Some(Err(Failure::other(format!("ERR {error}")))),
@@ -213,9 +262,11 @@ impl Scripts {
         } else {
             cached.access
         };
-        Some(hosted(call, access, digest, |host, limit| {
-            interpreter.run(&script, keys, argv, host, limit)
-        }))
+        let outcome = hosted(call, Kind::Script, access, digest, |host, overseer| {
+            interpreter.run(&script, keys, argv, host, overseer)
+        });
+        self.note();
+        Some(outcome)
     }
 }
 
@@ -223,7 +274,7 @@ impl Scripts {
 fn script_head(text: &[u8]) -> Result<(&[u8], Access), Failure> {
     let invalid = |_| Failure::other("ERR Invalid script shebang");
     let Some(shebang) = isles_lua::Shebang::of(text).map_err(invalid)? else {
-        return Ok((text, Access::Write));
+        return Ok((text, Access::Any));
     };
     if shebang.engine != b"lua" {
         let engine = String::from_utf8_lossy(&shebang.engine).into_owned();
@@ -263,198 +314,14 @@ pub(crate) fn is_flag(flag: &[u8]) -> bool {
     )
 }
 
-/// Runs a script on a command's transaction and writes its answer.
-fn hosted(
-    call: &mut Call<'_, '_>,
-    access: Access,
-    name: &str,
-    run: impl FnOnce(&mut dyn Host, Duration) -> Result<Answer, ScriptError>,
-) -> Outcome {
-    let limit_ms = time_limit_ms(&call.surroundings.server.settings);
-    let savepoint = call.txn.savepoint();
-    let told = call.session.changes.len();
-    let mut caller = Caller {
-        call: &mut *call,
-        access,
-        reply: Reply::default(),
-        has_read: false,
-    };
-    let outcome = run(&mut caller, Duration::from_millis(limit_ms));
-    if caller.has_read {
-        watch::note_keys(call.session, call.args);
-    }
-    match outcome {
-        Ok(answer) => {
-            call.txn.release(savepoint);
-            write(call.reply, &answer);
-            Ok(())
-        }
-        Err(ScriptError::Raised { text, place }) => {
-            // What it had written stays, as in Redis.
-            call.txn.release(savepoint);
-            let place = place.map_or_else(String::new, |(source, line)| {
-                format!(" script: {name}, on {source}:{line}.")
-            });
-            Err(Failure::other(text + &place))
-        }
-        Err(ScriptError::Time) => {
-            call.txn.roll_back(savepoint);
-            call.session.changes.truncate(told);
-            warn!(
-                script = name,
-                limit_ms, "ended a script that ran too long, and undid it"
-            );
-            Err(Failure::other(format!(
-                "ERR the script ran longer than lua-time-limit ({limit_ms} ms) and was ended; nothing of it was done"
-            )))
-        }
-        Err(error) => {
-            call.txn.roll_back(savepoint);
-            call.session.changes.truncate(told);
-            warn!(script = name, %error, "ended a script, and undid it");
-            Err(Failure::other(format!(
-                "ERR {error}; nothing of it was done"
-            )))
-        }
-    }
-}
-
-/// How long a script may run.
-pub(crate) fn time_limit_ms(settings: &Settings) -> u64 {
-    match settings.number("lua-time-limit") {
-        Some(limit @ 1..=TIME_LIMIT_MS_MAX) => limit,
-        _ => TIME_LIMIT_MS_MAX,
-    }
-}
-
-/// Runs a script's commands on the transaction of the command that started the script.
-struct Caller<'a, 'c, 'r> {
-    call: &'a mut Call<'c, 'r>,
-    access: Access,
-    reply: Reply,
-    /// A command that reads was among them.
-    has_read: bool,
-}
-
-impl Caller<'_, '_, '_> {
-    fn run(&mut self, args: &[&[u8]]) -> Outcome {
-        let command = table::find(args[0]).ok_or_else(|| match unsupported::find(args[0]) {
-            Some(known) => Failure::other(format!(
-                "{NOT_ALLOWED}: it is not supported by Isles: {}",
-                known.reason
-            )),
-            None => Failure::other("ERR Unknown Redis command called from script"),
-        })?;
-        let spec = command.spec();
-        if spec.flags.has(Flags::NO_SCRIPT) {
-            return Err(not_allowed());
-        }
-        spec.check(args).map_err(|failure| match failure {
-            Failure::Arity(_) => {
-                Failure::other("ERR Wrong number of args calling Redis command from script")
-            }
-            other => other,
-        })?;
-        let Run::Data(run) = spec.run else {
-            return Err(not_allowed());
-        };
-        let reaches_others = spec.flags.has(Flags::WRITE) || spec.flags.has(Flags::MAY_REPLICATE);
-        if self.access == Access::Read && reaches_others {
-            return Err(Failure::other(
-                "ERR Write commands are not allowed from read-only scripts.",
-            ));
-        }
-        check_here(spec, args, self.call.surroundings)?;
-        self.call.session.counts[spec.family as usize] += 1;
-        self.has_read |= spec.flags.has(Flags::READ);
-        let mut inner = Call {
-            txn: &mut *self.call.txn,
-            args,
-            reply: &mut self.reply,
-            session: &mut *self.call.session,
-            surroundings: self.call.surroundings,
-        };
-        within(&mut inner, command, run, Some("lua"));
-        Ok(())
-    }
-}
-
-const NOT_ALLOWED: &str = "ERR This Redis command is not allowed from script";
-
-fn not_allowed() -> Failure {
-    Failure::other(NOT_ALLOWED)
-}
-
-impl Host for Caller<'_, '_, '_> {
-    fn call(&mut self, args: &[&[u8]], version: Version, out: &mut Vec<u8>) {
-        self.reply.clear();
-        self.reply.protocol = match version {
-            Version::Two => Protocol::Resp2,
-            Version::Three => Protocol::Resp3,
-        };
-        if let Err(failure) = self.run(args) {
-            self.reply.clear();
-            self.reply.error(&failure);
-        }
-        out.extend_from_slice(self.reply.as_bytes());
-    }
-
-    fn is_command(&self, name: &[u8]) -> bool {
-        table::find(name).is_some()
-    }
-
-    fn log(&mut self, severity: u8, text: &str) {
-        log(severity, text);
-    }
-}
-
-fn log(severity: u8, text: &str) {
-    match severity {
-        0 => trace!(target: "isles::script", "{text}"),
-        1 => debug!(target: "isles::script", "{text}"),
-        2 => info!(target: "isles::script", "{text}"),
-        _ => warn!(target: "isles::script", "{text}"),
-    }
-}
-
-/// A script's answer in the client's version of the protocol.
-fn write(reply: &mut Reply, answer: &Answer) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    match answer {
-        Answer::Boolean(value) => reply.boolean_or_null(*value),
-        Answer::Integer(value) => reply.integer(*value),
-        Answer::Double(value) => reply.double(*value),
-        Answer::Bulk(bytes) => reply.bulk(bytes),
-        Answer::Status(bytes) => reply.simple(&text(bytes)),
-        Answer::Error(bytes) => reply.error(&Failure::other(text(bytes))),
-        Answer::BigNumber(digits) => reply.big_number(digits),
-        Answer::Verbatim(format, bytes) => reply.verbatim_as(*format, bytes),
-        Answer::Array(answers) => {
-            reply.array(answers.len());
-            answers.iter().for_each(|answer| write(reply, answer));
-        }
-        Answer::Set(members) => {
-            reply.set(members.len());
-            members.iter().for_each(|answer| write(reply, answer));
-        }
-        Answer::Map(pairs) => {
-            reply.map(pairs.len());
-            for (key, value) in pairs {
-                write(reply, key);
-                write(reply, value);
-            }
-        }
-        _ => reply.null(),
-    }
-}
-
 /// The functions of all libraries, as this node's interpreter knows them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Functions {
     interpreter: Option<Interpreter>,
     /// What the replica called this state of the libraries.
     version: Option<u64>,
     libraries: BTreeMap<Vec<u8>, Library>,
+    figures: Arc<Figures>,
 }
 
 fn access_of(function: &Registered) -> Access {
@@ -472,6 +339,37 @@ pub(crate) struct Library {
 }
 
 impl Functions {
+    fn new(figures: Arc<Figures>) -> Functions {
+        Functions {
+            interpreter: None,
+            version: None,
+            libraries: BTreeMap::new(),
+            figures,
+        }
+    }
+
+    /// Says how much there is now.
+    fn note(&self) {
+        let used = self
+            .interpreter
+            .as_ref()
+            .map_or(0, Interpreter::memory_bytes);
+        let libraries = self.libraries.values();
+        let (functions, bytes) = libraries.fold((0, 0), |(functions, bytes), library| {
+            (
+                functions + library.functions.len(),
+                bytes + library.code.len(),
+            )
+        });
+        let figures = &self.figures;
+        figures
+            .libraries
+            .store(self.libraries.len(), Ordering::Relaxed);
+        figures.functions.store(functions, Ordering::Relaxed);
+        figures.library_bytes.store(bytes, Ordering::Relaxed);
+        figures.library_lua_bytes.store(used, Ordering::Relaxed);
+    }
+
     /// Makes this what the transaction sees.
     ///
     /// A library that another region loaded is run here for the first time. Should it fail here, it has no functions.
@@ -506,6 +404,7 @@ impl Functions {
             self.libraries.insert(name, Library { code, functions });
         }
         self.version = Some(version);
+        self.note();
     }
 
     /// Runs a library's code, whose first line has been checked, and returns what it registers.
@@ -521,8 +420,9 @@ impl Functions {
             Ok(Some(shebang)) => shebang.code,
             _ => code,
         };
+        let limit: Arc<dyn Overseer> = Arc::new(LOAD_TIME);
         interpreter
-            .load_library(body, &mut log, LOAD_TIME)
+            .load_library(body, &mut log, &limit)
             .map_err(|error| match error {
                 ScriptError::Syntax(text) => {
                     Failure::other(format!("ERR Error compiling function: {text}"))
@@ -572,8 +472,12 @@ impl Functions {
         }
         let interpreter = self.interpreter.as_mut()?;
         let shown = String::from_utf8_lossy(name).into_owned();
-        Some(hosted(call, access, &shown, |host, limit| {
-            interpreter.call(&function, keys, argv, host, limit)
-        }))
+        let outcome = hosted(call, Kind::Function, access, &shown, |host, overseer| {
+            interpreter.call(&function, keys, argv, host, overseer)
+        });
+        let used = interpreter.memory_bytes();
+        let figure = &self.figures.library_lua_bytes;
+        figure.store(used, Ordering::Relaxed);
+        Some(outcome)
     }
 }

@@ -2,25 +2,30 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use isles_clock::ReplicaId;
+use isles_replica::{Replica, ReplicaConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
+use crate::busy::TIME_MAX_MS_DEFAULT;
 use crate::call::Surroundings;
 use crate::clients::Clients;
 use crate::connection;
 use crate::engine::Engine;
+use crate::errors::ErrorStats;
 use crate::expiry;
 use crate::hub::{Hub, Inbox};
 use crate::latency::Latency;
 use crate::meters::Meters;
 use crate::parser::BULK_BYTES_DEFAULT;
 use crate::pause::Pause;
+use crate::replicas::Replicas;
 use crate::scripts::Scripting;
 use crate::settings::Settings;
 use crate::slowlog::SlowLog;
@@ -30,6 +35,9 @@ use crate::watch::Watch;
 
 /// Bytes of messages that wait for one client, unless told otherwise.
 const OUTBOX_BYTES_DEFAULT: usize = 32 << 20;
+
+/// What `min-replicas-max-lag` is unless told otherwise, as in Redis.
+const MAX_LAG_DEFAULT: Duration = Duration::from_secs(10);
 
 /// How connections are served.
 #[derive(Clone, Debug)]
@@ -53,6 +61,12 @@ pub struct ServeOptions {
     pub select_any: bool,
     /// How long connections may finish their answers when the server stops.
     pub drain: Duration,
+    /// A script that runs longer is ended and undone, as CONFIG's `script-time-max` until that is set; at most ten minutes.
+    pub script_time_max: Duration,
+    /// Peers that must have acknowledged something recently for writes to be taken, as CONFIG's `min-replicas-to-write`.
+    pub min_replicas_to_write: usize,
+    /// How recently, in whole seconds, as CONFIG's `min-replicas-max-lag`; zero turns it off.
+    pub min_replicas_max_lag: Duration,
 }
 
 impl Default for ServeOptions {
@@ -67,6 +81,9 @@ impl Default for ServeOptions {
             idle: None,
             select_any: false,
             drain: Duration::from_secs(5),
+            script_time_max: Duration::from_millis(TIME_MAX_MS_DEFAULT),
+            min_replicas_to_write: 0,
+            min_replicas_max_lag: MAX_LAG_DEFAULT,
         }
     }
 }
@@ -84,6 +101,10 @@ pub(crate) struct Server {
     pub(crate) latency: Latency,
     pub(crate) pause: Pause,
     pub(crate) scripting: Scripting,
+    pub(crate) errors: ErrorStats,
+    pub(crate) replicas: Replicas,
+    /// What commands run on while a script keeps the replica for long: empty, and never written to.
+    aside: Mutex<Replica>,
     pub(crate) connections_total: AtomicU64,
     pub(crate) rejected_total: AtomicU64,
     pub(crate) commands_total: AtomicU64,
@@ -92,8 +113,14 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn new(options: ServeOptions) -> Server {
         let clients = Arc::new(Clients::new(options.max_outbox_bytes));
+        let scripting = Scripting::default();
+        let time_max_ms = u64::try_from(options.script_time_max.as_millis());
+        let running = &scripting.running;
+        running.set_time_max_ms(time_max_ms.unwrap_or(u64::MAX));
+        let nobody = ReplicaId::from_u128(0);
         Server {
             settings: Settings::new(&options),
+            replicas: Replicas::new(&options),
             options,
             hub: Hub::new(Arc::clone(&clients)),
             clients,
@@ -103,11 +130,18 @@ impl Server {
             slowlog: SlowLog::default(),
             latency: Latency::default(),
             pause: Pause::default(),
-            scripting: Scripting::default(),
+            scripting,
+            errors: ErrorStats::default(),
+            aside: Mutex::new(Replica::new(nobody, ReplicaConfig::default())),
             connections_total: AtomicU64::new(0),
             rejected_total: AtomicU64::new(0),
             commands_total: AtomicU64::new(0),
         }
+    }
+
+    /// What commands run on beside a script that is late.
+    pub(crate) fn aside(&self) -> MutexGuard<'_, Replica> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn reset_totals(&self) {
@@ -119,6 +153,7 @@ impl Server {
             total.store(0, Ordering::Relaxed);
         }
         self.stats.reset();
+        self.errors.reset();
     }
 }
 
@@ -175,7 +210,8 @@ async fn usher<E: Engine>(engine: Arc<E>, server: Arc<Server>) {
                 wall_ms,
                 durable,
                 loading,
-                watch: Watch::of(&server),
+                busy: None,
+                watch: Watch::of(&server, &*engine),
             };
             waiting::serve(replica, surroundings);
         });
@@ -256,6 +292,8 @@ async fn drain(server: &Server, mut connections: JoinSet<()>) {
         client.stop_reading();
         server.waiting.dismiss(client.id);
     }
+    // Nobody waits for the end of a script that has to be ended anyway.
+    server.scripting.running.stop();
     // What it holds back would otherwise be cut off instead of answered.
     server.pause.end();
     let all_left = async { while connections.join_next().await.is_some() {} };

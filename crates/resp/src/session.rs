@@ -6,13 +6,14 @@ use std::time::Duration;
 use isles_replica::Position;
 
 use crate::clients::Client;
+use crate::execute::Arguments;
 use crate::meters::{Counts, TIMED_EVERY};
 use crate::monitor::Monitoring;
 use crate::parser::{Batch, Span};
 use crate::pubsub::Subscriptions;
 use crate::random::Random;
 use crate::reply::Protocol;
-use crate::spec::Family;
+use crate::spec::{Family, Spec};
 use crate::table::CommandId;
 use crate::tracking::Tracker;
 use crate::waiting::{Ticket, Wait};
@@ -58,6 +59,8 @@ pub(crate) struct Session {
     pub(crate) executing: bool,
     /// Its commands do not count as uses of keys, as CLIENT NO-TOUCH says.
     pub(crate) unnoticed: bool,
+    /// The error that a script ends with has been counted, as that of a command which the script has called.
+    pub(crate) error_counted: bool,
 }
 
 /// Which answers are sent, as CLIENT REPLY says.
@@ -79,6 +82,8 @@ pub(crate) enum Next {
     Sleep(Duration),
     /// With the session's ticket, until the command gets what it wants.
     Wait,
+    /// Until all of this is in the log's file and in a checkpoint.
+    Save,
     /// After its answers have been sent.
     Close,
     /// Without sending anything further: an answer is too large.
@@ -108,6 +113,7 @@ impl Session {
             changes: Told::default(),
             executing: false,
             unnoticed: false,
+            error_counted: false,
         }
     }
 
@@ -157,6 +163,15 @@ pub(crate) struct Queue {
 pub(crate) struct QueueFull;
 
 impl Queue {
+    /// Whether this holds for any of the commands.
+    pub(crate) fn any(&self, holds: impl Fn(&Spec, &[&[u8]]) -> bool) -> bool {
+        let mut queued = self.commands.iter().enumerate();
+        queued.any(|(index, command)| {
+            let args = self.batch.arguments(index, &self.bytes);
+            holds(command.spec(), &args.collect::<Arguments<'_>>())
+        })
+    }
+
     pub(crate) fn push(
         &mut self,
         command: CommandId,

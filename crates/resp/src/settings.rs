@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
+use crate::busy::TIME_MAX_MS_MAX;
 use crate::notify;
 use crate::server::ServeOptions;
 
@@ -46,6 +47,10 @@ const TOLERATED: &[(&str, &str)] = &[
     ("maxmemory-clients", "0"),
     ("maxmemory-policy", "noeviction"),
     ("maxmemory-samples", "5"),
+    ("min-replicas-max-lag", "10"),
+    ("min-replicas-to-write", "0"),
+    ("min-slaves-max-lag", "10"),
+    ("min-slaves-to-write", "0"),
     ("notify-keyspace-events", ""),
     ("rdb-key-save-delay", "0"),
     ("rdbchecksum", "yes"),
@@ -56,6 +61,7 @@ const TOLERATED: &[(&str, &str)] = &[
     ("repl-timeout", "60"),
     ("sanitize-dump-payload", "no"),
     ("save", ""),
+    ("script-time-max", "30000"),
     ("set-max-intset-entries", "512"),
     ("slowlog-log-slower-than", "10000"),
     ("slowlog-max-len", "128"),
@@ -75,12 +81,41 @@ pub(crate) const HIDDEN: &[&str] = &["key-load-delay", "rdb-key-save-delay"];
 
 /// Numbers that are not merely remembered.
 const OBEYED: &[&str] = &[
+    "busy-reply-threshold",
     "hll-sparse-max-bytes",
     "latency-monitor-threshold",
+    "lua-time-limit",
+    "min-replicas-max-lag",
+    "min-replicas-to-write",
+    "min-slaves-max-lag",
+    "min-slaves-to-write",
+    "script-time-max",
     "slowlog-log-slower-than",
     "slowlog-max-len",
     "tracking-table-max-keys",
 ];
+
+/// The least and the greatest value of those that have them.
+const RANGES: &[(&str, i64, i64)] = &[
+    ("min-replicas-max-lag", 0, i32::MAX as i64),
+    ("min-replicas-to-write", 0, i32::MAX as i64),
+    ("min-slaves-max-lag", 0, i32::MAX as i64),
+    ("min-slaves-to-write", 0, i32::MAX as i64),
+    ("script-time-max", 1, TIME_MAX_MS_MAX as i64),
+];
+
+/// Settings with two names, the one that is obeyed first.
+const ALIASES: &[(&str, &str)] = &[
+    ("busy-reply-threshold", "lua-time-limit"),
+    ("min-replicas-max-lag", "min-slaves-max-lag"),
+    ("min-replicas-to-write", "min-slaves-to-write"),
+];
+
+/// The name under which a setting is obeyed.
+pub(crate) fn obeyed_name(name: &str) -> &str {
+    let named = ALIASES.iter().find(|(_, alias)| *alias == name);
+    named.map_or(name, |(name, _)| name)
+}
 
 /// Bytes of a value that is merely remembered.
 const VALUE_BYTES_MAX: usize = 64 << 10;
@@ -100,6 +135,8 @@ pub(crate) enum Set {
     Fixed,
     TooLong,
     NotANumber,
+    /// It is less than the one or more than the other.
+    NotBetween(i64, i64),
     NotYesOrNo,
     /// It is none of these.
     NotOneOf(&'static [&'static str]),
@@ -128,10 +165,22 @@ impl Settings {
                 options.idle.map_or(0, |idle| idle.as_secs()).to_string(),
             ),
         ];
-        let tolerated = TOLERATED
+        let mut tolerated: BTreeMap<_, _> = TOLERATED
             .iter()
             .map(|(name, value)| (*name, (*value).to_owned()))
             .collect();
+        let least = options.min_replicas_to_write.to_string();
+        let max_lag_s = options.min_replicas_max_lag.as_secs().to_string();
+        tolerated.extend([
+            ("min-replicas-max-lag", max_lag_s.clone()),
+            ("min-replicas-to-write", least.clone()),
+            ("min-slaves-max-lag", max_lag_s),
+            ("min-slaves-to-write", least),
+            (
+                "script-time-max",
+                options.script_time_max.as_millis().to_string(),
+            ),
+        ]);
         Settings {
             fixed: fixed.into_iter().collect(),
             tolerated: Mutex::new(tolerated),
@@ -154,11 +203,6 @@ impl Settings {
         fixed.or_else(|| self.lock().get(name).cloned())
     }
 
-    /// A remembered setting that is a number.
-    pub(crate) fn number(&self, name: &str) -> Option<u64> {
-        self.lock().get(name)?.parse().ok()
-    }
-
     pub(crate) fn check(&self, name: &str, value: &str) -> Set {
         if self.fixed.get(name).is_some_and(|fixed| fixed != value) {
             Set::Fixed
@@ -174,6 +218,9 @@ impl Settings {
                 Some(("maxmemory-clients", _)) if is_too_many_percent(value) => Set::NotAPercentage,
                 Some((known, _)) if OBEYED.contains(known) && value.parse::<i64>().is_err() => {
                     Set::NotANumber
+                }
+                Some((known, _)) if let Some((min, max)) = out_of_range(known, value) => {
+                    Set::NotBetween(min, max)
                 }
                 Some((_, default)) if is_number(default) && !is_number(value) => Set::NotANumber,
                 Some((_, "yes" | "no")) if name != "sanitize-dump-payload" => {
@@ -205,8 +252,13 @@ impl Settings {
             }
             _ => value,
         };
-        if let Some(known) = self.lock().get_mut(name) {
-            value.clone_into(known);
+        let mut settings = self.lock();
+        let obeyed = obeyed_name(name);
+        let alias = ALIASES.iter().find(|(name, _)| *name == obeyed);
+        for name in [obeyed, alias.map_or(obeyed, |(_, alias)| alias)] {
+            if let Some(known) = settings.get_mut(name) {
+                value.clone_into(known);
+            }
         }
     }
 
@@ -215,6 +267,13 @@ impl Settings {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// The bounds that a number is not within.
+fn out_of_range(name: &str, value: &str) -> Option<(i64, i64)> {
+    let (_, min, max) = RANGES.iter().find(|(known, _, _)| *known == name)?;
+    let number: i64 = value.parse().ok()?;
+    (!(*min..=*max).contains(&number)).then_some((*min, *max))
 }
 
 /// The values that a setting of a few words can have.

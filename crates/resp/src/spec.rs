@@ -112,6 +112,8 @@ impl Flags {
     /// Alone, it may wait until a key is written.
     pub(crate) const BLOCKING: Flags = Flags(1 << 9);
 
+    /// Runs beside a script that keeps the replica for long, of which it needs nothing.
+    pub(crate) const ALLOW_BUSY: Flags = Flags(1 << 10);
     /// About channels.
     pub(crate) const PUBSUB: Flags = Flags(1 << 13);
     /// Reaches other nodes without being a write, or keeps what it answers beside a value, as Redis has it: CLIENT PAUSE
@@ -120,7 +122,7 @@ impl Flags {
     /// MONITOR does not show it, or it shows itself.
     pub(crate) const SKIP_MONITOR: Flags = Flags(1 << 12);
 
-    const NAMES: [(Flags, &'static str); 12] = [
+    const NAMES: [(Flags, &'static str); 13] = [
         (Flags::NO_SCRIPT, "noscript"),
         (Flags::WRITE, "write"),
         (Flags::READ, "readonly"),
@@ -133,6 +135,7 @@ impl Flags {
         (Flags::PUBSUB, "pubsub"),
         (Flags::MAY_REPLICATE, "may_replicate"),
         (Flags::SKIP_MONITOR, "skip_monitor"),
+        (Flags::ALLOW_BUSY, "allow_busy"),
     ];
 
     pub(crate) fn has(self, flag: Flags) -> bool {
@@ -291,6 +294,10 @@ impl Spec {
 
     pub(crate) const fn may_replicate(self) -> Spec {
         self.with(Flags::MAY_REPLICATE)
+    }
+
+    pub(crate) const fn allow_busy(self) -> Spec {
+        self.with(Flags::ALLOW_BUSY)
     }
 
     pub(crate) const fn skip_monitor(self) -> Spec {

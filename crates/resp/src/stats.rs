@@ -8,8 +8,8 @@ use crate::table::{self, CommandId};
 /// Buckets of a histogram: the first is up to a microsecond, each further one twice as wide.
 const BUCKETS: usize = 24;
 
-/// Counts of one command or subcommand. They are written under the replica's lock only, so that adding needs no atomic
-/// operation; reading them does not matter to anybody to the last one.
+/// Counts of one command or subcommand. They are written under the replica's lock, so that adding needs no atomic operation;
+/// what runs beside a script that is late may lose one. Reading them does not matter to anybody to the last one.
 #[derive(Debug, Default)]
 pub(crate) struct Stat {
     calls: AtomicU64,

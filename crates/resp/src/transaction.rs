@@ -4,7 +4,7 @@ use isles_replica::{Replica, Scope};
 
 use crate::call::{Call, Surroundings};
 use crate::error::{Failure, Outcome};
-use crate::execute::{Arguments, commit, too_large};
+use crate::execute::{Arguments, commit, refuse, too_large};
 use crate::reply::{Protocol, Reply};
 use crate::session::{Answers, Next, Queue, Session, WATCHED_BYTES_MAX};
 use crate::spec::{Flow, Run};
@@ -188,7 +188,10 @@ pub(crate) fn within(
     let start = call.reply.len();
     if let Err(failure) = watched(call, command, run, origin) {
         call.reply.truncate(start);
-        call.reply.error(&failure);
+        match std::mem::take(&mut call.session.error_counted) {
+            true => call.reply.error(&failure),
+            false => refuse(call.reply, &failure, call.surroundings.server),
+        }
     }
     // Inside a transaction nothing waits: what it answers when it has waited in vain is its answer.
     call.session.wait = None;

@@ -58,21 +58,6 @@ pub(crate) const ALL: &[Unsupported] = &[
         instead: "DUMP here, RESTORE there, between clusters of Isles, and DEL once nobody writes the key here",
     },
     Unsupported {
-        names: &["bgrewriteaof", "bgsave", "lastsave", "save"],
-        reason: "there are no snapshots to ask for: every write goes to a log, and checkpoints are made as needed",
-        instead: "the setting durability",
-    },
-    Unsupported {
-        names: &["shutdown"],
-        reason: "clients do not stop nodes",
-        instead: "SIGTERM",
-    },
-    Unsupported {
-        names: &["acl"],
-        reason: "there are no users",
-        instead: "listen on a private address only",
-    },
-    Unsupported {
         names: &["module"],
         reason: "nothing can be loaded into a node",
         instead: "a client",

@@ -360,7 +360,7 @@ impl Parked {
         }
         if let Err(failure) = outcome.and(committed.clone().map(drop)) {
             self.reply.clear();
-            self.reply.error(&failure);
+            execute::refuse(&mut self.reply, &failure, surroundings.server);
         }
         let position = committed.unwrap_or_else(|_| replica.position());
         if replica.has_changes() {

@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use isles_replica::{Change, Position, Replica, Txn};
 
 use crate::call::{Call, Surroundings};
-use crate::execute::{Arguments, SHORT_ARGUMENTS_MAX};
+use crate::engine::Host;
+use crate::execute::SHORT_ARGUMENTS_MAX;
 use crate::hub::{FromPeers, Hub};
 use crate::notify;
 use crate::pause::Paused;
@@ -31,6 +32,8 @@ pub(crate) struct Watch {
     timing: Timing,
     pub(crate) monitored: bool,
     pub(crate) paused: Paused,
+    /// Fewer peers than `min-replicas-to-write` asks for have acknowledged something recently.
+    pub(crate) lacks_replicas: bool,
 }
 
 /// Which commands are timed.
@@ -43,7 +46,7 @@ enum Timing {
 }
 
 impl Watch {
-    pub(crate) fn of(server: &Server) -> Watch {
+    pub(crate) fn of(server: &Server, host: &dyn Host) -> Watch {
         let slow_us = u64::try_from(server.slowlog.slower_than_us()).ok();
         let latency_us = Some(server.latency.threshold_ms() * 1000).filter(|us| *us > 0);
         let least_us = slow_us.into_iter().chain(latency_us).min();
@@ -55,6 +58,7 @@ impl Watch {
             },
             monitored: server.hub.monitors.are_on(),
             paused: server.pause.now(),
+            lacks_replicas: server.replicas.are_lacking(host),
         }
     }
 
@@ -104,13 +108,10 @@ fn is_held_back(
     };
     match (paused, spec.name) {
         (Paused::Everything, _) => true,
-        (_, "exec") => session.queue.iter().any(|queue| {
-            let mut queued = queue.commands.iter().enumerate();
-            queued.any(|(index, command)| {
-                let args = queue.batch.arguments(index, &queue.bytes);
-                reaches_others(command.spec(), &args.collect::<Arguments<'_>>())
-            })
-        }),
+        (_, "exec") => {
+            let mut queue = session.queue.iter();
+            queue.any(|queue| queue.any(reaches_others))
+        }
         _ => reaches_others(spec, args),
     }
 }

@@ -252,7 +252,8 @@ fn logs_go_to_the_host() {
     let script = lua
         .compile(b"redis.log(redis.LOG_WARNING, 'a', 1)")
         .expect("compiles");
-    lua.run(&script, &[], &[], &mut host, LIMIT).expect("runs");
+    lua.run(&script, &[], &[], &mut host, &limit())
+        .expect("runs");
     assert_eq!(host.lines, [(3, "a 1".to_owned())]);
 }
 
@@ -262,7 +263,7 @@ fn libraries_register_functions() {
     let code = b"local n = 1\nredis.register_function('f', function(keys, args) n = n + 1 return {n, keys[1], args[1]} end)
         redis.register_function{function_name='g', callback=function() return redis.call('echo', 'x') end, flags={'no-writes'}}";
     let functions = lua
-        .load_library(code, &mut |_, _| {}, LIMIT)
+        .load_library(code, &mut |_, _| {}, &limit())
         .expect("loads");
     let names: Vec<_> = functions
         .iter()
@@ -276,11 +277,17 @@ fn libraries_register_functions() {
         ]
     );
     let answer = lua
-        .call(&functions[0], &[b"k"], &[b"a"], &mut Echo::default(), LIMIT)
+        .call(
+            &functions[0],
+            &[b"k"],
+            &[b"a"],
+            &mut Echo::default(),
+            &limit(),
+        )
         .expect("runs");
     assert_eq!(show(&answer), "[2 k a]");
     let answer = lua
-        .call(&functions[1], &[], &[], &mut Echo::default(), LIMIT)
+        .call(&functions[1], &[], &[], &mut Echo::default(), &limit())
         .expect("runs");
     assert_eq!(show(&answer), "x");
     for (code, expected) in [
@@ -297,7 +304,7 @@ fn libraries_register_functions() {
         ("while true do end", "longer than its limit"),
     ] {
         let error = lua
-            .load_library(code.as_bytes(), &mut |_, _| {}, LIMIT)
+            .load_library(code.as_bytes(), &mut |_, _| {}, &limit())
             .expect_err(code)
             .to_string();
         assert!(error.contains(expected), "{code}: {error}");
@@ -312,7 +319,7 @@ fn functions_register_only_while_a_library_is_loaded() {
         redis.register_function('h', function() return nothing end)
         redis.register_function('i', function() x = 1 end)";
     let functions = lua
-        .load_library(code, &mut |_, _| {}, LIMIT)
+        .load_library(code, &mut |_, _| {}, &limit())
         .expect("loads");
     for (function, expected) in functions.iter().zip([
         "attempt to call field 'register_function'",
@@ -320,7 +327,7 @@ fn functions_register_only_while_a_library_is_loaded() {
         "readonly",
     ]) {
         let error = lua
-            .call(function, &[], &[], &mut Echo::default(), LIMIT)
+            .call(function, &[], &[], &mut Echo::default(), &limit())
             .expect_err("refused")
             .to_string();
         assert!(error.contains(expected), "{error}");

@@ -1,13 +1,16 @@
 //! Scripts that want to hang, fill or break the node.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use super::*;
+use crate::Verdict;
 
 /// Runs a script with time enough to meet another limit first.
 fn run_patiently(text: &str) -> Result<Answer, ScriptError> {
     let mut lua = Interpreter::new("7.0.15");
     let script = lua.compile(text.as_bytes())?;
-    let limit = Duration::from_secs(60);
-    let outcome = lua.run(&script, &[], &[], &mut Echo::default(), limit);
+    let limit: Arc<dyn Overseer> = Arc::new(Duration::from_secs(60));
+    let outcome = lua.run(&script, &[], &[], &mut Echo::default(), &limit);
     assert!(lua.is_spoiled(), "{text}");
     outcome
 }
@@ -170,12 +173,47 @@ fn commands_after_a_script_are_refused() {
     let code = b"local kept redis.register_function('f', function() kept = redis.call return 1 end)
         redis.register_function('g', function() return kept('echo', 'later') end)";
     let functions = lua
-        .load_library(code, &mut |_, _| {}, LIMIT)
+        .load_library(code, &mut |_, _| {}, &limit())
         .expect("loads");
     for (function, expected) in functions.iter().zip(["1", "later"]) {
         let answer = lua
-            .call(function, &[], &[], &mut Echo::default(), LIMIT)
+            .call(function, &[], &[], &mut Echo::default(), &limit())
             .expect("runs");
         assert_eq!(show(&answer), expected);
+    }
+}
+
+/// Lets a script go on a few times.
+#[derive(Default)]
+struct Patient(AtomicU32);
+
+impl Overseer for Patient {
+    fn first(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn ask(&self, ran: Duration) -> Verdict {
+        match self.0.fetch_add(1, Ordering::Relaxed) {
+            0..3 => Verdict::Continue(ran + Duration::from_millis(1)),
+            _ => Verdict::End,
+        }
+    }
+}
+
+#[test]
+fn an_overseer_is_asked_again_and_again_until_it_has_enough() {
+    for script in [
+        "while true do end",
+        "while true do redis.pcall('echo', 'x') end",
+        "while true do pcall(function() while true do end end) end",
+    ] {
+        let mut lua = Interpreter::new("7.0.15");
+        let script = lua.compile(script.as_bytes()).expect("is Lua");
+        let patient = Arc::new(Patient::default());
+        let overseer: Arc<dyn Overseer> = Arc::clone(&patient) as _;
+        let outcome = lua.run(&script, &[], &[], &mut Echo::default(), &overseer);
+        assert_eq!(outcome, Err(ScriptError::Time));
+        // Once it has had enough nobody asks any more.
+        assert_eq!(patient.0.load(Ordering::Relaxed), 4);
     }
 }

@@ -265,7 +265,7 @@ proptest! {
             local d = {pcall(string.find, ARGV[1], ARGV[1])}
             local e = {pcall(loadstring, ARGV[1])}
             return {#a, #b, #c, #d, #e}").expect("compiles");
-        let outcome = lua.run(&script, &[], &[&bytes, format.as_bytes()], &mut Echo::default(), LIMIT);
+        let outcome = lua.run(&script, &[], &[&bytes, format.as_bytes()], &mut Echo::default(), &limit());
         prop_assert!(matches!(outcome, Ok(Answer::Array(_))), "{:?}", outcome);
         prop_assert!(!lua.is_spoiled());
     }

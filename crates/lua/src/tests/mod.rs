@@ -2,11 +2,15 @@ mod environment;
 mod hostile;
 mod libraries;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Answer, Host, Interpreter, ScriptError, Version};
+use crate::{Answer, Host, Interpreter, Overseer, ScriptError, Version};
 
-const LIMIT: Duration = Duration::from_millis(300);
+/// How long a script may run.
+fn limit() -> Arc<dyn Overseer> {
+    Arc::new(Duration::from_millis(300))
+}
 
 /// Answers `echo` with its argument, `resp` with the bytes in it, and knows nothing else.
 #[derive(Default)]
@@ -42,7 +46,7 @@ impl Host for Echo {
 fn run_on(lua: &mut Interpreter, text: &str, argv: &[&str]) -> Result<Answer, ScriptError> {
     let argv: Vec<&[u8]> = argv.iter().map(|arg| arg.as_bytes()).collect();
     let script = lua.compile(text.as_bytes())?;
-    lua.run(&script, &[b"key"], &argv, &mut Echo::default(), LIMIT)
+    lua.run(&script, &[b"key"], &argv, &mut Echo::default(), &limit())
 }
 
 fn run(text: &str) -> Result<Answer, ScriptError> {

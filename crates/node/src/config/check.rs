@@ -99,6 +99,10 @@ impl Checker {
         let max_request_bytes = self.count("redis.max_request_bytes");
         let max_outbox_bytes = self.count("redis.max_outbox_bytes");
         let select_any = self.text("redis.select_any");
+        let script_time_max_ms = self.number("redis.script_time_max_ms");
+        let allow_shutdown = self.text("redis.allow_shutdown");
+        let min_replicas_to_write = self.count("redis.min_replicas_to_write");
+        let min_replicas_max_lag_s = self.number("redis.min_replicas_max_lag_s");
         let worker_threads = self.count("redis.worker_threads");
         Some(RedisConfig {
             listen: listen?,
@@ -106,6 +110,10 @@ impl Checker {
             max_request_bytes: max_request_bytes?,
             max_outbox_bytes: max_outbox_bytes?,
             select_any: select_any? == "yes",
+            script_time_max: Duration::from_millis(script_time_max_ms?),
+            allow_shutdown: allow_shutdown? == "yes",
+            min_replicas_to_write: min_replicas_to_write?,
+            min_replicas_max_lag: Duration::from_secs(min_replicas_max_lag_s?),
             worker_threads: worker_threads.unwrap_or_else(worker_threads_by_default),
         })
     }

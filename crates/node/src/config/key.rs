@@ -147,6 +147,42 @@ pub(crate) const KEYS: &[Key] = &[
         example: "no",
     },
     Key {
+        name: "redis.script_time_max_ms",
+        kind: Kind::Count {
+            min: 1,
+            max: 600_000,
+        },
+        default: Value("30000"),
+        about: "Milliseconds after which a script is ended and undone, as CONFIG's script-time-max. Others hear BUSY from \
+                CONFIG's lua-time-limit on, and can end it with SCRIPT KILL.",
+        example: "30000",
+    },
+    Key {
+        name: "redis.allow_shutdown",
+        kind: Kind::Choice(&["no", "yes"]),
+        default: Value("no"),
+        about: "Whether a client may stop the node with SHUTDOWN, as SIGTERM does: without passwords, whoever connects may.",
+        example: "no",
+    },
+    Key {
+        name: "redis.min_replicas_to_write",
+        kind: Kind::Count { min: 0, max: 1_000 },
+        default: Value("0"),
+        about: "Peers that must be connected and have acknowledged something recently for writes to be taken; else they are refused \
+                with NOREPLICAS, as CONFIG's min-replicas-to-write. 0 = none.",
+        example: "0",
+    },
+    Key {
+        name: "redis.min_replicas_max_lag_s",
+        kind: Kind::Count {
+            min: 1,
+            max: 86_400,
+        },
+        default: Value("10"),
+        about: "Seconds after which an acknowledgement no longer counts as recent, as CONFIG's min-replicas-max-lag.",
+        example: "10",
+    },
+    Key {
         name: "redis.worker_threads",
         kind: Kind::Count { min: 1, max: 1024 },
         default: Absent("one less than the processor cores, at least one"),

@@ -42,7 +42,7 @@ pub(super) fn spawn(
         .spawn(move || {
             while !database.stopping.load(Ordering::Acquire) && database.stopped.get().is_none() {
                 std::thread::park_timeout(LOOK);
-                if checkpointer.is_due(&database) {
+                if checkpointer.is_due(&database) || database.saves.is_asked() {
                     checkpointer.round_or_fail(&database);
                 }
             }
@@ -76,10 +76,15 @@ impl Checkpointer {
     /// is not there twice. The log holds everything that the table lacks; the next start replays it.
     fn round_or_fail(&mut self, database: &Database) {
         self.written_bytes_then = database.written_bytes.load(Ordering::Relaxed);
-        if let Err(error) = self.round(database)
-            && database.failure().is_none()
-        {
-            database.fail(format!("a checkpoint has failed: {error:#}"));
+        let begun = database
+            .saves
+            .begin(database.written_entries.load(Ordering::Relaxed));
+        match self.round(database) {
+            Ok(()) => database.saves.end(&begun),
+            Err(error) if database.failure().is_none() => {
+                database.fail(format!("a checkpoint has failed: {error:#}"));
+            }
+            Err(_) => {}
         }
         self.last = Instant::now();
     }

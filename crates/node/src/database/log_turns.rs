@@ -137,7 +137,7 @@ impl Database {
     /// Writes what is left when everyone has stopped writing, and that the stop was a clean one.
     fn last_turns(&self) -> Result<(), LogError> {
         let mut writer = self.writer.lock();
-        while self.state.lock().replica.has_unlogged() {
+        while self.lock().replica.has_unlogged() {
             writer.turn(self)?;
         }
         writer.finish(self)?;

@@ -78,7 +78,7 @@ impl Writer {
     /// Closes the open frame, then applies the remote frames whose time has come: they never close a frame that would
     /// have stayed open.
     fn take(&self, database: &Database) -> Vec<Unlogged> {
-        let replica = &mut database.state.lock().replica;
+        let replica = &mut database.lock().replica;
         let mut taken = replica.take_unlogged();
         if replica.apply_ready(wall_ms()) > 0 {
             taken.extend(replica.take_unlogged());
@@ -142,7 +142,7 @@ impl Writer {
         bodies: Vec<Vec<u8>>,
     ) {
         {
-            let replica = &mut database.state.lock().replica;
+            let replica = &mut database.lock().replica;
             replica.note_durable(last, frames.iter().map(|(_, frame)| frame));
             bodies.into_iter().for_each(|body| replica.recycle(body));
             let bytes = replica.undurable_bytes() as u64;
@@ -153,6 +153,13 @@ impl Writer {
             .map(|(_, frame)| frame.bytes().len() as u64)
             .sum();
         database.written_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let entries = frames
+            .iter()
+            .map(|(_, frame)| u64::from(frame.header().count));
+        let entries = entries.sum();
+        database
+            .written_entries
+            .fetch_add(entries, Ordering::Relaxed);
         self.meters.bytes.set(self.log.bytes() as f64);
         {
             let mut history = database.history.lock();
@@ -173,13 +180,13 @@ impl Writer {
     ) -> Result<(), LogError> {
         self.log.trim(before)?;
         let floor = floor_of(&self.log.reader());
-        database.state.lock().exchange.set_log_floor(floor);
+        database.lock().exchange.set_log_floor(floor);
         Ok(())
     }
 
     /// The last record: everything before it was written in order.
     pub(super) fn finish(&mut self, database: &Database) -> Result<(), LogError> {
-        database.state.lock().replica.log_note(Note::Stop);
+        database.lock().replica.log_note(Note::Stop);
         self.turn(database)?;
         self.log.sync()?;
         Ok(())

@@ -18,6 +18,20 @@ impl Engine for Front {
         }
     }
 
+    fn try_hold<R>(&self, act: impl FnOnce(&mut Replica, u64) -> R) -> Option<R> {
+        match self.node() {
+            Some(node) => node.database.try_hold(act),
+            None => Some(self.hold(act)),
+        }
+    }
+
+    async fn save(&self) -> Result<(), EngineStopped> {
+        match self.node() {
+            Some(node) => node.database.save().await,
+            None => Ok(()),
+        }
+    }
+
     fn durable(&self) -> Position {
         // Nothing that is answered before the log is replayed waits for it.
         self.node()
@@ -50,6 +64,9 @@ impl Engine for Front {
     }
 }
 
+/// Who may connect may call any command; a node that any of them can stop is not what a region relies on.
+const NO_SHUTDOWN: &str = "clients do not stop this node, unless its configuration says redis.allow_shutdown = \"yes\"; instead: SIGTERM";
+
 impl Host for Front {
     fn info(&self) -> NodeInfo {
         self.node()
@@ -68,6 +85,23 @@ impl Host for Front {
         if let Some(node) = self.node() {
             node.peers.couriers.publish(kind, channel, payload);
         }
+    }
+
+    fn begin_save(&self) -> bool {
+        self.node().is_some_and(|node| node.database.begin_save())
+    }
+
+    fn shut_down(&self) -> Result<(), String> {
+        if !self.opening.config.redis.allow_shutdown {
+            return Err(NO_SHUTDOWN.to_owned());
+        }
+        tracing::info!("a client asks the node to stop");
+        self.stop_asked.notify_one();
+        Ok(())
+    }
+
+    fn good_peers(&self, within: Duration) -> usize {
+        self.node().map_or(0, |node| node.peers.good(within))
     }
 
     fn writer(&self, replica: ReplicaId) -> Option<Writer> {
@@ -97,6 +131,7 @@ impl Node {
             log_bytes: self.database.reader().bytes(),
             watermark_ms: self.peers.watermark_ms(),
             peers: self.peers_info(),
+            saves: self.database.saves(),
         }
     }
 

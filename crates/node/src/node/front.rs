@@ -21,6 +21,8 @@ pub(crate) struct Front {
     node: OnceLock<Arc<Node>>,
     /// Rings once when the node is there.
     opened: Notify,
+    /// Rings when a client has asked for the end.
+    pub(super) stop_asked: Notify,
     /// Where messages of peers go, from the first moment on that clients are served.
     pub(super) inbox: OnceLock<Inbox>,
     pub(super) opening: Opening,
@@ -28,7 +30,7 @@ pub(crate) struct Front {
 
 /// What there is before the node.
 pub(super) struct Opening {
-    config: Config,
+    pub(super) config: Config,
     redis_port: u16,
     pub(super) metrics: PrometheusHandle,
     pub(super) progress: Arc<Progress>,
@@ -48,6 +50,7 @@ impl Front {
         Arc::new(Front {
             node: OnceLock::new(),
             opened: Notify::new(),
+            stop_asked: Notify::new(),
             inbox: OnceLock::new(),
             opening: Opening {
                 config: config.clone(),

@@ -4,6 +4,7 @@ mod labels;
 mod observer;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::Context;
 use isles_clock::ReplicaId;
@@ -205,6 +206,9 @@ struct Totals {
 /// Keyspace, kind, strategy, and who wrote what lost.
 type Labels = (String, &'static str, String, ReplicaId);
 
+/// How long one waits at most for another to bring the metrics up to date.
+const PATIENCE: Duration = Duration::from_millis(5);
+
 impl Meters {
     pub(super) fn new() -> Self {
         metrics::gauge!("isles_role", "role" => "leader").set(1.0);
@@ -223,7 +227,10 @@ impl Meters {
 impl Node {
     /// Brings all metrics up to date that are read off a state.
     pub(super) fn refresh_meters(&self) {
-        let mut counted = self.meters.counted.lock();
+        // Whoever holds this may wait for the replica; then it is no use to wait as well, and would keep a worker from others.
+        let Some(mut counted) = self.meters.counted.try_lock_for(PATIENCE) else {
+            return;
+        };
         let totals = self.database.hold(|replica, _| {
             self.meters.keys.set(replica.visible_keys() as f64);
             self.meters.rows.set(replica.rows_len() as f64);

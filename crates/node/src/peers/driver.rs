@@ -1,7 +1,7 @@
 //! The loop that gives a session its messages, its time, and its consequences.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use isles_replica::session::{Effect, Effects, Received, Session, SessionConfig, SessionError};
 use isles_transport::{Channel, ChannelError, Hello, Message, TrafficClass};
@@ -245,6 +245,9 @@ impl Drive<'_> {
             .peer()
             .is_some_and(|hello| hello.replica == ack.about);
         if about_the_peer {
+            self.peers.change(&self.channel.peer().node, |state| {
+                state.acknowledged = Some(Instant::now());
+            });
             self.peers
                 .database
                 .note_peer_durable(&self.channel.peer().node, &ack.durable);

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use isles_clock::VectorClock;
 
 use super::Txn;
+use crate::position::Position;
 use crate::row::Row;
 use crate::rows::RowId;
 
@@ -21,6 +22,8 @@ pub(super) struct Undo {
     pub(super) since: HashMap<usize, (Row, Vec<u8>)>,
     /// What the entry's ops had observed, if not everything.
     pub(super) context: Option<VectorClock>,
+    /// What answers depended on.
+    pub(super) barrier: Position,
 }
 
 impl Txn<'_> {
@@ -31,6 +34,7 @@ impl Txn<'_> {
             written: self.touched.len(),
             since: HashMap::new(),
             context: self.context.clone(),
+            barrier: self.barrier,
         });
         Savepoint(())
     }
@@ -44,6 +48,9 @@ impl Txn<'_> {
     pub fn roll_back(&mut self, _: Savepoint) {
         let Some(undo) = self.undo.take() else { return };
         self.context = undo.context;
+        // What was read stays read, but the place of an entry that may never be logged must not be waited for.
+        let logged = self.replica.position();
+        self.barrier = undo.barrier.max(self.barrier.min(logged));
         for touched in self.touched.split_off(undo.written).into_iter().rev() {
             self.index.remove(&touched.id);
             self.restore(touched.id, touched.before);

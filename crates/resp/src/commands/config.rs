@@ -7,7 +7,7 @@ use crate::engine::ConfigError;
 use crate::error::{Failure, Outcome};
 use crate::glob::{self, Case};
 use crate::session::Next;
-use crate::settings::{HIDDEN, Set};
+use crate::settings::{HIDDEN, Set, obeyed_name};
 use crate::spec::Subcommand;
 use crate::{notify, watch};
 
@@ -94,6 +94,10 @@ fn set(call: &mut Call<'_, '_>, pairs: &[&[u8]]) -> Outcome {
             Set::NotANumber => {
                 return Err(refused(name, "argument couldn't be parsed into an integer"));
             }
+            Set::NotBetween(min, max) => {
+                let reason = format!("argument must be between {min} and {max} inclusive");
+                return Err(refused(name, &reason));
+            }
             Set::NotAPercentage => {
                 return Err(refused(
                     name,
@@ -126,7 +130,12 @@ fn obey(call: &mut Call<'_, '_>, name: &str, value: &str) {
     let server = call.surroundings.server;
     let number: i64 = value.parse().unwrap_or(0);
     let count = usize::try_from(number).unwrap_or(0);
-    match name {
+    let running = &server.scripting.running;
+    match obeyed_name(name) {
+        "busy-reply-threshold" => running.set_late_after_ms(number),
+        "script-time-max" => running.set_time_max_ms(count as u64),
+        "min-replicas-to-write" => server.replicas.set_least(count),
+        "min-replicas-max-lag" => server.replicas.set_max_lag_s(count as u64),
         "notify-keyspace-events" => {
             server
                 .hub

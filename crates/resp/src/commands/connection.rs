@@ -8,7 +8,9 @@ use crate::reply::Protocol;
 use crate::spec::{Family, Flow, Run, Spec};
 
 pub(super) const COMMANDS: &[Spec] = &[
-    connection("auth", -2, auth, "Authenticates the connection.").no_script(),
+    connection("auth", -2, auth, "Authenticates the connection.")
+        .no_script()
+        .allow_busy(),
     connection(
         "client",
         -2,
@@ -18,7 +20,9 @@ pub(super) const COMMANDS: &[Spec] = &[
     .subcommands(client::SUBCOMMANDS)
     .no_script(),
     connection("echo", 2, echo, "Returns the given string."),
-    connection("hello", -1, hello, "Handshakes with the server.").no_script(),
+    connection("hello", -1, hello, "Handshakes with the server.")
+        .no_script()
+        .allow_busy(),
     // Not while data is loaded: who asks this to know whether a node is there means one that serves.
     Spec::new(
         Family::Connection,
@@ -37,7 +41,8 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Closes the connection.",
     )
     .loading()
-    .fast(),
+    .fast()
+    .allow_busy(),
     Spec::new(
         Family::Connection,
         "reset",
@@ -46,7 +51,8 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Resets the connection.",
     )
     .loading()
-    .fast(),
+    .fast()
+    .allow_busy(),
 ];
 
 const fn connection(

@@ -1,9 +1,12 @@
 //! FUNCTION and FCALL: code that every region has.
 
+use std::sync::atomic::Ordering;
+
 use isles_lua::Registered;
 
 use super::config::help;
-use super::scripting::{check_mode, not_busy, split_keys};
+use super::scripting::{check_mode, split_keys};
+use crate::busy::{Invoked, Kind};
 use crate::call::{Call, is};
 use crate::error::{Failure, Outcome, preview};
 use crate::function_dump;
@@ -72,7 +75,7 @@ const fn fcall(
 }
 
 fn fcall_write(call: &mut Call<'_, '_>) -> Outcome {
-    invoke(call, Access::Write)
+    invoke(call, Access::Any)
 }
 
 fn fcall_read(call: &mut Call<'_, '_>) -> Outcome {
@@ -97,6 +100,16 @@ fn invoke(call: &mut Call<'_, '_>, access: Access) -> Outcome {
 
 fn function(call: &mut Call<'_, '_>) -> Outcome {
     let (subcommand, rest) = (call.args[1], &call.args[2..]);
+    let scripting = &call.surroundings.server.scripting;
+    // A function that runs has the libraries locked.
+    if is(subcommand, "KILL") {
+        scripting.running.kill(Kind::Function)?;
+        call.reply.ok();
+        return Ok(());
+    }
+    if let Some(kind) = call.surroundings.busy {
+        return stats_beside(call, kind);
+    }
     let mut functions = call.surroundings.server.scripting.functions();
     functions.follow(call.txn);
     let usage = || {
@@ -122,7 +135,7 @@ fn function(call: &mut Call<'_, '_>) -> Outcome {
             call.reply.ok();
         }
         _ if is(subcommand, "LIST") => return list(call, &functions, rest),
-        [] if is(subcommand, "STATS") => stats(call, &functions),
+        [] if is(subcommand, "STATS") => stats(call, None),
         [] if is(subcommand, "DUMP") => {
             let codes = functions.libraries().values().map(|library| &*library.code);
             let dump = function_dump::write(codes);
@@ -130,7 +143,6 @@ fn function(call: &mut Call<'_, '_>) -> Outcome {
         }
         [_] | [_, _] if is(subcommand, "RESTORE") => return restore(call, &mut functions, rest),
         _ if is(subcommand, "RESTORE") => return Err(usage()),
-        [] if is(subcommand, "KILL") => return Err(not_busy()),
         [] if is(subcommand, "HELP") => help(call, "FUNCTION", HELP),
         _ => return Err(Failure::subcommand(subcommand, "FUNCTION")),
     }
@@ -330,25 +342,42 @@ fn show(call: &mut Call<'_, '_>, name: &[u8], library: &Library, with_code: bool
     }
 }
 
-fn stats(call: &mut Call<'_, '_>, functions: &Functions) {
+/// FUNCTION STATS while a script is late, which is all that comes here then.
+fn stats_beside(call: &mut Call<'_, '_>, kind: Kind) -> Outcome {
+    if kind == Kind::Script {
+        return Err(kind.refusal());
+    }
+    let running = call.surroundings.server.scripting.running.late_function();
+    stats(call, running.as_ref());
+    Ok(())
+}
+
+fn stats(call: &mut Call<'_, '_>, running: Option<&Invoked>) {
+    let figures = &call.surroundings.server.scripting.figures;
     let reply = &mut *call.reply;
     reply.map(2);
     reply.text("running_script");
-    reply.null();
+    match running {
+        None => reply.null(),
+        Some(function) => {
+            reply.map(3);
+            reply.text("name");
+            reply.bulk(function.args.get(1).map_or(b"", Vec::as_slice));
+            reply.text("command");
+            reply.array(function.args.len());
+            function.args.iter().for_each(|part| reply.bulk(part));
+            reply.text("duration_ms");
+            reply.integer(i64::try_from(function.ran().as_millis()).unwrap_or(i64::MAX));
+        }
+    }
     reply.text("engines");
     reply.map(1);
     reply.text("LUA");
     reply.map(2);
     reply.text("libraries_count");
-    reply.count(functions.libraries().len());
+    reply.count(figures.libraries.load(Ordering::Relaxed));
     reply.text("functions_count");
-    reply.count(
-        functions
-            .libraries()
-            .values()
-            .map(|library| library.functions.len())
-            .sum(),
-    );
+    reply.count(figures.functions.load(Ordering::Relaxed));
 }
 
 /// Redis says the same of a library that exists in two ways.

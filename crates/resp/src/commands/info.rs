@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::connection::REDIS_VERSION;
 use crate::call::{Call, is};
@@ -19,6 +20,7 @@ const SECTIONS: &[(&str, Section)] = &[
     ("stats", stats),
     ("replication", replication),
     ("cpu", cpu),
+    ("errorstats", error_stats),
     ("isles", isles),
     ("keyspace", keyspace),
 ];
@@ -28,6 +30,7 @@ const ON_REQUEST: &[(&str, Section)] = &[("commandstats", command_stats)];
 
 pub(super) fn info(call: &mut Call<'_, '_>) -> Outcome {
     let node = call.surroundings.host.info();
+    call.surroundings.server.scripting.refresh(call.txn);
     let asked = &call.args[1..];
     let everything = asked.is_empty()
         || asked.iter().any(|name| {
@@ -96,25 +99,67 @@ fn clients(text: &mut String, call: &Call<'_, '_>, _: &NodeInfo) -> std::fmt::Re
 
 fn memory(text: &mut String, call: &Call<'_, '_>, node: &NodeInfo) -> std::fmt::Result {
     let mebibytes = node.memory_bytes as f64 / f64::from(1 << 20);
+    let figures = &call.surroundings.server.scripting.figures;
+    let [
+        scripts,
+        script_bytes,
+        script_lua_bytes,
+        libraries,
+        functions,
+        library_bytes,
+        library_lua_bytes,
+    ] = [
+        &figures.scripts,
+        &figures.script_bytes,
+        &figures.script_lua_bytes,
+        &figures.libraries,
+        &figures.functions,
+        &figures.library_bytes,
+        &figures.library_lua_bytes,
+    ]
+    .map(|figure| figure.load(Ordering::Relaxed));
     lines!(text,
         "used_memory": node.memory_bytes,
         "used_memory_human": format_args!("{mebibytes:.2}M"),
         "used_memory_rss": node.memory_bytes,
-        "number_of_cached_scripts": call.surroundings.server.scripting.cached(),
+        "used_memory_lua": script_lua_bytes,
+        "used_memory_vm_eval": script_lua_bytes,
+        "used_memory_scripts_eval": script_bytes,
+        "number_of_cached_scripts": scripts,
+        "number_of_functions": functions,
+        "number_of_libraries": libraries,
+        "used_memory_vm_functions": library_lua_bytes,
+        "used_memory_vm_total": script_lua_bytes + library_lua_bytes,
+        "used_memory_functions": library_bytes,
+        "used_memory_scripts": script_bytes + library_bytes,
         "maxmemory": 0,
         "lazyfree_pending_objects": 0,
         "maxmemory_policy": "noeviction",
     )
 }
 
+/// A snapshot is a checkpoint here, and what Redis calls its append-only file is the log.
 fn persistence(text: &mut String, call: &Call<'_, '_>, node: &NodeInfo) -> std::fmt::Result {
+    let saves = &node.saves;
+    let seconds = |time: Option<Duration>| {
+        time.map_or(-1, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX))
+    };
     lines!(text,
         "loading": u8::from(call.surroundings.loading),
         "async_loading": 0,
-        "rdb_bgsave_in_progress": 0,
+        "rdb_changes_since_last_save": saves.changes,
+        "rdb_bgsave_in_progress": u8::from(saves.current.is_some()),
+        "rdb_last_save_time": saves.last_ms / 1000,
+        "rdb_last_bgsave_status": if saves.is_log_broken { "err" } else { "ok" },
+        "rdb_last_bgsave_time_sec": seconds(saves.last_took),
+        "rdb_current_bgsave_time_sec": seconds(saves.current),
+        "rdb_saves": saves.total,
         "aof_enabled": 1,
         "aof_rewrite_in_progress": 0,
-        "aof_last_write_status": "ok",
+        "aof_rewrite_scheduled": 0,
+        "aof_last_bgrewrite_status": "ok",
+        "aof_last_write_status": if saves.is_log_broken { "err" } else { "ok" },
+        "aof_current_size": node.log_bytes,
         "isles_durability": node.durability,
         "isles_log_bytes": node.log_bytes,
     )
@@ -130,6 +175,7 @@ fn stats(text: &mut String, call: &Call<'_, '_>, _: &NodeInfo) -> std::fmt::Resu
         "expired_keys": call.txn.expired_total(),
         "expired_stale_perc": format_args!("{:.2}", call.txn.stale_share() * 100.0),
         "evicted_keys": 0,
+        "total_error_replies": server.errors.total(),
         "pubsub_channels": server.hub.channels.len(Topic::Channel),
         "pubsub_patterns": server.hub.channels.len(Topic::Pattern),
         "pubsubshard_channels": server.hub.channels.len(Topic::Shard),
@@ -141,7 +187,11 @@ fn stats(text: &mut String, call: &Call<'_, '_>, _: &NodeInfo) -> std::fmt::Resu
 }
 
 /// To Redis clients every node is a master; the peers have a section of their own.
-fn replication(text: &mut String, _: &Call<'_, '_>, node: &NodeInfo) -> std::fmt::Result {
+fn replication(text: &mut String, call: &Call<'_, '_>, node: &NodeInfo) -> std::fmt::Result {
+    let surroundings = call.surroundings;
+    if let Some(good) = surroundings.server.replicas.good(surroundings.host) {
+        lines!(text, "min_slaves_good_slaves": good)?;
+    }
     lines!(text,
         "role": if node.role == "follower" { "slave" } else { "master" },
         "connected_slaves": 0,
@@ -158,6 +208,13 @@ fn cpu(text: &mut String, _: &Call<'_, '_>, _: &NodeInfo) -> std::fmt::Result {
         "used_cpu_user_children": format_args!("{user_children:.2}"),
         "available_cores": std::thread::available_parallelism().map_or(1, usize::from),
     )
+}
+
+fn error_stats(text: &mut String, call: &Call<'_, '_>, _: &NodeInfo) -> std::fmt::Result {
+    for (code, count) in call.surroundings.server.errors.all() {
+        write!(text, "errorstat_{code}:count={count}\r\n")?;
+    }
+    Ok(())
 }
 
 /// Calls are counted exactly; times are those of the calls that were timed, usually one in 64, for all.

@@ -1,6 +1,7 @@
 //! EVAL and its kin, and SCRIPT.
 
 use super::config::help;
+use crate::busy::Kind;
 use crate::call::{Call, integer, is};
 use crate::error::{Failure, Outcome};
 use crate::scripts::Access;
@@ -61,7 +62,7 @@ const fn eval(
 }
 
 fn eval_write(call: &mut Call<'_, '_>) -> Outcome {
-    evaluate(call, Access::Write)
+    evaluate(call, Access::Any)
 }
 
 fn eval_read(call: &mut Call<'_, '_>) -> Outcome {
@@ -69,7 +70,7 @@ fn eval_read(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn evalsha_write(call: &mut Call<'_, '_>) -> Outcome {
-    evaluate_digest(call, Access::Write)
+    evaluate_digest(call, Access::Any)
 }
 
 fn evalsha_read(call: &mut Call<'_, '_>) -> Outcome {
@@ -119,6 +120,13 @@ pub(super) fn split_keys<'a>(args: &'a [&'a [u8]], count: i64) -> Result<Split<'
 
 fn script(call: &mut Call<'_, '_>) -> Outcome {
     let (subcommand, rest) = (call.args[1], &call.args[2..]);
+    if is(subcommand, "KILL") {
+        // The script that is to end has the cache locked.
+        let running = &call.surroundings.server.scripting.running;
+        running.kill(Kind::Script)?;
+        call.reply.ok();
+        return Ok(());
+    }
     let mut scripts = call.surroundings.server.scripting.scripts();
     match *rest {
         [text] if is(subcommand, "LOAD") => {
@@ -137,7 +145,6 @@ fn script(call: &mut Call<'_, '_>) -> Outcome {
             scripts.flush();
             call.reply.ok();
         }
-        [] if is(subcommand, "KILL") => return Err(not_busy()),
         _ if is(subcommand, "DEBUG") => {
             return Err(Failure::other("ERR Isles has no debugger for scripts"));
         }
@@ -162,9 +169,4 @@ pub(super) fn check_mode(rest: &[&[u8]], refusal: &str) -> Outcome {
         [mode] if is(mode, "SYNC") || is(mode, "ASYNC") => Ok(()),
         _ => Err(Failure::other(refusal)),
     }
-}
-
-/// A script holds the replica, so nothing else runs meanwhile: whoever asks comes after it. What ends it is its limit.
-pub(super) fn not_busy() -> Failure {
-    Failure::other("NOTBUSY No scripts in execution right now.")
 }

@@ -5,7 +5,7 @@ use crate::error::Outcome;
 use crate::spec::{Family, Flow, Run, Spec};
 
 pub(super) const COMMANDS: &[Spec] = &[
-    flow("multi", 1, Flow::Multi, "Starts a transaction."),
+    flow("multi", 1, Flow::Multi, "Starts a transaction.").allow_busy(),
     // It is a write for the back-pressure of the log: what it runs may write.
     flow(
         "exec",
@@ -15,14 +15,15 @@ pub(super) const COMMANDS: &[Spec] = &[
     )
     .write()
     .long(),
-    flow("discard", 1, Flow::Discard, "Discards a transaction."),
+    flow("discard", 1, Flow::Discard, "Discards a transaction.").allow_busy(),
     flow(
         "watch",
         -2,
         Flow::Watch,
         "Monitors changes to keys to determine the execution of a transaction.",
     )
-    .keys(1, -1, 1),
+    .keys(1, -1, 1)
+    .allow_busy(),
     Spec::new(
         Family::Transactions,
         "unwatch",
@@ -32,7 +33,8 @@ pub(super) const COMMANDS: &[Spec] = &[
     )
     .loading()
     .fast()
-    .no_script(),
+    .no_script()
+    .allow_busy(),
 ];
 
 const fn flow(name: &'static str, arity: i32, flow: Flow, summary: &'static str) -> Spec {

@@ -63,8 +63,8 @@ fn what_is_not_supported_says_why() {
         ),
         ("MULTI", "+OK"),
         (
-            "SHUTDOWN",
-            "-ERR SHUTDOWN is not supported by Isles: clients do not stop nodes; instead: SIGTERM",
+            "SWAPDB 0 1",
+            "-ERR SWAPDB is not supported by Isles: there is one database; instead: prefixes of keys, and RENAME",
         ),
         ("EXEC", "-EXECABORT Transaction discarded because of previous errors."),
         ("CLUSTERS", "-ERR unknown command 'CLUSTERS', with args beginning with: "),

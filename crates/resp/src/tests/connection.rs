@@ -241,3 +241,27 @@ fn resetting_starts_over() {
         ("CLIENT GETNAME", "$-1"),
     ]);
 }
+
+#[test]
+fn there_is_one_user() {
+    let refused = "-ERR there are no users besides default, who may do everything; listen on a private address only";
+    check(&[
+        ("ACL WHOAMI", "$7 default"),
+        ("ACL USERS", "*1 $7 default"),
+        (
+            "ACL LIST",
+            "*1 $51 user default on nopass sanitize-payload ~* &* +@all",
+        ),
+        (
+            "ACL GETUSER default",
+            "*12 $5 flags *3 $2 on $6 nopass $16 sanitize-payload $9 passwords *0 $8 commands $5 +@all $4 keys $2 ~* $8 channels $2 &* $9 selectors *0",
+        ),
+        ("ACL GETUSER bob", "$-1"),
+        ("ACL SETUSER bob on", refused),
+        ("ACL DELUSER bob", refused),
+        (
+            "ACL GENPASS",
+            "-ERR unknown subcommand 'GENPASS'. Try ACL HELP.",
+        ),
+    ]);
+}

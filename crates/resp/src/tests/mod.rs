@@ -28,6 +28,7 @@ use std::time::Duration;
 use isles_clock::ReplicaId;
 use isles_replica::{Position, Replica, ReplicaConfig};
 
+use crate::busy::Kind;
 use crate::call::Surroundings;
 use crate::engine::{Host, NodeInfo, PeerInfo, Writer};
 use crate::execute::{self, Plan, Stop, Work};
@@ -47,9 +48,14 @@ struct World {
     reply: Reply,
     wall_ms: u64,
     loading: bool,
+    busy: Option<Kind>,
+    good_peers: usize,
 }
 
-struct TestHost;
+#[derive(Default)]
+struct TestHost {
+    good_peers: usize,
+}
 
 impl Host for TestHost {
     fn info(&self) -> NodeInfo {
@@ -77,6 +83,10 @@ impl Host for TestHost {
         })
     }
 
+    fn good_peers(&self, _: Duration) -> usize {
+        self.good_peers
+    }
+
     fn config(&self) -> Vec<(String, String)> {
         vec![("port".to_owned(), "7001".to_owned())]
     }
@@ -102,6 +112,8 @@ impl World {
             reply: Reply::default(),
             wall_ms: START_MS,
             loading: false,
+            busy: None,
+            good_peers: 1,
         }
     }
 
@@ -136,15 +148,19 @@ impl World {
             plan: &plan,
             at: 0,
         };
+        let host = TestHost {
+            good_peers: self.good_peers,
+        };
         let mut stop = Stop::Release;
         while stop == Stop::Release {
             let surroundings = Surroundings {
                 server: &self.server,
-                host: &TestHost,
+                host: &host,
                 wall_ms: self.wall_ms,
                 durable: Position::ZERO,
                 loading: self.loading,
-                watch: Watch::of(&self.server),
+                busy: self.busy,
+                watch: Watch::of(&self.server, &host),
             };
             stop = execute::run(
                 &mut work,

@@ -573,7 +573,7 @@ fn while_writes_are_paused_scripts_that_only_read_go_on() {
         let line = words.join(" ");
         let words = words.map(str::as_bytes);
         let command = crate::table::find(words[0]);
-        let watch = crate::watch::Watch::of(&world.server);
+        let watch = crate::watch::Watch::of(&world.server, &super::TestHost::default());
         assert_eq!(
             watch.holds_back(command, &words, &world.session, &world.server),
             held_back,

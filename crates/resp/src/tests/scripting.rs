@@ -1,4 +1,5 @@
 use super::*;
+use crate::busy::Kind;
 
 /// Runs a command given as its parts.
 fn command(world: &mut World, parts: &[&str]) -> String {
@@ -199,13 +200,13 @@ fn a_script_that_meets_a_limit_is_undone() {
     check_in(
         &mut world,
         &[
-            ("CONFIG SET lua-time-limit 20", "+OK"),
+            ("CONFIG SET script-time-max 20", "+OK"),
             ("SET a before", "+OK"),
             ("SADD s x", ":1"),
         ],
     );
     let endless = "redis.call('set', 'a', 'after') redis.call('sadd', 's', 'y') redis.call('set', 'new', 1) while true do end";
-    let expected = "-ERR the script ran longer than lua-time-limit (20 ms) and was ended; nothing of it was done";
+    let expected = "-ERR the script ran longer than script-time-max (20 ms) and was ended; nothing of it was done";
     assert_eq!(eval(&mut world, endless), expected);
     check_in(
         &mut world,
@@ -236,7 +237,7 @@ fn a_script_that_meets_a_limit_is_undone() {
         ],
     );
     let hog = "redis.call('set', 'a', 'hog') local t = {} while true do t[#t + 1] = string.rep('x', 1000000) .. #t end";
-    check_in(&mut world, &[("CONFIG SET lua-time-limit 5000", "+OK")]);
+    check_in(&mut world, &[("CONFIG SET script-time-max 30000", "+OK")]);
     let answer = eval(&mut world, hog);
     assert!(
         answer.contains("bytes of memory; nothing of it was done"),
@@ -244,6 +245,21 @@ fn a_script_that_meets_a_limit_is_undone() {
     );
     check_in(&mut world, &[("GET a", "$6 queued")]);
     assert_eq!(eval(&mut world, "return 1"), ":1");
+}
+
+// Its client would wait for the place of an entry that is never logged, until somebody else writes.
+#[test]
+fn the_answer_of_an_undone_script_waits_for_no_entry() {
+    let mut world = World::new();
+    check_in(
+        &mut world,
+        &[("SET a 1", "+OK"), ("CONFIG SET script-time-max 20", "+OK")],
+    );
+    let logged = world.replica.position();
+    let answer = eval(&mut world, "redis.call('incr', 'a') while true do end");
+    assert!(answer.contains("nothing of it was done"), "{answer}");
+    assert_eq!(world.replica.position(), logged);
+    assert_eq!(world.session.barrier, logged);
 }
 
 #[test]
@@ -421,6 +437,332 @@ fn libraries_outlive_a_flush_of_the_keys() {
             ("FUNCTION FLUSH", "+OK"),
             ("FUNCTION LIST", "*0"),
             ("GET a", "$1 5"),
+        ],
+    );
+}
+
+/// Runs a line as connections do while a script is late: on an empty replica.
+fn beside(world: &mut World, kind: Kind, line: &str) -> String {
+    world.busy = Some(kind);
+    let answer = world.run(line);
+    world.busy = None;
+    answer
+}
+
+const BUSY_SCRIPT: &str =
+    "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
+const BUSY_FUNCTION: &str =
+    "-BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.";
+
+#[test]
+fn few_commands_run_beside_a_script_that_is_late() {
+    let mut world = World::new();
+    for refused in [
+        "GET a",
+        "SET a 1",
+        "PING",
+        "INFO",
+        "CONFIG GET *",
+        "CLIENT LIST",
+        "SCRIPT FLUSH",
+        "FUNCTION LIST",
+        "EVAL 'return 1' 0",
+        "ISLES.STATUS",
+        "SUBSCRIBE c",
+        "SHUTDOWN",
+        "SHUTDOWN SAVE",
+    ] {
+        assert_eq!(
+            beside(&mut world, Kind::Script, refused),
+            BUSY_SCRIPT,
+            "{refused}"
+        );
+        assert_eq!(
+            beside(&mut world, Kind::Function, refused),
+            BUSY_FUNCTION,
+            "{refused}"
+        );
+    }
+    // What is wrong anyway is told as ever.
+    let answer = beside(&mut world, Kind::Script, "GET");
+    assert_eq!(answer, "-ERR wrong number of arguments for 'get' command");
+    assert_eq!(beside(&mut world, Kind::Script, "UNWATCH"), "+OK");
+    assert_eq!(beside(&mut world, Kind::Script, "RESET"), "+RESET");
+    assert!(beside(&mut world, Kind::Script, "HELLO").starts_with("*14 "));
+    assert_eq!(
+        beside(&mut world, Kind::Script, "FUNCTION STATS"),
+        BUSY_SCRIPT
+    );
+    let answer = beside(&mut world, Kind::Script, "SHUTDOWN NOSAVE");
+    assert_eq!(answer, "-ERR clients do not stop this process");
+    assert_eq!(
+        beside(&mut world, Kind::Script, "SCRIPT KILL"),
+        "-NOTBUSY No scripts in execution right now."
+    );
+    world.busy = Some(Kind::Script);
+    let (answer, stop) = world.run_buffer(b"RESET\r\nWATCH a\r\nRESET\r\n".to_vec());
+    assert_eq!((answer.as_str(), stop), ("+RESET", Stop::Held));
+}
+
+#[test]
+fn no_half_of_a_transaction_is_left_beside_a_script() {
+    let mut world = World::new();
+    // MULTI is let through, so that what follows it is not taken for commands of their own.
+    assert_eq!(beside(&mut world, Kind::Script, "MULTI"), "+OK");
+    assert_eq!(beside(&mut world, Kind::Script, "INCR a"), BUSY_SCRIPT);
+    check_in(
+        &mut world,
+        &[
+            ("INCR a", "+QUEUED"),
+            (
+                "EXEC",
+                "-EXECABORT Transaction discarded because of previous errors.",
+            ),
+            ("MULTI", "+OK"),
+            ("INCR a", "+QUEUED"),
+        ],
+    );
+    assert_eq!(
+        beside(&mut world, Kind::Function, "EXEC"),
+        format!(
+            "-EXECABORT Transaction discarded because of: {}",
+            &BUSY_FUNCTION[1..]
+        )
+    );
+    check_in(
+        &mut world,
+        &[("EXEC", "-ERR EXEC without MULTI"), ("EXISTS a", ":0")],
+    );
+    world.run("MULTI");
+    assert_eq!(beside(&mut world, Kind::Script, "DISCARD"), "+OK");
+}
+
+#[test]
+fn a_late_function_is_shown() {
+    let mut world = World::new();
+    let script = "redis.register_function('slow', function() return 1 end)";
+    command(
+        &mut world,
+        &["FUNCTION", "LOAD", &format!("#!lua name=lib\n{script}")],
+    );
+    let running = std::sync::Arc::clone(&world.server.scripting.running);
+    world.run("CONFIG SET lua-time-limit 1");
+    let ran = running.begin(Kind::Function, &[b"FCALL", b"slow", b"0"]);
+    isles_lua::Overseer::ask(&*running, Duration::from_millis(1));
+    let shown = beside(&mut world, Kind::Function, "FUNCTION STATS");
+    assert!(
+        shown.starts_with("*4 $14 running_script *6 $4 name $4 slow $7 command *3 $5 FCALL $4 slow $1 0 $11 duration_ms :"),
+        "{shown}"
+    );
+    assert!(
+        shown.ends_with("$7 engines *2 $3 LUA *4 $15 libraries_count :1 $15 functions_count :1"),
+        "{shown}"
+    );
+    assert_eq!(
+        beside(&mut world, Kind::Function, "SCRIPT KILL"),
+        BUSY_FUNCTION
+    );
+    assert_eq!(beside(&mut world, Kind::Function, "FUNCTION KILL"), "+OK");
+    assert!(ran.reason().contains("FUNCTION KILL"));
+}
+
+#[test]
+fn the_limits_of_scripts_have_bounds_and_two_names() {
+    check(&[
+        ("CONFIG SET lua-time-limit 10", "+OK"),
+        (
+            "CONFIG GET busy-reply-threshold",
+            "*2 $20 busy-reply-threshold $2 10",
+        ),
+        ("CONFIG SET busy-reply-threshold 0", "+OK"),
+        ("CONFIG GET lua-time-limit", "*2 $14 lua-time-limit $1 0"),
+        (
+            "CONFIG SET script-time-max 0",
+            "-ERR CONFIG SET failed (possibly related to argument 'script-time-max') - argument must be between 1 and 600000 inclusive",
+        ),
+        (
+            "CONFIG GET script-time-max",
+            "*2 $15 script-time-max $5 30000",
+        ),
+        ("CONFIG SET min-slaves-to-write 2", "+OK"),
+        (
+            "CONFIG GET min-replicas-to-write",
+            "*2 $21 min-replicas-to-write $1 2",
+        ),
+    ]);
+}
+
+/// What INFO says of a command and of errors.
+fn counted(world: &mut World, command: &str) -> (String, String) {
+    let info = world.run("INFO commandstats errorstats");
+    let find = |start: &str| {
+        let lines = info.split(' ').filter(|line| line.starts_with(start));
+        lines.collect::<Vec<_>>().join(" ")
+    };
+    let calls = find(&format!("cmdstat_{command}:"));
+    let short = calls.split(',').filter(|part| !part.contains("usec"));
+    (short.collect::<Vec<_>>().join(","), find("errorstat_"))
+}
+
+/// An error is counted where it arises, however many hands it passes through.
+#[test]
+fn errors_in_scripts_are_counted_once() {
+    let mut world = World::new();
+    world.run("SET text x");
+    for (script, inner, outer) in [
+        (
+            "return redis.call('incr', 'text')",
+            "calls=1,rejected_calls=0,failed_calls=1",
+            1,
+        ),
+        (
+            "return redis.pcall('incr', 'text')",
+            "calls=1,rejected_calls=0,failed_calls=1",
+            1,
+        ),
+        (
+            "redis.pcall('incr', 'text') return 1",
+            "calls=1,rejected_calls=0,failed_calls=1",
+            0,
+        ),
+        (
+            "return redis.call('incr')",
+            "calls=0,rejected_calls=1,failed_calls=0",
+            1,
+        ),
+    ] {
+        world.run("CONFIG RESETSTAT");
+        eval(&mut world, script);
+        let expected = format!("cmdstat_incr:{inner}");
+        assert_eq!(
+            counted(&mut world, "incr"),
+            (expected, "errorstat_ERR:count=1".to_owned()),
+            "{script}"
+        );
+        let expected = format!("cmdstat_eval:calls=1,rejected_calls=0,failed_calls={outer}");
+        assert_eq!(counted(&mut world, "eval").0, expected, "{script}");
+        let info = world.run("INFO stats");
+        assert!(info.contains("total_error_replies:1 "), "{info}");
+    }
+    for (script, errors) in [
+        (
+            "return redis.error_reply('MY_CODE text')",
+            "errorstat_MY_CODE:count=1",
+        ),
+        ("return redis.error_reply('')", "errorstat_ERR:count=1"),
+        ("return redis.status_reply('MY_CODE text')", ""),
+        (
+            "return {redis.pcall('incr', 'text'), redis.error_reply('B b')}",
+            "errorstat_B:count=1 errorstat_ERR:count=1",
+        ),
+        ("error('x')", "errorstat_ERR:count=1"),
+    ] {
+        world.run("CONFIG RESETSTAT");
+        eval(&mut world, script);
+        assert_eq!(counted(&mut world, "eval").1, errors, "{script}");
+    }
+    // Also inside MULTI, and for commands that do not exist.
+    world.run("CONFIG RESETSTAT");
+    world.run("NOSUCH");
+    world.run("MULTI");
+    world.run("LPUSH text x");
+    command(
+        &mut world,
+        &["EVAL", "return redis.call('lpush', 'text', 'x')", "0"],
+    );
+    world.run("EXEC");
+    assert_eq!(
+        counted(&mut world, "lpush").1,
+        "errorstat_ERR:count=1 errorstat_WRONGTYPE:count=2"
+    );
+}
+
+#[test]
+fn scripts_and_functions_are_counted() {
+    let mut world = World::new();
+    let number = |world: &mut World, name: &str| {
+        let info = world.run("INFO memory");
+        let line = info
+            .split(' ')
+            .find_map(|line| line.strip_prefix(&format!("{name}:")));
+        line.expect("a line of that name")
+            .parse::<u64>()
+            .expect("a number")
+    };
+    assert_eq!(number(&mut world, "used_memory_vm_total"), 0);
+    eval(&mut world, "return 1");
+    command(&mut world, &["FUNCTION", "LOAD", LIBRARY]);
+    for (name, expected) in [
+        ("number_of_cached_scripts", 1),
+        ("number_of_libraries", 1),
+        ("number_of_functions", 2),
+        ("used_memory_scripts_eval", 8),
+        ("used_memory_functions", LIBRARY.len() as u64),
+    ] {
+        assert_eq!(number(&mut world, name), expected, "{name}");
+    }
+    assert!(number(&mut world, "used_memory_lua") > 1000);
+    // A function that asks finds the same; it has the libraries locked itself.
+    let ask = "#!lua name=ask\nredis.register_function('ask', function() return redis.call('info', 'memory') end)";
+    command(&mut world, &["FUNCTION", "LOAD", ask]);
+    let info = world.run("FCALL ask 0");
+    assert!(info.contains("number_of_functions:3 "), "{info}");
+    world.run("SCRIPT FLUSH");
+    world.run("FUNCTION FLUSH");
+    assert_eq!(number(&mut world, "number_of_cached_scripts"), 0);
+    assert_eq!(number(&mut world, "number_of_functions"), 0);
+}
+
+#[test]
+fn scripts_that_write_need_enough_replicas() {
+    let mut world = World::new();
+    let refused = "-NOREPLICAS Not enough good replicas to write.";
+    check_in(
+        &mut world,
+        &[
+            ("SET a 1", "+OK"),
+            ("MULTI", "+OK"),
+            ("INCR a", "+QUEUED"),
+            ("CONFIG SET min-replicas-to-write 2", "+QUEUED"),
+            ("EXEC", "*2 :2 +OK"),
+            ("SET a 1", refused),
+            ("GET a", "$1 2"),
+            ("FUNCTION FLUSH", refused),
+        ],
+    );
+    let mut lacking = |script: &str| eval(&mut world, script);
+    assert_eq!(lacking("return redis.call('get', 'a')"), "$1 2");
+    assert_eq!(
+        lacking("#!lua flags=no-writes\nreturn redis.call('get', 'a')"),
+        "$1 2"
+    );
+    assert_eq!(lacking("#!lua\nreturn 1"), refused);
+    let answer = lacking("redis.call('set', 'a', 1)");
+    assert!(
+        answer.starts_with(&format!("{refused} script: ")),
+        "{answer}"
+    );
+    world.run("CONFIG SET min-replicas-to-write 1");
+    check_in(
+        &mut world,
+        &[("SET a 3", "+OK"), ("MULTI", "+OK"), ("INCR a", "+QUEUED")],
+    );
+    world.good_peers = 0;
+    check_in(
+        &mut world,
+        &[
+            (
+                "EXEC",
+                &format!(
+                    "-EXECABORT Transaction discarded because of: {}",
+                    &refused[1..]
+                ),
+            ),
+            ("MULTI", "+OK"),
+            ("GET a", "+QUEUED"),
+            ("EXEC", "*1 $1 3"),
+            ("CONFIG SET min-replicas-max-lag 0", "+OK"),
+            ("SET a 4", "+OK"),
         ],
     );
 }

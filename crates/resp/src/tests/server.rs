@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{World, check, check_in, check_resp3};
+use super::{SYNTAX, World, check, check_in, check_resp3};
 use crate::execute::Stop;
 use crate::table;
 
@@ -208,4 +208,64 @@ fn an_answer_has_a_size() {
     assert_eq!(world.run_buffer(b"MGET a a\r\n".to_vec()).1, Stop::Abort);
     let multi = b"MULTI\r\nGET a\r\nGET a\r\nSET b 1\r\nEXEC\r\n".to_vec();
     assert_eq!(world.run_buffer(multi).1, Stop::Abort);
+}
+
+#[test]
+fn saves_are_checkpoints() {
+    let mut world = World::new();
+    let (answer, stop) = world.run_buffer(b"SAVE\r\nSAVE\r\n".to_vec());
+    // The connection waits before it sends the answer, and then goes on.
+    assert_eq!((answer.as_str(), stop), ("+OK", Stop::Save));
+    let scheduled = "Background append only file rewriting scheduled";
+    check(&[
+        ("BGSAVE", "+Background saving started"),
+        ("BGSAVE SCHEDULE", "+Background saving scheduled"),
+        ("BGSAVE NOW", SYNTAX),
+        (
+            "BGREWRITEAOF",
+            "+Background append only file rewriting started",
+        ),
+        ("LASTSAVE", ":0"),
+        ("MULTI", "+OK"),
+        ("BGSAVE", "+QUEUED"),
+        ("BGREWRITEAOF", "+QUEUED"),
+        ("LASTSAVE", "+QUEUED"),
+        (
+            "EXEC",
+            &format!("*3 +Background saving scheduled +{scheduled} :0"),
+        ),
+    ]);
+    for command in ["SAVE", "SHUTDOWN"] {
+        check(&[
+            ("MULTI", "+OK"),
+            (command, "-ERR Command not allowed inside a transaction"),
+            (
+                "EXEC",
+                "-EXECABORT Transaction discarded because of previous errors.",
+            ),
+        ]);
+    }
+    let info = world.run("INFO persistence");
+    for line in [
+        "rdb_changes_since_last_save:0",
+        "rdb_bgsave_in_progress:0",
+        "rdb_last_bgsave_time_sec:-1",
+        "aof_enabled:1",
+    ] {
+        assert!(info.contains(&format!(" {line} ")), "{line}: {info}");
+    }
+}
+
+#[test]
+fn a_shutdown_is_asked_for_in_redis_words() {
+    let refused = "-ERR clients do not stop this process";
+    check(&[
+        ("SHUTDOWN", refused),
+        ("SHUTDOWN SAVE", refused),
+        ("SHUTDOWN NOSAVE NOW FORCE", refused),
+        ("SHUTDOWN ABORT", "-ERR No shutdown in progress."),
+        ("SHUTDOWN SAVE NOSAVE", SYNTAX),
+        ("SHUTDOWN ABORT NOW", SYNTAX),
+        ("SHUTDOWN LATER", SYNTAX),
+    ]);
 }

@@ -19,6 +19,9 @@ const WALL_MS: u64 = 1_790_000_000_000;
 /// Whatever waits longer than this in a test waits for ever.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a connection waits for the replica before it says that it could not have it.
+const LOCK_PATIENCE: Duration = Duration::from_millis(2);
+
 pub(crate) struct TestEngine {
     replica: Mutex<Replica>,
     durable: AtomicU64,
@@ -58,6 +61,15 @@ impl TestEngine {
         self.changed.notify_waiters();
     }
 
+    /// Spins until somebody holds the replica: a script, if nothing else is asked.
+    pub(crate) fn until_held(&self) {
+        let started = std::time::Instant::now();
+        while !self.replica.is_locked() {
+            assert!(started.elapsed() < PATIENCE, "nobody holds the replica");
+            std::thread::yield_now();
+        }
+    }
+
     pub(crate) fn keys(&self) -> usize {
         self.replica.lock().visible_keys()
     }
@@ -91,6 +103,11 @@ impl Host for TestEngine {
 impl Engine for TestEngine {
     fn hold<R>(&self, act: impl FnOnce(&mut Replica, u64) -> R) -> R {
         act(&mut self.replica.lock(), WALL_MS)
+    }
+
+    fn try_hold<R>(&self, act: impl FnOnce(&mut Replica, u64) -> R) -> Option<R> {
+        let mut replica = self.replica.try_lock_for(LOCK_PATIENCE)?;
+        Some(act(&mut replica, WALL_MS))
     }
 
     fn durable(&self) -> Position {
@@ -130,8 +147,13 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) fn start(options: ServeOptions) -> TestServer {
+        TestServer::start_on(2, options)
+    }
+
+    /// A server with so many threads.
+    pub(crate) fn start_on(workers: usize, options: ServeOptions) -> TestServer {
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(workers)
             .enable_all()
             .build()
             .expect("a runtime");
