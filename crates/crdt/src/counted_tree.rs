@@ -68,6 +68,20 @@ impl<I: Item> CountedTree<I> {
         self.weight
     }
 
+    /// How many branches of the root no clone shares: what is below them goes with this tree. Zero for a tree of one leaf.
+    #[must_use]
+    pub fn unshared_branches(&self) -> usize {
+        match &*self.root {
+            Node::Inner(branches) if Arc::strong_count(&self.root) == 1 => {
+                let unshared = branches
+                    .iter()
+                    .filter(|branch| Arc::strong_count(&branch.node) == 1);
+                unshared.count()
+            }
+            _ => 0,
+        }
+    }
+
     /// The item that holds the element at `index`, and the element's place in it.
     #[must_use]
     pub fn at(&self, index: usize) -> Option<(&I, usize)> {

@@ -9,6 +9,7 @@ mod log_turns;
 mod open;
 mod owner;
 mod progress;
+mod reaper;
 mod renew;
 mod waiters;
 mod writer;
@@ -32,6 +33,7 @@ use tokio::sync::{Notify, watch};
 
 pub(crate) use self::open::{Opened, open};
 pub(crate) use self::progress::Progress;
+use self::reaper::Reaper;
 pub(crate) use self::renew::renew;
 use self::waiters::Waiters;
 use self::writer::Writer;
@@ -49,6 +51,7 @@ pub(crate) struct Database {
     durable: AtomicU64,
     undurable_bytes: AtomicU64,
     waiters: Waiters,
+    reaper: Reaper,
     /// Per configured peer, what it holds durably; empty until it has said so.
     peers_durable: Mutex<BTreeMap<String, VectorClock>>,
     /// Changes whenever the log has become durable further; sessions watch it.
@@ -151,6 +154,7 @@ impl Database {
             writer: Mutex::new(writer),
             undurable_bytes: AtomicU64::new(0),
             waiters: Waiters::default(),
+            reaper: Reaper::spawn(),
             peers_durable: Mutex::new(
                 settings
                     .peers
@@ -199,7 +203,12 @@ impl Database {
         let result = act(&mut state, wall_ms());
         let wake = idle && state.replica.has_unlogged();
         let changed_keys = state.replica.has_changed_keys();
+        let garbage = state.replica.has_garbage();
+        let garbage = garbage.then(|| state.replica.take_garbage());
         drop(state);
+        if let Some(garbage) = garbage {
+            self.reaper.reap(garbage);
+        }
         if changed_keys {
             self.changed_keys_bell.notify_one();
         }

@@ -12,13 +12,16 @@ use isles_clock::{Context, Dot, Hlc, Stamp};
 use isles_crdt::op::{Cell, HyperLogLogOp, Nested, OpBased, Reset, Tally, Version};
 use isles_crdt::update::FlagUpdate;
 
+use crate::bound::Bounded;
 use crate::conflict::{Clash, ConflictKind, Contender};
+use crate::garbage::Garbage;
 use crate::observer::rivals;
 use crate::op::{
     Base, EscrowChange, FieldPut, FieldRemoval, KeyOp, Kind, ListPart, MapPart, Part, SetPart,
     SketchPart,
 };
-use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, Row};
+use crate::paged::PagedMap;
+use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, MemberSet, Row};
 use crate::sum;
 
 /// Who wrote an op, when, and what it had observed.
@@ -58,6 +61,8 @@ pub(crate) struct Outcome {
     pub(crate) repeats: bool,
     /// Values that stood beside each other before and after.
     pub(crate) rivals: [usize; 2],
+    /// What was removed and takes long to free.
+    pub(crate) garbage: Garbage,
 }
 
 /// Applies one op to its row and keeps the row's sum.
@@ -75,7 +80,7 @@ pub(crate) fn apply<C: Context>(
     match op.base {
         Base::Keep => {}
         Base::Clear | Base::Create => {
-            clear(row, op, author);
+            clear(row, op, author, &mut outcome.garbage);
             if !op
                 .parts
                 .iter()
@@ -127,23 +132,34 @@ pub(crate) fn live_values(row: &Row) -> usize {
 }
 
 /// Removes what the author has observed. The `lww` register is not touched: its tombstone, having a stamp, is a part.
-fn clear<C: Context>(row: &mut Row, op: &KeyOp<'_>, author: &Author<'_, C>) {
+///
+/// The row is summed anew from what is left, which of a large collection is nearly always nothing.
+fn clear<C: Context>(row: &mut Row, op: &KeyOp<'_>, author: &Author<'_, C>, garbage: &mut Garbage) {
+    let is_register = |component: &Component| matches!(component, Component::Lww(_));
+    if row.components.iter().all(is_register) {
+        return;
+    }
     let (hash, context, create) = (row.hash, author.context, op.base == Base::Create);
     for component in &mut row.components {
-        let before = sum_of(hash, component);
         match component {
-            Component::Lww(_) => continue,
+            Component::Lww(_) => {}
             Component::Mv(cell) => {
                 cell.remove(context);
             }
-            Component::Set(set) => set.members.retain(|_, presence| {
-                presence.remove(context);
-                !presence.is_empty()
-            }),
-            Component::List(list) => list.clear(hash, context),
-            Component::Map(map) => clear_map(map, op, author, create),
-            Component::SortedSet(set) => sorted_set::clear(set, op, author, create),
-            Component::Stream(stream) => stream.clear(context, &mut |_| {}),
+            Component::Set(set) => garbage.add(Component::Set(clear_set(set, context))),
+            Component::List(list) => {
+                let before = list.clear(hash, context);
+                garbage.add(Component::List(Box::new(before)));
+            }
+            Component::Map(map) => garbage.add(Component::Map(clear_map(map, op, author, create))),
+            Component::SortedSet(set) => {
+                let before = sorted_set::clear(set, op, author, create);
+                garbage.add(Component::SortedSet(before));
+            }
+            Component::Stream(stream) => {
+                let before = stream.clear(context);
+                garbage.add(Component::Stream(Box::new(before)));
+            }
             Component::Counter(tally) if create => tally.cover(context, &op.resets),
             Component::Counter(_) => {}
             Component::FlagEw(flag) => flag.remove_observed(context, None),
@@ -152,25 +168,53 @@ fn clear<C: Context>(row: &mut Row, op: &KeyOp<'_>, author: &Author<'_, C>) {
             Component::HyperLogLog(sketches) => sketches.remove_observed(context, None),
             Component::BoundedCounter(escrow) => escrow.remove(context),
         }
-        row.sum = row
-            .sum
-            .wrapping_sub(before)
-            .wrapping_add(sum_of(hash, component));
     }
+    row.sum = sum::kept_of_row(row);
 }
 
-fn clear_map<C: Context>(map: &mut FieldMap, op: &KeyOp<'_>, author: &Author<'_, C>, create: bool) {
+/// What a clear leaves of the elements: `clear` changes those of which it may leave something, and says whether it does.
+fn left_of<V: Clone + Bounded>(
+    elements: &PagedMap<V>,
+    context: &impl Context,
+    mut clear: impl FnMut(&[u8], &mut V) -> bool,
+) -> PagedMap<V> {
+    elements.rebuilt(
+        |bound| bound.is_covered(context),
+        |name, value| {
+            if value.bound().is_covered(context) {
+                return None;
+            }
+            let mut value = value.clone();
+            clear(name, &mut value).then_some(value)
+        },
+    )
+}
+
+fn clear_set(set: &mut MemberSet, context: &impl Context) -> Box<MemberSet> {
+    let members = left_of(&set.members, context, |_, presence| {
+        presence.remove(context);
+        !presence.is_empty()
+    });
+    Box::new(std::mem::replace(&mut set.members, members).into())
+}
+
+fn clear_map<C: Context>(
+    map: &mut FieldMap,
+    op: &KeyOp<'_>,
+    author: &Author<'_, C>,
+    create: bool,
+) -> Box<FieldMap> {
     let listed = listed(op.parts.iter().find_map(|part| match part {
         Part::Map(part) => Some(&part.remove[..]),
         _ => None,
     }));
     let mut live = 0;
-    map.fields.retain(|name, field| {
+    let fields = left_of(&map.fields, author.context, |name, field| {
         field.clear(author.context, create, listed(name));
         live += usize::from(field.is_live());
         !field.is_residue_free()
     });
-    map.live = live;
+    Box::new(std::mem::replace(map, FieldMap { fields, live }))
 }
 
 /// What removals say of the counter of each field; nothing of a field that they do not name.
@@ -180,30 +224,6 @@ fn listed<'r>(removals: Option<&'r [FieldRemoval<'r>]>) -> impl Fn(&[u8]) -> &'r
         .map(|removal| (removal.field.0, &removal.resets[..]))
         .collect();
     move |name| by_name.get(name).copied().unwrap_or_default()
-}
-
-fn sum_of(hash: u64, component: &Component) -> u128 {
-    match component {
-        Component::Lww(cell) => sum::of_lww(hash, cell),
-        Component::Mv(cell) => sum::of_cell(hash, Kind::RegisterMv, 0, cell),
-        Component::Counter(tally) => sum::of_tally(hash, Kind::Counter, 0, tally),
-        Component::FlagEw(flag) => sum::of_flag_ew(hash, flag),
-        Component::FlagDw(flag) => sum::of_flag_dw(hash, flag),
-        Component::HyperLogLog(sketches) => sum::of_sketches(hash, sketches),
-        Component::BoundedCounter(escrow) => sum::of_escrow(hash, escrow),
-        Component::Set(set) => set
-            .members
-            .iter()
-            .fold(0, |total: u128, (member, presence)| {
-                total.wrapping_add(sum::of_member(hash, member, presence))
-            }),
-        Component::List(list) => list.sum(),
-        Component::Map(map) => map.fields.iter().fold(0, |total: u128, (name, field)| {
-            total.wrapping_add(sum::of_field(hash, name, field))
-        }),
-        Component::SortedSet(set) => sum::of_sorted_set(hash, set),
-        Component::Stream(stream) => sum::of_stream(hash, stream),
-    }
 }
 
 fn apply_part<C: Context>(
@@ -531,9 +551,9 @@ fn change_component(row: &mut Row, kind: Kind, change: impl FnOnce(&mut Componen
     let Some(component) = row.component_mut(kind) else {
         return;
     };
-    let before = sum_of(hash, component);
+    let before = sum::of_component(hash, component);
     change(component);
-    let after = sum_of(hash, component);
+    let after = sum::of_component(hash, component);
     row.sum = row.sum.wrapping_sub(before).wrapping_add(after);
 }
 

@@ -9,6 +9,7 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::apply::{Author, Outcome};
+use crate::bound::Bound;
 use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::op::{ElementPut, Insertion, Kind, ListPart};
 use crate::sum;
@@ -45,12 +46,18 @@ pub(crate) struct ListValue {
     elements: List<Element>,
     // Invariant: the sum of all values of all elements, as `computed_sum` gives it.
     sum: u128,
+    bound: Bound,
 }
 
 impl ListValue {
     pub(crate) fn new(elements: List<Element>, key_hash: u64) -> Self {
-        let mut list = ListValue { elements, sum: 0 };
+        let mut list = ListValue {
+            elements,
+            sum: 0,
+            bound: Bound::default(),
+        };
         list.sum_up(key_hash);
+        list.bound_anew();
         list
     }
 
@@ -95,10 +102,28 @@ impl ListValue {
         versions.map(|version| (version.dot, version.hlc))
     }
 
-    /// Removes what the context covers.
-    pub(crate) fn clear(&mut self, key_hash: u64, context: &impl Context) {
+    fn bound_anew(&mut self) {
+        let mut bound = Bound::default();
+        self.dots().for_each(|(dot, _)| bound.observe(dot));
+        self.bound = bound;
+    }
+
+    /// Whether it is large and nobody shares it: then dropping it takes long.
+    pub(crate) fn is_burden(&self) -> bool {
+        // One branch is what a write has copied; the others are a snapshot's too.
+        self.elements.unshared_branches() > 1
+    }
+
+    /// Removes what the context covers; returns the list as it was. Nothing is walked if that is everything.
+    pub(crate) fn clear(&mut self, key_hash: u64, context: &impl Context) -> ListValue {
+        if self.bound.is_covered(context) {
+            return std::mem::take(self);
+        }
+        let before = self.clone();
         self.elements.clear(context);
         self.sum_up(key_hash);
+        self.bound_anew();
+        before
     }
 
     pub(crate) fn apply<C: Context>(
@@ -143,6 +168,7 @@ impl ListValue {
             hlc,
             value: Element(put.value.0.into()),
         };
+        self.bound.observe(author.dot);
         self.elements.set(position, version, author.context);
         let (Ok(index) | Err(index)) = found;
         let after = self.sum_at(key_hash, position, index);
@@ -190,6 +216,7 @@ impl ListValue {
         outcome: &mut Outcome,
     ) {
         let before = self.len();
+        self.bound.observe(author.dot);
         let values = insertion.values.iter().map(|value| Element(value.0.into()));
         let (place, ordinal) = (&insertion.place, insertion.ordinal);
         let inserted = self

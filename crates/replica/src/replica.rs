@@ -14,6 +14,7 @@ use crate::changes::Changes;
 use crate::conflict::{Journal, JournalLimits};
 use crate::delivery::{Delivery, DeliveryLimits, Lane, Offer};
 use crate::frame::{FRAME_BYTES, FRAME_ENTRIES_MAX, Frame, FrameError, FrameHeader, OpenFrame};
+use crate::garbage::Garbage;
 use crate::keyspace::Keyspaces;
 use crate::libraries::Libraries;
 use crate::observer::Watch;
@@ -132,6 +133,7 @@ pub struct Restored {
 ///   right after `take_unlogged`, and at once when [`is_open`](Self::is_open) is false.
 /// - *Checkpoint*: [`begin_checkpoint`](Self::begin_checkpoint), [`take_images`](Self::take_images) until empty, each
 ///   batch written once the log is durable through its position.
+/// - *Free*: [`take_garbage`](Self::take_garbage) before the lock is let go, to drop it afterwards.
 #[derive(Debug)]
 pub struct Replica {
     id: ReplicaId,
@@ -164,6 +166,7 @@ pub struct Replica {
     pub(crate) waiting: Waiting,
     /// Boxed, since it is nearly always absent.
     pub(crate) changes: Option<Box<Changes>>,
+    pub(crate) garbage: Garbage,
 }
 
 /// A frame that was handed to the log.
@@ -221,6 +224,7 @@ impl Replica {
             watch: Watch::default(),
             waiting: Waiting::default(),
             changes: None,
+            garbage: Garbage::default(),
         }
     }
 

@@ -135,10 +135,16 @@ impl SortedSet {
         }
     }
 
-    /// Keeps what `keep` says, which may change the members: O(n log n).
-    pub(crate) fn retain(&mut self, keep: impl FnMut(&[u8], &mut Member) -> bool) {
-        self.members.retain(keep);
-        self.order = order_of(&self.members);
+    /// A set of other members in the place of these; returns it as it was. O(n log n) in the new ones.
+    pub(crate) fn replace(&mut self, members: PagedMap<Member>) -> SortedSet {
+        let order = order_of(&members);
+        std::mem::replace(self, SortedSet { members, order })
+    }
+
+    /// Whether it is large and nobody shares it: then dropping it takes long.
+    pub(crate) fn is_burden(&self) -> bool {
+        // One branch is what a write has copied; the others are a snapshot's too.
+        self.members.is_burden() || self.order.unshared_branches() > 1
     }
 
     /// A sorted set from the elements of stored pages.

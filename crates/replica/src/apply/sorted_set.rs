@@ -49,21 +49,22 @@ pub(super) fn change<C: Context>(
     row.sum = row.sum.wrapping_add(delta);
 }
 
-/// Removes what the author has observed.
+/// Removes what the author has observed; returns the set as it was.
 pub(super) fn clear<C: Context>(
     set: &mut SortedSet,
     op: &KeyOp<'_>,
     author: &Author<'_, C>,
     create: bool,
-) {
+) -> Box<SortedSet> {
     let listed = super::listed(op.parts.iter().find_map(|part| match part {
         Part::SortedSet(part) => Some(&part.remove[..]),
         _ => None,
     }));
-    set.retain(|name, member| {
+    let left = super::left_of(set.members(), author.context, |name, member| {
         member.clear(author.context, create, listed(name));
         !member.is_residue_free()
     });
+    Box::new(set.replace(left))
 }
 
 fn change_member(

@@ -11,6 +11,8 @@ use isles_crdt::counted_tree::CountedTree;
 use isles_crdt::op::Cell;
 use serde::{Deserialize, Serialize};
 
+use crate::bound::Bound;
+
 pub use self::id::StreamId;
 use self::numbers::Numbers;
 use self::page::PAGE_ENTRIES_MAX;
@@ -39,6 +41,8 @@ pub(crate) struct Stream {
     pub(crate) marks: Cell<StreamMark>,
     /// The greatest ids that XDEL has removed, as far as nothing has observed them.
     pub(crate) deleted: Cell<StreamId>,
+    /// Of the entries.
+    bound: Bound,
 }
 
 /// The pages that the table lacks, and the numbers of those that it has in excess.
@@ -131,6 +135,7 @@ impl Stream {
     /// Puts an entry in its place, unless it is there.
     pub(crate) fn insert(&mut self, entry: Entry) -> bool {
         let name = entry.name;
+        self.bound.observe(name.dot);
         self.pages.edit_floor(
             |other| other.cmp(&name),
             |pages, floor| {
@@ -222,11 +227,28 @@ impl Stream {
         }
     }
 
-    /// Removes all that the context covers; each entry is told.
-    pub(crate) fn clear(&mut self, context: &impl Context, told: &mut impl FnMut(&Entry)) {
-        self.trim(StreamId::MAX, context, told);
+    /// Removes all that the context covers; returns the stream as it was. No entry is looked at if that is all of them.
+    pub(crate) fn clear(&mut self, context: &impl Context) -> Stream {
+        let before = self.clone();
+        let kept: Vec<Entry> = match self.bound.is_covered(context) {
+            true => Vec::new(),
+            false => {
+                let kept = self.iter();
+                let kept = kept.filter(|entry| !context.covers(entry.name.dot));
+                kept.cloned().collect()
+            }
+        };
+        self.set_pages(pages_of(kept));
+        self.numbers = Numbers::default();
         self.marks.remove(context);
         self.deleted.remove(context);
+        before
+    }
+
+    /// Whether it is large and nobody shares it: then dropping it takes long.
+    pub(crate) fn is_burden(&self) -> bool {
+        // One branch is what a write has copied; the others are a snapshot's too.
+        self.pages.unshared_branches() > 1
     }
 
     /// Number of pages.
@@ -319,6 +341,9 @@ impl Stream {
     }
 
     fn set_pages(&mut self, pages: Vec<Page>) {
+        self.bound = Bound::default();
+        let entries = pages.iter().flat_map(Page::entries);
+        entries.for_each(|entry| self.bound.observe(entry.name.dot));
         self.pages = pages.into_iter().collect();
     }
 }
