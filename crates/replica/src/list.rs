@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use isles_clock::{Context, Dot, Hlc};
-use isles_crdt::list::{NAME_BYTES, Position};
+use isles_clock::{Context, Dot, Everything, Hlc};
+use isles_crdt::list::{NAME_BYTES, Position, Positions};
 use isles_crdt::op::{List, Version};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -12,6 +12,7 @@ use crate::apply::{Author, Outcome};
 use crate::bound::Bound;
 use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::op::{ElementPut, Insertion, Kind, ListPart};
+use crate::row::Component;
 use crate::sum;
 
 /// The value of an element. Shared, because a change of a list of which a snapshot exists copies up to 64 of them.
@@ -39,6 +40,9 @@ impl<'de> Deserialize<'de> for Element {
         deserializer.deserialize_bytes(Bytes)
     }
 }
+
+/// Fewer elements are removed one by one.
+const SWEPT_MIN: usize = 256;
 
 /// The elements of a list, and their sum.
 #[derive(Clone, Debug, Default)]
@@ -133,21 +137,57 @@ impl ListValue {
         author: &Author<'_, C>,
         outcome: &mut Outcome,
     ) {
-        let total = &mut self.sum;
-        let kept =
-            self.elements
-                .remove_each(&part.remove, author.context, &mut |position, version| {
-                    let gone =
-                        sum::of_element(key_hash, &position.name(), version.dot, &version.value.0);
-                    *total = total.wrapping_sub(gone);
-                });
-        outcome.merged |= kept;
+        outcome.merged |= match self.is_swept(&part.remove) {
+            true => self.sweep(key_hash, &part.remove, author.context, outcome),
+            false => self.remove_each(key_hash, &part.remove, author.context),
+        };
         for put in &part.set {
             self.put(key_hash, put, author, outcome);
         }
         for insertion in &part.insert {
             self.insert(key_hash, insertion, author, outcome);
         }
+    }
+
+    /// Says whether something is left of one of the elements.
+    fn remove_each(
+        &mut self,
+        key_hash: u64,
+        positions: &Positions,
+        context: &impl Context,
+    ) -> bool {
+        let total = &mut self.sum;
+        self.elements
+            .remove_each(positions, context, &mut |position, version| {
+                let gone =
+                    sum::of_element(key_hash, &position.name(), version.dot, &version.value.0);
+                *total = total.wrapping_sub(gone);
+            })
+    }
+
+    /// The same for so large a part of the list that it pays to sum up what stays.
+    fn sweep(
+        &mut self,
+        key_hash: u64,
+        positions: &Positions,
+        context: &impl Context,
+        outcome: &mut Outcome,
+    ) -> bool {
+        let before = self.clone();
+        // Where all is known to be observed, none of the elements needs to be asked.
+        let left = match self.bound.is_covered(context) {
+            true => self.elements.sweep(positions, &Everything),
+            false => self.elements.sweep(positions, context),
+        };
+        self.sum_up(key_hash);
+        outcome.garbage.add(Component::List(Box::new(before)));
+        left
+    }
+
+    /// Removing one element costs about four times as much as walking over one and summing it up.
+    fn is_swept(&self, positions: &Positions) -> bool {
+        let len = positions.len();
+        len >= SWEPT_MIN && len.saturating_mul(4) >= self.len()
     }
 
     fn put<C: Context>(

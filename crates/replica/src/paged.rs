@@ -203,6 +203,11 @@ impl<V: Clone + Bounded> PagedMap<V> {
             .flat_map(|page| page.items.iter().map(|item| (&*item.key, &item.value)))
     }
 
+    /// Whether some element may have a counter.
+    pub(crate) fn counts(&self) -> bool {
+        self.pages.bound().counts()
+    }
+
     /// Visits the elements of the parts whose bounds are `wanted`, and in a small map all.
     pub(crate) fn each_where<'s>(
         &'s self,

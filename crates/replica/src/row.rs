@@ -165,7 +165,7 @@ impl Component {
         match self {
             Component::Map(map) => map.fields.len(),
             Component::Set(set) => set.members.len(),
-            Component::SortedSet(set) => set.members().len(),
+            Component::SortedSet(set) => set.members().len().max(set.len()),
             Component::List(list) => list.len(),
             Component::Stream(stream) => stream.len(),
             _ => 1,

@@ -91,6 +91,14 @@ impl SortedSet {
         ranked.take(ranks.len()).map(entry)
     }
 
+    /// The names at a range of ranks, shared with the set.
+    pub(crate) fn names(&self, ranks: Range<usize>) -> Vec<Arc<[u8]>> {
+        let ranked = self.order.iter_from(ranks.start).take(ranks.len());
+        ranked
+            .map(|(ranked, _)| Arc::clone(&ranked.key.1))
+            .collect()
+    }
+
     /// All members with their scores, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Score)> {
         self.order.iter().map(entry)
@@ -116,7 +124,56 @@ impl SortedSet {
 
     /// Changes a member, made empty if it is not there, and its place in the order.
     pub(crate) fn change(&mut self, name: &[u8], change: impl FnOnce(&mut Member)) {
-        let (before, after) = self.members.update(name, |slot| {
+        let (before, after) = self.change_member(name, change);
+        if before == after {
+            return;
+        }
+        let shared = before.and_then(|score| self.take(score, name));
+        if let Some(score) = after {
+            self.put(score, shared.unwrap_or_else(|| name.into()));
+        }
+    }
+
+    /// Changes members that come once each, as [`change`](Self::change) does, and returns the set as it was but for them.
+    /// Walks through the whole order instead of finding each place: for many.
+    pub(crate) fn change_many<'n>(
+        &mut self,
+        names: impl Iterator<Item = &'n [u8]>,
+        mut change: impl FnMut(&[u8], &mut Member),
+    ) -> SortedSet {
+        let (mut gone, mut new) = (Vec::new(), Vec::new());
+        for name in names {
+            let (before, after) = self.change_member(name, |member| change(name, member));
+            if before != after {
+                gone.extend(before.map(|score| (score, name)));
+                new.extend(after.map(|score| (score, name)));
+            }
+        }
+        gone.sort_unstable();
+        let mut gone = gone.into_iter().peekable();
+        let mut goes = |(score, name): &(Score, Arc<[u8]>)| {
+            let key = (*score, &**name);
+            while gone.next_if(|other| *other < key).is_some() {}
+            gone.next_if(|other| *other == key).is_some()
+        };
+        let kept = self.order.iter().filter(|ranked| !goes(&ranked.key));
+        let kept = kept.cloned().collect();
+        let order = std::mem::replace(&mut self.order, kept);
+        new.into_iter()
+            .for_each(|(score, name)| self.put(score, name.into()));
+        SortedSet {
+            members: PagedMap::new(),
+            order,
+        }
+    }
+
+    /// Changes a member, made empty if it is not there; returns its scores before and after.
+    fn change_member(
+        &mut self,
+        name: &[u8],
+        change: impl FnOnce(&mut Member),
+    ) -> (Option<Score>, Option<Score>) {
+        self.members.update(name, |slot| {
             let member = slot.get_or_insert_default();
             let before = member.score();
             change(member);
@@ -125,14 +182,7 @@ impl SortedSet {
                 *slot = None;
             }
             (before, after)
-        });
-        if before == after {
-            return;
-        }
-        let shared = before.and_then(|score| self.take(score, name));
-        if let Some(score) = after {
-            self.put(score, shared.unwrap_or_else(|| name.into()));
-        }
+        })
     }
 
     /// A set of other members in the place of these; returns it as it was. O(n log n) in the new ones.

@@ -19,11 +19,15 @@ pub(super) fn change<C: Context>(
         return;
     };
     let mut delta = 0u128;
-    for removal in &part.remove {
-        change_member(set, hash, removal.field.0, &mut delta, |member| {
-            member.remove(author.context, &removal.resets);
-            outcome.merged |= member.is_live();
-        });
+    if part.remove.len() >= MANY_MIN && 2 * part.remove.len() >= set.len() {
+        remove_many(set, hash, part, &mut delta, author, outcome);
+    } else {
+        for removal in &part.remove {
+            change_member(set, hash, removal.field.0, &mut delta, |member| {
+                member.remove(author.context, &removal.resets);
+                outcome.merged |= member.is_live();
+            });
+        }
     }
     for put in &part.put {
         let shown = |score: &_| f64::from(*score).to_string().into_bytes();
@@ -47,6 +51,31 @@ pub(super) fn change<C: Context>(
         });
     }
     row.sum = row.sum.wrapping_add(delta);
+}
+
+/// Fewer members are removed one by one.
+const MANY_MIN: usize = 256;
+
+/// Removes so many members that the order is put together anew.
+fn remove_many<C: Context>(
+    set: &mut SortedSet,
+    hash: u64,
+    part: &SortedSetPart<'_>,
+    delta: &mut u128,
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    let mut removals = part.remove.iter();
+    let names = part.remove.iter().map(|removal| removal.field.0);
+    let before = set.change_many(names, |name, member| {
+        *delta = delta.wrapping_sub(sum::of_score(hash, name, member));
+        let resets = removals.next().map(|removal| &removal.resets[..]);
+        member.remove(author.context, resets.unwrap_or_default());
+        outcome.merged |= member.is_live();
+        *delta = delta.wrapping_add(sum::of_score(hash, name, member));
+    });
+    let before = Component::SortedSet(Box::new(before));
+    outcome.garbage.add(before);
 }
 
 /// Removes what the author has observed; returns the set as it was.

@@ -175,6 +175,13 @@ impl<V: Clone + Bounded> Node<V> {
     }
 }
 
+impl<V: Bounded> Bounded for Spine<V> {
+    /// Looks at the root's branches, or at all elements if there are none.
+    fn raise(&self, bound: &mut Bound) {
+        self.root.raise(bound);
+    }
+}
+
 impl<V: Bounded> Bounded for Node<V> {
     fn raise(&self, bound: &mut Bound) {
         match self {

@@ -227,6 +227,44 @@ impl Stream {
         }
     }
 
+    /// Whether a trim through this id takes so large a part of the stream that [`sweep`](Self::sweep) is worth it.
+    pub(crate) fn is_swept(&self, through: StreamId) -> bool {
+        let goes = through.next().map_or(self.len(), |after| self.rank(after));
+        goes >= SWEPT_MIN && goes.saturating_mul(4) >= self.len()
+    }
+
+    /// Does what [`trim`](Self::trim) does, in one walk over the pages that looks at entries only where it must; returns
+    /// the stream as it was.
+    pub(crate) fn sweep(&mut self, through: StreamId, context: &impl Context) -> Stream {
+        let before = self.clone();
+        let observed = self.bound.is_covered(context);
+        let goes = |entry: &Entry| {
+            entry.name.id <= through && (observed || context.covers(entry.name.dot))
+        };
+        let mut kept = Vec::new();
+        for page in before.pages.iter() {
+            let [first, last] = [
+                &page.entries()[0],
+                &page.entries()[page.entries().len() - 1],
+            ];
+            if first.name.id > through {
+                kept.push(page.clone());
+                continue;
+            }
+            let all = last.name.id <= through && observed;
+            let mut left = (!all).then(|| page.clone());
+            if let Some(page) = &mut left {
+                page.remove(goes, &mut |_| {});
+            }
+            match left.filter(|page| !page.entries().is_empty()) {
+                Some(page) => kept.push(page),
+                None => self.numbers.give_back(page.number),
+            }
+        }
+        self.pages = kept.into_iter().collect();
+        before
+    }
+
     /// Removes all that the context covers; returns the stream as it was. No entry is looked at if that is all of them.
     pub(crate) fn clear(&mut self, context: &impl Context) -> Stream {
         let before = self.clone();
@@ -347,6 +385,9 @@ impl Stream {
         self.pages = pages.into_iter().collect();
     }
 }
+
+/// Fewer entries are removed one by one.
+const SWEPT_MIN: usize = 256;
 
 /// The same for the bytes of its fields.
 const HEADER_BYTES_MAX: usize = 4 << 10;
