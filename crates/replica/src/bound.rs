@@ -49,6 +49,15 @@ impl Bound {
         self.counts |= other.counts;
     }
 
+    /// Whether it holds for everything that `other` holds for.
+    pub(crate) fn includes(&self, other: &Bound) -> bool {
+        let known = |dot: &Dot| {
+            let mut newest = self.newest.iter();
+            newest.any(|newest| newest.replica == dot.replica && newest.sequence >= dot.sequence)
+        };
+        other.newest.iter().all(known) && self.counts >= other.counts
+    }
+
     /// Whether some element may have a counter.
     pub(crate) fn counts(&self) -> bool {
         self.counts

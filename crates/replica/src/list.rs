@@ -61,7 +61,7 @@ impl ListValue {
             bound: Bound::default(),
         };
         list.sum_up(key_hash);
-        list.bound_anew();
+        list.bound = list.computed_bound();
         list
     }
 
@@ -106,10 +106,15 @@ impl ListValue {
         versions.map(|version| (version.dot, version.hlc))
     }
 
-    fn bound_anew(&mut self) {
+    /// Whether the sum and the bound are right.
+    pub(crate) fn is_sound(&self, key_hash: u64) -> bool {
+        self.sum == self.computed_sum(key_hash) && self.bound.includes(&self.computed_bound())
+    }
+
+    fn computed_bound(&self) -> Bound {
         let mut bound = Bound::default();
         self.dots().for_each(|(dot, _)| bound.observe(dot));
-        self.bound = bound;
+        bound
     }
 
     /// Whether it is large and nobody shares it: then dropping it takes long.
@@ -126,7 +131,7 @@ impl ListValue {
         let before = self.clone();
         self.elements.clear(context);
         self.sum_up(key_hash);
-        self.bound_anew();
+        self.bound = self.computed_bound();
         before
     }
 

@@ -298,12 +298,11 @@ impl<V: Clone + Bounded> PagedMap<V> {
         map
     }
 
-    /// Whether every element lies where its hash says; stored pages are checked by it.
+    /// Whether every element lies where its hash says, and within its bounds; stored pages are checked by it.
     pub(crate) fn is_sound(&self) -> bool {
-        self.pages
-            .iter()
-            .enumerate()
-            .all(|(number, page)| page.hashes.iter().all(|hash| self.address(*hash) == number))
+        let mut pages = self.pages.iter().enumerate();
+        pages.all(|(number, page)| page.hashes.iter().all(|hash| self.address(*hash) == number))
+            && self.pages.is_sound()
     }
 
     fn address(&self, hash: u64) -> usize {

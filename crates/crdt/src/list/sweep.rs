@@ -189,3 +189,6 @@ fn ones(count: usize) -> Mask {
         count => Mask::MAX >> (Mask::BITS as usize - count),
     }
 }
+
+#[cfg(test)]
+mod tests;

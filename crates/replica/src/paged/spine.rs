@@ -175,6 +175,24 @@ impl<V: Clone + Bounded> Node<V> {
     }
 }
 
+impl<V: Bounded> Spine<V> {
+    /// Whether the bounds hold.
+    pub(super) fn is_sound(&self) -> bool {
+        self.root.is_sound()
+    }
+}
+
+impl<V: Bounded> Node<V> {
+    fn is_sound(&self) -> bool {
+        match self {
+            Node::Pages(_) => true,
+            Node::Branches(branches) => branches.iter().all(|branch| {
+                branch.bound.includes(&branch.node.bound()) && branch.node.is_sound()
+            }),
+        }
+    }
+}
+
 impl<V: Bounded> Bounded for Spine<V> {
     /// Looks at the root's branches, or at all elements if there are none.
     fn raise(&self, bound: &mut Bound) {

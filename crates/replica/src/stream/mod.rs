@@ -376,12 +376,11 @@ impl Stream {
         names.is_sorted_by(|one, other| one < other)
             && self.pages.iter().all(|page| !page.entries().is_empty())
             && self.iter().count() == self.len()
+            && self.bound.includes(&bound_of(self.iter()))
     }
 
     fn set_pages(&mut self, pages: Vec<Page>) {
-        self.bound = Bound::default();
-        let entries = pages.iter().flat_map(Page::entries);
-        entries.for_each(|entry| self.bound.observe(entry.name.dot));
+        self.bound = bound_of(pages.iter().flat_map(Page::entries));
         self.pages = pages.into_iter().collect();
     }
 }
@@ -391,6 +390,12 @@ const SWEPT_MIN: usize = 256;
 
 /// The same for the bytes of its fields.
 const HEADER_BYTES_MAX: usize = 4 << 10;
+
+fn bound_of<'e>(entries: impl Iterator<Item = &'e Entry>) -> Bound {
+    let mut bound = Bound::default();
+    entries.for_each(|entry| bound.observe(entry.name.dot));
+    bound
+}
 
 /// Cuts entries, which come in order, into pages.
 fn pages_of(entries: Vec<Entry>) -> Vec<Page> {
