@@ -10,6 +10,8 @@ use crate::row::{Component, Row};
 
 /// A collection of so many elements is dropped in about the time that handing it over takes.
 const ELEMENTS_MIN: usize = 256;
+/// So many nodes that no snapshot shares are more than a few writes have copied.
+pub(crate) const BURDEN_NODES: usize = 16;
 /// A replica whose caller takes no garbage keeps no more values than these.
 const VALUES_MAX: usize = 1 << 16;
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::apply::{Author, Outcome};
 use crate::bound::Bound;
 use crate::conflict::{Clash, ConflictKind, Contender};
+use crate::garbage::BURDEN_NODES;
 use crate::op::{ElementPut, Insertion, Kind, ListPart};
 use crate::row::Component;
 use crate::sum;
@@ -119,8 +120,7 @@ impl ListValue {
 
     /// Whether it is large and nobody shares it: then dropping it takes long.
     pub(crate) fn is_burden(&self) -> bool {
-        // One branch is what a write has copied; the others are a snapshot's too.
-        self.elements.unshared_branches() > 1
+        self.elements.unshared_nodes(BURDEN_NODES) == BURDEN_NODES
     }
 
     /// Removes what the context covers; returns the list as it was. Nothing is walked if that is everything.

@@ -15,6 +15,7 @@ pub(crate) use self::changed::ChangedPages;
 use self::changed::Numbers;
 use self::spine::Spine;
 use crate::bound::{Bound, Bounded};
+use crate::garbage::BURDEN_NODES;
 
 /// A page splits when pages hold more than this many elements on average.
 const PAGE_ITEMS: usize = 16;
@@ -108,8 +109,7 @@ impl<V> PagedMap<V> {
 
     /// Whether it is large and nobody shares it: then dropping it takes long.
     pub(crate) fn is_burden(&self) -> bool {
-        // One branch is what a write has copied; the others are a snapshot's too.
-        self.pages.unshared() > 1
+        self.pages.unshared_nodes(BURDEN_NODES) == BURDEN_NODES
     }
 }
 

@@ -8,6 +8,7 @@ use isles_crdt::counted_tree::{CountedTree, Item};
 use isles_crdt::op::{Increment, Tally};
 use isles_crdt::sorted_set::{MemberScore, Score};
 
+use crate::garbage::BURDEN_NODES;
 use crate::paged::PagedMap;
 use crate::row::Field;
 
@@ -193,8 +194,7 @@ impl SortedSet {
 
     /// Whether it is large and nobody shares it: then dropping it takes long.
     pub(crate) fn is_burden(&self) -> bool {
-        // One branch is what a write has copied; the others are a snapshot's too.
-        self.members.is_burden() || self.order.unshared_branches() > 1
+        self.members.is_burden() || self.order.unshared_nodes(BURDEN_NODES) == BURDEN_NODES
     }
 
     /// A sorted set from the elements of stored pages.

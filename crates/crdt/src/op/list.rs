@@ -223,10 +223,11 @@ impl<T: Clone> List<T> {
         self.body = kept.collect();
     }
 
-    /// How many branches of its tree no clone shares: what is below them goes with this list. Zero for a small list.
+    /// How many nodes of its tree, of at least 64 elements nearly all, no clone shares, so that dropping this list frees
+    /// them; counting ends at `most`.
     #[must_use]
-    pub fn unshared_branches(&self) -> usize {
-        self.body.chunks_tree().unshared_branches()
+    pub fn unshared_nodes(&self, most: usize) -> usize {
+        self.body.chunks_tree().unshared_nodes(most)
     }
 
     /// The positions of a range of indices, cut at the end of the list: O(log n) for the first.

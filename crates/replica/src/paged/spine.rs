@@ -72,17 +72,11 @@ impl<V> Spine<V> {
         self.root.each(enter, visit);
     }
 
-    /// How many branches of the root no clone shares: what is below them goes with this.
-    pub(super) fn unshared(&self) -> usize {
-        match &self.root {
-            Node::Pages(_) => 0,
-            Node::Branches(branches) => {
-                let unshared = branches
-                    .iter()
-                    .filter(|branch| Arc::strong_count(&branch.node) == 1);
-                unshared.count()
-            }
-        }
+    /// How many nodes below the root no clone shares, so that dropping this frees them; counting ends at `most`.
+    pub(super) fn unshared_nodes(&self, most: usize) -> usize {
+        let mut left = most;
+        self.root.count_unshared(&mut left);
+        most - left
     }
 }
 
@@ -112,6 +106,18 @@ impl<V: Clone + Bounded> Spine<V> {
 }
 
 impl<V> Node<V> {
+    fn count_unshared(&self, left: &mut usize) {
+        let Node::Branches(branches) = self else {
+            return;
+        };
+        for branch in branches {
+            if *left > 0 && Arc::strong_count(&branch.node) == 1 {
+                *left -= 1;
+                branch.node.count_unshared(left);
+            }
+        }
+    }
+
     fn each<'s>(
         &'s self,
         enter: &mut impl FnMut(&Bound) -> bool,

@@ -12,6 +12,7 @@ use isles_crdt::op::Cell;
 use serde::{Deserialize, Serialize};
 
 use crate::bound::Bound;
+use crate::garbage::BURDEN_NODES;
 
 pub use self::id::StreamId;
 use self::numbers::Numbers;
@@ -285,8 +286,7 @@ impl Stream {
 
     /// Whether it is large and nobody shares it: then dropping it takes long.
     pub(crate) fn is_burden(&self) -> bool {
-        // One branch is what a write has copied; the others are a snapshot's too.
-        self.pages.unshared_branches() > 1
+        self.pages.unshared_nodes(BURDEN_NODES) == BURDEN_NODES
     }
 
     /// Number of pages.
