@@ -9,7 +9,7 @@ mod stream;
 use std::collections::HashMap;
 
 use isles_clock::{Context, Dot, Hlc, Stamp};
-use isles_crdt::op::{Cell, HyperLogLogOp, Nested, OpBased, Reset, Tally, Version};
+use isles_crdt::op::{Cell, HyperLogLogOp, Nested, OpBased, Presence, Reset, Tally, Version};
 use isles_crdt::update::FlagUpdate;
 
 use crate::bound::Bounded;
@@ -439,18 +439,20 @@ fn change_set<C: Context>(
     };
     let mut delta = 0u128;
     outcome.repeats = part.remove.is_empty();
-    for member in &part.remove {
-        set.members.update(member.0, |slot| {
-            let Some(presence) = slot else { return };
-            delta = delta.wrapping_sub(sum::of_member(hash, member.0, presence));
-            presence.remove(author.context);
-            delta = delta.wrapping_add(sum::of_member(hash, member.0, presence));
-            outcome.merged |= !presence.is_empty();
-            if presence.is_empty() {
-                *slot = None;
-            }
-        });
-    }
+    let remove = |index: usize, slot: &mut Option<Presence>| {
+        let (Some(presence), member) = (&mut *slot, part.remove[index].0) else {
+            return;
+        };
+        delta = delta.wrapping_sub(sum::of_member(hash, member, presence));
+        presence.remove(author.context);
+        delta = delta.wrapping_add(sum::of_member(hash, member, presence));
+        outcome.merged |= !presence.is_empty();
+        if presence.is_empty() {
+            *slot = None;
+        }
+    };
+    set.members
+        .change_each(&part.remove, |member| member.0, remove);
     for member in &part.add {
         set.members.update(member.0, |slot| {
             outcome.repeats &= slot.is_some();
@@ -490,12 +492,15 @@ fn change_map<C: Context>(
         return;
     };
     let mut delta = 0u128;
-    for removal in &part.remove {
-        change_field(map, hash, removal.field.0, &mut delta, |field| {
+    let FieldMap { fields, live } = &mut **map;
+    let remove = |index: usize, slot: &mut Option<Field>| {
+        let removal = &part.remove[index];
+        change_slot(slot, live, hash, removal.field.0, &mut delta, |field| {
             field.remove(author.context, &removal.resets);
             outcome.merged |= field.is_live();
         });
-    }
+    };
+    fields.change_each(&part.remove, |removal| removal.field.0, remove);
     for put in &part.put {
         change_field(map, hash, put.field.0, &mut delta, |field| {
             let value = Box::from(put.value.0);
@@ -626,16 +631,27 @@ fn change_field(
 ) {
     let live = &mut map.live;
     map.fields.update(name, |slot| {
-        let field = slot.get_or_insert_default();
-        *delta = delta.wrapping_sub(sum::of_field(hash, name, field));
-        *live -= usize::from(field.is_live());
-        change(field);
-        *live += usize::from(field.is_live());
-        *delta = delta.wrapping_add(sum::of_field(hash, name, field));
-        if field.is_residue_free() {
-            *slot = None;
-        }
+        change_slot(slot, live, hash, name, delta, change);
     });
+}
+
+fn change_slot(
+    slot: &mut Option<Field>,
+    live: &mut usize,
+    hash: u64,
+    name: &[u8],
+    delta: &mut u128,
+    change: impl FnOnce(&mut Field),
+) {
+    let field = slot.get_or_insert_default();
+    *delta = delta.wrapping_sub(sum::of_field(hash, name, field));
+    *live -= usize::from(field.is_live());
+    change(field);
+    *live += usize::from(field.is_live());
+    *delta = delta.wrapping_add(sum::of_field(hash, name, field));
+    if field.is_residue_free() {
+        *slot = None;
+    }
 }
 
 /// Two types live under one key: the visible one wins by precedence, and what the author wrote is one of the two.

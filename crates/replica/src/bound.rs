@@ -109,7 +109,9 @@ mod tests {
     fn a_clock_covers_a_bound_that_it_dominates() {
         let mut bound = Bound::default();
         let [eu, us] = [dot(1, 7), dot(2, 3)];
-        [eu, dot(1, 5), us].map(|dot| bound.observe(dot));
+        [eu, dot(1, 5), us]
+            .into_iter()
+            .for_each(|dot| bound.observe(dot));
         let clock = |dots: &[Dot]| {
             let mut clock = VectorClock::new();
             dots.iter().for_each(|dot| clock.observe(*dot));

@@ -6,6 +6,7 @@
 //! the collection (W. Litwin, "Linear hashing: a new tool for file and table addressing", VLDB 1980).
 
 mod changed;
+mod many;
 mod spine;
 
 use smallvec::SmallVec;
@@ -13,6 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 pub(crate) use self::changed::ChangedPages;
 use self::changed::Numbers;
+pub(crate) use self::many::MANY;
 use self::spine::Spine;
 use crate::bound::{Bound, Bounded};
 use crate::garbage::BURDEN_NODES;

@@ -125,7 +125,7 @@ impl SortedSet {
 
     /// Changes a member, made empty if it is not there, and its place in the order.
     pub(crate) fn change(&mut self, name: &[u8], change: impl FnOnce(&mut Member)) {
-        let (before, after) = self.change_member(name, change);
+        let (before, after) = self.members.update(name, |slot| change_slot(slot, change));
         if before == after {
             return;
         }
@@ -135,21 +135,30 @@ impl SortedSet {
         }
     }
 
-    /// Changes members that come once each, as [`change`](Self::change) does, and returns the set as it was but for them.
-    /// Walks through the whole order instead of finding each place: for many.
-    pub(crate) fn change_many<'n>(
+    /// Changes members that are there, as [`change`](Self::change) does, and returns the order as it was. `change` gets the
+    /// index of the name. Walks through the whole order instead of finding each place: for many.
+    pub(crate) fn change_many(
         &mut self,
-        names: impl Iterator<Item = &'n [u8]>,
-        mut change: impl FnMut(&[u8], &mut Member),
+        names: &[&[u8]],
+        mut change: impl FnMut(usize, &mut Member),
     ) -> SortedSet {
-        let (mut gone, mut new) = (Vec::new(), Vec::new());
-        for name in names {
-            let (before, after) = self.change_member(name, |member| change(name, member));
-            if before != after {
-                gone.extend(before.map(|score| (score, name)));
-                new.extend(after.map(|score| (score, name)));
-            }
-        }
+        let mut scores = vec![(None, None); names.len()];
+        self.members.change_each(
+            names,
+            |name| name,
+            |index, slot| {
+                scores[index] = change_slot(slot, |member| change(index, member));
+            },
+        );
+        let changed = || {
+            let each = names.iter().zip(&scores);
+            each.filter(|(_, (before, after))| before != after)
+        };
+        let gone = changed().filter_map(|(name, (before, _))| Some(((*before)?, *name)));
+        let mut gone: Vec<(Score, &[u8])> = gone.collect();
+        let new = changed().filter_map(|(name, (_, after))| Some(((*after)?, *name)));
+        let new: Vec<(Score, &[u8])> = new.collect();
+        // Nothing is to be done where a range of ranks goes.
         gone.sort_unstable();
         let mut gone = gone.into_iter().peekable();
         let mut goes = |(score, name): &(Score, Arc<[u8]>)| {
@@ -166,24 +175,6 @@ impl SortedSet {
             members: PagedMap::new(),
             order,
         }
-    }
-
-    /// Changes a member, made empty if it is not there; returns its scores before and after.
-    fn change_member(
-        &mut self,
-        name: &[u8],
-        change: impl FnOnce(&mut Member),
-    ) -> (Option<Score>, Option<Score>) {
-        self.members.update(name, |slot| {
-            let member = slot.get_or_insert_default();
-            let before = member.score();
-            change(member);
-            let after = member.score();
-            if member.is_residue_free() {
-                *slot = None;
-            }
-            (before, after)
-        })
     }
 
     /// A set of other members in the place of these; returns it as it was. O(n log n) in the new ones.
@@ -245,6 +236,21 @@ impl Default for SortedSet {
             order: CountedTree::new(),
         }
     }
+}
+
+/// Changes a member, made empty if it is not there; returns its scores before and after.
+fn change_slot(
+    slot: &mut Option<Member>,
+    change: impl FnOnce(&mut Member),
+) -> (Option<Score>, Option<Score>) {
+    let member = slot.get_or_insert_default();
+    let before = member.score();
+    change(member);
+    let after = member.score();
+    if member.is_residue_free() {
+        *slot = None;
+    }
+    (before, after)
 }
 
 fn entry(ranked: &Ranked) -> (&[u8], Score) {

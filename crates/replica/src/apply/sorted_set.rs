@@ -65,12 +65,12 @@ fn remove_many<C: Context>(
     author: &Author<'_, C>,
     outcome: &mut Outcome,
 ) {
-    let mut removals = part.remove.iter();
     let names = part.remove.iter().map(|removal| removal.field.0);
-    let before = set.change_many(names, |name, member| {
+    let names: Vec<&[u8]> = names.collect();
+    let before = set.change_many(&names, |index, member| {
+        let name = names[index];
         *delta = delta.wrapping_sub(sum::of_score(hash, name, member));
-        let resets = removals.next().map(|removal| &removal.resets[..]);
-        member.remove(author.context, resets.unwrap_or_default());
+        member.remove(author.context, &part.remove[index].resets);
         outcome.merged |= member.is_live();
         *delta = delta.wrapping_add(sum::of_score(hash, name, member));
     });

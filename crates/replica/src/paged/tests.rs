@@ -173,3 +173,42 @@ proptest! {
         prop_assert_eq!(content, model);
     }
 }
+
+#[test]
+fn many_are_found_and_changed_as_each_would_be() {
+    for count in [MANY as u32 / 2, MANY as u32, 5_000] {
+        let mut map = of_numbers(3_000);
+        // Some twice, some that are not there.
+        let names: Vec<[u8; 4]> = (0..count).map(|n| (n * 7 % 4_000).to_le_bytes()).collect();
+        let keys: Vec<&[u8]> = names.iter().map(|name| &name[..]).collect();
+        let mut found = BTreeMap::new();
+        map.find_each(&keys, |index, number| {
+            assert!(found.insert(keys[index], (index, *number)).is_none());
+        });
+        let first = |key: &[u8]| keys.iter().position(|other| *other == key);
+        for key in &keys {
+            let expected = map.get(key).map(|number| (first(key).unwrap(), *number));
+            assert_eq!(found.get(key).copied(), expected);
+        }
+        let mut model: BTreeMap<_, _> = map.iter().map(|(key, n)| (key.to_vec(), *n)).collect();
+        map.change_each(
+            &names,
+            |name| name,
+            |index, slot| match slot {
+                Some(number) if *number % 2 == 0 => *slot = None,
+                Some(number) => *number = index as u32 + 10_000,
+                None => {}
+            },
+        );
+        for (index, name) in names.iter().enumerate() {
+            match model.get_mut(&name[..]) {
+                Some(number) if *number % 2 == 0 => drop(model.remove(&name[..])),
+                Some(number) => *number = index as u32 + 10_000,
+                None => {}
+            }
+        }
+        assert!(map.is_sound() && map.len() == model.len());
+        let content: BTreeMap<_, _> = map.iter().map(|(key, n)| (key.to_vec(), *n)).collect();
+        assert_eq!(content, model);
+    }
+}

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use isles_crdt::sorted_set::Score;
 
-use super::sets::each_once;
+use super::sets::each_present;
 use super::{Expiry, Spot, Txn, ValueType, WrongType, set_part};
 use crate::op::{Base, Blob, FieldPut, FieldRemoval, FieldTally, KeyOp, Part, SortedSetPart};
 use crate::row::Row;
@@ -191,14 +191,12 @@ impl Txn<'_> {
             return Ok(0);
         };
         let mut part = SortedSetPart::default();
-        each_once(members, |name| {
-            if set.score(name).is_some() {
-                let before = self.member_before(&spot, name);
-                part.remove.push(FieldRemoval {
-                    field: Blob(name),
-                    resets: before.map(Member::resets).unwrap_or_default(),
-                });
-            }
+        each_present(set.members(), members, Member::is_live, |name| {
+            let before = self.member_before(&spot, name);
+            part.remove.push(FieldRemoval {
+                field: Blob(name),
+                resets: before.map(Member::resets).unwrap_or_default(),
+            });
         });
         Ok(self.remove_scores(&spot, part))
     }
