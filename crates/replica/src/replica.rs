@@ -279,6 +279,8 @@ impl Replica {
         frame.verify()?;
         self.next_record = number;
         self.apply_frame(frame, wall_ms)?;
+        // Nobody waits yet, and a long log removes much.
+        drop(self.take_garbage());
         self.delivery.note_chain(frame);
         self.note_link(frame);
         self.durable.observe(frame.last_dot());

@@ -4,8 +4,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
 use isles_replica::Garbage;
 
-/// Holds' worth of garbage that may wait. Whoever has more drops it himself, so that memory does not grow faster than it is
-/// freed.
+/// How many holds' garbage may wait. Whoever has more drops it itself, so that memory does not grow faster than it is freed.
 const QUEUE_MAX: usize = 64;
 
 /// The way to the thread, which ends with it.
@@ -21,7 +20,7 @@ impl Reaper {
         Reaper(sender)
     }
 
-    /// Has it dropped; never called under a lock.
+    /// Hands it over; not to be called under a lock, since a full queue means to drop it here.
     pub(super) fn reap(&self, garbage: Garbage) {
         if garbage.is_empty() {
             return;

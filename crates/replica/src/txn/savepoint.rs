@@ -41,7 +41,7 @@ impl Txn<'_> {
     }
 
     pub(super) fn forget_undo(&mut self) {
-        let undo = self.undo.take().unwrap_or_default();
+        let Some(undo) = self.undo.take() else { return };
         for (row, _) in undo.since.into_values() {
             self.replica.discard(row);
         }
