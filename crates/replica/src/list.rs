@@ -331,3 +331,59 @@ fn sum_of<'v>(
 fn name_of(position: &Position) -> String {
     format!("{}.{}", position.dot(), position.ordinal())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use isles_clock::ReplicaId;
+
+    use super::*;
+
+    /// Has observed everything but one write, and counts how often it is asked.
+    struct Asked {
+        unseen: Dot,
+        times: Cell<usize>,
+    }
+
+    impl Context for Asked {
+        fn covers(&self, dot: Dot) -> bool {
+            self.times.set(self.times.get() + 1);
+            dot != self.unseen
+        }
+    }
+
+    fn asked(unseen: u64) -> Asked {
+        let (unseen, times) = (dot(unseen), Cell::new(0));
+        Asked { unseen, times }
+    }
+
+    fn dot(sequence: u64) -> Dot {
+        Dot::new(ReplicaId::from_u128(1), sequence)
+    }
+
+    fn pushed(count: u64) -> ListValue {
+        let mut elements = List::new();
+        for sequence in 1..=count {
+            let place = elements.back(dot(sequence), 0).expect("there is room");
+            let value = Element(b"value".as_slice().into());
+            elements.insert(&place, dot(sequence), 0, vec![value]);
+        }
+        ListValue::new(elements, 7)
+    }
+
+    #[test]
+    fn clearing_what_was_observed_asks_for_no_element() {
+        let (mut list, context) = (pushed(1000), asked(1001));
+        assert_eq!(list.clear(7, &context).len(), 1000);
+        assert_eq!((list.len(), list.sum(), context.times.get()), (0, 0, 1));
+    }
+
+    #[test]
+    fn clearing_leaves_what_was_not_observed() {
+        let (mut list, context) = (pushed(1000), asked(1000));
+        assert_eq!(list.clear(7, &context).len(), 1000);
+        assert_eq!(list.len(), 1);
+        assert!(list.is_sound(7));
+    }
+}

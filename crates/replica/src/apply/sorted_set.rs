@@ -89,7 +89,7 @@ pub(super) fn clear<C: Context>(
         Part::SortedSet(part) => Some(&part.remove[..]),
         _ => None,
     }));
-    let left = super::left_of(set.members(), author.context, |name, member| {
+    let left = super::clear::left_of(set.members(), author.context, |name, member| {
         member.clear(author.context, create, listed(name));
         !member.is_residue_free()
     });

@@ -164,3 +164,25 @@ proptest! {
         prop_assert_eq!(names(&loaded), expected);
     }
 }
+
+/// Has observed everything, and counts how often it is asked.
+#[derive(Default)]
+struct Asked(std::cell::Cell<usize>);
+
+impl Context for Asked {
+    fn covers(&self, _: Dot) -> bool {
+        self.0.set(self.0.get() + 1);
+        true
+    }
+}
+
+#[test]
+fn clearing_and_trimming_what_was_observed_ask_for_no_entry() {
+    let (mut stream, asked) = (filled(1000), Asked::default());
+    drop(stream.sweep(StreamId::new(900, 0), &asked));
+    assert_eq!((stream.len(), asked.0.get()), (100, 1));
+    assert!(stream.is_sound());
+    drop(stream.clear(&asked));
+    assert!(stream.is_gone());
+    assert_eq!(asked.0.get(), 2);
+}
