@@ -116,6 +116,13 @@ impl Running {
         parse_cpu_us(&stat).context("/proc/PID/stat has an unknown shape")
     }
 
+    /// Memory that it holds now.
+    pub(crate) fn resident_bytes(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))
+            .context("cannot read the server's memory")?;
+        parse_resident_bytes(&status).context("/proc/PID/status has an unknown shape")
+    }
+
     /// What the admin server says at `path`.
     pub(crate) fn admin_get(&self, path: &str) -> Result<String> {
         http_get(self.admin.context("this server has no admin port")?, path)
@@ -136,6 +143,13 @@ fn configuration(plan: &NodePlan<'_>, port: u16, admin: u16) -> String {
          redis.listen = \"127.0.0.1:{port}\"\nadmin.listen = \"127.0.0.1:{admin}\"\n\
          log.retention_bytes = \"256MiB\"\ntrace.filter = \"warn\"\n{more}\n"
     )
+}
+
+fn parse_resident_bytes(status: &str) -> Option<u64> {
+    let mut lines = status.lines();
+    let line = lines.find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// Calls `done` until it says yes.
@@ -291,6 +305,12 @@ fn peer_lines(certs: &Path, port: u16, peer: &str, peer_port: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn resident_memory_is_read() {
+        let status = "Name:\tisles\nVmHWM:\t  20 kB\nVmRSS:\t  12 kB\n";
+        assert_eq!(parse_resident_bytes(status), Some(12_288));
+    }
 
     #[test]
     fn cpu_time_is_read_behind_any_name() {

@@ -68,6 +68,14 @@ impl<I: Item> CountedTree<I> {
         self.weight
     }
 
+    /// How many nodes no clone shares, so that dropping this tree frees them; counting ends at `most`.
+    #[must_use]
+    pub fn unshared_nodes(&self, most: usize) -> usize {
+        let mut left = most;
+        Node::count_unshared(&self.root, &mut left);
+        most - left
+    }
+
     /// The item that holds the element at `index`, and the element's place in it.
     #[must_use]
     pub fn at(&self, index: usize) -> Option<(&I, usize)> {
@@ -259,6 +267,17 @@ impl<I: Item> Node<I> {
         match self {
             Self::Leaf(items) => pieces(items, Node::Leaf),
             Self::Inner(branches) => pieces(branches, Node::Inner),
+        }
+    }
+
+    fn count_unshared(this: &Arc<Self>, left: &mut usize) {
+        if *left == 0 || Arc::strong_count(this) > 1 {
+            return;
+        }
+        *left -= 1;
+        if let Self::Inner(branches) = &**this {
+            let nodes = branches.iter().map(|branch| &branch.node);
+            nodes.for_each(|node| Self::count_unshared(node, left));
         }
     }
 

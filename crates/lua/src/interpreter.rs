@@ -4,7 +4,10 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use mlua::chunk::ChunkMode;
-use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState};
+use mlua::{
+    FromLuaMulti, Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Value,
+    VmState,
+};
 use thiserror::Error;
 
 use crate::answer::{Answer, Version};
@@ -234,34 +237,34 @@ impl Interpreter {
         let host = RefCell::new(host);
         let (lua, slot, timer) = (&self.lua, &self.slot, &self.timer);
         let outcome = lua.scope(|scope| {
-            let one = scope.create_function(|lua, args: MultiValue| {
-                if timer.is_over() {
-                    return Err(time_over(lua)?);
+            // One function for everything: making one costs more than a short script.
+            let ask = scope.create_function(|lua, mut args: MultiValue| {
+                let request = args.pop_front();
+                let host = &mut **host.borrow_mut();
+                match request.as_ref().and_then(Value::as_i64) {
+                    Some(Request::CALL | Request::CALL_LIST) if timer.is_over() => {
+                        Err(time_over(lua)?)
+                    }
+                    Some(Request::CALL) => invoke(lua, slot, &args, host),
+                    Some(Request::CALL_LIST) => {
+                        let (list, count) = <(Table, usize)>::from_lua_multi(args, lua)?;
+                        let args = (1..=count).map(|index| list.raw_get(index));
+                        let args = args.collect::<mlua::Result<MultiValue>>()?;
+                        invoke(lua, slot, &args, host)
+                    }
+                    Some(Request::IS_COMMAND) => {
+                        let name = args.front().and_then(Value::as_string);
+                        let known = name.is_some_and(|name| host.is_command(&name.as_bytes()));
+                        Ok((known, Value::Nil))
+                    }
+                    _ => {
+                        let (severity, text) = <(f64, mlua::LuaString)>::from_lua_multi(args, lua)?;
+                        host.log(severity as u8, &text.to_string_lossy());
+                        Ok((true, Value::Nil))
+                    }
                 }
-                invoke(lua, slot, &args, &mut **host.borrow_mut())
             })?;
-            slot.raw_set("invoke", one)?;
-            let listed = scope.create_function(|lua, (list, count): (Table, usize)| {
-                if timer.is_over() {
-                    return Err(time_over(lua)?);
-                }
-                let args = (1..=count).map(|index| list.raw_get(index));
-                let args = args.collect::<mlua::Result<MultiValue>>()?;
-                invoke(lua, slot, &args, &mut **host.borrow_mut())
-            })?;
-            slot.raw_set("invoke_list", listed)?;
-            let known = scope.create_function(|_, name: Value| {
-                Ok(name
-                    .as_string()
-                    .is_some_and(|name| host.borrow().is_command(&name.as_bytes())))
-            })?;
-            slot.raw_set("known", known)?;
-            let log = scope.create_function(|_, (severity, text): (f64, mlua::LuaString)| {
-                host.borrow_mut()
-                    .log(severity as u8, &text.to_string_lossy());
-                Ok(())
-            })?;
-            slot.raw_set("log", log)?;
+            slot.raw_set("host", ask)?;
             let (keys, argv) = (list(lua, keys)?, list(lua, argv)?);
             runner.call::<(bool, Value)>((function, keys, argv))
         });
@@ -365,6 +368,18 @@ impl Interpreter {
             self.live_bytes = self.lua.used_memory();
         }
     }
+}
+
+/// What the prelude asks of the host, as the first argument of `slot.host`; anything else is a text for the log.
+struct Request;
+
+impl Request {
+    /// Run a command with these arguments.
+    const CALL: i64 = 0;
+    /// The same, with a table of arguments and their number.
+    const CALL_LIST: i64 = 1;
+    /// Whether there is a command of this name.
+    const IS_COMMAND: i64 = 2;
 }
 
 /// The name under which the slot is found where no handle may be kept.

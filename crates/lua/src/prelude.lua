@@ -213,23 +213,25 @@ local redis = {
   REPL_NONE = 0, REPL_SLAVE = 1, REPL_REPLICA = 1, REPL_AOF = 2, REPL_ALL = 3,
   REDIS_VERSION = native.version, REDIS_VERSION_NUM = native.version_number,
 }
+-- What the host is asked; see `Request`.
+local CALL, CALL_LIST, IS_COMMAND, LOG = 0, 1, 2, 3
 -- Native code takes fewer arguments than a call in Lua may have; more of them come in a table.
 local NATIVE_ARGUMENTS_MAX = 4000
 local function invoke(...)
   local count = select("#", ...)
-  if count > NATIVE_ARGUMENTS_MAX then return slot.invoke_list({...}, count) end
-  return slot.invoke(...)
+  if count > NATIVE_ARGUMENTS_MAX then return slot.host(CALL_LIST, {...}, count) end
+  return slot.host(CALL, ...)
 end
 -- Called in a tail position these take the place of the script's frame, as any function of Lua does: the error then does not
 -- say where it was.
 function redis.call(...)
-  if not slot.invoke then raise("redis.call/pcall can only be called inside a script invocation") end
+  if not slot.host then raise("redis.call/pcall can only be called inside a script invocation") end
   local failed, answer = invoke(...)
   if failed then error(answer, 0) end
   return answer
 end
 function redis.pcall(...)
-  if not slot.invoke then raise("redis.call/pcall can only be called inside a script invocation") end
+  if not slot.host then raise("redis.call/pcall can only be called inside a script invocation") end
   local _, answer = invoke(...)
   return answer
 end
@@ -259,10 +261,11 @@ function redis.log(...)
     local word = select(i, ...)
     if type(word) == "string" or type(word) == "number" then words[#words + 1] = word end
   end
-  if slot.log then slot.log(severity, concat(words, " ")) end
+  local text = concat(words, " ")
+  if slot.host then slot.host(LOG, severity, text) elseif slot.log then slot.log(severity, text) end
 end
 function redis.setresp(...)
-  if not slot.invoke then raise("redis.setresp can only be called inside a script invocation") end
+  if not slot.host then raise("redis.setresp can only be called inside a script invocation") end
   if select("#", ...) ~= 1 then raise("redis.setresp() requires one argument.") end
   local version = ...
   if version ~= 2 and version ~= 3 then raise("RESP version must be 2 or 3.") end
@@ -271,7 +274,7 @@ end
 -- Every script's effects are replicated, whether it asks for it or not.
 function redis.replicate_commands() return true end
 function redis.set_repl(...)
-  if not slot.invoke then raise("redis.set_repl can only be called inside a script invocation") end
+  if not slot.host then raise("redis.set_repl can only be called inside a script invocation") end
   if select("#", ...) ~= 1 then raise("redis.set_repl() requires two arguments.") end
   local flags = ...
   if type(flags) ~= "number" or flags < 0 or flags > 3 then
@@ -280,8 +283,8 @@ function redis.set_repl(...)
   if flags ~= 3 then raise("Isles replicates every write; redis.set_repl() can only ask for redis.REPL_ALL.") end
 end
 function redis.acl_check_cmd(...)
-  if not slot.known then raise("redis.acl_check_cmd can only be called inside a script invocation") end
-  if not slot.known((...)) then raise("Invalid command passed to redis.acl_check_cmd()") end
+  if not slot.host then raise("redis.acl_check_cmd can only be called inside a script invocation") end
+  if not slot.host(IS_COMMAND, (...)) then raise("Invalid command passed to redis.acl_check_cmd()") end
   return true
 end
 

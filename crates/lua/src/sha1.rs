@@ -59,10 +59,14 @@ fn add(state: &mut [u32; 5], block: &[u8]) {
 
 /// The digest as 40 hexadecimal digits in lower case.
 pub fn sha1_hex(bytes: &[u8]) -> String {
-    sha1(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+    ];
+    let digest = sha1(bytes);
+    let halves = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let mut text = String::with_capacity(2 * digest.len());
+    text.extend(halves.map(|half| DIGITS[usize::from(half)]));
+    text
 }
 
 #[cfg(test)]

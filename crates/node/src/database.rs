@@ -9,6 +9,7 @@ mod log_turns;
 mod open;
 mod owner;
 mod progress;
+mod reaper;
 mod renew;
 mod saves;
 mod waiters;
@@ -34,6 +35,7 @@ use tokio::sync::{Notify, watch};
 
 pub(crate) use self::open::{Opened, open};
 pub(crate) use self::progress::Progress;
+use self::reaper::Reaper;
 pub(crate) use self::renew::renew;
 use self::saves::Saves;
 use self::waiters::Waiters;
@@ -55,6 +57,7 @@ pub(crate) struct Database {
     durable: AtomicU64,
     undurable_bytes: AtomicU64,
     waiters: Waiters,
+    reaper: Reaper,
     /// Per configured peer, what it holds durably; empty until it has said so.
     peers_durable: Mutex<BTreeMap<String, VectorClock>>,
     /// Changes whenever the log has become durable further; sessions watch it.
@@ -161,6 +164,7 @@ impl Database {
             writer: Mutex::new(writer),
             undurable_bytes: AtomicU64::new(0),
             waiters: Waiters::default(),
+            reaper: Reaper::spawn(),
             peers_durable: Mutex::new(
                 settings
                     .peers
@@ -246,7 +250,12 @@ impl Database {
         let result = act(&mut state, wall_ms());
         let wake = idle && state.replica.has_unlogged();
         let changed_keys = state.replica.has_changed_keys();
+        let garbage = state.replica.has_garbage();
+        let garbage = garbage.then(|| state.replica.take_garbage());
         drop(state);
+        if let Some(garbage) = garbage {
+            self.reaper.reap(garbage);
+        }
         if changed_keys {
             self.changed_keys_bell.notify_one();
         }

@@ -3,16 +3,18 @@
 //! Local and remote entries, replay and a transaction's second thoughts all come through [`apply`], so that what a
 //! replica holds depends on the ops that it applied, and on nothing else.
 
+mod clear;
 mod sorted_set;
 mod stream;
 
 use std::collections::HashMap;
 
 use isles_clock::{Context, Dot, Hlc, Stamp};
-use isles_crdt::op::{Cell, HyperLogLogOp, Nested, OpBased, Reset, Tally, Version};
+use isles_crdt::op::{Cell, HyperLogLogOp, OpBased, Presence, Reset, Tally, Version};
 use isles_crdt::update::FlagUpdate;
 
 use crate::conflict::{Clash, ConflictKind, Contender};
+use crate::garbage::Garbage;
 use crate::observer::rivals;
 use crate::op::{
     Base, EscrowChange, FieldPut, FieldRemoval, KeyOp, Kind, ListPart, MapPart, Part, SetPart,
@@ -58,6 +60,8 @@ pub(crate) struct Outcome {
     pub(crate) repeats: bool,
     /// Values that stood beside each other before and after.
     pub(crate) rivals: [usize; 2],
+    /// What was removed and takes long to free.
+    pub(crate) garbage: Garbage,
 }
 
 /// Applies one op to its row and keeps the row's sum.
@@ -75,7 +79,7 @@ pub(crate) fn apply<C: Context>(
     match op.base {
         Base::Keep => {}
         Base::Clear | Base::Create => {
-            clear(row, op, author);
+            clear::clear(row, op, author, &mut outcome.garbage);
             if !op
                 .parts
                 .iter()
@@ -126,55 +130,6 @@ pub(crate) fn live_values(row: &Row) -> usize {
     }
 }
 
-/// Removes what the author has observed. The `lww` register is not touched: its tombstone, having a stamp, is a part.
-fn clear<C: Context>(row: &mut Row, op: &KeyOp<'_>, author: &Author<'_, C>) {
-    let (hash, context, create) = (row.hash, author.context, op.base == Base::Create);
-    for component in &mut row.components {
-        let before = sum_of(hash, component);
-        match component {
-            Component::Lww(_) => continue,
-            Component::Mv(cell) => {
-                cell.remove(context);
-            }
-            Component::Set(set) => set.members.retain(|_, presence| {
-                presence.remove(context);
-                !presence.is_empty()
-            }),
-            Component::List(list) => list.clear(hash, context),
-            Component::Map(map) => clear_map(map, op, author, create),
-            Component::SortedSet(set) => sorted_set::clear(set, op, author, create),
-            Component::Stream(stream) => stream.clear(context, &mut |_| {}),
-            Component::Counter(tally) if create => tally.cover(context, &op.resets),
-            Component::Counter(_) => {}
-            Component::FlagEw(flag) => flag.remove_observed(context, None),
-            // A removal is kept until it is stable, whatever has observed it.
-            Component::FlagDw(flag) => flag.withdraw(context),
-            Component::HyperLogLog(sketches) => {
-                sketches.change(|sketches| sketches.remove_observed(context, None));
-            }
-            Component::BoundedCounter(escrow) => escrow.remove(context),
-        }
-        row.sum = row
-            .sum
-            .wrapping_sub(before)
-            .wrapping_add(sum_of(hash, component));
-    }
-}
-
-fn clear_map<C: Context>(map: &mut FieldMap, op: &KeyOp<'_>, author: &Author<'_, C>, create: bool) {
-    let listed = listed(op.parts.iter().find_map(|part| match part {
-        Part::Map(part) => Some(&part.remove[..]),
-        _ => None,
-    }));
-    let mut live = 0;
-    map.fields.retain(|name, field| {
-        field.clear(author.context, create, listed(name));
-        live += usize::from(field.is_live());
-        !field.is_residue_free()
-    });
-    map.live = live;
-}
-
 /// What removals say of the counter of each field; nothing of a field that they do not name.
 fn listed<'r>(removals: Option<&'r [FieldRemoval<'r>]>) -> impl Fn(&[u8]) -> &'r [Reset] {
     let removals = removals.unwrap_or_default().iter();
@@ -182,30 +137,6 @@ fn listed<'r>(removals: Option<&'r [FieldRemoval<'r>]>) -> impl Fn(&[u8]) -> &'r
         .map(|removal| (removal.field.0, &removal.resets[..]))
         .collect();
     move |name| by_name.get(name).copied().unwrap_or_default()
-}
-
-fn sum_of(hash: u64, component: &Component) -> u128 {
-    match component {
-        Component::Lww(cell) => sum::of_lww(hash, cell),
-        Component::Mv(cell) => sum::of_cell(hash, Kind::RegisterMv, 0, cell),
-        Component::Counter(tally) => sum::of_tally(hash, Kind::Counter, 0, tally),
-        Component::FlagEw(flag) => sum::of_flag_ew(hash, flag),
-        Component::FlagDw(flag) => sum::of_flag_dw(hash, flag),
-        Component::HyperLogLog(sketches) => sum::of_sketches(hash, sketches),
-        Component::BoundedCounter(escrow) => sum::of_escrow(hash, escrow),
-        Component::Set(set) => set
-            .members
-            .iter()
-            .fold(0, |total: u128, (member, presence)| {
-                total.wrapping_add(sum::of_member(hash, member, presence))
-            }),
-        Component::List(list) => list.sum(),
-        Component::Map(map) => map.fields.iter().fold(0, |total: u128, (name, field)| {
-            total.wrapping_add(sum::of_field(hash, name, field))
-        }),
-        Component::SortedSet(set) => sum::of_sorted_set(hash, set),
-        Component::Stream(stream) => sum::of_stream(hash, stream),
-    }
 }
 
 fn apply_part<C: Context>(
@@ -421,18 +352,20 @@ fn change_set<C: Context>(
     };
     let mut delta = 0u128;
     outcome.repeats = part.remove.is_empty();
-    for member in &part.remove {
-        set.members.update(member.0, |slot| {
-            let Some(presence) = slot else { return };
-            delta = delta.wrapping_sub(sum::of_member(hash, member.0, presence));
-            presence.remove(author.context);
-            delta = delta.wrapping_add(sum::of_member(hash, member.0, presence));
-            outcome.merged |= !presence.is_empty();
-            if presence.is_empty() {
-                *slot = None;
-            }
-        });
-    }
+    let remove = |index: usize, slot: &mut Option<Presence>| {
+        let (Some(presence), member) = (&mut *slot, part.remove[index].0) else {
+            return;
+        };
+        delta = delta.wrapping_sub(sum::of_member(hash, member, presence));
+        presence.remove(author.context);
+        delta = delta.wrapping_add(sum::of_member(hash, member, presence));
+        outcome.merged |= !presence.is_empty();
+        if presence.is_empty() {
+            *slot = None;
+        }
+    };
+    set.members
+        .change_each(&part.remove, |member| member.0, remove);
     for member in &part.add {
         set.members.update(member.0, |slot| {
             outcome.repeats &= slot.is_some();
@@ -472,12 +405,15 @@ fn change_map<C: Context>(
         return;
     };
     let mut delta = 0u128;
-    for removal in &part.remove {
-        change_field(map, hash, removal.field.0, &mut delta, |field| {
+    let FieldMap { fields, live } = &mut **map;
+    let remove = |index: usize, slot: &mut Option<Field>| {
+        let removal = &part.remove[index];
+        change_slot(slot, live, hash, removal.field.0, &mut delta, |field| {
             field.remove(author.context, &removal.resets);
             outcome.merged |= field.is_live();
         });
-    }
+    };
+    fields.change_each(&part.remove, |removal| removal.field.0, remove);
     for put in &part.put {
         change_field(map, hash, put.field.0, &mut delta, |field| {
             let value = Box::from(put.value.0);
@@ -533,9 +469,9 @@ fn change_component(row: &mut Row, kind: Kind, change: impl FnOnce(&mut Componen
     let Some(component) = row.component_mut(kind) else {
         return;
     };
-    let before = sum_of(hash, component);
+    let before = sum::of_component(hash, component);
     change(component);
-    let after = sum_of(hash, component);
+    let after = sum::of_component(hash, component);
     row.sum = row.sum.wrapping_sub(before).wrapping_add(after);
 }
 
@@ -608,16 +544,27 @@ fn change_field(
 ) {
     let live = &mut map.live;
     map.fields.update(name, |slot| {
-        let field = slot.get_or_insert_default();
-        *delta = delta.wrapping_sub(sum::of_field(hash, name, field));
-        *live -= usize::from(field.is_live());
-        change(field);
-        *live += usize::from(field.is_live());
-        *delta = delta.wrapping_add(sum::of_field(hash, name, field));
-        if field.is_residue_free() {
-            *slot = None;
-        }
+        change_slot(slot, live, hash, name, delta, change);
     });
+}
+
+fn change_slot(
+    slot: &mut Option<Field>,
+    live: &mut usize,
+    hash: u64,
+    name: &[u8],
+    delta: &mut u128,
+    change: impl FnOnce(&mut Field),
+) {
+    let field = slot.get_or_insert_default();
+    *delta = delta.wrapping_sub(sum::of_field(hash, name, field));
+    *live -= usize::from(field.is_live());
+    change(field);
+    *live += usize::from(field.is_live());
+    *delta = delta.wrapping_add(sum::of_field(hash, name, field));
+    if field.is_residue_free() {
+        *slot = None;
+    }
 }
 
 /// Two types live under one key: the visible one wins by precedence, and what the author wrote is one of the two.

@@ -4,6 +4,7 @@ use isles_clock::{Context, Dot};
 use isles_crdt::Crdt;
 use isles_crdt::op::{Contribution, Tally, Version};
 
+use crate::paged::PagedMap;
 use crate::replica::Replica;
 use crate::row::{Component, Field, Row};
 use crate::rows::RowId;
@@ -84,7 +85,7 @@ fn damage_component(component: &mut Component, hash: u64, damage: Damage) {
             list.sum_up(hash);
         }
         Component::Map(map) => {
-            map.fields.retain(|_, field| damage_field(field, damage));
+            map.fields = damaged(&map.fields, damage);
             map.live = map
                 .fields
                 .iter()
@@ -98,9 +99,19 @@ fn damage_component(component: &mut Component, hash: u64, damage: Damage) {
                 stream.remove(twin.id, &Only(twin.dot), &mut |_| {});
             }
         }
-        Component::SortedSet(set) => set.retain(|_, member| damage_field(member, damage)),
+        Component::SortedSet(set) => drop(set.replace(damaged(set.members(), damage))),
         _ => {}
     }
+}
+
+fn damaged<V: Clone>(fields: &PagedMap<Field<V>>, damage: Damage) -> PagedMap<Field<V>> {
+    fields.rebuilt(
+        |_| false,
+        |_, field| {
+            let mut field = field.clone();
+            damage_field(&mut field, damage).then_some(field)
+        },
+    )
 }
 
 /// Whether anything is left of it.

@@ -8,8 +8,6 @@ mod lists;
 mod sorted_set;
 mod stream;
 
-use std::sync::Arc;
-
 use isles_clock::{Dot, Everything, Hlc, ReplicaId, Stamp};
 use isles_crdt::hyper_log_log::Sketch;
 use isles_crdt::list::ListPage;
@@ -21,10 +19,11 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use self::lists::StoredList;
+use crate::bound::Bounded;
 use crate::conflict::ConflictRecord;
 use crate::list::{Element, ListValue};
 use crate::op::Kind;
-use crate::paged::{Page, PagedMap};
+use crate::paged::{ChangedPages, Page, PagedMap};
 use crate::position::Position;
 use crate::replica::{Replica, Restored};
 use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, MemberSet, Row, Stored};
@@ -64,24 +63,18 @@ pub struct Images {
 struct RowImage {
     key: Box<[u8]>,
     header: Option<Vec<u8>>,
-    pages: Vec<PageImage>,
+    pages: SmallVec<[PagesImage; 1]>,
     dropped: Vec<(Kind, std::ops::Range<u32>)>,
 }
 
+/// The pages of a component that the table lacks.
 #[derive(Debug)]
-struct PageImage {
-    kind: Kind,
-    number: u32,
-    content: PageContent,
-}
-
-#[derive(Debug)]
-enum PageContent {
-    Set(Arc<Page<Presence>>),
-    Map(Arc<Page<Field>>),
-    List(ListPage<Element>),
-    SortedSet(Arc<Page<Member>>),
-    Stream(StreamPage),
+enum PagesImage {
+    Set(ChangedPages<Presence>),
+    Map(ChangedPages<Field>),
+    SortedSet(ChangedPages<Member>),
+    List(Vec<(u32, ListPage<Element>)>),
+    Stream(Vec<(u32, StreamPage)>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -346,25 +339,33 @@ impl RowImage {
                 each(TableChange::Delete(page_key(&self.key, *kind, number)));
             }
         }
-        for page in &self.pages {
-            each(TableChange::Put(
-                page_key(&self.key, page.kind, page.number),
-                page.content.encode(),
-            ));
+        for pages in &self.pages {
+            pages.encode(&mut |kind, number, bytes| {
+                each(TableChange::Put(page_key(&self.key, kind, number), bytes));
+            });
         }
     }
 }
 
-impl PageContent {
-    fn encode(&self) -> Vec<u8> {
+impl PagesImage {
+    fn encode(&self, each: &mut dyn FnMut(Kind, u32, Vec<u8>)) {
         match self {
-            PageContent::Set(page) => to_bytes(&stored_members(page)),
-            PageContent::Map(page) => to_bytes(&stored_fields(page)),
-            PageContent::SortedSet(page) => to_bytes(&sorted_set::stored(page)),
-            PageContent::List(page) => to_bytes(page),
-            PageContent::Stream(page) => {
-                to_bytes(&stream::StoredEntries::of(page.entries().iter()))
-            }
+            PagesImage::Set(pages) => pages.iter().for_each(|(number, page)| {
+                each(Kind::SetAw, number, to_bytes(&stored_members(page)));
+            }),
+            PagesImage::Map(pages) => pages.iter().for_each(|(number, page)| {
+                each(Kind::Map, number, to_bytes(&stored_fields(page)));
+            }),
+            PagesImage::SortedSet(pages) => pages.iter().for_each(|(number, page)| {
+                each(Kind::SortedSet, number, to_bytes(&sorted_set::stored(page)));
+            }),
+            PagesImage::List(pages) => pages.iter().for_each(|(number, page)| {
+                each(Kind::List, *number, to_bytes(page));
+            }),
+            PagesImage::Stream(pages) => pages.iter().for_each(|(number, page)| {
+                let entries = stream::StoredEntries::of(page.entries().iter());
+                each(Kind::Stream, *number, to_bytes(&entries));
+            }),
         }
     }
 }
@@ -409,7 +410,7 @@ fn versioned<'a>(bytes: &'a [u8], key: &[u8]) -> Result<&'a [u8], ImageError> {
 
 /// Takes the image of a row: small components are encoded, of large ones the changed pages are referenced.
 fn image_of(row: &mut Row) -> RowImage {
-    let mut pages = Vec::new();
+    let mut pages = SmallVec::new();
     let mut dropped = Vec::new();
     let mut stored: SmallVec<[Stored; 1]> = SmallVec::new();
     for component in &mut row.components {
@@ -418,28 +419,26 @@ fn image_of(row: &mut Row) -> RowImage {
             Component::List(list) => lists::changes(list).map(|changes| {
                 let gone = changes.gone.into_iter();
                 dropped.extend(gone.map(|number| (kind, number..number + 1)));
-                (changes.bound, changes.pages)
+                (changes.bound, PagesImage::List(changes.pages))
             }),
             Component::Set(set) => {
-                paged_image(&mut set.members, kind, PageContent::Set, &row.stored)
+                paged_image(&mut set.members, kind, PagesImage::Set, &row.stored)
             }
-            Component::Map(map) => {
-                paged_image(&mut map.fields, kind, PageContent::Map, &row.stored)
-            }
+            Component::Map(map) => paged_image(&mut map.fields, kind, PagesImage::Map, &row.stored),
             Component::SortedSet(set) => {
                 let pages = set.pages_mut();
-                paged_image(pages, kind, PageContent::SortedSet, &row.stored)
+                paged_image(pages, kind, PagesImage::SortedSet, &row.stored)
             }
             Component::Stream(stream) => stream::changes(stream).map(|changes| {
                 let gone = changes.gone.into_iter();
                 dropped.extend(gone.map(|number| (kind, number..number + 1)));
-                (changes.bound, changes.pages)
+                (changes.bound, PagesImage::Stream(changes.pages))
             }),
             _ => continue,
         };
         if let Some((count, changed)) = taken {
             stored.push(Stored { kind, pages: count });
-            pages.extend(changed);
+            pages.push(changed);
         }
     }
     let fewer = row.stored.iter().filter_map(|old| {
@@ -461,28 +460,19 @@ fn image_of(row: &mut Row) -> RowImage {
 }
 
 /// The pages of a collection that the table lacks; none if it is small enough to lie in the header row.
-fn paged_image<V: Clone>(
+fn paged_image<V: Clone + Bounded>(
     map: &mut PagedMap<V>,
     kind: Kind,
-    content: impl Fn(Arc<Page<V>>) -> PageContent,
+    image: impl Fn(ChangedPages<V>) -> PagesImage,
     stored: &[Stored],
-) -> Option<(u32, Vec<PageImage>)> {
-    let dirty = map.take_dirty();
-    if map.pages_len() == 1 {
-        return None;
-    }
-    let count = map.pages_len() as u32;
+) -> Option<(u32, PagesImage)> {
     let known = stored.iter().any(|stored| stored.kind == kind);
     let pages = match known {
-        true => dirty,
-        false => map.all_pages(),
+        true => map.take_changed(),
+        false => map.take_all(),
     };
-    let image = |(number, page)| PageImage {
-        kind,
-        number,
-        content: content(page),
-    };
-    Some((count, pages.into_iter().map(image).collect()))
+    let count = map.pages_len() as u32;
+    (count > 1).then(|| (count, image(pages)))
 }
 
 fn stored_row(row: &Row) -> StoredRow<'_> {

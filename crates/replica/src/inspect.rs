@@ -129,7 +129,7 @@ fn check_row(row: &Row) -> Result<(), String> {
     for component in &row.components {
         let sound = match component {
             Component::Set(set) => set.members.is_sound(),
-            Component::List(list) => list.sum() == list.computed_sum(row.hash),
+            Component::List(list) => list.is_sound(row.hash),
             Component::Map(map) => {
                 map.fields.is_sound()
                     && map.live

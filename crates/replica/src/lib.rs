@@ -21,8 +21,10 @@ pub mod op;
 pub mod session;
 
 mod apply;
+mod bound;
 mod changes;
 mod escrow;
+mod garbage;
 mod hot_keys;
 mod keyspace;
 mod libraries;
@@ -44,6 +46,7 @@ mod warm;
 pub use self::changes::{Change, ChangeObserver, Effect, RemoteChange, Sight};
 pub use self::conflict::{ConflictKind, ConflictRecord, Contender, Journal, JournalLimits};
 pub use self::frame::{Frame, FrameError};
+pub use self::garbage::Garbage;
 pub use self::hot_keys::{HOT_KEY_BYTES_MAX, HotKey, HotKeys, MONITORED};
 pub use self::observer::{OPEN_KEYS_MAX, Observer};
 pub use self::position::Position;

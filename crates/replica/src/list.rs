@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use isles_clock::{Context, Dot, Hlc};
-use isles_crdt::list::{NAME_BYTES, Position};
+use isles_clock::{Context, Dot, Everything, Hlc};
+use isles_crdt::list::{NAME_BYTES, Position, Positions};
 use isles_crdt::op::{List, Version};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::apply::{Author, Outcome};
+use crate::bound::Bound;
 use crate::conflict::{Clash, ConflictKind, Contender};
+use crate::garbage::BURDEN_NODES;
 use crate::op::{ElementPut, Insertion, Kind, ListPart};
+use crate::row::Component;
 use crate::sum;
 
 /// The value of an element. Shared, because a change of a list of which a snapshot exists copies up to 64 of them.
@@ -39,18 +42,27 @@ impl<'de> Deserialize<'de> for Element {
     }
 }
 
+/// Fewer elements are removed one by one.
+const SWEPT_MIN: usize = 256;
+
 /// The elements of a list, and their sum.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ListValue {
     elements: List<Element>,
     // Invariant: the sum of all values of all elements, as `computed_sum` gives it.
     sum: u128,
+    bound: Bound,
 }
 
 impl ListValue {
     pub(crate) fn new(elements: List<Element>, key_hash: u64) -> Self {
-        let mut list = ListValue { elements, sum: 0 };
+        let mut list = ListValue {
+            elements,
+            sum: 0,
+            bound: Bound::default(),
+        };
         list.sum_up(key_hash);
+        list.bound = list.computed_bound();
         list
     }
 
@@ -95,10 +107,32 @@ impl ListValue {
         versions.map(|version| (version.dot, version.hlc))
     }
 
-    /// Removes what the context covers.
-    pub(crate) fn clear(&mut self, key_hash: u64, context: &impl Context) {
+    /// Whether the sum and the bound are right.
+    pub(crate) fn is_sound(&self, key_hash: u64) -> bool {
+        self.sum == self.computed_sum(key_hash) && self.bound.includes(&self.computed_bound())
+    }
+
+    fn computed_bound(&self) -> Bound {
+        let mut bound = Bound::default();
+        self.dots().for_each(|(dot, _)| bound.observe(dot));
+        bound
+    }
+
+    /// Whether it is large and nobody shares it: then dropping it takes long.
+    pub(crate) fn is_burden(&self) -> bool {
+        self.elements.unshared_nodes(BURDEN_NODES) == BURDEN_NODES
+    }
+
+    /// Removes what the context covers; returns the list as it was. Nothing is walked if that is everything.
+    pub(crate) fn clear(&mut self, key_hash: u64, context: &impl Context) -> ListValue {
+        if self.bound.is_covered(context) {
+            return std::mem::take(self);
+        }
+        let before = self.clone();
         self.elements.clear(context);
         self.sum_up(key_hash);
+        self.bound = self.computed_bound();
+        before
     }
 
     pub(crate) fn apply<C: Context>(
@@ -108,21 +142,57 @@ impl ListValue {
         author: &Author<'_, C>,
         outcome: &mut Outcome,
     ) {
-        let total = &mut self.sum;
-        let kept =
-            self.elements
-                .remove_each(&part.remove, author.context, &mut |position, version| {
-                    let gone =
-                        sum::of_element(key_hash, &position.name(), version.dot, &version.value.0);
-                    *total = total.wrapping_sub(gone);
-                });
-        outcome.merged |= kept;
+        outcome.merged |= match self.is_swept(&part.remove) {
+            true => self.sweep(key_hash, &part.remove, author.context, outcome),
+            false => self.remove_each(key_hash, &part.remove, author.context),
+        };
         for put in &part.set {
             self.put(key_hash, put, author, outcome);
         }
         for insertion in &part.insert {
             self.insert(key_hash, insertion, author, outcome);
         }
+    }
+
+    /// Says whether something is left of one of the elements.
+    fn remove_each(
+        &mut self,
+        key_hash: u64,
+        positions: &Positions,
+        context: &impl Context,
+    ) -> bool {
+        let total = &mut self.sum;
+        self.elements
+            .remove_each(positions, context, &mut |position, version| {
+                let gone =
+                    sum::of_element(key_hash, &position.name(), version.dot, &version.value.0);
+                *total = total.wrapping_sub(gone);
+            })
+    }
+
+    /// The same for so large a part of the list that it pays to sum up what stays.
+    fn sweep(
+        &mut self,
+        key_hash: u64,
+        positions: &Positions,
+        context: &impl Context,
+        outcome: &mut Outcome,
+    ) -> bool {
+        let before = self.clone();
+        // Where all is known to be observed, none of the elements needs to be asked.
+        let left = match self.bound.is_covered(context) {
+            true => self.elements.sweep(positions, &Everything),
+            false => self.elements.sweep(positions, context),
+        };
+        self.sum_up(key_hash);
+        outcome.garbage.add(Component::List(Box::new(before)));
+        left
+    }
+
+    /// Removing one element costs about four times as much as walking over one and summing it up.
+    fn is_swept(&self, positions: &Positions) -> bool {
+        let len = positions.len();
+        len >= SWEPT_MIN && len.saturating_mul(4) >= self.len()
     }
 
     fn put<C: Context>(
@@ -143,6 +213,7 @@ impl ListValue {
             hlc,
             value: Element(put.value.0.into()),
         };
+        self.bound.observe(author.dot);
         self.elements.set(position, version, author.context);
         let (Ok(index) | Err(index)) = found;
         let after = self.sum_at(key_hash, position, index);
@@ -190,6 +261,7 @@ impl ListValue {
         outcome: &mut Outcome,
     ) {
         let before = self.len();
+        self.bound.observe(author.dot);
         let values = insertion.values.iter().map(|value| Element(value.0.into()));
         let (place, ordinal) = (&insertion.place, insertion.ordinal);
         let inserted = self
@@ -258,4 +330,60 @@ fn sum_of<'v>(
 /// What conflicts call an element: the entry that inserted it, and which of its elements it is.
 fn name_of(position: &Position) -> String {
     format!("{}.{}", position.dot(), position.ordinal())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use isles_clock::ReplicaId;
+
+    use super::*;
+
+    /// Has observed everything but one write, and counts how often it is asked.
+    struct Asked {
+        unseen: Dot,
+        times: Cell<usize>,
+    }
+
+    impl Context for Asked {
+        fn covers(&self, dot: Dot) -> bool {
+            self.times.set(self.times.get() + 1);
+            dot != self.unseen
+        }
+    }
+
+    fn asked(unseen: u64) -> Asked {
+        let (unseen, times) = (dot(unseen), Cell::new(0));
+        Asked { unseen, times }
+    }
+
+    fn dot(sequence: u64) -> Dot {
+        Dot::new(ReplicaId::from_u128(1), sequence)
+    }
+
+    fn pushed(count: u64) -> ListValue {
+        let mut elements = List::new();
+        for sequence in 1..=count {
+            let place = elements.back(dot(sequence), 0).expect("there is room");
+            let value = Element(b"value".as_slice().into());
+            elements.insert(&place, dot(sequence), 0, vec![value]);
+        }
+        ListValue::new(elements, 7)
+    }
+
+    #[test]
+    fn clearing_what_was_observed_asks_for_no_element() {
+        let (mut list, context) = (pushed(1000), asked(1001));
+        assert_eq!(list.clear(7, &context).len(), 1000);
+        assert_eq!((list.len(), list.sum(), context.times.get()), (0, 0, 1));
+    }
+
+    #[test]
+    fn clearing_leaves_what_was_not_observed() {
+        let (mut list, context) = (pushed(1000), asked(1000));
+        assert_eq!(list.clear(7, &context).len(), 1000);
+        assert_eq!(list.len(), 1);
+        assert!(list.is_sound(7));
+    }
 }

@@ -1,13 +1,23 @@
 //! A hash map in pages, for collections of any size.
 //!
-//! Linear hashing over small pages behind `Arc`s: growing splits one page at a time, so no insertion ever pays for the
-//! whole map; a snapshot clones the page pointers and leaves, and a write after it copies one page. Pages are also the
-//! unit of the checkpoint: a changed element rewrites its page, not the collection (W. Litwin, "Linear hashing: a new
-//! tool for file and table addressing", VLDB 1980).
+//! Linear hashing over small pages: growing splits one page at a time, so no insertion ever pays for the whole map. The
+//! pages lie in a persistent tree (`spine.rs`): a snapshot costs the same however large the map is, and a write after it
+//! copies one page and what leads to it. Pages are also the unit of the checkpoint: a changed element rewrites its page, not
+//! the collection (W. Litwin, "Linear hashing: a new tool for file and table addressing", VLDB 1980).
 
-use std::sync::Arc;
+mod changed;
+mod many;
+mod spine;
 
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
+
+pub(crate) use self::changed::ChangedPages;
+use self::changed::Numbers;
+pub(crate) use self::many::MANY;
+use self::spine::Spine;
+use crate::bound::{Bound, Bounded};
+use crate::garbage::BURDEN_NODES;
 
 /// A page splits when pages hold more than this many elements on average.
 const PAGE_ITEMS: usize = 16;
@@ -22,7 +32,6 @@ pub(crate) struct Item<V> {
 /// Elements whose hashes share an address.
 #[derive(Clone, Debug)]
 pub(crate) struct Page<V> {
-    dirty: bool,
     /// The hashes of the items, beside each other: a search reads two cache lines instead of the whole page.
     hashes: Vec<u64>,
     items: Vec<Item<V>>,
@@ -31,7 +40,6 @@ pub(crate) struct Page<V> {
 impl<V> Page<V> {
     fn new() -> Self {
         Page {
-            dirty: true,
             hashes: Vec::new(),
             items: Vec::new(),
         }
@@ -60,25 +68,37 @@ impl<V> Page<V> {
         self.hashes.swap_remove(place);
         self.items.swap_remove(place)
     }
+
+    /// Takes out the elements with these hashes.
+    fn split_off(&mut self, goes: impl Fn(u64) -> bool) -> Self {
+        let hashes = std::mem::take(&mut self.hashes).into_iter();
+        let items = std::mem::take(&mut self.items).into_iter();
+        let mut other = Page::new();
+        for (hash, item) in hashes.zip(items) {
+            match goes(hash) {
+                true => other.push(hash, item),
+                false => self.push(hash, item),
+            }
+        }
+        other
+    }
+}
+
+impl<V: Bounded> Bounded for Page<V> {
+    fn raise(&self, bound: &mut Bound) {
+        self.items.iter().for_each(|item| item.value.raise(bound));
+    }
 }
 
 /// A map from bytes to `V`; see the module.
 #[derive(Clone, Debug)]
 pub(crate) struct PagedMap<V> {
-    pages: Vec<Arc<Page<V>>>,
+    pages: Spine<V>,
     len: usize,
-    dirty: Vec<u32>,
+    changed: Numbers,
 }
 
-impl<V: Clone> PagedMap<V> {
-    pub(crate) fn new() -> Self {
-        PagedMap {
-            pages: vec![Arc::new(Page::new())],
-            len: 0,
-            dirty: vec![0],
-        }
-    }
-
+impl<V> PagedMap<V> {
     /// Number of elements.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -89,58 +109,94 @@ impl<V: Clone> PagedMap<V> {
         self.pages.len()
     }
 
+    /// Whether it is large and nobody shares it: then dropping it takes long.
+    pub(crate) fn is_burden(&self) -> bool {
+        self.pages.unshared_nodes(BURDEN_NODES) == BURDEN_NODES
+    }
+}
+
+impl<V: Clone + Bounded> PagedMap<V> {
+    pub(crate) fn new() -> Self {
+        let mut map = PagedMap {
+            pages: Spine::new(),
+            len: 0,
+            changed: Numbers::default(),
+        };
+        map.pages.push(Page::new());
+        map.changed.insert(0);
+        map
+    }
+
     pub(crate) fn get(&self, key: &[u8]) -> Option<&V> {
         let hash = xxh3_64(key);
-        let page = &self.pages[self.address(hash)];
+        let page = self.pages.get(self.address(hash));
         page.place(hash, key).map(|place| &page.items[place].value)
     }
 
     /// Changes the value at `key`: `change` gets the present one and says what to put in its place.
     ///
-    /// Costs one page copy if a snapshot still holds the page.
+    /// Costs a copy of one page, and of what leads to it, if a snapshot still holds them.
     pub(crate) fn update<R>(&mut self, key: &[u8], change: impl FnOnce(&mut Option<V>) -> R) -> R {
         let hash = xxh3_64(key);
         let address = self.address(hash);
-        let page = self.touch(address);
-        let (old_key, mut value) = match page.place(hash, key).map(|place| page.take(place)) {
-            Some(Item { key, value }) => (Some(key), Some(value)),
-            None => (None, None),
-        };
-        let was_there = value.is_some();
-        let result = change(&mut value);
-        let is_there = value.is_some();
-        if let Some(value) = value {
-            let key = old_key.unwrap_or_else(|| key.into());
-            page.push(hash, Item { key, value });
-        }
-        self.len = self.len + usize::from(is_there) - usize::from(was_there);
-        if is_there && !was_there {
+        self.changed.insert(address);
+        let len = &mut self.len;
+        let (result, is_new) = self.pages.edit(address, |page| {
+            let (old_key, mut value) = match page.place(hash, key).map(|place| page.take(place)) {
+                Some(Item { key, value }) => (Some(key), Some(value)),
+                None => (None, None),
+            };
+            let was_there = value.is_some();
+            let result = change(&mut value);
+            let is_there = value.is_some();
+            let mut raised = Bound::default();
+            if let Some(value) = value {
+                value.raise(&mut raised);
+                let key = old_key.unwrap_or_else(|| key.into());
+                page.push(hash, Item { key, value });
+            }
+            *len = *len + usize::from(is_there) - usize::from(was_there);
+            ((result, is_there && !was_there), raised)
+        });
+        if is_new {
             self.grow();
         }
         result
     }
 
-    /// Keeps what `keep` says; `keep` may change the values.
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&[u8], &mut V) -> bool) {
-        for address in 0..self.pages.len() {
-            if self.pages[address].items.is_empty() {
-                continue;
-            }
-            let page = self.touch(address);
-            let before = page.items.len();
-            let items = std::mem::take(&mut page.items).into_iter();
-            let hashes = std::mem::take(&mut page.hashes).into_iter();
-            for (hash, mut item) in hashes.zip(items) {
-                if keep(&item.key, &mut item.value) {
-                    page.push(hash, item);
+    fn insert(&mut self, hash: u64, item: Item<V>) {
+        let address = self.address(hash);
+        self.changed.insert(address);
+        self.pages.edit(address, |page| {
+            let raised = item.value.bound();
+            page.push(hash, item);
+            ((), raised)
+        });
+        self.len += 1;
+        self.grow();
+    }
+
+    /// What is left of the elements, as `left` says of each, in a map of its own. Elements are not looked at one by one
+    /// where their bound says that all are `gone`.
+    pub(crate) fn rebuilt(
+        &self,
+        mut gone: impl FnMut(&Bound) -> bool,
+        mut left: impl FnMut(&[u8], &V) -> Option<V>,
+    ) -> Self {
+        let mut kept: SmallVec<[(u64, Item<V>); 4]> = SmallVec::new();
+        let mut keep = |page: &Page<V>| {
+            for (hash, item) in page.hashed() {
+                if let Some(value) = left(&item.key, &item.value) {
+                    let key = item.key.clone();
+                    kept.push((hash, Item { key, value }));
                 }
             }
-            let removed = before - page.items.len();
-            self.len -= removed;
-        }
-        if self.len == 0 {
-            *self = PagedMap::new();
-        }
+        };
+        self.pages.each(&mut |bound| !gone(bound), &mut keep);
+        let mut map = PagedMap::new();
+        kept.into_iter()
+            .for_each(|(hash, item)| map.insert(hash, item));
+        map
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &V)> {
@@ -149,12 +205,29 @@ impl<V: Clone> PagedMap<V> {
             .flat_map(|page| page.items.iter().map(|item| (&*item.key, &item.value)))
     }
 
+    /// Whether some element may have a counter.
+    pub(crate) fn counts(&self) -> bool {
+        self.pages.bound().counts()
+    }
+
+    /// Visits the elements of the parts whose bounds are `wanted`, and in a small map all.
+    pub(crate) fn each_where<'s>(
+        &'s self,
+        mut wanted: impl FnMut(&Bound) -> bool,
+        mut visit: impl FnMut(&'s [u8], &'s V),
+    ) {
+        self.pages.each(&mut wanted, &mut |page| {
+            let items = page.items.iter();
+            items.for_each(|item| visit(&item.key, &item.value));
+        });
+    }
+
     /// An element chosen by `random`; nearly uniform.
     pub(crate) fn random(&self, random: u64) -> Option<(&[u8], &V)> {
         let pages = self.pages.len();
         let start = (random % pages as u64) as usize;
         let page = (0..pages)
-            .map(|step| &self.pages[(start + step) % pages])
+            .map(|step| self.pages.get((start + step) % pages))
             .find(|page| !page.items.is_empty())?;
         let item = &page.items[((random >> 32) % page.items.len() as u64) as usize];
         Some((&item.key, &item.value))
@@ -173,7 +246,7 @@ impl<V: Clone> PagedMap<V> {
         let mut seen = 0;
         loop {
             let bucket = cursor & mask;
-            for (hash, item) in self.pages[self.address(bucket)].hashed() {
+            for (hash, item) in self.pages.get(self.address(bucket)).hashed() {
                 if hash & mask == bucket {
                     each(&item.key, &item.value);
                     seen += 1;
@@ -190,66 +263,48 @@ impl<V: Clone> PagedMap<V> {
     }
 
     /// The pages changed since the last call, with their numbers.
-    pub(crate) fn take_dirty(&mut self) -> Vec<(u32, Arc<Page<V>>)> {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        dirty.retain(|number| (*number as usize) < self.pages.len());
-        dirty
-            .into_iter()
-            .map(|number| {
-                let page = &mut self.pages[number as usize];
-                Arc::make_mut(page).dirty = false;
-                (number, Arc::clone(page))
-            })
-            .collect()
+    pub(crate) fn take_changed(&mut self) -> ChangedPages<V> {
+        ChangedPages::new(self.pages.clone(), std::mem::take(&mut self.changed))
     }
 
-    /// Every page, with its number.
-    pub(crate) fn all_pages(&self) -> Vec<(u32, Arc<Page<V>>)> {
-        self.pages
-            .iter()
-            .enumerate()
-            .map(|(number, page)| (number as u32, Arc::clone(page)))
-            .collect()
+    /// Every page, with its number; all of them count as taken.
+    pub(crate) fn take_all(&mut self) -> ChangedPages<V> {
+        self.changed = Numbers::default();
+        ChangedPages::new(self.pages.clone(), Numbers::below(self.pages.len()))
     }
 
     /// The page of a map that has just one.
     pub(crate) fn only_page(&self) -> Option<&Page<V>> {
-        match &self.pages[..] {
-            [only] => Some(only),
-            _ => None,
-        }
+        (self.pages.len() == 1).then(|| self.pages.get(0))
     }
 
     /// A map from the elements of stored pages.
     pub(crate) fn from_pages(pages: Vec<Vec<(Box<[u8]>, V)>>) -> Self {
+        if pages.is_empty() {
+            return PagedMap::new();
+        }
         let mut map = PagedMap {
-            pages: Vec::with_capacity(pages.len().max(1)),
+            pages: Spine::new(),
             len: 0,
-            dirty: Vec::new(),
+            changed: Numbers::default(),
         };
         for page in pages {
             let hashes: Vec<u64> = page.iter().map(|(key, _)| xxh3_64(key)).collect();
             let items = page.into_iter().map(|(key, value)| Item { key, value });
             map.len += hashes.len();
-            map.pages.push(Arc::new(Page {
-                dirty: false,
+            map.pages.push(Page {
                 hashes,
                 items: items.collect(),
-            }));
+            });
         }
-        if map.pages.is_empty() {
-            PagedMap::new()
-        } else {
-            map
-        }
+        map
     }
 
-    /// Whether every element lies where its hash says; stored pages are checked by it.
+    /// Whether every element lies where its hash says, and within its bounds; stored pages are checked by it.
     pub(crate) fn is_sound(&self) -> bool {
-        self.pages
-            .iter()
-            .enumerate()
-            .all(|(number, page)| page.hashes.iter().all(|hash| self.address(*hash) == number))
+        let mut pages = self.pages.iter().enumerate();
+        pages.all(|(number, page)| page.hashes.iter().all(|hash| self.address(*hash) == number))
+            && self.pages.is_sound()
     }
 
     fn address(&self, hash: u64) -> usize {
@@ -262,36 +317,26 @@ impl<V: Clone> PagedMap<V> {
         }
     }
 
-    fn touch(&mut self, address: usize) -> &mut Page<V> {
-        let page = Arc::make_mut(&mut self.pages[address]);
-        if !page.dirty {
-            page.dirty = true;
-            self.dirty.push(address as u32);
-        }
-        page
-    }
-
     fn grow(&mut self) {
         if self.len <= self.pages.len() * PAGE_ITEMS {
             return;
         }
         let new = self.pages.len();
-        let split = new - (new + 1).next_power_of_two() / 2;
-        self.pages.push(Arc::new(Page::new()));
-        self.dirty.push(new as u32);
-        let page = self.touch(split);
-        let hashes = std::mem::take(&mut page.hashes).into_iter();
-        let items = std::mem::take(&mut page.items).into_iter();
-        for (hash, item) in hashes.zip(items) {
-            let address = self.address(hash);
-            self.touch(address).push(hash, item);
-        }
+        let all = (new + 1).next_power_of_two();
+        let (split, mask) = (new - all / 2, all as u64 - 1);
+        let moved = self.pages.edit(split, |page| {
+            let moved = page.split_off(|hash| hash & mask == new as u64);
+            (moved, Bound::default())
+        });
+        self.pages.push(moved);
+        self.changed.insert(split);
+        self.changed.insert(new);
     }
 
     /// Reads a part of what a search for `key` reads, and no more than that; see `warm.rs`.
     pub(crate) fn warm(&self, key: &[u8], depth: Depth) -> usize {
         let hash = xxh3_64(key);
-        let page = &self.pages[self.address(hash)];
+        let page = self.pages.get(self.address(hash));
         match depth {
             Depth::Page => page.items.len(),
             Depth::Hashes => page.hashes.first().map_or(0, |hash| *hash as usize),
@@ -314,90 +359,4 @@ pub(crate) enum Depth {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn put(map: &mut PagedMap<u32>, key: &[u8], value: u32) {
-        map.update(key, |slot| *slot = Some(value));
-    }
-
-    #[test]
-    fn a_snapshot_does_not_see_later_writes() {
-        let mut map = PagedMap::new();
-        (0..1000u32).for_each(|n| put(&mut map, &n.to_le_bytes(), n));
-        let snapshot = map.clone();
-        map.retain(|_, _| false);
-        assert_eq!(
-            (map.len(), snapshot.len(), snapshot.iter().count()),
-            (0, 1000, 1000)
-        );
-    }
-
-    #[test]
-    fn a_scan_sees_what_stays_although_the_map_grows() {
-        let mut map = PagedMap::new();
-        (0..500u32).for_each(|n| put(&mut map, &n.to_le_bytes(), n));
-        let (mut cursor, mut seen, mut added) = (0, BTreeSet::new(), 500u32);
-        loop {
-            cursor = map.scan(cursor, 10, &mut |_, value| _ = seen.insert(*value));
-            (added..added + 100).for_each(|n| put(&mut map, &n.to_le_bytes(), n));
-            added += 100;
-            if cursor == 0 {
-                break;
-            }
-        }
-        assert!((0..500).all(|n| seen.contains(&n)));
-    }
-
-    #[test]
-    fn dirty_pages_rebuild_the_map() {
-        let mut map = PagedMap::new();
-        let mut stored: Vec<Vec<(Box<[u8]>, u32)>> = Vec::new();
-        for round in 0..20u32 {
-            (round * 50..round * 50 + 50).for_each(|n| put(&mut map, &n.to_le_bytes(), n));
-            map.update(&(round * 7).to_le_bytes(), |slot| *slot = None);
-            stored.resize(map.pages_len(), Vec::new());
-            for (number, page) in map.take_dirty() {
-                stored[number as usize] = page
-                    .items()
-                    .iter()
-                    .map(|i| (i.key.clone(), i.value))
-                    .collect();
-            }
-        }
-        let rebuilt = PagedMap::from_pages(stored);
-        assert!(rebuilt.is_sound());
-        let content = |map: &PagedMap<u32>| {
-            map.iter()
-                .map(|(k, v)| (k.to_vec(), *v))
-                .collect::<BTreeMap<_, _>>()
-        };
-        assert_eq!(content(&rebuilt), content(&map));
-    }
-
-    proptest! {
-        #[test]
-        fn it_is_a_map(ops in prop::collection::vec((any::<bool>(), 0u16..400), 0..2000)) {
-            let mut map = PagedMap::new();
-            let mut model = BTreeMap::new();
-            for (add, key) in ops {
-                let bytes = key.to_le_bytes();
-                if add {
-                    put(&mut map, &bytes, u32::from(key));
-                    model.insert(bytes.to_vec(), u32::from(key));
-                } else {
-                    map.update(&bytes, |slot| *slot = None);
-                    model.remove(&bytes[..]);
-                }
-            }
-            prop_assert!(map.is_sound());
-            prop_assert_eq!(map.len(), model.len());
-            let content: BTreeMap<_, _> = map.iter().map(|(k, v)| (k.to_vec(), *v)).collect();
-            prop_assert_eq!(content, model);
-        }
-    }
-}
+mod tests;

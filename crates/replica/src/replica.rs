@@ -14,6 +14,7 @@ use crate::changes::Changes;
 use crate::conflict::{Journal, JournalLimits};
 use crate::delivery::{Delivery, DeliveryLimits, Lane, Offer};
 use crate::frame::{FRAME_BYTES, FRAME_ENTRIES_MAX, Frame, FrameError, FrameHeader, OpenFrame};
+use crate::garbage::Garbage;
 use crate::hyll::SPARSE_BYTES_MAX_DEFAULT;
 use crate::keyspace::Keyspaces;
 use crate::libraries::Libraries;
@@ -133,6 +134,7 @@ pub struct Restored {
 ///   right after `take_unlogged`, and at once when [`is_open`](Self::is_open) is false.
 /// - *Checkpoint*: [`begin_checkpoint`](Self::begin_checkpoint), [`take_images`](Self::take_images) until empty, each
 ///   batch written once the log is durable through its position.
+/// - *Free*: [`take_garbage`](Self::take_garbage) before the lock is let go, to drop it afterwards.
 #[derive(Debug)]
 pub struct Replica {
     id: ReplicaId,
@@ -169,6 +171,7 @@ pub struct Replica {
     expiries_held: bool,
     /// A HyperLogLog is shown in Redis's sparse form if that takes no more bytes.
     pub(crate) sparse_bytes_max: usize,
+    pub(crate) garbage: Garbage,
 }
 
 /// Keys that a command finds expired at most, so that a million which expire at once stop nobody. Those that are left
@@ -232,6 +235,7 @@ impl Replica {
             changes: None,
             expiries_held: false,
             sparse_bytes_max: SPARSE_BYTES_MAX_DEFAULT,
+            garbage: Garbage::default(),
         }
     }
 
@@ -286,6 +290,8 @@ impl Replica {
         frame.verify()?;
         self.next_record = number;
         self.apply_frame(frame, wall_ms)?;
+        // Nobody waits yet, and a long log removes much.
+        drop(self.take_garbage());
         self.delivery.note_chain(frame);
         self.note_link(frame);
         self.durable.observe(frame.last_dot());

@@ -161,6 +161,30 @@ impl Component {
         }
     }
 
+    /// Number of elements, about; one for what is no collection.
+    pub(crate) fn elements(&self) -> usize {
+        match self {
+            Component::Map(map) => map.fields.len(),
+            Component::Set(set) => set.members.len(),
+            Component::SortedSet(set) => set.members().len().max(set.len()),
+            Component::List(list) => list.len(),
+            Component::Stream(stream) => stream.len(),
+            _ => 1,
+        }
+    }
+
+    /// Whether it is large and nobody shares it: then dropping it takes long.
+    pub(crate) fn is_burden(&self) -> bool {
+        match self {
+            Component::Map(map) => map.fields.is_burden(),
+            Component::Set(set) => set.members.is_burden(),
+            Component::SortedSet(set) => set.is_burden(),
+            Component::List(list) => list.is_burden(),
+            Component::Stream(stream) => stream.is_burden(),
+            _ => false,
+        }
+    }
+
     /// Whether nothing is left of it, residue included.
     pub(crate) fn is_gone(&self) -> bool {
         match self {

@@ -8,6 +8,7 @@ use isles_crdt::counted_tree::{CountedTree, Item};
 use isles_crdt::op::{Increment, Tally};
 use isles_crdt::sorted_set::{MemberScore, Score};
 
+use crate::garbage::BURDEN_NODES;
 use crate::paged::PagedMap;
 use crate::row::Field;
 
@@ -91,6 +92,14 @@ impl SortedSet {
         ranked.take(ranks.len()).map(entry)
     }
 
+    /// The names at a range of ranks, shared with the set.
+    pub(crate) fn names(&self, ranks: Range<usize>) -> Vec<Arc<[u8]>> {
+        let ranked = self.order.iter_from(ranks.start).take(ranks.len());
+        ranked
+            .map(|(ranked, _)| Arc::clone(&ranked.key.1))
+            .collect()
+    }
+
     /// All members with their scores, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Score)> {
         self.order.iter().map(entry)
@@ -116,16 +125,7 @@ impl SortedSet {
 
     /// Changes a member, made empty if it is not there, and its place in the order.
     pub(crate) fn change(&mut self, name: &[u8], change: impl FnOnce(&mut Member)) {
-        let (before, after) = self.members.update(name, |slot| {
-            let member = slot.get_or_insert_default();
-            let before = member.score();
-            change(member);
-            let after = member.score();
-            if member.is_residue_free() {
-                *slot = None;
-            }
-            (before, after)
-        });
+        let (before, after) = self.members.update(name, |slot| change_slot(slot, change));
         if before == after {
             return;
         }
@@ -135,10 +135,57 @@ impl SortedSet {
         }
     }
 
-    /// Keeps what `keep` says, which may change the members: O(n log n).
-    pub(crate) fn retain(&mut self, keep: impl FnMut(&[u8], &mut Member) -> bool) {
-        self.members.retain(keep);
-        self.order = order_of(&self.members);
+    /// Changes members that are there, as [`change`](Self::change) does, and returns the order as it was. `change` gets the
+    /// index of the name. Walks through the whole order instead of finding each place: for many.
+    pub(crate) fn change_many(
+        &mut self,
+        names: &[&[u8]],
+        mut change: impl FnMut(usize, &mut Member),
+    ) -> SortedSet {
+        let mut scores = vec![(None, None); names.len()];
+        self.members.change_each(
+            names,
+            |name| name,
+            |index, slot| {
+                scores[index] = change_slot(slot, |member| change(index, member));
+            },
+        );
+        let changed = || {
+            let each = names.iter().zip(&scores);
+            each.filter(|(_, (before, after))| before != after)
+        };
+        let gone = changed().filter_map(|(name, (before, _))| Some(((*before)?, *name)));
+        let mut gone: Vec<(Score, &[u8])> = gone.collect();
+        let new = changed().filter_map(|(name, (_, after))| Some(((*after)?, *name)));
+        let new: Vec<(Score, &[u8])> = new.collect();
+        // Nothing is to be done where a range of ranks goes.
+        gone.sort_unstable();
+        let mut gone = gone.into_iter().peekable();
+        let mut goes = |(score, name): &(Score, Arc<[u8]>)| {
+            let key = (*score, &**name);
+            while gone.next_if(|other| *other < key).is_some() {}
+            gone.next_if(|other| *other == key).is_some()
+        };
+        let kept = self.order.iter().filter(|ranked| !goes(&ranked.key));
+        let kept = kept.cloned().collect();
+        let order = std::mem::replace(&mut self.order, kept);
+        new.into_iter()
+            .for_each(|(score, name)| self.put(score, name.into()));
+        SortedSet {
+            members: PagedMap::new(),
+            order,
+        }
+    }
+
+    /// A set of other members in the place of these; returns it as it was. O(n log n) in the new ones.
+    pub(crate) fn replace(&mut self, members: PagedMap<Member>) -> SortedSet {
+        let order = order_of(&members);
+        std::mem::replace(self, SortedSet { members, order })
+    }
+
+    /// Whether it is large and nobody shares it: then dropping it takes long.
+    pub(crate) fn is_burden(&self) -> bool {
+        self.members.is_burden() || self.order.unshared_nodes(BURDEN_NODES) == BURDEN_NODES
     }
 
     /// A sorted set from the elements of stored pages.
@@ -189,6 +236,21 @@ impl Default for SortedSet {
             order: CountedTree::new(),
         }
     }
+}
+
+/// Changes a member, made empty if it is not there; returns its scores before and after.
+fn change_slot(
+    slot: &mut Option<Member>,
+    change: impl FnOnce(&mut Member),
+) -> (Option<Score>, Option<Score>) {
+    let member = slot.get_or_insert_default();
+    let before = member.score();
+    change(member);
+    let after = member.score();
+    if member.is_residue_free() {
+        *slot = None;
+    }
+    (before, after)
 }
 
 fn entry(ranked: &Ranked) -> (&[u8], Score) {

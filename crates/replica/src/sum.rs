@@ -203,29 +203,48 @@ pub(crate) fn of_deadline(key_hash: u64, at_ms: u64, stamp: Stamp) -> u128 {
 
 /// The sum of a whole row, computed afresh; what [`Row::sum`] must equal at all times.
 pub(crate) fn of_row(row: &Row) -> u128 {
-    let hash = row.hash;
-    let content = row.components.iter().fold(0u128, |sum, component| {
-        sum.wrapping_add(match component {
-            Component::Lww(cell) => of_lww(hash, cell),
-            Component::Mv(cell) => of_cell(hash, Kind::RegisterMv, 0, cell),
-            Component::Counter(tally) => of_tally(hash, Kind::Counter, 0, tally),
-            Component::FlagEw(flag) => of_flag_ew(hash, flag),
-            Component::FlagDw(flag) => of_flag_dw(hash, flag),
-            Component::HyperLogLog(sketches) => of_sketches(hash, sketches),
-            Component::BoundedCounter(escrow) => of_escrow(hash, escrow),
-            Component::Set(set) => set.members.iter().fold(0, |sum, (member, presence)| {
-                sum.wrapping_add(of_member(hash, member, presence))
-            }),
-            Component::List(list) => list.computed_sum(hash),
-            Component::Map(map) => map.fields.iter().fold(0, |sum, (name, field)| {
-                sum.wrapping_add(of_field(hash, name, field))
-            }),
-            Component::SortedSet(set) => of_sorted_set(hash, set),
-            Component::Stream(stream) => of_stream(hash, stream),
-        })
-    });
+    fold(row, |component| match component {
+        Component::List(list) => list.computed_sum(row.hash),
+        other => of_component(row.hash, other),
+    })
+}
+
+/// The same from what is kept, as far as it is.
+pub(crate) fn kept_of_row(row: &Row) -> u128 {
+    fold(row, |component| of_component(row.hash, component))
+}
+
+fn fold(row: &Row, of: impl Fn(&Component) -> u128) -> u128 {
+    let each = row.components.iter().map(of);
+    let content = each.fold(0, u128::wrapping_add);
     match row.deadline.is_set() {
-        true => content.wrapping_add(of_deadline(hash, row.deadline.at_ms, row.deadline.stamp)),
+        true => content.wrapping_add(of_deadline(
+            row.hash,
+            row.deadline.at_ms,
+            row.deadline.stamp,
+        )),
         false => content,
+    }
+}
+
+/// What a component adds to its row's sum. Walks collections, but not lists, which keep theirs.
+pub(crate) fn of_component(hash: u64, component: &Component) -> u128 {
+    match component {
+        Component::Lww(cell) => of_lww(hash, cell),
+        Component::Mv(cell) => of_cell(hash, Kind::RegisterMv, 0, cell),
+        Component::Counter(tally) => of_tally(hash, Kind::Counter, 0, tally),
+        Component::FlagEw(flag) => of_flag_ew(hash, flag),
+        Component::FlagDw(flag) => of_flag_dw(hash, flag),
+        Component::HyperLogLog(sketches) => of_sketches(hash, sketches),
+        Component::BoundedCounter(escrow) => of_escrow(hash, escrow),
+        Component::Set(set) => set.members.iter().fold(0, |sum: u128, (member, presence)| {
+            sum.wrapping_add(of_member(hash, member, presence))
+        }),
+        Component::List(list) => list.sum(),
+        Component::Map(map) => map.fields.iter().fold(0, |sum: u128, (name, field)| {
+            sum.wrapping_add(of_field(hash, name, field))
+        }),
+        Component::SortedSet(set) => of_sorted_set(hash, set),
+        Component::Stream(stream) => of_stream(hash, stream),
     }
 }

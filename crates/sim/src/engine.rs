@@ -213,6 +213,7 @@ impl Engine {
         if self.replica.apply_ready(wall_ms) > 0 {
             taken.extend(self.replica.take_unlogged());
         }
+        drop(self.replica.take_garbage());
         let last = taken.last()?.number;
         let (mut sealed, mut frames) = (Sealed::default(), Vec::new());
         for unlogged in taken {

@@ -5,6 +5,7 @@
 
 mod conflicts;
 mod criterion;
+mod large;
 mod log;
 mod ordered;
 mod peers;
@@ -57,8 +58,13 @@ const BENCHMARKS: &[Benchmark] = &[
     },
     Benchmark {
         name: "ordered",
-        about: "sorted sets and lists of a million elements against redis-server",
+        about: "sorted sets, lists and streams of a million elements, and scripts, against redis-server",
         run: ordered::run,
+    },
+    Benchmark {
+        name: "large",
+        about: "how long commands on large collections keep others waiting, beside redis-server",
+        run: large::run,
     },
     Benchmark {
         name: "replication",

@@ -227,10 +227,10 @@ fn client(port: u16, load: &Load) -> Command {
     client
 }
 
-/// The second field of the line after the header.
+/// The second field of the line after the header; the first may hold commas.
 fn parse_rate(csv: &str) -> Option<f64> {
     let line = csv.lines().filter(|line| line.starts_with('"')).nth(1)?;
-    line.split(',').nth(1)?.trim_matches('"').parse().ok()
+    line.split("\",\"").nth(1)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -241,6 +241,8 @@ mod tests {
     fn rates_are_read_from_csv() {
         let csv = "WARNING: Could not fetch server CONFIG\n\"test\",\"rps\",\"avg_latency_ms\"\n\"SET\",\"91743.12\",\"0.3\"\n";
         assert_eq!(parse_rate(csv), Some(91_743.12));
+        let script = "\"test\",\"rps\"\n\"EVAL f('a',b)\",\"5.00\",\"0.3\"\n";
+        assert_eq!(parse_rate(script), Some(5.0));
         assert_eq!(parse_rate("Error: connection refused"), None);
     }
 

@@ -57,6 +57,10 @@ impl<T: Clone> Body<T> {
         }
     }
 
+    pub(crate) fn chunks_tree(&self) -> &CountedTree<Chunk<T>> {
+        &self.chunks
+    }
+
     pub(crate) fn chunks(&self) -> impl Iterator<Item = &Chunk<T>> {
         self.chunks.iter()
     }

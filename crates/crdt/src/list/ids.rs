@@ -60,7 +60,7 @@ impl Span {
         (0..self.len).map(move |index| self.slot(index))
     }
 
-    fn slot(self, index: u32) -> Slot {
+    pub(super) fn slot(self, index: u32) -> Slot {
         self.get(index).expect("a span lies within its numbers")
     }
 
@@ -171,6 +171,19 @@ impl Ids {
             (skip, left) = (skip - from, left - len);
             (len > 0).then(|| Span::new(span.slot(from as u32), span.stride, len as u32))
         })
+    }
+
+    /// How many names from the one at `index` on are those of `span` from its `from`th on, as far as one look tells.
+    pub(super) fn common(&self, index: usize, span: Span, from: u32) -> u32 {
+        let (at, rest) = self.locate(index);
+        let own = self.spans[at];
+        if own.slot(rest) != span.slot(from) {
+            return 0;
+        }
+        match own.stride == span.stride {
+            true => (own.len - rest).min(span.len - from),
+            false => 1,
+        }
     }
 
     fn locate(&self, index: usize) -> (usize, u32) {

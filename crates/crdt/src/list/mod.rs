@@ -78,6 +78,7 @@ mod join;
 mod pages;
 mod place;
 mod position;
+mod sweep;
 mod update;
 
 use alloc::vec::Vec;

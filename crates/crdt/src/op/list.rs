@@ -214,20 +214,20 @@ impl<T: Clone> List<T> {
 
     /// Removes what `ctx` covers of every element: O(n).
     pub fn clear(&mut self, ctx: &impl Context) {
-        let covered = |chunk: &Chunk<T>| {
-            let entries = chunk.entries().iter().enumerate();
-            let mut versions = entries.flat_map(|(index, entry)| entry.versions(chunk.dot(index)));
-            versions.all(|version| ctx.covers(version.dot))
-        };
-        if self.body.chunks().all(covered) {
-            self.body = Body::default();
-            return;
-        }
         let kept = self.body.iter().filter_map(|(position, entry)| {
-            let entry = entry.clone().without(position.dot(), |dot| ctx.covers(dot));
-            (!entry.is_nothing()).then_some((position, entry))
+            let own = position.dot();
+            let goes = entry.versions(own).all(|version| ctx.covers(version.dot));
+            let left = || entry.clone().without(own, |dot| ctx.covers(dot));
+            (!goes).then(|| (position, left()))
         });
         self.body = kept.collect();
+    }
+
+    /// How many nodes of its tree, of at least 64 elements nearly all, no clone shares, so that dropping this list frees
+    /// them; counting ends at `most`.
+    #[must_use]
+    pub fn unshared_nodes(&self, most: usize) -> usize {
+        self.body.chunks_tree().unshared_nodes(most)
     }
 
     /// The positions of a range of indices, cut at the end of the list: O(log n) for the first.

@@ -78,7 +78,8 @@ impl Writer {
     /// Closes the open frame, then applies the remote frames whose time has come: they never close a frame that would
     /// have stayed open.
     fn take(&self, database: &Database) -> Vec<Unlogged> {
-        let replica = &mut database.lock().replica;
+        let mut state = database.lock();
+        let replica = &mut state.replica;
         let mut taken = replica.take_unlogged();
         if replica.apply_ready(wall_ms()) > 0 {
             taken.extend(replica.take_unlogged());
@@ -90,6 +91,9 @@ impl Writer {
         if replica.has_changed_keys() {
             database.changed_keys_bell.notify_one();
         }
+        let garbage = replica.take_garbage();
+        drop(state);
+        database.reaper.reap(garbage);
         taken
     }
 

@@ -19,11 +19,15 @@ pub(super) fn change<C: Context>(
         return;
     };
     let mut delta = 0u128;
-    for removal in &part.remove {
-        change_member(set, hash, removal.field.0, &mut delta, |member| {
-            member.remove(author.context, &removal.resets);
-            outcome.merged |= member.is_live();
-        });
+    if part.remove.len() >= MANY_MIN && 2 * part.remove.len() >= set.len() {
+        remove_many(set, hash, part, &mut delta, author, outcome);
+    } else {
+        for removal in &part.remove {
+            change_member(set, hash, removal.field.0, &mut delta, |member| {
+                member.remove(author.context, &removal.resets);
+                outcome.merged |= member.is_live();
+            });
+        }
     }
     for put in &part.put {
         let shown = |score: &_| f64::from(*score).to_string().into_bytes();
@@ -49,21 +53,47 @@ pub(super) fn change<C: Context>(
     row.sum = row.sum.wrapping_add(delta);
 }
 
-/// Removes what the author has observed.
+/// Fewer members are removed one by one.
+const MANY_MIN: usize = 256;
+
+/// Removes so many members that the order is put together anew.
+fn remove_many<C: Context>(
+    set: &mut SortedSet,
+    hash: u64,
+    part: &SortedSetPart<'_>,
+    delta: &mut u128,
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    let names = part.remove.iter().map(|removal| removal.field.0);
+    let names: Vec<&[u8]> = names.collect();
+    let before = set.change_many(&names, |index, member| {
+        let name = names[index];
+        *delta = delta.wrapping_sub(sum::of_score(hash, name, member));
+        member.remove(author.context, &part.remove[index].resets);
+        outcome.merged |= member.is_live();
+        *delta = delta.wrapping_add(sum::of_score(hash, name, member));
+    });
+    let before = Component::SortedSet(Box::new(before));
+    outcome.garbage.add(before);
+}
+
+/// Removes what the author has observed; returns the set as it was.
 pub(super) fn clear<C: Context>(
     set: &mut SortedSet,
     op: &KeyOp<'_>,
     author: &Author<'_, C>,
     create: bool,
-) {
+) -> Box<SortedSet> {
     let listed = super::listed(op.parts.iter().find_map(|part| match part {
         Part::SortedSet(part) => Some(&part.remove[..]),
         _ => None,
     }));
-    set.retain(|name, member| {
+    let left = super::clear::left_of(set.members(), author.context, |name, member| {
         member.clear(author.context, create, listed(name));
         !member.is_residue_free()
     });
+    Box::new(set.replace(left))
 }
 
 fn change_member(

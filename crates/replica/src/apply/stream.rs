@@ -7,7 +7,7 @@ use super::{Author, Outcome};
 use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::op::{Kind, StreamEntry, StreamPart};
 use crate::row::{Component, Row};
-use crate::stream::{Entry, Fields, Name, Stream};
+use crate::stream::{Entry, Fields, Name, Stream, StreamId};
 use crate::sum;
 
 pub(super) fn change<C: Context>(
@@ -25,9 +25,14 @@ pub(super) fn change<C: Context>(
     for id in &part.remove {
         stream.remove(*id, author.context, &mut told);
     }
+    row.sum = row.sum.wrapping_add(delta);
     if let Some(through) = part.trim {
-        stream.trim(through, author.context, &mut told);
+        trim(row, through, author, outcome);
     }
+    let Some(Component::Stream(stream)) = row.component_mut(Kind::Stream) else {
+        return;
+    };
+    let mut delta = 0u128;
     if let Some(deleted) = part.deleted {
         stream
             .deleted
@@ -50,6 +55,31 @@ pub(super) fn change<C: Context>(
         delta = delta.wrapping_add(sum::of_marks(hash, stream));
         outcome.merged |= stream.marks.versions().len() > 1;
     }
+    row.sum = row.sum.wrapping_add(delta);
+}
+
+/// Of what stays, the row is summed anew where that is less than what goes.
+fn trim<C: Context>(
+    row: &mut Row,
+    through: StreamId,
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    let hash = row.hash;
+    let Some(Component::Stream(stream)) = row.component_mut(Kind::Stream) else {
+        return;
+    };
+    if stream.is_swept(through) {
+        let before = stream.sweep(through, author.context);
+        let before = Component::Stream(Box::new(before));
+        outcome.garbage.add(before);
+        row.sum = sum::kept_of_row(row);
+        return;
+    }
+    let mut delta = 0u128;
+    stream.trim(through, author.context, &mut |entry| {
+        delta = delta.wrapping_sub(sum::of_entry(hash, entry));
+    });
     row.sum = row.sum.wrapping_add(delta);
 }
 

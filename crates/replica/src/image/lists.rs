@@ -7,9 +7,7 @@ use isles_crdt::list::ListPage;
 use isles_crdt::op::List;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    ImageError, PAGE_NUMBER_BYTES, PageContent, PageImage, ScanTable, pages_prefix, versioned,
-};
+use super::{ImageError, PAGE_NUMBER_BYTES, ScanTable, pages_prefix, versioned};
 use crate::list::{Element, ListValue};
 use crate::op::Kind;
 
@@ -32,7 +30,7 @@ pub(super) enum StoredList {
 
 /// What the table lacks of a list that lies in pages.
 pub(super) struct Changes {
-    pub(super) pages: Vec<PageImage>,
+    pub(super) pages: Vec<(u32, ListPage<Element>)>,
     pub(super) gone: Vec<u32>,
     /// Every page's number is below.
     pub(super) bound: u32,
@@ -68,13 +66,8 @@ pub(super) fn changes(list: &mut ListValue) -> Option<Changes> {
         return None;
     }
     let taken = elements.take_changes();
-    let image = |(number, page)| PageImage {
-        kind: Kind::List,
-        number,
-        content: PageContent::List(page),
-    };
     Some(Changes {
-        pages: taken.changed.into_iter().map(image).collect(),
+        pages: taken.changed,
         gone: taken.gone,
         bound: elements.pages_bound(),
     })

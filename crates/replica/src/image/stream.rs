@@ -7,11 +7,9 @@ use isles_clock::{Dot, Hlc, ReplicaId};
 use isles_crdt::op::{Cell, Version};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    ImageError, PAGE_NUMBER_BYTES, PageContent, PageImage, ScanTable, pages_prefix, versioned,
-};
+use super::{ImageError, PAGE_NUMBER_BYTES, ScanTable, pages_prefix, versioned};
 use crate::op::Kind;
-use crate::stream::{Entry, Fields, Name, Stream, StreamId, StreamMark};
+use crate::stream::{Entry, Fields, Name, Page, Stream, StreamId, StreamMark};
 
 /// A stream in a header row.
 #[derive(Serialize, Deserialize)]
@@ -45,7 +43,7 @@ struct StoredEntry<'a> {
 
 /// What the table lacks of a stream that lies in pages.
 pub(super) struct Changes {
-    pub(super) pages: Vec<PageImage>,
+    pub(super) pages: Vec<(u32, Page)>,
     pub(super) gone: Vec<u32>,
     pub(super) bound: u32,
 }
@@ -57,13 +55,8 @@ pub(super) fn changes(stream: &mut Stream) -> Option<Changes> {
         return None;
     }
     let taken = stream.take_changes();
-    let image = |(number, page)| PageImage {
-        kind: Kind::Stream,
-        number,
-        content: PageContent::Stream(page),
-    };
     Some(Changes {
-        pages: taken.changed.into_iter().map(image).collect(),
+        pages: taken.changed,
         gone: taken.gone,
         bound: stream.pages_bound(),
     })

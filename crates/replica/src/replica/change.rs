@@ -79,6 +79,7 @@ impl Replica {
         if outcome.merged {
             self.journal.note_merged();
         }
+        outcome.garbage.move_to(&mut self.garbage);
         let [rivals_before, rivals] = outcome.rivals;
         if !outcome.clashes.is_empty() {
             self.watch.note_conflict(hash, rivals, now_ms);

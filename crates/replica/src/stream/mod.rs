@@ -11,6 +11,9 @@ use isles_crdt::counted_tree::CountedTree;
 use isles_crdt::op::Cell;
 use serde::{Deserialize, Serialize};
 
+use crate::bound::Bound;
+use crate::garbage::BURDEN_NODES;
+
 pub use self::id::StreamId;
 use self::numbers::Numbers;
 use self::page::PAGE_ENTRIES_MAX;
@@ -39,6 +42,8 @@ pub(crate) struct Stream {
     pub(crate) marks: Cell<StreamMark>,
     /// The greatest ids that XDEL has removed, as far as nothing has observed them.
     pub(crate) deleted: Cell<StreamId>,
+    /// Of the entries.
+    bound: Bound,
 }
 
 /// The pages that the table lacks, and the numbers of those that it has in excess.
@@ -131,6 +136,7 @@ impl Stream {
     /// Puts an entry in its place, unless it is there.
     pub(crate) fn insert(&mut self, entry: Entry) -> bool {
         let name = entry.name;
+        self.bound.observe(name.dot);
         self.pages.edit_floor(
             |other| other.cmp(&name),
             |pages, floor| {
@@ -222,11 +228,65 @@ impl Stream {
         }
     }
 
-    /// Removes all that the context covers; each entry is told.
-    pub(crate) fn clear(&mut self, context: &impl Context, told: &mut impl FnMut(&Entry)) {
-        self.trim(StreamId::MAX, context, told);
+    /// Whether a trim through this id takes so large a part of the stream that [`sweep`](Self::sweep) is worth it.
+    pub(crate) fn is_swept(&self, through: StreamId) -> bool {
+        let goes = through.next().map_or(self.len(), |after| self.rank(after));
+        goes >= SWEPT_MIN && goes.saturating_mul(4) >= self.len()
+    }
+
+    /// Does what [`trim`](Self::trim) does, in one walk over the pages that looks at entries only where it must; returns
+    /// the stream as it was.
+    pub(crate) fn sweep(&mut self, through: StreamId, context: &impl Context) -> Stream {
+        let before = self.clone();
+        let observed = self.bound.is_covered(context);
+        let goes = |entry: &Entry| {
+            entry.name.id <= through && (observed || context.covers(entry.name.dot))
+        };
+        let mut kept = Vec::new();
+        for page in before.pages.iter() {
+            let [first, last] = [
+                &page.entries()[0],
+                &page.entries()[page.entries().len() - 1],
+            ];
+            if first.name.id > through {
+                kept.push(page.clone());
+                continue;
+            }
+            let all = last.name.id <= through && observed;
+            let mut left = (!all).then(|| page.clone());
+            if let Some(page) = &mut left {
+                page.remove(goes, &mut |_| {});
+            }
+            match left.filter(|page| !page.entries().is_empty()) {
+                Some(page) => kept.push(page),
+                None => self.numbers.give_back(page.number),
+            }
+        }
+        self.pages = kept.into_iter().collect();
+        before
+    }
+
+    /// Removes all that the context covers; returns the stream as it was. No entry is looked at if that is all of them.
+    pub(crate) fn clear(&mut self, context: &impl Context) -> Stream {
+        let before = self.clone();
+        let kept: Vec<Entry> = match self.bound.is_covered(context) {
+            true => Vec::new(),
+            false => {
+                let kept = self.iter();
+                let kept = kept.filter(|entry| !context.covers(entry.name.dot));
+                kept.cloned().collect()
+            }
+        };
+        self.set_pages(pages_of(kept));
+        self.numbers = Numbers::default();
         self.marks.remove(context);
         self.deleted.remove(context);
+        before
+    }
+
+    /// Whether it is large and nobody shares it: then dropping it takes long.
+    pub(crate) fn is_burden(&self) -> bool {
+        self.pages.unshared_nodes(BURDEN_NODES) == BURDEN_NODES
     }
 
     /// Number of pages.
@@ -316,15 +376,26 @@ impl Stream {
         names.is_sorted_by(|one, other| one < other)
             && self.pages.iter().all(|page| !page.entries().is_empty())
             && self.iter().count() == self.len()
+            && self.bound.includes(&bound_of(self.iter()))
     }
 
     fn set_pages(&mut self, pages: Vec<Page>) {
+        self.bound = bound_of(pages.iter().flat_map(Page::entries));
         self.pages = pages.into_iter().collect();
     }
 }
 
+/// Fewer entries are removed one by one.
+const SWEPT_MIN: usize = 256;
+
 /// The same for the bytes of its fields.
 const HEADER_BYTES_MAX: usize = 4 << 10;
+
+fn bound_of<'e>(entries: impl Iterator<Item = &'e Entry>) -> Bound {
+    let mut bound = Bound::default();
+    entries.for_each(|entry| bound.observe(entry.name.dot));
+    bound
+}
 
 /// Cuts entries, which come in order, into pages.
 fn pages_of(entries: Vec<Entry>) -> Vec<Page> {

@@ -63,7 +63,7 @@ fn texts_are_packed_and_unpacked() {
 fn a_snapshot_does_not_see_later_changes() {
     let mut stream = filled(1000);
     let snapshot = stream.clone();
-    stream.clear(&Everything, &mut |_| {});
+    drop(stream.clear(&Everything));
     assert_eq!((stream.len(), snapshot.len()), (0, 1000));
     assert!(snapshot.is_sound());
 }
@@ -163,4 +163,26 @@ proptest! {
         prop_assert_eq!(loaded.load(table.into_iter().collect()), Ok(()));
         prop_assert_eq!(names(&loaded), expected);
     }
+}
+
+/// Has observed everything, and counts how often it is asked.
+#[derive(Default)]
+struct Asked(std::cell::Cell<usize>);
+
+impl Context for Asked {
+    fn covers(&self, _: Dot) -> bool {
+        self.0.set(self.0.get() + 1);
+        true
+    }
+}
+
+#[test]
+fn clearing_and_trimming_what_was_observed_ask_for_no_entry() {
+    let (mut stream, asked) = (filled(1000), Asked::default());
+    drop(stream.sweep(StreamId::new(900, 0), &asked));
+    assert_eq!((stream.len(), asked.0.get()), (100, 1));
+    assert!(stream.is_sound());
+    drop(stream.clear(&asked));
+    assert!(stream.is_gone());
+    assert_eq!(asked.0.get(), 2);
 }

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use isles_crdt::op::{Increment, Reset, Tally};
 use smallvec::SmallVec;
 
-use super::sets::each_once;
+use super::sets::each_present;
 use super::strings::sum_of;
 use super::{Expiry, IncrementError, Spot, Txn, ValueType, WrongType, set_part};
 use crate::op::{Base, Blob, FieldPut, FieldRemoval, FieldTally, KeyOp, MapPart, Part};
@@ -169,11 +169,7 @@ impl Txn<'_> {
             return Ok(0);
         };
         let mut there = Vec::new();
-        each_once(fields, |name| {
-            if map.fields.get(name).is_some_and(Field::is_live) {
-                there.push(name);
-            }
-        });
+        each_present(&map.fields, fields, Field::is_live, |name| there.push(name));
         if there.is_empty() {
             return Ok(0);
         }

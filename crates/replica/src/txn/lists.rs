@@ -308,26 +308,12 @@ impl Txn<'_> {
             0 => usize::MAX,
             _ => usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX),
         };
-        let mut found: Vec<Position> = Vec::new();
-        let mut note = |index: usize, element: &[u8]| {
-            if *element == *value {
-                found.extend(list.position(index));
-            }
-            match found.len() < most {
-                true => ControlFlow::Continue(()),
-                false => ControlFlow::Break(()),
-            }
+        let found = match count < 0 {
+            true => last_positions_of(list, most, value),
+            false => list.positions_of(most, |element| *element.0 == *value),
         };
-        if count < 0 {
-            walk_back(list, &mut note);
-        } else {
-            let _ = list
-                .iter()
-                .enumerate()
-                .try_for_each(|(index, element)| note(index, &element.0));
-        }
         let removed = found.len();
-        self.remove_positions(&spot, found.into_iter().collect());
+        self.remove_positions(&spot, found);
         Ok(removed)
     }
 
@@ -416,6 +402,21 @@ fn walk_back(list: &List<Element>, each: &mut EachElement<'_>) {
         }
         end = start;
     }
+}
+
+/// The positions of the last elements that have this value, and no more than `most`.
+fn last_positions_of(list: &List<Element>, most: usize, value: &[u8]) -> Positions {
+    let mut found: Vec<Position> = Vec::new();
+    walk_back(list, &mut |index, element| {
+        if *element == *value {
+            found.extend(list.position(index));
+        }
+        match found.len() < most {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    });
+    found.into_iter().collect()
 }
 
 /// About how many bytes each level of nesting takes.

@@ -43,8 +43,10 @@ pub use self::streams::{
 pub use self::strings::{Expiry, IncrementError};
 use self::touched::{Touched, decode, is_only_stream, only_list, ordinals_of};
 use crate::apply::Author;
+use crate::bound::Bound;
 use crate::frame::ENTRY_BYTES_MAX;
 use crate::op::{Attribute, Base, Blob, FieldRemoval, FieldsPart, KeyOp, Part};
+use crate::paged::PagedMap;
 use crate::position::Position;
 use crate::replica::Replica;
 use crate::row::{Component, Field, Row, Tick};
@@ -216,10 +218,12 @@ impl Txn<'_> {
                 .iter()
                 .for_each(|touched| out.extend_from_slice(&touched.op));
         });
-        self.touched.clear();
+        for touched in self.touched.drain(..) {
+            self.replica.discard(touched.before);
+        }
         self.index.clear();
         // What is logged cannot be taken back.
-        self.undo = None;
+        self.forget_undo();
         Ok(())
     }
 
@@ -294,8 +298,8 @@ impl Txn<'_> {
         let Some(row) = self.before(spot) else {
             return Counters::default();
         };
-        let fields = row.map().map(|map| counting(map.fields.iter()));
-        let members = row.sorted_set().map(|set| counting(set.members().iter()));
+        let fields = row.map().map(|map| counting(&map.fields));
+        let members = row.sorted_set().map(|set| counting(set.members()));
         Counters {
             fields: fields.unwrap_or_default(),
             members: members.unwrap_or_default(),
@@ -434,11 +438,7 @@ impl Txn<'_> {
             decode(&later),
             before.is_visible(self.now_ms()),
         );
-        self.replica.rows.change(id, self.hlc.wall_ms(), |row| {
-            let dirty = row.dirty;
-            *row = before;
-            row.dirty = dirty;
-        });
+        self.put_back(id, before);
         self.note_seen(Some(seen));
         self.apply(id, &merged);
         self.note_seen(None);
@@ -479,15 +479,16 @@ impl Txn<'_> {
     }
 }
 
-/// The fields that count.
-fn counting<'f, V: 'f>(
-    fields: impl Iterator<Item = (&'f [u8], &'f Field<V>)>,
-) -> Vec<FieldCounter> {
-    let counters = fields.filter_map(|(name, field)| {
+/// The fields that count. Where none does, none is looked at.
+fn counting<V: Clone>(fields: &PagedMap<Field<V>>) -> Vec<FieldCounter> {
+    let mut counters = Vec::new();
+    fields.each_where(Bound::counts, |name, field| {
         let resets = field.resets();
-        (!resets.is_empty()).then(|| (name.to_vec(), resets))
+        if !resets.is_empty() {
+            counters.push((name.to_vec(), resets));
+        }
     });
-    counters.collect()
+    counters
 }
 
 fn removal_of<V>(counters: &[FieldCounter]) -> FieldsPart<'_, V> {

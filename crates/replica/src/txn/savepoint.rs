@@ -41,7 +41,14 @@ impl Txn<'_> {
 
     /// Forgets the point: what came after it stays.
     pub fn release(&mut self, _: Savepoint) {
-        self.undo = None;
+        self.forget_undo();
+    }
+
+    pub(super) fn forget_undo(&mut self) {
+        let Some(undo) = self.undo.take() else { return };
+        for (row, _) in undo.since.into_values() {
+            self.replica.discard(row);
+        }
     }
 
     /// Undoes everything since the point.
@@ -65,13 +72,17 @@ impl Txn<'_> {
 
     /// Puts a row back as it was, and lets go of what was concluded from its value.
     pub(super) fn restore(&mut self, id: RowId, before: Row) {
-        let now_ms = self.hlc.wall_ms();
-        self.replica.rows.change(id, now_ms, |row| {
-            let dirty = row.dirty;
-            *row = before;
-            row.dirty = dirty;
-        });
+        self.put_back(id, before);
         self.replica.note_reserved(id);
+    }
+
+    pub(super) fn put_back(&mut self, id: RowId, mut before: Row) {
+        let now_ms = self.hlc.wall_ms();
+        let after = self.replica.rows.change(id, now_ms, |row| {
+            before.dirty = row.dirty;
+            std::mem::replace(row, before)
+        });
+        self.replica.discard(after);
     }
 
     /// Before a row is written again: keeps how it was at the savepoint.

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use super::{Expiry, Txn, ValueType, WrongType, set_part};
+use crate::bound::Bounded;
 use crate::op::{Blob, Part, SetPart};
+use crate::paged::{MANY, PagedMap};
 use crate::row::Row;
 
 impl Txn<'_> {
@@ -112,11 +114,14 @@ impl Txn<'_> {
             return Ok(0);
         };
         let mut part = SetPart::default();
-        each_once(members, |member| {
-            if set.get(member).is_some() {
+        each_present(
+            set,
+            members,
+            |_| true,
+            |member| {
                 part.remove.push(Blob(member));
-            }
-        });
+            },
+        );
         let removed = part.remove.len();
         if removed > 0 {
             let mut op = crate::op::KeyOp::new(key);
@@ -154,6 +159,26 @@ impl Txn<'_> {
         }
         self.write(&spot, &op);
     }
+}
+
+/// Calls back for every distinct name of an element that `is_there`, in order.
+pub(super) fn each_present<'a, V: Clone + Bounded>(
+    elements: &PagedMap<V>,
+    names: &[&'a [u8]],
+    is_there: impl Fn(&V) -> bool,
+    mut each: impl FnMut(&'a [u8]),
+) {
+    if names.len() < MANY {
+        return each_once(names, |name| {
+            if elements.get(name).is_some_and(&is_there) {
+                each(name);
+            }
+        });
+    }
+    let mut there = vec![false; names.len()];
+    elements.find_each(names, |index, value| there[index] = is_there(value));
+    let present = names.iter().zip(there).filter(|(_, there)| *there);
+    present.for_each(|(name, _)| each(name));
 }
 
 /// Calls back for every distinct item, in order.

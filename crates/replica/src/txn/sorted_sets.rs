@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map;
+use std::ops::Range;
 
 use isles_crdt::sorted_set::Score;
 
-use super::sets::each_once;
+use super::sets::each_present;
 use super::{Expiry, Spot, Txn, ValueType, WrongType, set_part};
 use crate::op::{Base, Blob, FieldPut, FieldRemoval, FieldTally, KeyOp, Part, SortedSetPart};
 use crate::row::Row;
@@ -190,22 +191,55 @@ impl Txn<'_> {
             return Ok(0);
         };
         let mut part = SortedSetPart::default();
-        each_once(members, |name| {
-            if set.score(name).is_some() {
-                let before = self.member_before(&spot, name);
-                part.remove.push(FieldRemoval {
-                    field: Blob(name),
-                    resets: before.map(Member::resets).unwrap_or_default(),
-                });
+        each_present(set.members(), members, Member::is_live, |name| {
+            let before = self.member_before(&spot, name);
+            part.remove.push(FieldRemoval {
+                field: Blob(name),
+                resets: before.map(Member::resets).unwrap_or_default(),
+            });
+        });
+        Ok(self.remove_scores(&spot, part))
+    }
+
+    /// Removes the members at a range of ranks; returns how many.
+    ///
+    /// # Errors
+    /// As [`sorted_set`](Self::sorted_set).
+    pub fn sorted_set_remove_ranks(
+        &mut self,
+        key: &[u8],
+        ranks: Range<usize>,
+    ) -> Result<usize, WrongType> {
+        let spot = self.spot(key);
+        let Some(set) = self.sorted_set_at(&spot)? else {
+            return Ok(0);
+        };
+        let names = set.names(ranks);
+        let before = self.before(&spot).and_then(Row::sorted_set);
+        // Where nothing counts there is nothing to look up.
+        let before = before.filter(|set| set.members().counts());
+        let remove = names.iter().map(|name| {
+            let member = before.and_then(|set| set.members().get(name));
+            FieldRemoval {
+                field: Blob(name),
+                resets: member.map(Member::resets).unwrap_or_default(),
             }
         });
+        let part = SortedSetPart {
+            remove: remove.collect(),
+            ..SortedSetPart::default()
+        };
+        Ok(self.remove_scores(&spot, part))
+    }
+
+    fn remove_scores<'k>(&mut self, spot: &Spot<'k>, part: SortedSetPart<'k>) -> usize {
         let removed = part.remove.len();
         if removed > 0 {
-            let mut op = KeyOp::new(key);
+            let mut op = KeyOp::new(spot.key);
             op.parts.push(Part::SortedSet(Box::new(part)));
-            self.write(&spot, &op);
+            self.write(spot, &op);
         }
-        Ok(removed)
+        removed
     }
 
     /// Writes a sorted set over whatever is there; without members, deletes the key. Each member comes once.

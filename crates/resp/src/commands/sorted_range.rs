@@ -198,11 +198,9 @@ pub(super) fn zremrangebylex(call: &mut Call<'_, '_>) -> Outcome {
 fn remove(call: &mut Call<'_, '_>, by: By) -> Outcome {
     let span = Span::parse(by, call.args[2], call.args[3])?;
     let key = call.args[1];
-    let set = call.txn.sorted_set(key)?.into_iter();
-    let names = set.flat_map(|set| set.range(span.ranks(set)));
-    let names: Vec<Box<[u8]>> = names.map(|(name, _)| name.into()).collect();
-    let names: Vec<&[u8]> = names.iter().map(|name| &**name).collect();
-    let removed = call.txn.sorted_set_remove(key, &names)?;
+    let ranks = call.txn.sorted_set(key)?.map(|set| span.ranks(set));
+    let ranks = ranks.unwrap_or_default();
+    let removed = call.txn.sorted_set_remove_ranks(key, ranks)?;
     call.reply.count(removed);
     Ok(())
 }
