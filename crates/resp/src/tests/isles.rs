@@ -135,7 +135,7 @@ fn keyspaces() {
         ),
         (
             "ISLES.KEYSPACE SET user: foo",
-            "-ERR unknown strategy 'foo', expected one of: lww, fww, multi-value, max, min",
+            "-ERR unknown strategy 'foo', expected one of: lww, fww, multi-value, max, min, longest, union, json, json-min",
         ),
         (
             "ISLES.KEYSPACE SET user:",
