@@ -1,5 +1,7 @@
 //! Entries in the order of their ids.
 
+mod group;
+mod groups;
 mod id;
 mod numbers;
 mod page;
@@ -11,6 +13,8 @@ use isles_crdt::counted_tree::CountedTree;
 use isles_crdt::op::Cell;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::group::{Group, Mark, Pending};
+pub(crate) use self::groups::{Groups, Namesakes, Writer};
 pub use self::id::StreamId;
 use self::numbers::Numbers;
 use self::page::PAGE_ENTRIES_MAX;
@@ -39,6 +43,8 @@ pub(crate) struct Stream {
     pub(crate) marks: Cell<StreamMark>,
     /// The greatest ids that XDEL has removed, as far as nothing has observed them.
     pub(crate) deleted: Cell<StreamId>,
+    /// The consumer groups.
+    pub(crate) groups: Groups,
 }
 
 /// The pages that the table lacks, and the numbers of those that it has in excess.
@@ -55,7 +61,7 @@ impl Stream {
 
     /// Whether readers see it, perhaps without entries.
     pub(crate) fn is_live(&self) -> bool {
-        !self.marks.is_empty() || self.len() > 0
+        !self.marks.is_empty() || self.len() > 0 || !self.groups.is_empty()
     }
 
     pub(crate) fn is_gone(&self) -> bool {
@@ -128,9 +134,17 @@ impl Stream {
         from.take_while(move |entry| entry.name.id == id)
     }
 
+    /// Finds out how far the groups of a name have delivered everything: O(entries delivered since it was last asked).
+    pub(crate) fn advance_groups(&mut self, name: &[u8]) {
+        let mut groups = std::mem::take(&mut self.groups);
+        groups.advance(name, self);
+        self.groups = groups;
+    }
+
     /// Puts an entry in its place, unless it is there.
     pub(crate) fn insert(&mut self, entry: Entry) -> bool {
         let name = entry.name;
+        self.groups.note_entry(name.id);
         self.pages.edit_floor(
             |other| other.cmp(&name),
             |pages, floor| {
@@ -227,6 +241,7 @@ impl Stream {
         self.trim(StreamId::MAX, context, told);
         self.marks.remove(context);
         self.deleted.remove(context);
+        self.groups.clear(context);
     }
 
     /// Number of pages.
