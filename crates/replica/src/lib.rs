@@ -52,7 +52,10 @@ pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::sorted_set::SortedSet;
 pub use self::stream::{StreamId, StreamMark};
 pub use self::txn::{
-    AddIf, Added, ContextError, EachEntry, EachField, EntryTooLarge, EscrowError, Expiry,
+    Acknowledged, AddIf, Added, AutoClaimed, ConsumerInfo, ContextError, EachEntry, EachField,
+    EachPending, EntryTooLarge, EscrowError, Expiry, GROUP_CONSUMERS_MAX, GROUP_FORCED_MAX,
+    GROUP_NAME_BYTES_MAX, GROUP_PENDING_MAX, GroupError, GroupInfo, GroupStart, PendingInfo,
+    PendingQuery, STREAM_GROUPS_MAX, StreamClaim,
     FieldValue, FlagKind, IncrementError, InsertError, ListEnd, ListSide, NewStreamId, NotANumber,
     Savepoint, Scope, ScoreIf, SetStreamIdError, SiblingVersion, Siblings, StreamAddError,
     StreamInfo, StreamTrim, StreamTrimBound, StreamTrimUnits, Txn, ValueType, WrongType,

@@ -237,7 +237,7 @@ impl Group {
     }
 
     /// Moves the cursor over entries that are delivered. O(entries passed).
-    pub(super) fn advance(&mut self, stream: &Stream) {
+    pub(crate) fn advance(&mut self, stream: &Stream) {
         let from = self.cursor.next().map_or(stream.len(), |from| stream.rank(from));
         let delivered = stream.iter_from(from).take_while(|entry| self.has_delivered(&entry.name));
         // Of entries that share their id only some may be delivered.

@@ -14,7 +14,7 @@ use isles_crdt::op::Cell;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::group::{Group, Mark, Pending};
-pub(crate) use self::groups::{Groups, Namesakes, Writer};
+pub(crate) use self::groups::{Groups, Writer};
 pub use self::id::StreamId;
 use self::numbers::Numbers;
 use self::page::PAGE_ENTRIES_MAX;
