@@ -441,6 +441,17 @@ pub struct StreamPart<'a> {
     pub groups: SmallVec<[GroupStep<'a>; 1]>,
 }
 
+impl StreamPart<'_> {
+    /// Whether it changes nothing but consumer groups.
+    pub fn is_only_groups(&self) -> bool {
+        self.remove.is_empty()
+            && self.add.is_empty()
+            && self.trim.is_none()
+            && self.deleted.is_none()
+            && self.mark.is_none()
+    }
+}
+
 /// An entry that is added to a stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamEntry<'a> {

@@ -14,7 +14,7 @@ use isles_replica::Txn;
 use tracing::{debug, info, trace, warn};
 
 use crate::call::Call;
-use crate::commands::REDIS_VERSION;
+use crate::commands::{REDIS_VERSION, stream_blocks};
 use crate::error::{Failure, Outcome};
 use crate::execute::check_here;
 use crate::reply::{Protocol, Reply};
@@ -363,6 +363,12 @@ impl Caller<'_, '_, '_> {
             return Err(Failure::other(
                 "ERR Write commands are not allowed from read-only scripts.",
             ));
+        }
+        if stream_blocks(args) {
+            return Err(Failure::other(format!(
+                "ERR {} command is not allowed with BLOCK option from scripts",
+                spec.name
+            )));
         }
         check_here(spec, args, self.call.surroundings)?;
         self.call.session.counts[spec.family as usize] += 1;

@@ -58,8 +58,12 @@ pub(super) fn change<C: Context>(
             context: author.context,
             key_hash: hash,
         };
+        // Who has which entry is no content that readers of the stream see.
+        outcome.repeats = part.is_only_groups();
         for step in &part.groups {
-            outcome.merged |= stream.groups.step(step, &writer);
+            let stepped = stream.groups.step(step, &writer);
+            outcome.merged |= stepped.merged;
+            outcome.repeats &= !stepped.is_seen;
         }
         delta = delta.wrapping_add(stream.groups.sum());
     }

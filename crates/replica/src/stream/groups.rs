@@ -31,6 +31,24 @@ pub(crate) struct Writer<'c, C> {
     pub(crate) key_hash: u64,
 }
 
+/// What a step has brought about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stepped {
+    /// Concurrent marks met.
+    pub(crate) merged: bool,
+    /// A group or a consumer came or went.
+    pub(crate) is_seen: bool,
+}
+
+impl Stepped {
+    fn with(self, other: Stepped) -> Stepped {
+        Stepped {
+            merged: self.merged | other.merged,
+            is_seen: self.is_seen | other.is_seen,
+        }
+    }
+}
+
 /// What a writer has observed, its own entry included: its steps follow each other.
 impl<C: Context> Context for Writer<'_, C> {
     fn covers(&self, dot: Dot) -> bool {
@@ -118,12 +136,12 @@ impl Groups {
         groups.for_each(|(_, group)| group.advance(stream));
     }
 
-    /// Does what an op says; whether concurrent marks met.
+    /// Does what an op says.
     pub(crate) fn step<C: Context>(
         &mut self,
         step: &GroupStep<'_>,
         writer: &Writer<'_, C>,
-    ) -> bool {
+    ) -> Stepped {
         match step {
             GroupStep::Destroy(name) => {
                 let by_name = Arc::make_mut(&mut self.by_name);
@@ -132,28 +150,34 @@ impl Groups {
                 {
                     by_name.remove(name.0);
                 }
-                false
+                Stepped {
+                    merged: false,
+                    is_seen: true,
+                }
             }
             GroupStep::Create(new) => {
                 let group = created(new, writer);
                 self.load(writer.key_hash, new.name.0, writer.dot, group);
-                self.get(new.name.0).is_some_and(|groups| groups.len() > 1)
+                Stepped {
+                    merged: self.get(new.name.0).is_some_and(|groups| groups.len() > 1),
+                    is_seen: true,
+                }
             }
             GroupStep::Change(change) => self.change(change, writer),
         }
     }
 
-    fn change<C: Context>(&mut self, change: &GroupChange<'_>, writer: &Writer<'_, C>) -> bool {
+    fn change<C: Context>(&mut self, change: &GroupChange<'_>, writer: &Writer<'_, C>) -> Stepped {
         let by_name = Arc::make_mut(&mut self.by_name);
         let groups = by_name.get_mut(change.name.0).into_iter().flatten();
-        let mut met = false;
+        let mut stepped = Stepped::default();
         for (dot, group) in groups.filter(|(dot, _)| change.named.contains(dot)) {
             let salt = sum::group_salt(writer.key_hash, change.name.0, *dot);
             let before = group.sum;
-            met |= group.change(change, writer, salt);
+            stepped = stepped.with(group.change(change, writer, salt));
             self.sum = self.sum.wrapping_sub(before).wrapping_add(group.sum);
         }
-        met
+        stepped
     }
 }
 
@@ -224,7 +248,8 @@ impl Group {
         change: &GroupChange<'_>,
         writer: &Writer<'_, C>,
         salt: u128,
-    ) -> bool {
+    ) -> Stepped {
+        let consumers_before = self.consumers.len();
         let consumer = change.consumer.map(|(name, seen_ms)| {
             self.change_consumer(name.0, salt, |seen| {
                 seen.write(version(writer.dot, writer.hlc, seen_ms), writer);
@@ -262,7 +287,10 @@ impl Group {
                 self.cursor = self.cursor.max(reach.through);
             }
         }
-        met
+        Stepped {
+            merged: met,
+            is_seen: self.consumers.len() != consumers_before,
+        }
     }
 
     fn change_consumer(
