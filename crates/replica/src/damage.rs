@@ -18,6 +18,8 @@ pub enum Damage {
     OneValuePerElement,
     /// A stream keeps the last of several entries that were given one id.
     OneEntryPerId,
+    /// A consumer group takes everything up to the last id that it has delivered for delivered.
+    LateIsSkipped,
     /// A contribution counts as covered when its difference is zero.
     ZeroIsCovered,
     /// Covered contributions are dropped at once instead of when they are stable.
@@ -98,6 +100,7 @@ fn damage_component(component: &mut Component, hash: u64, damage: Damage) {
                 stream.remove(twin.id, &Only(twin.dot), &mut |_| {});
             }
         }
+        Component::Stream(stream) if damage == Damage::LateIsSkipped => stream.groups.skip_late(),
         Component::SortedSet(set) => set.retain(|_, member| damage_field(member, damage)),
         _ => {}
     }
@@ -120,6 +123,7 @@ fn damage_tally(tally: &mut Tally, damage: Damage) {
         Damage::OneValuePerField
         | Damage::OneValuePerElement
         | Damage::OneEntryPerId
+        | Damage::LateIsSkipped
         | Damage::ObservedRemovalIsDropped => {}
         Damage::CoveredIsDropped => tally.drop_covered(),
         Damage::ZeroIsCovered => {

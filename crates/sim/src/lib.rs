@@ -25,6 +25,7 @@ pub mod options;
 pub mod plant;
 pub mod random;
 pub mod run;
+pub mod groups;
 pub mod small_kinds;
 pub mod step;
 pub mod world;

@@ -113,6 +113,13 @@ impl Groups {
         Arc::make_mut(&mut self.by_name).retain(|_, groups| !remove(groups, sum, context));
     }
 
+    /// A mistake made on purpose: what lies below the last id counts as delivered.
+    pub(crate) fn skip_late(&mut self) {
+        for (_, group) in Arc::make_mut(&mut self.by_name).values_mut().flatten() {
+            group.cursor = group.last().0;
+        }
+    }
+
     /// An entry has come into the stream: it may lie below what is delivered.
     pub(super) fn note_entry(&mut self, id: StreamId) {
         let is_below = |(_, group): &(Dot, Group)| id <= group.cursor;
