@@ -194,6 +194,7 @@ impl Draft<'_> {
             && !handed.is_empty()
         {
             let mut change = GroupChange {
+                name: name.to_vec(),
                 named,
                 consumer: Some((consumer.to_vec(), self.now_ms)),
                 ..GroupChange::default()
@@ -247,6 +248,7 @@ impl Draft<'_> {
                 .collect();
             if !marks.is_empty() || !group.consumers.contains_key(consumer) {
                 let change = GroupChange {
+                    name: name.to_vec(),
                     named,
                     consumer: Some((consumer.to_vec(), self.now_ms)),
                     marks,
@@ -276,6 +278,7 @@ impl Draft<'_> {
         if let (Ok((_, group, named)), Ok(1..)) = (group, expected) {
             let acks = group.pending.keys().filter(|name| ids.contains(&name.0));
             let change = GroupChange {
+                name: name.to_vec(),
                 named,
                 acks: acks.copied().collect(),
                 ..GroupChange::default()
@@ -298,7 +301,10 @@ impl Draft<'_> {
         ids.sort_unstable();
         ids.dedup();
         let found = txn.group_claim(key, name, consumer, &ids, StreamClaim::default());
-        let mut change = GroupChange::default();
+        let mut change = GroupChange {
+            name: name.to_vec(),
+            ..GroupChange::default()
+        };
         if let Ok((stream, group, named)) = &group {
             change.named.clone_from(named);
             for name in group.pending.keys().filter(|name| ids.contains(&name.0)) {
@@ -344,6 +350,7 @@ impl Draft<'_> {
         self.same(&expected, &found)?;
         if let (Ok((_, group, named)), Ok(Some(_))) = (group, expected) {
             let change = GroupChange {
+                name: name.to_vec(),
                 named,
                 forget: Some(consumer.to_vec()),
                 acks: own(&group),

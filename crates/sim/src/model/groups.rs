@@ -44,6 +44,8 @@ pub struct NewGroup {
 /// A change of the groups that were created by these entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupChange {
+    /// Their name.
+    pub name: Bytes,
     /// The entries of the log that created them.
     pub named: BTreeSet<Dot>,
     /// A consumer that is there from now on.
@@ -75,7 +77,7 @@ pub struct GroupState {
 pub type GroupStates = BTreeMap<Bytes, BTreeMap<Dot, GroupState>>;
 
 /// The groups after exactly these entries.
-pub fn groups_of(all: &[(&Entry, &Effect)]) -> GroupStates {
+pub(super) fn groups_of(all: &[(&Entry, &Effect)]) -> GroupStates {
     let mut states = GroupStates::new();
     for (entry, effect) in all {
         for (index, act) in effect.stream.groups.iter().enumerate() {
@@ -117,6 +119,7 @@ fn state_of(
     for (entry, effect) in all {
         for (place, act) in effect.stream.groups.iter().enumerate() {
             if let GroupAct::Change(change) = act
+                && change.name == new.name
                 && change.named.contains(&creator.dot)
                 && (entry.dot != creator.dot || place > index)
             {
