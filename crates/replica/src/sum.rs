@@ -9,10 +9,10 @@ use isles_crdt::op::{Cell, Contribution, DwFlag, EwFlag, HyperLogLog, Presence, 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::escrow::Escrow;
-use crate::op::{GroupReach, Kind};
+use crate::op::Kind;
 use crate::row::{Component, Field, LwwCell, Row};
 use crate::sorted_set::{Member, SortedSet};
-use crate::stream::{Entry, Mark, Name, Pending, Stream};
+use crate::stream::{Delivery, Entry, Mark, Name, Pending, Stream};
 
 const ITEM_BYTES: usize = 8 + 1 + 8 + 16 + 8 + 16;
 /// Stands where a component's kind stands, for the deadline.
@@ -164,9 +164,11 @@ pub(crate) fn group_salt(key_hash: u64, name: &[u8], dot: Dot) -> u128 {
 }
 
 /// What a consumer group has passed over or delivered.
-pub(crate) fn of_reaches(salt: u128, reaches: &[GroupReach]) -> u128 {
-    let each = reaches.iter().map(|reach| content(&(salt, 1u8, reach)));
-    each.fold(0, u128::wrapping_add)
+pub(crate) fn of_delivery(salt: u128, delivery: &Delivery) -> u128 {
+    let start = content(&(salt, 0u8, &delivery.start));
+    let reaches = delivery.reaches.iter();
+    let each = reaches.map(|reach| content(&(salt, 1u8, reach)));
+    each.fold(start, u128::wrapping_add)
 }
 
 /// How often an entry was made pending by force.

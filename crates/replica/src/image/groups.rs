@@ -63,11 +63,12 @@ pub(super) fn stored(groups: &Groups) -> Vec<StoredGroup<'_>> {
             let versions = versions.map(|version| (version.dot, version.hlc, version.value));
             (&**name, versions.collect())
         });
+        let delivery = group.deliveries.first()?;
         Some(StoredGroup {
             name,
             dot: *dot,
-            start: group.starts.first()?.clone(),
-            reaches: group.reaches.to_vec(),
+            start: delivery.start.clone(),
+            reaches: delivery.reaches.to_vec(),
             consumers: consumers.collect(),
             writers: writers.all,
             lives,
@@ -126,7 +127,8 @@ impl StoredGroup<'_> {
             })
         };
         let mut group = Group::new(self.start);
-        group.reaches = self.reaches.into();
+        let reaches = self.reaches.iter();
+        group.deliveries.iter_mut().for_each(|each| reaches.clone().for_each(|reach| each.reach(reach)));
         let lives = self.lives.iter().map(|(entry, life)| Ok((name_of(entry)?, *life)));
         group.lives = Arc::new(lives.collect::<Result<_, ImageError>>()?);
         let consumers = self.consumers.into_iter().map(|(name, seen)| {

@@ -50,14 +50,49 @@ impl Item for Pending {
     }
 }
 
+/// What a group does not hand out any more.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivery {
+    /// What it passed over when it was created.
+    pub(crate) start: GroupReach,
+    // Invariant: none lies within another one.
+    /// Up to where it has handed out what was not passed over.
+    pub(crate) reaches: SmallVec<[GroupReach; 1]>,
+}
+
+impl Delivery {
+    /// Whether an entry was passed over.
+    pub(super) fn has_passed(&self, name: &Name) -> bool {
+        covers(&self.start, name.id, name.dot)
+    }
+
+    /// Whether an entry was handed out.
+    pub(super) fn has_handed_out(&self, name: &Name) -> bool {
+        let mut reaches = self.reaches.iter();
+        reaches.any(|reach| covers(reach, name.id, name.dot)) && !self.has_passed(name)
+    }
+
+    /// Notes what is delivered from now on.
+    pub(crate) fn reach(&mut self, new: &GroupReach) {
+        let within = |one: &GroupReach, other: &GroupReach| {
+            one.through <= other.through && other.clock.dominates(&one.clock) && {
+                (&one.clock, one.through) != (&other.clock, other.through) || one.read <= other.read
+            }
+        };
+        if self.reaches.iter().any(|known| within(new, known)) {
+            return;
+        }
+        self.reaches.retain(|known| !within(known, new));
+        let place = self.reaches.partition_point(|known| known.through < new.through);
+        self.reaches.insert(place, new.clone());
+    }
+}
+
 /// A consumer group. A clone shares everything that can be large.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Group {
-    /// What it passed over when it was created. Of several, as in a [view](Self::view), what all of them passed over.
-    pub(crate) starts: SmallVec<[GroupReach; 1]>,
-    // Invariant: none lies within another one.
-    /// What it has delivered.
-    pub(crate) reaches: SmallVec<[GroupReach; 1]>,
+    /// What it has delivered: one, or several in a [view](Self::view).
+    pub(crate) deliveries: SmallVec<[Delivery; 1]>,
     /// Entries that were made pending by force, and how often.
     pub(crate) lives: Arc<BTreeMap<Name, u32>>,
     // Invariant: in the order of names.
@@ -71,35 +106,37 @@ pub(crate) struct Group {
 }
 
 /// Whether an entry with this id and dot is covered.
-pub(crate) fn covers(reach: &GroupReach, id: StreamId, dot: Dot) -> bool {
+fn covers(reach: &GroupReach, id: StreamId, dot: Dot) -> bool {
     id <= reach.through && reach.clock.covers(dot)
 }
 
 impl Group {
     /// One that has passed over what `start` says.
     pub(crate) fn new(start: GroupReach) -> Group {
+        let reaches = SmallVec::new();
         Group {
-            starts: SmallVec::from_iter([start]),
+            deliveries: SmallVec::from_iter([Delivery { start, reaches }]),
             ..Group::default()
         }
     }
 
     /// The id up to which it has delivered, as readers see it, and how many entries that were.
     pub(crate) fn last(&self) -> (StreamId, Option<u64>) {
-        let all = self.starts.iter().chain(&self.reaches);
+        let each = self.deliveries.iter();
+        let all = each.flat_map(|each| each.reaches.iter().chain([&each.start]));
         let last = all.map(|reach| (reach.through, reach.read)).max();
         last.unwrap_or_default()
     }
 
     /// Whether an entry is delivered.
     pub(crate) fn has_delivered(&self, name: &Name) -> bool {
-        self.has_handed_out(name) || self.starts.iter().all(|reach| covers(reach, name.id, name.dot))
+        self.has_handed_out(name) || self.deliveries.iter().all(|each| each.has_passed(name))
     }
 
     /// The same, but entries that were passed over when the group was created do not count.
-    fn has_handed_out(&self, name: &Name) -> bool {
-        let mut reaches = self.reaches.iter();
-        reaches.any(|reach| covers(reach, name.id, name.dot)) || self.lives.contains_key(name)
+    pub(super) fn has_handed_out(&self, name: &Name) -> bool {
+        let mut each = self.deliveries.iter();
+        each.any(|each| each.has_handed_out(name)) || self.lives.contains_key(name)
     }
 
     /// How often an entry was made pending by force.
@@ -165,31 +202,16 @@ impl Group {
         met
     }
 
-    /// Notes what is delivered from now on.
-    pub(super) fn reach(&mut self, new: &GroupReach) {
-        let within = |one: &GroupReach, other: &GroupReach| {
-            one.through <= other.through && other.clock.dominates(&one.clock) && {
-                (&one.clock, one.through) != (&other.clock, other.through) || one.read <= other.read
-            }
-        };
-        if self.reaches.iter().any(|known| within(new, known)) {
-            return;
-        }
-        self.reaches.retain(|known| !within(known, new));
-        let place = self.reaches.partition_point(|known| known.through < new.through);
-        self.reaches.insert(place, new.clone());
-    }
-
     /// What readers see of groups that were created under one name without knowing of each other: what one of them has
-    /// delivered is delivered, what one of them has acknowledged is acknowledged. O(all that they hold).
+    /// handed out is delivered, what one of them has acknowledged is acknowledged, and passed over is only what all of them
+    /// passed over. O(all that they hold).
     pub(crate) fn view<'g>(groups: impl Iterator<Item = &'g Group> + Clone) -> Group {
         let mut view = Group::default();
         let mut cursors = groups.clone().map(|group| group.cursor);
         view.cursor = cursors.next().unwrap_or_default();
         view.cursor = cursors.fold(view.cursor, StreamId::min);
         for group in groups.clone() {
-            view.starts.extend(group.starts.iter().cloned());
-            group.reaches.iter().for_each(|reach| view.reach(reach));
+            view.deliveries.extend(group.deliveries.iter().cloned());
             let lives = Arc::make_mut(&mut view.lives);
             for (name, life) in &*group.lives {
                 let greatest = lives.entry(*name).or_default();

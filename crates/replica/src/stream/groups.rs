@@ -7,7 +7,7 @@ use isles_clock::{Context, Dot, Hlc, ReplicaId};
 use isles_crdt::op::{Cell, Version};
 use smallvec::SmallVec;
 
-use super::group::{Group, Mark, Pending, covers, version};
+use super::group::{Group, Mark, Pending, version};
 use super::{Name, Stream, StreamId};
 use crate::op::{EntryRef, GroupChange, GroupMark, GroupStep, MarkHow, NewGroup};
 use crate::sum;
@@ -285,10 +285,10 @@ impl Group {
                 }
             }
         }
-        if let Some(reach) = &change.reach {
-            self.sum = self.sum.wrapping_sub(sum::of_reaches(salt ^ 1, &self.reaches));
-            self.reach(reach);
-            self.sum = self.sum.wrapping_add(sum::of_reaches(salt ^ 1, &self.reaches));
+        if let (Some(reach), Some(delivery)) = (&change.reach, self.deliveries.first_mut()) {
+            self.sum = self.sum.wrapping_sub(sum::of_delivery(salt, delivery));
+            delivery.reach(reach);
+            self.sum = self.sum.wrapping_add(sum::of_delivery(salt, delivery));
             if writer.is_here() {
                 // It has handed out all that is here up to there.
                 self.cursor = self.cursor.max(reach.through);
@@ -338,11 +338,11 @@ impl Group {
         let pending = self.pending(name).map(|pending| pending.life);
         let (life, is_new) = match part.how {
             // Delivered and not pending: acknowledged by somebody whom the writer had not heard.
-            MarkHow::Delivered => {
-                let mut reaches = self.reaches.iter();
-                let is_delivered = reaches.any(|reach| covers(reach, name.id, name.dot));
-                (0, known == 0 && !is_delivered)
+            // What was passed over is none of this group's business: a namesake has handed it out.
+            MarkHow::Delivered if self.deliveries.iter().any(|each| each.has_passed(name)) => {
+                return false;
             }
+            MarkHow::Delivered => (0, !self.has_handed_out(name)),
             // It was pending when it was claimed.
             MarkHow::Claimed(life) => (life, false),
             MarkHow::Forced(life) => (life, life > known),
@@ -383,10 +383,7 @@ fn computed_sum(key_hash: u64, name: &[u8], dot: Dot, group: &Group) -> u128 {
     let pending = group.pending.iter().map(|pending| sum::of_pending(salt, pending));
     let consumers = group.consumers.iter();
     let consumers = consumers.map(|(name, seen)| sum::of_consumer(salt, name, seen));
-    let reaches = [
-        sum::of_reaches(salt, &group.starts),
-        sum::of_reaches(salt ^ 1, &group.reaches),
-    ];
-    let parts = lives.chain(pending).chain(consumers).chain(reaches);
+    let deliveries = group.deliveries.iter().map(|each| sum::of_delivery(salt, each));
+    let parts = lives.chain(pending).chain(consumers).chain(deliveries);
     parts.fold(salt, u128::wrapping_add)
 }

@@ -13,7 +13,7 @@ use isles_crdt::counted_tree::CountedTree;
 use isles_crdt::op::Cell;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::group::{Group, Mark, Pending};
+pub(crate) use self::group::{Delivery, Group, Mark, Pending};
 pub(crate) use self::groups::{Groups, Writer};
 pub use self::id::StreamId;
 use self::numbers::Numbers;

@@ -197,6 +197,7 @@ impl Draft<'_> {
                 name: name.to_vec(),
                 named,
                 consumer: Some((consumer.to_vec(), self.now_ms)),
+                handed: handed.iter().copied().collect(),
                 ..GroupChange::default()
             };
             match at_once {

@@ -56,6 +56,8 @@ pub struct GroupChange {
     pub acks: BTreeSet<EntryName>,
     /// What becomes pending at whom.
     pub marks: BTreeMap<EntryName, Holder>,
+    /// What is handed out by it, acknowledged or not.
+    pub handed: BTreeSet<EntryName>,
 }
 
 /// A group.
@@ -67,6 +69,8 @@ pub struct GroupState {
     pub passed: BTreeSet<EntryName>,
     /// Entries that it has handed out.
     pub handed: BTreeSet<EntryName>,
+    /// The greatest id that it has handed out.
+    pub reached: Option<StreamId>,
     /// Every mark that no other has observed, by dot.
     pub pending: BTreeMap<EntryName, BTreeMap<Dot, (Hlc, Holder)>>,
     /// When consumers were seen, as far as nothing has observed it.
@@ -150,7 +154,9 @@ fn state_of(
     let acknowledged: BTreeSet<EntryName> =
         changes.iter().flat_map(|change| change.2.acks.iter().copied()).collect();
     for (entry, place, change) in &changes {
-        for (name, holder) in &change.marks {
+        // What a group passed over is handed out for a namesake of it.
+        let passed = |name: &EntryName| change.handed.contains(name) && new.passed.contains(name);
+        for (name, holder) in change.marks.iter().filter(|(name, _)| !passed(name)) {
             let replaced = changes.iter().any(|later| {
                 follows(later, (entry, *place)) && later.2.marks.contains_key(name)
             });
@@ -160,9 +166,9 @@ fn state_of(
             }
         }
     }
-    let others = changes.iter().filter(|(entry, place, _)| (entry.dot, *place) != (creator.dot, index));
-    for (_, _, change) in others {
-        state.handed.extend(change.acks.iter().chain(change.marks.keys()));
+    for (_, _, change) in &changes {
+        state.reached = state.reached.max(change.handed.iter().map(|(id, ..)| *id).max());
+        state.handed.extend(change.handed.difference(&new.passed));
     }
     state
 }
@@ -170,8 +176,7 @@ fn state_of(
 impl GroupState {
     /// The id up to which it has delivered.
     pub fn last(&self) -> StreamId {
-        let handed = self.handed.iter().map(|(id, ..)| *id).max();
-        handed.unwrap_or_default().max(self.start)
+        self.reached.unwrap_or_default().max(self.start)
     }
 
     /// What readers see of groups of one name: what one of them has handed out or acknowledged is so.
@@ -183,6 +188,7 @@ impl GroupState {
             let common = passed.take().unwrap_or_else(|| group.passed.clone());
             passed = Some(common.intersection(&group.passed).copied().collect());
             view.handed.extend(&group.handed);
+            view.reached = view.reached.max(group.reached);
             for (name, seen) in &group.consumers {
                 view.consumers.entry(name.clone()).or_default().extend(seen);
             }
