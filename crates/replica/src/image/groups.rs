@@ -26,7 +26,7 @@ pub(super) struct StoredGroup<'a> {
     lives: Vec<(EntryRef, u32)>,
     /// Whom the marks count; some may no longer be among the consumers.
     holders: Vec<&'a [u8]>,
-    pending: Vec<(EntryRef, u32, Vec<StoredMark>)>,
+    pending: Vec<(EntryRef, u32, Vec<Dot>, Vec<StoredMark>)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -55,7 +55,8 @@ pub(super) fn stored(groups: &Groups) -> Vec<StoredGroup<'_>> {
                 count: version.value.count,
             });
             let marks = marks.collect();
-            (entry_ref(&pending.name, &mut writers), pending.life, marks)
+            let delivered = pending.delivered.to_vec();
+            (entry_ref(&pending.name, &mut writers), pending.life, delivered, marks)
         });
         let pending = pending.collect();
         let consumers = group.consumers.iter().map(|(name, seen)| {
@@ -138,7 +139,7 @@ impl StoredGroup<'_> {
         });
         group.consumers = Arc::new(consumers.collect());
         let holders: Vec<Arc<[u8]>> = self.holders.iter().map(|name| Arc::from(*name)).collect();
-        for (entry, life, marks) in self.pending {
+        for (entry, life, delivered, marks) in self.pending {
             let mark = |stored: StoredMark| {
                 let consumer = holders.get(stored.holder as usize).cloned();
                 let value = Mark {
@@ -154,7 +155,12 @@ impl StoredGroup<'_> {
             if marks.is_empty() || group.last_pending().is_some_and(|last| *last >= name) {
                 return Err(content("pending entries of a consumer group are out of order"));
             }
-            group.put(Pending { name, life, marks });
+            group.put(Pending {
+                name,
+                life,
+                delivered: delivered.into(),
+                marks,
+            });
         }
         groups.load(key_hash, self.name, self.dot, group);
         Ok(())

@@ -30,6 +30,8 @@ pub(crate) struct Pending {
     pub(crate) name: Name,
     /// How often it was made pending by force.
     pub(crate) life: u32,
+    /// Who has delivered it in this life: several only where regions did without knowing of each other.
+    pub(crate) delivered: SmallVec<[Dot; 1]>,
     /// Every mark that no other one has observed; the latest counts. At least one.
     pub(crate) marks: Cell<Mark>,
 }
@@ -203,8 +205,8 @@ impl Group {
     }
 
     /// What readers see of groups that were created under one name without knowing of each other: what one of them has
-    /// handed out is delivered, what one of them has acknowledged is acknowledged, and passed over is only what all of them
-    /// passed over. O(all that they hold).
+    /// handed out is delivered, what is pending in one of them is pending, and passed over is only what all of them passed
+    /// over. O(all that they hold).
     pub(crate) fn view<'g>(groups: impl Iterator<Item = &'g Group> + Clone) -> Group {
         let mut view = Group::default();
         let mut cursors = groups.clone().map(|group| group.cursor);
@@ -223,32 +225,17 @@ impl Group {
                 *merged = merged.versions().iter().chain(seen.versions()).copied().collect();
             }
         }
-        for (index, group) in groups.clone().enumerate() {
-            for pending in group.pending.iter() {
-                view.merge_pending(pending, groups.clone(), index);
-            }
+        for pending in groups.flat_map(|group| group.pending.iter()) {
+            view.merge_pending(pending);
         }
         view
     }
 
-    fn merge_pending<'g>(
-        &mut self,
-        pending: &Pending,
-        groups: impl Iterator<Item = &'g Group>,
-        own: usize,
-    ) {
-        let name = &pending.name;
-        let life = self.life(name);
-        let settles = |(index, group): (usize, &Group)| {
-            index != own
-                && group.life(name) == life
-                && group.has_handed_out(name)
-                && group.pending(name).is_none()
-        };
-        if pending.life < life || groups.enumerate().any(settles) {
+    fn merge_pending(&mut self, pending: &Pending) {
+        if pending.life < self.life(&pending.name) {
             return;
         }
-        match self.take(name) {
+        match self.take(&pending.name) {
             None => self.put(pending.clone()),
             Some(mut known) => {
                 let versions = known.marks.versions().iter().chain(pending.marks.versions());

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::group::{Group, Mark, Pending, version};
 use super::{Name, Stream, StreamId};
-use crate::op::{EntryRef, GroupChange, GroupMark, GroupStep, MarkHow, NewGroup};
+use crate::op::{EntryRef, GroupChange, GroupMark, GroupReach, GroupStep, MarkHow, NewGroup};
 use crate::sum;
 
 /// The groups under one name, by the entries that created them: several only where regions created them without knowing of
@@ -227,6 +227,7 @@ fn created<C: Context>(new: &NewGroup<'_>, writer: &Writer<'_, C>) -> Group {
             group.put(Pending {
                 name,
                 life: 0,
+                delivered: SmallVec::from_iter([writer.dot]),
                 marks: Cell::from(version(writer.dot, writer.hlc, mark)),
             });
         }
@@ -285,6 +286,9 @@ impl Group {
                 }
             }
         }
+        if let Some(reach) = change.reach.as_ref().filter(|_| !writer.is_here()) {
+            self.settle_unseen(reach, writer, salt);
+        }
         if let (Some(reach), Some(delivery)) = (&change.reach, self.deliveries.first_mut()) {
             self.sum = self.sum.wrapping_sub(sum::of_delivery(salt, delivery));
             delivery.reach(reach);
@@ -316,6 +320,24 @@ impl Group {
             consumers.insert(Arc::clone(&name), seen);
         }
         name
+    }
+
+    /// What comes to be delivered without being handed out was gone from the stream for the writer. Where others have
+    /// delivered it meanwhile, it is as good as acknowledged, as it is where they come later. O(pending).
+    fn settle_unseen<C: Context>(
+        &mut self,
+        reach: &GroupReach,
+        writer: &Writer<'_, C>,
+        salt: u128,
+    ) {
+        let pending = self.pending.iter().take_while(|each| each.name.id <= reach.through);
+        let unseen = pending.filter(|each| {
+            each.life == 0
+                && reach.clock.covers(each.name.dot)
+                && !each.delivered.iter().any(|dot| writer.covers(*dot))
+        });
+        let unseen: Vec<Name> = unseen.map(|each| each.name).collect();
+        unseen.iter().for_each(|name| self.acknowledge(name, 0, salt));
     }
 
     fn acknowledge(&mut self, name: &Name, life: u32, salt: u128) {
@@ -363,9 +385,14 @@ impl Group {
         let fresh = || Pending {
             name: *name,
             life,
+            delivered: SmallVec::new(),
             marks: Cell::new(),
         };
-        let entry = old.filter(|old| old.life == life).unwrap_or_else(fresh);
+        let mut entry = old.filter(|old| old.life == life).unwrap_or_else(fresh);
+        let is_delivery = !matches!(part.how, MarkHow::Claimed(_));
+        if is_delivery && !entry.delivered.contains(&writer.dot) {
+            entry.delivered.push(writer.dot);
+        }
         let mark: Version<Mark> = version(writer.dot, writer.hlc, mark);
         let met = self.write(entry, mark, writer);
         if let Some(pending) = self.pending(name) {

@@ -132,7 +132,7 @@ impl Draft<'_> {
         let copy = |(name, groups): (&Bytes, &BTreeMap<Dot, GroupState>)| {
             let group = GroupState::view(groups);
             let last = group.last();
-            let mut missing = stream.entries.keys().filter(|name| !group.has_delivered(name));
+            let mut missing = stream.entries.keys().filter(|name| !GroupState::have_delivered(groups, name));
             let gap = missing.next().map(|(id, ..)| *id).filter(|id| *id <= last);
             let after = gap.and_then(StreamId::previous).unwrap_or(last);
             let pending = holders(&group, |name| Some((name.0, dot, place(&name))));
@@ -181,8 +181,9 @@ impl Draft<'_> {
             ids.push(id);
             ControlFlow::Continue(())
         });
-        let expected = group.as_ref().map_err(|error| *error).map(|(stream, group, _)| {
-            let missing = stream.entries.keys().filter(|name| !group.has_delivered(name));
+        let expected = group.as_ref().map_err(|error| *error).map(|(stream, ..)| {
+            let groups = &stream.groups[name];
+            let missing = stream.entries.keys().filter(|name| !GroupState::have_delivered(groups, name));
             let missing: Vec<EntryName> = missing.copied().collect();
             let enough = missing.get(count - 1).map(|(id, ..)| *id);
             let handed = missing.into_iter().take_while(|(id, ..)| enough.is_none_or(|enough| *id <= enough));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use isles_clock::{Dot, Hlc, Stamp};
+use isles_clock::{Context, Dot, Hlc, Stamp, VectorClock};
 use isles_replica::StreamId;
 use isles_replica::inspect::{GroupContent, PendingContent};
 
@@ -67,10 +67,8 @@ pub struct GroupState {
     pub start: StreamId,
     /// Entries that it does not hand out.
     pub passed: BTreeSet<EntryName>,
-    /// Entries that it has handed out.
-    pub handed: BTreeSet<EntryName>,
-    /// The greatest id that it has handed out.
-    pub reached: Option<StreamId>,
+    /// Up to where entries were handed out: by whom, and what they knew.
+    pub reaches: Vec<(StreamId, Dot, VectorClock)>,
     /// Every mark that no other has observed, by dot.
     pub pending: BTreeMap<EntryName, BTreeMap<Dot, (Hlc, Holder)>>,
     /// When consumers were seen, as far as nothing has observed it.
@@ -153,6 +151,17 @@ fn state_of(
     }
     let acknowledged: BTreeSet<EntryName> =
         changes.iter().flat_map(|change| change.2.acks.iter().copied()).collect();
+    let delivers = |other: &(&Entry, usize, &GroupChange), name: &EntryName| other.2.handed.contains(name);
+    // What a reader passes by, because it was gone from the stream, counts as acknowledged for those of whom it did not know.
+    let passed_by = |name: &EntryName| {
+        changes.iter().any(|reader| {
+            let through = reader.2.handed.iter().map(|(id, ..)| *id).max();
+            let knew = |(entry, place): (&Entry, usize)| follows(reader, (entry, place)) || entry.dot == reader.0.dot;
+            through.is_some_and(|through| name.0 <= through)
+                && (reader.0.context.covers(name.1) || reader.0.dot == name.1)
+                && !changes.iter().any(|other| delivers(other, name) && knew((other.0, other.1)))
+        })
+    };
     for (entry, place, change) in &changes {
         // What a group passed over is handed out for a namesake of it.
         let passed = |name: &EntryName| change.handed.contains(name) && new.passed.contains(name);
@@ -160,15 +169,17 @@ fn state_of(
             let replaced = changes.iter().any(|later| {
                 follows(later, (entry, *place)) && later.2.marks.contains_key(name)
             });
-            if !replaced && !acknowledged.contains(name) {
+            let is_gone = !new.passed.contains(name) && passed_by(name);
+            if !replaced && !is_gone && !acknowledged.contains(name) {
                 let marks = state.pending.entry(*name).or_default();
                 marks.insert(entry.dot, (entry.hlc, holder.clone()));
             }
         }
     }
-    for (_, _, change) in &changes {
-        state.reached = state.reached.max(change.handed.iter().map(|(id, ..)| *id).max());
-        state.handed.extend(change.handed.difference(&new.passed));
+    for (entry, _, change) in &changes {
+        if let Some(through) = change.handed.iter().map(|(id, ..)| *id).max() {
+            state.reaches.push((through, entry.dot, entry.context.clone()));
+        }
     }
     state
 }
@@ -176,10 +187,12 @@ fn state_of(
 impl GroupState {
     /// The id up to which it has delivered.
     pub fn last(&self) -> StreamId {
-        self.reached.unwrap_or_default().max(self.start)
+        let reached = self.reaches.iter().map(|(through, ..)| *through).max();
+        reached.unwrap_or_default().max(self.start)
     }
 
-    /// What readers see of groups of one name: what one of them has handed out or acknowledged is so.
+    /// What readers see of groups of one name: all of them together, but passed over is only what all of them passed over.
+    /// Whether they have delivered an entry is asked of them one by one.
     pub fn view(groups: &BTreeMap<Dot, GroupState>) -> GroupState {
         let mut view = GroupState::default();
         let mut passed: Option<BTreeSet<EntryName>> = None;
@@ -187,18 +200,12 @@ impl GroupState {
             view.start = view.start.max(group.start);
             let common = passed.take().unwrap_or_else(|| group.passed.clone());
             passed = Some(common.intersection(&group.passed).copied().collect());
-            view.handed.extend(&group.handed);
-            view.reached = view.reached.max(group.reached);
+            view.reaches.extend(group.reaches.iter().cloned());
             for (name, seen) in &group.consumers {
                 view.consumers.entry(name.clone()).or_default().extend(seen);
             }
             for (name, marks) in &group.pending {
-                let settles = |other: &GroupState| {
-                    other.handed.contains(name) && !other.pending.contains_key(name)
-                };
-                if !groups.values().any(settles) {
-                    view.pending.entry(*name).or_default().extend(marks.clone());
-                }
+                view.pending.entry(*name).or_default().extend(marks.clone());
             }
         }
         view.passed = passed.unwrap_or_default();
@@ -212,9 +219,18 @@ impl GroupState {
         latest.map(|(_, (_, holder))| holder)
     }
 
-    /// Whether it does not hand out an entry.
-    pub fn has_delivered(&self, name: &EntryName) -> bool {
-        self.handed.contains(name) || self.passed.contains(name)
+    fn has_handed_out(&self, name: &EntryName) -> bool {
+        let mut reaches = self.reaches.iter();
+        !self.passed.contains(name)
+            && reaches.any(|(through, dot, context)| {
+                name.0 <= *through && (context.covers(name.1) || *dot == name.1)
+            })
+    }
+
+    /// Whether groups of one name do not hand out an entry.
+    pub fn have_delivered(groups: &BTreeMap<Dot, GroupState>, name: &EntryName) -> bool {
+        groups.values().any(|group| group.has_handed_out(name))
+            || groups.values().all(|group| group.passed.contains(name))
     }
 }
 
