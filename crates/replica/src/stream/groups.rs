@@ -270,7 +270,10 @@ impl Group {
         }
         for (entry, life) in &change.acks {
             if let Some(name) = name_of(entry, &change.writers) {
-                self.acknowledge(&name, *life, salt);
+                // Who acknowledges has seen it delivered: by this group, or else by a namesake alone.
+                if self.has_shown(&name, writer) {
+                    self.acknowledge(&name, *life, salt);
+                }
             }
         }
         let mut met = false;
@@ -340,6 +343,12 @@ impl Group {
         unseen.iter().for_each(|name| self.acknowledge(name, 0, salt));
     }
 
+    /// Whether a writer had seen a pending entry delivered by this group.
+    fn has_shown<C: Context>(&self, name: &Name, writer: &Writer<'_, C>) -> bool {
+        let mut delivered = self.pending(name).into_iter().flat_map(|each| &each.delivered);
+        delivered.any(|dot| writer.covers(*dot))
+    }
+
     fn acknowledge(&mut self, name: &Name, life: u32, salt: u128) {
         if self.pending(name).is_some_and(|pending| pending.life <= life)
             && let Some(pending) = self.take(name)
@@ -366,6 +375,7 @@ impl Group {
             }
             MarkHow::Delivered => (0, !self.has_handed_out(name)),
             // It was pending when it was claimed.
+            MarkHow::Claimed(_) if !self.has_shown(name, writer) => return false,
             MarkHow::Claimed(life) => (life, false),
             MarkHow::Forced(life) => (life, life > known),
         };

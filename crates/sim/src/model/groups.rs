@@ -149,8 +149,20 @@ fn state_of(
             state.consumers.entry(name.clone()).or_default().insert(entry.dot, seen);
         }
     }
-    let acknowledged: BTreeSet<EntryName> =
-        changes.iter().flat_map(|change| change.2.acks.iter().copied()).collect();
+    // Of what was not delivered here, as far as they know, others speak to a namesake.
+    let knows = |change: &(&Entry, usize, &GroupChange), name: &EntryName| {
+        let shows = |other: &(&Entry, usize, &GroupChange)| {
+            let is_same = (other.0.dot, other.1) == (change.0.dot, change.1);
+            other.2.handed.contains(name) && (is_same || follows(change, (other.0, other.1)))
+        };
+        let is_passed = new.passed.contains(name);
+        new.pending.contains_key(name) || !is_passed && changes.iter().any(shows)
+    };
+    let acks = changes.iter().flat_map(|change| {
+        let acks = change.2.acks.iter().filter(move |name| knows(change, name));
+        acks.copied()
+    });
+    let acknowledged: BTreeSet<EntryName> = acks.collect();
     let delivers = |other: &(&Entry, usize, &GroupChange), name: &EntryName| other.2.handed.contains(name);
     // What a reader passes by, because it was gone from the stream, counts as acknowledged for those of whom it did not know.
     let passed_by = |name: &EntryName| {
@@ -162,12 +174,14 @@ fn state_of(
                 && !changes.iter().any(|other| delivers(other, name) && knew((other.0, other.1)))
         })
     };
-    for (entry, place, change) in &changes {
+    for each @ (entry, place, change) in &changes {
         // What a group passed over is handed out for a namesake of it.
         let passed = |name: &EntryName| change.handed.contains(name) && new.passed.contains(name);
-        for (name, holder) in change.marks.iter().filter(|(name, _)| !passed(name)) {
+        let marks = change.marks.iter().filter(|(name, _)| !passed(name) && knows(each, name));
+        for (name, holder) in marks {
             let replaced = changes.iter().any(|later| {
-                follows(later, (entry, *place)) && later.2.marks.contains_key(name)
+                let is_mark = later.2.marks.contains_key(name) && knows(later, name);
+                follows(later, (entry, *place)) && is_mark
             });
             let is_gone = !new.passed.contains(name) && passed_by(name);
             if !replaced && !is_gone && !acknowledged.contains(name) {
