@@ -116,7 +116,8 @@ fn exchange<const N: usize>(replicas: [&mut Replica; N]) {
     let written = replicas.iter_mut().map(|replica| (replica.id(), frames(replica)));
     let all: Vec<(ReplicaId, Vec<Frame>)> = written.collect();
     for replica in &mut replicas {
-        for (_, other) in all.iter().filter(|(id, _)| *id != replica.id()) {
+        let own = replica.id();
+        for (_, other) in all.iter().filter(|(id, _)| *id != own) {
             take(replica, other);
         }
         replica.check().expect("sums add up");
@@ -309,8 +310,8 @@ fn a_transaction_reads_what_it_has_added() {
     let id = NewStreamId::Given(StreamId::new(1, 0));
     txn.stream_add(b"s", id, &[b"f", b"v"], None).expect("the id is greater");
     let each = &mut |_: StreamId, _: &mut dyn Iterator<Item = &[u8]>| ControlFlow::Continue(());
-    let read = txn.group_read(b"s", b"g", b"alice", None, Acknowledged::Later, each);
-    assert_eq!(read, Ok(1));
+    let handed = txn.group_read(b"s", b"g", b"alice", None, Acknowledged::Later, each);
+    assert_eq!(handed, Ok(1));
     txn.commit().expect("a small entry");
     let mut b = replica(2);
     exchange([&mut a, &mut b]);
