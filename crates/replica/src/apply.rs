@@ -15,8 +15,8 @@ use isles_crdt::update::FlagUpdate;
 use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::observer::rivals;
 use crate::op::{
-    Base, EscrowChange, FieldPut, FieldRemoval, GroupStep, KeyOp, Kind, ListPart, MapPart, Part, SetPart,
-    SketchPart,
+    Base, EscrowChange, FieldPut, FieldRemoval, GroupStep, KeyOp, Kind, ListPart, MapPart, Part,
+    SetPart, SketchPart,
 };
 use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, Row};
 use crate::sum;

@@ -268,13 +268,20 @@ fn group_contents(groups: &Groups) -> Vec<GroupContent> {
             .iter()
             .map(|(name, seen)| {
                 let seen = seen.versions().iter();
-                (name.to_vec(), seen.map(|version| (version.dot, version.value)).collect())
+                (
+                    name.to_vec(),
+                    seen.map(|version| (version.dot, version.value)).collect(),
+                )
             })
             .collect(),
     };
     let all = groups.iter();
-    all.flat_map(|(name, groups)| groups.iter().map(move |(dot, group)| content(name, *dot, group)))
-        .collect()
+    all.flat_map(|(name, groups)| {
+        groups
+            .iter()
+            .map(move |(dot, group)| content(name, *dot, group))
+    })
+    .collect()
 }
 
 fn entry_content(entry: &Entry) -> EntryContent {

@@ -53,13 +53,12 @@ pub use self::sorted_set::SortedSet;
 pub use self::stream::{StreamId, StreamMark};
 pub use self::txn::{
     Acknowledged, AddIf, Added, AutoClaimed, ConsumerInfo, ContextError, EachEntry, EachField,
-    EachPending, EntryTooLarge, EscrowError, Expiry, GROUP_CONSUMERS_MAX, GROUP_FORCED_MAX,
-    GROUP_NAME_BYTES_MAX, GROUP_PENDING_MAX, GroupError, GroupInfo, GroupStart, PendingInfo,
-    PendingQuery, STREAM_GROUPS_MAX, StreamClaim,
-    FieldValue, FlagKind, IncrementError, InsertError, ListEnd, ListSide, NewStreamId, NotANumber,
-    Savepoint, Scope, ScoreIf, SetStreamIdError, SiblingVersion, Siblings, StreamAddError,
-    StreamInfo, StreamTrim, StreamTrimBound, StreamTrimUnits, Txn, ValueType, WrongType,
-    sketch_hash,
+    EachPending, EntryTooLarge, EscrowError, Expiry, FieldValue, FlagKind, GROUP_CONSUMERS_MAX,
+    GROUP_FORCED_MAX, GROUP_NAME_BYTES_MAX, GROUP_PENDING_MAX, GroupError, GroupInfo, GroupStart,
+    IncrementError, InsertError, ListEnd, ListSide, NewStreamId, NotANumber, PendingInfo,
+    PendingQuery, STREAM_GROUPS_MAX, Savepoint, Scope, ScoreIf, SetStreamIdError, SiblingVersion,
+    Siblings, StreamAddError, StreamClaim, StreamInfo, StreamTrim, StreamTrimBound,
+    StreamTrimUnits, Txn, ValueType, WrongType, sketch_hash,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};
 pub use isles_crdt::sorted_set::Score;

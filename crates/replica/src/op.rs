@@ -20,7 +20,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use smallvec::SmallVec;
 
 pub use self::groups::{
-    EntryRef, GroupChange, GroupMark, GroupReach, GroupStep, MarkHow, NewGroup, PendingPart, PendingParts,
+    EntryRef, GroupChange, GroupMark, GroupReach, GroupStep, MarkHow, NewGroup, PendingPart,
+    PendingParts,
 };
 use crate::stream::{StreamId, StreamMark};
 

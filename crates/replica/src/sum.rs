@@ -151,11 +151,10 @@ pub(crate) fn of_marks(key_hash: u64, stream: &Stream) -> u128 {
 
 pub(crate) fn of_stream(key_hash: u64, stream: &Stream) -> u128 {
     let groups = stream.groups.computed_sum(key_hash);
-    stream
-        .iter()
-        .fold(of_marks(key_hash, stream).wrapping_add(groups), |sum, entry| {
-            sum.wrapping_add(of_entry(key_hash, entry))
-        })
+    stream.iter().fold(
+        of_marks(key_hash, stream).wrapping_add(groups),
+        |sum, entry| sum.wrapping_add(of_entry(key_hash, entry)),
+    )
 }
 
 /// What a consumer group adds by being there, and by which all that it holds is told from what other groups hold.
@@ -181,7 +180,11 @@ pub(crate) fn of_pending(salt: u128, pending: &Pending) -> u128 {
     let name = &pending.name;
     let name = (name.id, name.dot, name.ordinal, pending.life);
     let marks = pending.marks.versions().iter().map(|version| {
-        let Mark { consumer, at_ms, count } = &version.value;
+        let Mark {
+            consumer,
+            at_ms,
+            count,
+        } = &version.value;
         content(&(salt, 3u8, name, version.dot, (&**consumer, at_ms, count)))
     });
     marks.fold(0, u128::wrapping_add)

@@ -27,12 +27,15 @@ fn run<R>(replica: &mut Replica, at_ms: u64, act: impl FnOnce(&mut Txn<'_>) -> R
 fn add(replica: &mut Replica, ms: u64) {
     run(replica, 0, |txn| {
         let id = NewStreamId::Given(StreamId::new(ms, 0));
-        txn.stream_add(b"s", id, &[b"f", b"v"], None).expect("the id is greater");
+        txn.stream_add(b"s", id, &[b"f", b"v"], None)
+            .expect("the id is greater");
     });
 }
 
 fn create(replica: &mut Replica, start: GroupStart) -> Result<(), GroupError> {
-    run(replica, 0, |txn| txn.group_create(b"s", b"g", start, true, None))
+    run(replica, 0, |txn| {
+        txn.group_create(b"s", b"g", start, true, None)
+    })
 }
 
 fn read(replica: &mut Replica, consumer: &str, at_ms: u64) -> Vec<u64> {
@@ -42,7 +45,14 @@ fn read(replica: &mut Replica, consumer: &str, at_ms: u64) -> Vec<u64> {
             ids.push(id.ms);
             ControlFlow::Continue(())
         };
-        txn.group_read(b"s", b"g", consumer.as_bytes(), None, Acknowledged::Later, each)
+        txn.group_read(
+            b"s",
+            b"g",
+            consumer.as_bytes(),
+            None,
+            Acknowledged::Later,
+            each,
+        )
     })
     .expect("the group is there");
     ids
@@ -113,7 +123,9 @@ fn take(replica: &mut Replica, frames: &[Frame]) {
 /// Everybody hears of everything.
 fn exchange<const N: usize>(replicas: [&mut Replica; N]) {
     let mut replicas = replicas;
-    let written = replicas.iter_mut().map(|replica| (replica.id(), frames(replica)));
+    let written = replicas
+        .iter_mut()
+        .map(|replica| (replica.id(), frames(replica)));
     let all: Vec<(ReplicaId, Vec<Frame>)> = written.collect();
     for replica in &mut replicas {
         let own = replica.id();
@@ -141,7 +153,10 @@ fn what_one_region_has_delivered_is_not_handed_out_again() {
     assert_eq!(read(&mut a, "alice", 0), [1, 2, 3]);
     exchange([&mut a, &mut b]);
     assert_eq!(read(&mut b, "bob", 0), []);
-    assert_eq!(pending(&mut b), [at(1, "alice"), at(2, "alice"), at(3, "alice")]);
+    assert_eq!(
+        pending(&mut b),
+        [at(1, "alice"), at(2, "alice"), at(3, "alice")]
+    );
     assert_eq!(ack(&mut b, 2), 1);
     exchange([&mut a, &mut b]);
     assert_eq!(pending(&mut a), [at(1, "alice"), at(3, "alice")]);
@@ -201,7 +216,10 @@ fn an_acknowledgement_wins_over_deliveries_and_claims_in_any_order() {
 fn a_destroyed_group_takes_what_others_do_to_it_with_it() {
     let [mut a, mut b] = pair();
     read(&mut a, "alice", 0);
-    assert_eq!(run(&mut b, 0, |txn| txn.group_destroy(b"s", b"g")), Ok(true));
+    assert_eq!(
+        run(&mut b, 0, |txn| txn.group_destroy(b"s", b"g")),
+        Ok(true)
+    );
     exchange([&mut a, &mut b]);
     let refused = run(&mut a, 0, |txn| txn.group_ack(b"s", b"g", &[]));
     assert_eq!(refused, Err(GroupError::NoGroup));
@@ -222,7 +240,10 @@ fn groups_that_were_created_apart_are_read_as_one() {
     // What both passed over is nothing, and 3 is handed out.
     assert_eq!(read(&mut b, "bob", 0), [1, 2]);
     exchange([&mut a, &mut b]);
-    assert_eq!(pending(&mut a), [at(1, "bob"), at(2, "bob"), at(3, "alice")]);
+    assert_eq!(
+        pending(&mut a),
+        [at(1, "bob"), at(2, "bob"), at(3, "alice")]
+    );
     assert_eq!(ack(&mut a, 1), 1);
     exchange([&mut a, &mut b]);
     assert_eq!(pending(&mut b), [at(2, "bob"), at(3, "alice")]);
@@ -284,10 +305,11 @@ fn groups_survive_in_the_table() {
     claim(&mut a, "bob", 3, StreamClaim::default());
     frames(&mut a);
     let mut table = std::collections::BTreeMap::new();
-    a.take_images(usize::MAX).encode(&mut |change| match change {
-        TableChange::Put(key, value) => drop(table.insert(key, value)),
-        TableChange::Delete(key) => drop(table.remove(&key)),
-    });
+    a.take_images(usize::MAX)
+        .encode(&mut |change| match change {
+            TableChange::Put(key, value) => drop(table.insert(key, value)),
+            TableChange::Delete(key) => drop(table.remove(&key)),
+        });
     let mut loaded = replica(1);
     loaded
         .load_table(
@@ -302,13 +324,53 @@ fn groups_survive_in_the_table() {
     assert_eq!(loaded.content(), a.content());
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Differences mean that nodes of two versions do not understand each other, or their own disks.
+#[test]
+fn the_bytes_of_groups_are_fixed() {
+    let [mut a, _] = pair();
+    read(&mut a, "alice", 0);
+    ack(&mut a, 2);
+    claim(&mut a, "bob", 3, StreamClaim::default());
+    let forced = StreamClaim {
+        is_forced: true,
+        ..StreamClaim::default()
+    };
+    claim(&mut a, "bob", 2, forced);
+    run(&mut a, 0, |txn| txn.consumer_remove(b"s", b"g", b"alice")).expect("a group");
+    run(&mut a, 0, |txn| {
+        txn.group_create(b"s", b"h", GroupStart::Last, false, Some(3))
+    })
+    .expect("a new group");
+    run(&mut a, 0, |txn| {
+        txn.group_set_id(b"s", b"h", FROM_ZERO, None)
+    })
+    .expect("a group");
+    let frame = frames(&mut a).pop().expect("one frame");
+    let mut rows = Vec::new();
+    a.take_images(usize::MAX).encode(&mut |change| {
+        if let TableChange::Put(key, value) = change {
+            rows.push(format!("{} {}", hex(&key), hex(&value)));
+        }
+    });
+    let golden_frame = include_str!("golden/groups_frame_v1.hex");
+    let golden_rows = include_str!("golden/groups_rows_v1.hex");
+    assert_eq!(hex(frame.bytes()), golden_frame.trim());
+    assert_eq!(rows.join("\n"), golden_rows.trim());
+}
+
 #[test]
 fn a_transaction_reads_what_it_has_added() {
     let mut a = replica(1);
     let mut txn = a.txn(NOW_MS, Scope::Many);
-    txn.group_create(b"s", b"g", GroupStart::Last, true, None).expect("a new group");
+    txn.group_create(b"s", b"g", GroupStart::Last, true, None)
+        .expect("a new group");
     let id = NewStreamId::Given(StreamId::new(1, 0));
-    txn.stream_add(b"s", id, &[b"f", b"v"], None).expect("the id is greater");
+    txn.stream_add(b"s", id, &[b"f", b"v"], None)
+        .expect("the id is greater");
     let each = &mut |_: StreamId, _: &mut dyn Iterator<Item = &[u8]>| ControlFlow::Continue(());
     let handed = txn.group_read(b"s", b"g", b"alice", None, Acknowledged::Later, each);
     assert_eq!(handed, Ok(1));

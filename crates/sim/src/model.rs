@@ -14,8 +14,10 @@ use isles_clock::{Context, Dot, Hlc, ReplicaId, Stamp, VectorClock};
 use isles_replica::inspect::{KeyContent, Written};
 use isles_resolve::Strategy;
 
+pub use self::groups::{
+    EntryName, GroupAct, GroupChange, GroupState, GroupStates, Holder, NewGroup,
+};
 pub use self::sorted_set::{MemberState, ScoreEffect};
-pub use self::groups::{EntryName, GroupAct, GroupChange, GroupState, GroupStates, Holder, NewGroup};
 pub use self::stream::{StreamEffect, StreamState};
 use crate::command::Bytes;
 use crate::small_kinds;

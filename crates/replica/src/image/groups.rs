@@ -40,12 +40,15 @@ struct StoredMark {
 
 pub(super) fn stored(groups: &Groups) -> Vec<StoredGroup<'_>> {
     let all = groups.iter();
-    let all = all.flat_map(|(name, groups)| groups.iter().map(move |(dot, group)| (name, dot, group)));
+    let all =
+        all.flat_map(|(name, groups)| groups.iter().map(move |(dot, group)| (name, dot, group)));
     all.filter_map(|(name, dot, group)| {
         let mut writers = Places::default();
         let mut holders = Places::default();
         let lives = group.lives.iter();
-        let lives = lives.map(|(name, life)| (entry_ref(name, &mut writers), *life)).collect();
+        let lives = lives
+            .map(|(name, life)| (entry_ref(name, &mut writers), *life))
+            .collect();
         let pending = group.pending.iter().map(|pending| {
             let marks = pending.marks.versions().iter().map(|version| StoredMark {
                 dot: version.dot,
@@ -56,7 +59,12 @@ pub(super) fn stored(groups: &Groups) -> Vec<StoredGroup<'_>> {
             });
             let marks = marks.collect();
             let delivered = pending.delivered.to_vec();
-            (entry_ref(&pending.name, &mut writers), pending.life, delivered, marks)
+            (
+                entry_ref(&pending.name, &mut writers),
+                pending.life,
+                delivered,
+                marks,
+            )
         });
         let pending = pending.collect();
         let consumers = group.consumers.iter().map(|(name, seen)| {
@@ -129,12 +137,20 @@ impl StoredGroup<'_> {
         };
         let mut group = Group::new(self.start);
         let reaches = self.reaches.iter();
-        group.deliveries.iter_mut().for_each(|each| reaches.clone().for_each(|reach| each.reach(reach)));
-        let lives = self.lives.iter().map(|(entry, life)| Ok((name_of(entry)?, *life)));
+        group
+            .deliveries
+            .iter_mut()
+            .for_each(|each| reaches.clone().for_each(|reach| each.reach(reach)));
+        let lives = self
+            .lives
+            .iter()
+            .map(|(entry, life)| Ok((name_of(entry)?, *life)));
         group.lives = Arc::new(lives.collect::<Result<_, ImageError>>()?);
         let consumers = self.consumers.into_iter().map(|(name, seen)| {
             let versions = seen.into_iter();
-            let seen: Cell<u64> = versions.map(|(dot, hlc, value)| Version { dot, hlc, value }).collect();
+            let seen: Cell<u64> = versions
+                .map(|(dot, hlc, value)| Version { dot, hlc, value })
+                .collect();
             (Arc::from(name), seen)
         });
         group.consumers = Arc::new(consumers.collect());
@@ -150,10 +166,15 @@ impl StoredGroup<'_> {
                 let (dot, hlc) = (stored.dot, stored.hlc);
                 Ok(Version { dot, hlc, value })
             };
-            let marks: Cell<Mark> = marks.into_iter().map(mark).collect::<Result<_, ImageError>>()?;
+            let marks: Cell<Mark> = marks
+                .into_iter()
+                .map(mark)
+                .collect::<Result<_, ImageError>>()?;
             let name = name_of(&entry)?;
             if marks.is_empty() || group.last_pending().is_some_and(|last| *last >= name) {
-                return Err(content("pending entries of a consumer group are out of order"));
+                return Err(content(
+                    "pending entries of a consumer group are out of order",
+                ));
             }
             group.put(Pending {
                 name,

@@ -85,7 +85,9 @@ impl Delivery {
             return;
         }
         self.reaches.retain(|known| !within(known, new));
-        let place = self.reaches.partition_point(|known| known.through < new.through);
+        let place = self
+            .reaches
+            .partition_point(|known| known.through < new.through);
         self.reaches.insert(place, new.clone());
     }
 }
@@ -176,10 +178,17 @@ impl Group {
     /// Takes a pending entry out; `None` if it is not there.
     pub(super) fn take(&mut self, name: &Name) -> Option<Pending> {
         let rank = self.rank(name);
-        if self.pending.at(rank).is_none_or(|(found, _)| found.name != *name) {
+        if self
+            .pending
+            .at(rank)
+            .is_none_or(|(found, _)| found.name != *name)
+        {
             return None;
         }
-        Some(self.pending.edit_at(rank, |items, item, _| items.remove(item)))
+        Some(
+            self.pending
+                .edit_at(rank, |items, item, _| items.remove(item)),
+        )
     }
 
     /// Puts a pending entry in; it must not be there.
@@ -222,7 +231,12 @@ impl Group {
             let consumers = Arc::make_mut(&mut view.consumers);
             for (name, seen) in &*group.consumers {
                 let merged = consumers.entry(Arc::clone(name)).or_default();
-                *merged = merged.versions().iter().chain(seen.versions()).copied().collect();
+                *merged = merged
+                    .versions()
+                    .iter()
+                    .chain(seen.versions())
+                    .copied()
+                    .collect();
             }
         }
         for pending in groups.flat_map(|group| group.pending.iter()) {
@@ -238,7 +252,11 @@ impl Group {
         match self.take(&pending.name) {
             None => self.put(pending.clone()),
             Some(mut known) => {
-                let versions = known.marks.versions().iter().chain(pending.marks.versions());
+                let versions = known
+                    .marks
+                    .versions()
+                    .iter()
+                    .chain(pending.marks.versions());
                 known.marks = versions.cloned().collect();
                 self.put(known);
             }
@@ -247,15 +265,26 @@ impl Group {
 
     /// Moves the cursor over entries that are delivered. O(entries passed).
     pub(crate) fn advance(&mut self, stream: &Stream) {
-        let from = self.cursor.next().map_or(stream.len(), |from| stream.rank(from));
-        let delivered = stream.iter_from(from).take_while(|entry| self.has_delivered(&entry.name));
+        let from = self
+            .cursor
+            .next()
+            .map_or(stream.len(), |from| stream.rank(from));
+        let delivered = stream
+            .iter_from(from)
+            .take_while(|entry| self.has_delivered(&entry.name));
         // Of entries that share their id only some may be delivered.
         let mut passed = StreamId::ZERO;
         for entry in delivered {
             passed = entry.name.id;
         }
-        let ends = stream.with_id(passed).all(|entry| self.has_delivered(&entry.name));
-        let reached = if ends { Some(passed) } else { passed.previous() };
+        let ends = stream
+            .with_id(passed)
+            .all(|entry| self.has_delivered(&entry.name));
+        let reached = if ends {
+            Some(passed)
+        } else {
+            passed.previous()
+        };
         self.cursor = self.cursor.max(reached.unwrap_or_default());
     }
 
@@ -264,7 +293,10 @@ impl Group {
         &'s self,
         stream: &'s Stream,
     ) -> impl Iterator<Item = &'s super::Entry> {
-        let from = self.cursor.next().map_or(stream.len(), |from| stream.rank(from));
+        let from = self
+            .cursor
+            .next()
+            .map_or(stream.len(), |from| stream.rank(from));
         let entries = stream.iter_from(from);
         entries.filter(|entry| !self.has_delivered(&entry.name))
     }

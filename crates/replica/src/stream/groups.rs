@@ -91,14 +91,18 @@ impl Groups {
     pub(crate) fn load(&mut self, key_hash: u64, name: &[u8], dot: Dot, mut group: Group) {
         group.sum = computed_sum(key_hash, name, dot, &group);
         self.sum = self.sum.wrapping_add(group.sum);
-        let groups = Arc::make_mut(&mut self.by_name).entry(name.into()).or_default();
+        let groups = Arc::make_mut(&mut self.by_name)
+            .entry(name.into())
+            .or_default();
         let place = groups.partition_point(|(known, _)| *known < dot);
         groups.insert(place, (dot, group));
     }
 
     /// The sum computed afresh.
     pub(crate) fn computed_sum(&self, key_hash: u64) -> u128 {
-        let all = self.iter().flat_map(|(name, groups)| groups.iter().map(move |each| (name, each)));
+        let all = self
+            .iter()
+            .flat_map(|(name, groups)| groups.iter().map(move |each| (name, each)));
         all.fold(0, |total: u128, (name, (dot, group))| {
             total.wrapping_add(computed_sum(key_hash, name, *dot, group))
         })
@@ -134,7 +138,8 @@ impl Groups {
 
     /// Finds out how far the groups of a name have delivered everything.
     pub(super) fn advance(&mut self, name: &[u8], stream: &Stream) {
-        let is_behind = |groups: &Namesakes| groups.iter().any(|(_, group)| group.is_behind(stream));
+        let is_behind =
+            |groups: &Namesakes| groups.iter().any(|(_, group)| group.is_behind(stream));
         if !self.by_name.get(name).is_some_and(is_behind) {
             return;
         }
@@ -205,10 +210,15 @@ fn created<C: Context>(new: &NewGroup<'_>, writer: &Writer<'_, C>) -> Group {
     if writer.is_here() {
         group.cursor = new.start.through;
     }
-    let names: Vec<Arc<[u8]>> = new.consumers.iter().map(|(name, _)| name.0.into()).collect();
-    let seen = new.consumers.iter().map(|(_, seen_ms)| {
-        Cell::from(version(writer.dot, writer.hlc, *seen_ms))
-    });
+    let names: Vec<Arc<[u8]>> = new
+        .consumers
+        .iter()
+        .map(|(name, _)| name.0.into())
+        .collect();
+    let seen = new
+        .consumers
+        .iter()
+        .map(|(_, seen_ms)| Cell::from(version(writer.dot, writer.hlc, *seen_ms)));
     group.consumers = Arc::new(names.iter().cloned().zip(seen).collect());
     for part in &new.pending.entries {
         let writers = &new.pending.writers;
@@ -333,24 +343,34 @@ impl Group {
         writer: &Writer<'_, C>,
         salt: u128,
     ) {
-        let pending = self.pending.iter().take_while(|each| each.name.id <= reach.through);
+        let pending = self
+            .pending
+            .iter()
+            .take_while(|each| each.name.id <= reach.through);
         let unseen = pending.filter(|each| {
             each.life == 0
                 && reach.clock.covers(each.name.dot)
                 && !each.delivered.iter().any(|dot| writer.covers(*dot))
         });
         let unseen: Vec<Name> = unseen.map(|each| each.name).collect();
-        unseen.iter().for_each(|name| self.acknowledge(name, 0, salt));
+        unseen
+            .iter()
+            .for_each(|name| self.acknowledge(name, 0, salt));
     }
 
     /// Whether a writer had seen a pending entry delivered by this group.
     fn has_shown<C: Context>(&self, name: &Name, writer: &Writer<'_, C>) -> bool {
-        let mut delivered = self.pending(name).into_iter().flat_map(|each| &each.delivered);
+        let mut delivered = self
+            .pending(name)
+            .into_iter()
+            .flat_map(|each| &each.delivered);
         delivered.any(|dot| writer.covers(*dot))
     }
 
     fn acknowledge(&mut self, name: &Name, life: u32, salt: u128) {
-        if self.pending(name).is_some_and(|pending| pending.life <= life)
+        if self
+            .pending(name)
+            .is_some_and(|pending| pending.life <= life)
             && let Some(pending) = self.take(name)
         {
             self.sum = self.sum.wrapping_sub(sum::of_pending(salt, &pending));
@@ -416,11 +436,20 @@ impl Group {
 /// The sum of a group computed afresh.
 fn computed_sum(key_hash: u64, name: &[u8], dot: Dot, group: &Group) -> u128 {
     let salt = sum::group_salt(key_hash, name, dot);
-    let lives = group.lives.iter().map(|(name, life)| sum::of_life(salt, name, *life));
-    let pending = group.pending.iter().map(|pending| sum::of_pending(salt, pending));
+    let lives = group
+        .lives
+        .iter()
+        .map(|(name, life)| sum::of_life(salt, name, *life));
+    let pending = group
+        .pending
+        .iter()
+        .map(|pending| sum::of_pending(salt, pending));
     let consumers = group.consumers.iter();
     let consumers = consumers.map(|(name, seen)| sum::of_consumer(salt, name, seen));
-    let deliveries = group.deliveries.iter().map(|each| sum::of_delivery(salt, each));
+    let deliveries = group
+        .deliveries
+        .iter()
+        .map(|each| sum::of_delivery(salt, each));
     let parts = lives.chain(pending).chain(consumers).chain(deliveries);
     parts.fold(salt, u128::wrapping_add)
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::stream_cut::Cut;
-use super::{Expiry, Spot, groups, Txn, ValueType, WrongType, set_part};
+use super::{Expiry, Spot, Txn, ValueType, WrongType, groups, set_part};
 use crate::op::{Blob, GroupStep, KeyOp, Part, StreamEntry, StreamPart};
 use crate::row::Row;
 use crate::stream::{Entry, Stream, StreamId, StreamMark};

@@ -29,7 +29,10 @@ pub(super) fn xclaim(call: &mut Call<'_, '_>) -> Outcome {
     let now_ms = call.txn.now_ms();
     let mut claim = options(&rest[ids.len()..], now_ms)?;
     claim.idle_ms_min = u64::try_from(idle).unwrap_or(0);
-    let claimed = call.txn.group_claim(key, name, consumer, &ids, claim).map_err(refuse)?;
+    let claimed = call
+        .txn
+        .group_claim(key, name, consumer, &ids, claim)
+        .map_err(refuse)?;
     claimed_entries(call, key, &claimed, claim.is_quiet)
 }
 
@@ -62,7 +65,9 @@ fn options(words: &[&[u8]], now_ms: u64) -> Result<StreamClaim, Failure> {
             claim.last = id(text, 0)?;
         } else {
             let word = preview(word);
-            return Err(Failure::other(format!("ERR Unrecognized XCLAIM option '{word}'")));
+            return Err(Failure::other(format!(
+                "ERR Unrecognized XCLAIM option '{word}'"
+            )));
         }
     }
     Ok(claim)
@@ -91,13 +96,17 @@ pub(super) fn xautoclaim(call: &mut Call<'_, '_>) -> Outcome {
         }
     }
     let count = usize::try_from(count).unwrap_or(usize::MAX);
-    let done = call.txn.group_auto_claim(key, name, consumer, from, count, claim);
+    let done = call
+        .txn
+        .group_auto_claim(key, name, consumer, from, count, claim);
     let done = done.map_err(|error| refused(error, Lacking::KeyOrGroup, key, name))?;
     call.reply.array(3);
     call.reply.text(done.next.unwrap_or_default().to_string());
     claimed_entries(call, key, &done.claimed, claim.is_quiet)?;
     call.reply.array(done.deleted.len());
-    done.deleted.iter().for_each(|id| call.reply.text(id.to_string()));
+    done.deleted
+        .iter()
+        .for_each(|id| call.reply.text(id.to_string()));
     Ok(())
 }
 

@@ -80,15 +80,18 @@ fn check_group(call: &mut Call<'_, '_>, key: &[u8], group: &[u8]) -> Outcome {
         return Ok(());
     }
     let has_waited = call.session.changed_key.is_some();
-    call.txn.group_has_new(key, group).map(drop).map_err(|error| match error {
-        GroupError::NoStream | GroupError::WrongType if has_waited => {
-            Failure::other("UNBLOCKED the stream key no longer exists")
-        }
-        GroupError::NoGroup if has_waited => Failure::other(
-            "NOGROUP the consumer group this client was blocked on no longer exists",
-        ),
-        error => refused(error, Lacking::ToRead, key, group),
-    })
+    call.txn
+        .group_has_new(key, group)
+        .map(drop)
+        .map_err(|error| match error {
+            GroupError::NoStream | GroupError::WrongType if has_waited => {
+                Failure::other("UNBLOCKED the stream key no longer exists")
+            }
+            GroupError::NoGroup if has_waited => Failure::other(
+                "NOGROUP the consumer group this client was blocked on no longer exists",
+            ),
+            error => refused(error, Lacking::ToRead, key, group),
+        })
 }
 
 fn new_entries(
@@ -108,7 +111,9 @@ fn new_entries(
         entry(reply, id, texts);
         ControlFlow::Continue(())
     };
-    let read = call.txn.group_read(key, group, consumer, options.count, acknowledged, each);
+    let read = call
+        .txn
+        .group_read(key, group, consumer, options.count, acknowledged, each);
     let read = read.map_err(|error| refused(error, Lacking::ToRead, key, group))?;
     call.reply.array_at(mark, read);
     Ok(read)
@@ -135,7 +140,9 @@ fn pending_entries(
         }
         ControlFlow::Continue(())
     };
-    let read = call.txn.group_read_pending(key, group, consumer, after, options.count, each);
+    let read = call
+        .txn
+        .group_read_pending(key, group, consumer, after, options.count, each);
     let read = read.map_err(|error| refused(error, Lacking::ToRead, key, group))?;
     call.reply.array_at(mark, read);
     Ok(())

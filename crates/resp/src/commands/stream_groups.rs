@@ -42,7 +42,9 @@ pub(super) fn refused(error: GroupError, lacking: Lacking, key: &[u8], group: &[
             Lacking::Key | Lacking::Group => {
                 format!("NOGROUP No such consumer group '{group}' for key name '{key}'")
             }
-            Lacking::KeyOrGroup => format!("NOGROUP No such key '{key}' or consumer group '{group}'"),
+            Lacking::KeyOrGroup => {
+                format!("NOGROUP No such key '{key}' or consumer group '{group}'")
+            }
             Lacking::ToRead => format!(
                 "NOGROUP No such key '{key}' or consumer group '{group}' in XREADGROUP with GROUP option"
             ),
@@ -77,7 +79,8 @@ pub(super) fn xgroup(call: &mut Call<'_, '_>) -> Outcome {
                 at => GroupStart::After(id(at, 0)?),
             };
             let created =
-                call.txn.group_create(key, name, start, options.creates_stream, options.read);
+                call.txn
+                    .group_create(key, name, start, options.creates_stream, options.read);
             created.map_err(|error| refused(error, Lacking::Group, key, name))?;
             call.reply.ok();
             Ok(())
@@ -90,7 +93,9 @@ pub(super) fn xgroup(call: &mut Call<'_, '_>) -> Outcome {
                 b"$" => GroupStart::Last,
                 at => GroupStart::After(plain_or_edge(at)?),
             };
-            call.txn.group_set_id(key, name, at, options.read).map_err(refuse)?;
+            call.txn
+                .group_set_id(key, name, at, options.read)
+                .map_err(refuse)?;
             call.reply.ok();
             Ok(())
         }

@@ -52,7 +52,10 @@ pub(super) fn xinfo(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn groups(call: &mut Call<'_, '_>, key: &[u8]) -> Outcome {
-    let groups = call.txn.group_list(key).map_err(|error| refused(error, Lacking::Key, key, b""))?;
+    let groups = call
+        .txn
+        .group_list(key)
+        .map_err(|error| refused(error, Lacking::Key, key, b""))?;
     let reply = &mut *call.reply;
     reply.array(groups.len());
     for group in groups {
@@ -73,7 +76,9 @@ fn progress(reply: &mut Reply, group: &GroupInfo) {
     reply.text("last-delivered-id");
     reply.text(group.last.to_string());
     reply.text("entries-read");
-    let read = group.read.map(|read| i64::try_from(read).unwrap_or(i64::MAX));
+    let read = group
+        .read
+        .map(|read| i64::try_from(read).unwrap_or(i64::MAX));
     for (name, value) in [(None, read), (Some("lag"), group.lag)] {
         name.into_iter().for_each(|name| reply.text(name));
         match value {
@@ -102,7 +107,10 @@ fn consumers(call: &mut Call<'_, '_>, key: &[u8], name: &[u8]) -> Outcome {
 }
 
 fn full_groups(call: &mut Call<'_, '_>, key: &[u8], count: usize) -> Outcome {
-    let groups = call.txn.group_list(key).map_err(|error| refused(error, Lacking::Key, key, b""))?;
+    let groups = call
+        .txn
+        .group_list(key)
+        .map_err(|error| refused(error, Lacking::Key, key, b""))?;
     call.reply.array(groups.len());
     for group in groups {
         let name = &group.name;

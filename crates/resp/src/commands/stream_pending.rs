@@ -84,7 +84,10 @@ fn summary(call: &mut Call<'_, '_>, key: &[u8], name: &[u8]) -> Outcome {
     let edge = |id: StreamId| id.to_string();
     reply.text(edge(first));
     reply.text(edge(last));
-    let busy: Vec<_> = consumers.iter().filter(|consumer| consumer.pending > 0).collect();
+    let busy: Vec<_> = consumers
+        .iter()
+        .filter(|consumer| consumer.pending > 0)
+        .collect();
     reply.array(busy.len());
     for consumer in busy {
         reply.array(2);

@@ -102,7 +102,10 @@ impl Draft<'_> {
         place: usize,
     ) -> Result<(), String> {
         let group = self.group(key, name);
-        let stream = group.as_ref().map(|(stream, ..)| stream.clone()).unwrap_or_default();
+        let stream = group
+            .as_ref()
+            .map(|(stream, ..)| stream.clone())
+            .unwrap_or_default();
         let (start, after) = start_of(&stream, place);
         let found = txn.group_set_id(key, name, start, None);
         self.same(&group.as_ref().map(drop).map_err(|error| *error), &found)?;
@@ -113,7 +116,10 @@ impl Draft<'_> {
                 start: after,
                 passed: passed(&stream, after),
                 consumers: consumers(&group, &pending, after),
-                pending: pending.into_iter().filter(|((id, ..), _)| *id <= after).collect(),
+                pending: pending
+                    .into_iter()
+                    .filter(|((id, ..), _)| *id <= after)
+                    .collect(),
             };
             self.act(key, GroupAct::Destroy(name.to_vec()));
             self.act(key, GroupAct::Create(new));
@@ -132,7 +138,10 @@ impl Draft<'_> {
         let copy = |(name, groups): (&Bytes, &BTreeMap<Dot, GroupState>)| {
             let group = GroupState::view(groups);
             let last = group.last();
-            let mut missing = stream.entries.keys().filter(|name| !GroupState::have_delivered(groups, name));
+            let mut missing = stream
+                .entries
+                .keys()
+                .filter(|name| !GroupState::have_delivered(groups, name));
             let gap = missing.next().map(|(id, ..)| *id).filter(|id| *id <= last);
             let after = gap.and_then(StreamId::previous).unwrap_or(last);
             let pending = holders(&group, |name| Some((name.0, dot, place(&name))));
@@ -142,18 +151,16 @@ impl Draft<'_> {
                 start: after,
                 passed: old.iter().map(|name| (name.0, dot, place(name))).collect(),
                 consumers: consumers(&group, &pending, after),
-                pending: pending.into_iter().filter(|((id, ..), _)| *id <= after).collect(),
+                pending: pending
+                    .into_iter()
+                    .filter(|((id, ..), _)| *id <= after)
+                    .collect(),
             })
         };
         stream.groups.iter().map(copy).collect()
     }
 
-    fn group_destroy(
-        &mut self,
-        txn: &mut Txn<'_>,
-        key: &[u8],
-        name: &[u8],
-    ) -> Result<(), String> {
+    fn group_destroy(&mut self, txn: &mut Txn<'_>, key: &[u8], name: &[u8]) -> Result<(), String> {
         let expected = match self.group(key, name) {
             Ok(_) => {
                 self.act(key, GroupAct::Destroy(name.to_vec()));
@@ -175,21 +182,39 @@ impl Draft<'_> {
         at_once: bool,
     ) -> Result<(), String> {
         let group = self.group(key, name);
-        let acknowledged = if at_once { Acknowledged::AtOnce } else { Acknowledged::Later };
+        let acknowledged = if at_once {
+            Acknowledged::AtOnce
+        } else {
+            Acknowledged::Later
+        };
         let mut ids = Vec::new();
-        let found = txn.group_read(key, name, consumer, Some(count), acknowledged, &mut |id, _| {
-            ids.push(id);
-            ControlFlow::Continue(())
-        });
+        let found = txn.group_read(
+            key,
+            name,
+            consumer,
+            Some(count),
+            acknowledged,
+            &mut |id, _| {
+                ids.push(id);
+                ControlFlow::Continue(())
+            },
+        );
         let expected = group.as_ref().map_err(|error| *error).map(|(stream, ..)| {
             let groups = &stream.groups[name];
-            let missing = stream.entries.keys().filter(|name| !GroupState::have_delivered(groups, name));
+            let missing = stream
+                .entries
+                .keys()
+                .filter(|name| !GroupState::have_delivered(groups, name));
             let missing: Vec<EntryName> = missing.copied().collect();
             let enough = missing.get(count - 1).map(|(id, ..)| *id);
-            let handed = missing.into_iter().take_while(|(id, ..)| enough.is_none_or(|enough| *id <= enough));
+            let handed = missing
+                .into_iter()
+                .take_while(|(id, ..)| enough.is_none_or(|enough| *id <= enough));
             handed.collect::<Vec<EntryName>>()
         });
-        let shown = expected.as_ref().map(|names| names.iter().map(|(id, ..)| *id).collect());
+        let shown = expected
+            .as_ref()
+            .map(|names| names.iter().map(|(id, ..)| *id).collect());
         self.same(&shown.map_err(|error| *error), &found.map(|_| ids))?;
         if let (Ok((.., named)), Ok(handed)) = (group, expected)
             && !handed.is_empty()
@@ -205,7 +230,10 @@ impl Draft<'_> {
                 true => change.acks = handed.into_iter().collect(),
                 false => {
                     let holder = (consumer.to_vec(), self.now_ms, 1);
-                    change.marks = handed.into_iter().map(|name| (name, holder.clone())).collect();
+                    change.marks = handed
+                        .into_iter()
+                        .map(|name| (name, holder.clone()))
+                        .collect();
                 }
             }
             self.act(key, GroupAct::Change(change));
@@ -229,19 +257,33 @@ impl Draft<'_> {
         });
         let own = |group: &GroupState| {
             let pending = group.pending.keys().copied();
-            let own = pending.filter(|name| group.holder(name).is_some_and(|holder| holder.0 == consumer));
+            let own = pending.filter(|name| {
+                group
+                    .holder(name)
+                    .is_some_and(|holder| holder.0 == consumer)
+            });
             own.collect::<Vec<EntryName>>()
         };
         let is_there = |stream: &StreamState, name: &EntryName| {
-            stream.entries.keys().any(|(id, dot, _)| (*id, *dot) == (name.0, name.1))
+            stream
+                .entries
+                .keys()
+                .any(|(id, dot, _)| (*id, *dot) == (name.0, name.1))
         };
-        let expected = group.as_ref().map_err(|error| *error).map(|(stream, group, _)| {
-            let rows = own(group).into_iter().map(|name| (name.0, is_there(stream, &name)));
-            rows.collect::<Vec<_>>()
-        });
+        let expected = group
+            .as_ref()
+            .map_err(|error| *error)
+            .map(|(stream, group, _)| {
+                let rows = own(group)
+                    .into_iter()
+                    .map(|name| (name.0, is_there(stream, &name)));
+                rows.collect::<Vec<_>>()
+            });
         self.same(&expected, &found.map(|_| rows))?;
         if let Ok((stream, group, named)) = group {
-            let again = own(&group).into_iter().filter(|name| is_there(&stream, name));
+            let again = own(&group)
+                .into_iter()
+                .filter(|name| is_there(&stream, name));
             let marks: BTreeMap<EntryName, Holder> = again
                 .filter_map(|name| {
                     let count = group.holder(&name)?.2 + 1;
@@ -270,7 +312,10 @@ impl Draft<'_> {
         places: &[usize],
     ) -> Result<(), String> {
         let group = self.group(key, name);
-        let ids = group.as_ref().map(|(_, group, _)| chosen(group, places)).unwrap_or_default();
+        let ids = group
+            .as_ref()
+            .map(|(_, group, _)| chosen(group, places))
+            .unwrap_or_default();
         let found = txn.group_ack(key, name, &ids);
         let expected = group.as_ref().map_err(|error| *error).map(|(_, group, _)| {
             let pending = |id: &&StreamId| group.pending.keys().any(|name| name.0 == **id);
@@ -299,7 +344,10 @@ impl Draft<'_> {
         places: &[usize],
     ) -> Result<(), String> {
         let group = self.group(key, name);
-        let mut ids = group.as_ref().map(|(_, group, _)| chosen(group, places)).unwrap_or_default();
+        let mut ids = group
+            .as_ref()
+            .map(|(_, group, _)| chosen(group, places))
+            .unwrap_or_default();
         ids.sort_unstable();
         ids.dedup();
         let found = txn.group_claim(key, name, consumer, &ids, StreamClaim::default());
@@ -343,11 +391,18 @@ impl Draft<'_> {
         let found = txn.consumer_remove(key, name, consumer);
         let own = |group: &GroupState| {
             let pending = group.pending.keys().copied();
-            let own = pending.filter(|name| group.holder(name).is_some_and(|holder| holder.0 == consumer));
+            let own = pending.filter(|name| {
+                group
+                    .holder(name)
+                    .is_some_and(|holder| holder.0 == consumer)
+            });
             own.collect::<BTreeSet<EntryName>>()
         };
         let expected = group.as_ref().map_err(|error| *error).map(|(_, group, _)| {
-            group.consumers.contains_key(consumer).then(|| own(group).len())
+            group
+                .consumers
+                .contains_key(consumer)
+                .then(|| own(group).len())
         });
         self.same(&expected, &found)?;
         if let (Ok((_, group, named)), Ok(Some(_))) = (group, expected) {
@@ -366,7 +421,10 @@ impl Draft<'_> {
     /// XPENDING, XINFO GROUPS and XINFO CONSUMERS.
     fn group_show(&mut self, txn: &mut Txn<'_>, key: &[u8], name: &[u8]) -> Result<(), String> {
         let group = self.group(key, name);
-        let group = group.as_ref().map_err(|error| *error).map(|(_, group, _)| group);
+        let group = group
+            .as_ref()
+            .map_err(|error| *error)
+            .map(|(_, group, _)| group);
         let query = PendingQuery {
             from: StreamId::ZERO,
             to: StreamId::MAX,
@@ -376,16 +434,20 @@ impl Draft<'_> {
         };
         let pending = txn.group_pending(key, name, query).map(|rows| {
             let rows = rows.into_iter();
-            rows.map(|row| (row.id, (row.consumer, row.at_ms, row.count))).collect::<Vec<_>>()
+            rows.map(|row| (row.id, (row.consumer, row.at_ms, row.count)))
+                .collect::<Vec<_>>()
         });
         let expected = group.map(|group| {
             let names = group.pending.keys();
-            names.filter_map(|name| Some((name.0, group.holder(name)?.clone()))).collect::<Vec<_>>()
+            names
+                .filter_map(|name| Some((name.0, group.holder(name)?.clone())))
+                .collect::<Vec<_>>()
         });
         self.same(&expected, &pending)?;
         let consumers = txn.group_consumers(key, name).map(|consumers| {
             let each = consumers.into_iter();
-            each.map(|each| (each.name, each.seen_ms, each.pending)).collect::<Vec<_>>()
+            each.map(|each| (each.name, each.seen_ms, each.pending))
+                .collect::<Vec<_>>()
         });
         let expected = group.map(|group| {
             let holds = |name: &Bytes| {
@@ -393,7 +455,11 @@ impl Draft<'_> {
                 holders.by_ref().filter(|holder| holder.0 == *name).count()
             };
             let each = group.consumers.iter().map(|(name, seen)| {
-                (name.clone(), seen.values().copied().max().unwrap_or(0), holds(name))
+                (
+                    name.clone(),
+                    seen.values().copied().max().unwrap_or(0),
+                    holds(name),
+                )
             });
             each.collect::<Vec<_>>()
         });

@@ -95,7 +95,10 @@ pub(super) fn groups_of(all: &[(&Entry, &Effect)]) -> GroupStates {
                 continue;
             }
             let state = state_of(entry, new, index, all);
-            states.entry(new.name.clone()).or_default().insert(entry.dot, state);
+            states
+                .entry(new.name.clone())
+                .or_default()
+                .insert(entry.dot, state);
         }
     }
     states
@@ -129,24 +132,36 @@ fn state_of(
             }
         }
     }
-    let follows = |later: &(&Entry, usize, &GroupChange), (entry, place): (&Entry, usize)| {
-        match later.0.dot == entry.dot {
+    let follows =
+        |later: &(&Entry, usize, &GroupChange), (entry, place): (&Entry, usize)| match later.0.dot
+            == entry.dot
+        {
             true => later.1 > place,
             false => later.0.observes(entry.dot),
-        }
-    };
-    let consumers = new.consumers.iter().map(|(name, seen)| (creator, index, name, *seen));
+        };
+    let consumers = new
+        .consumers
+        .iter()
+        .map(|(name, seen)| (creator, index, name, *seen));
     let touches = changes.iter().filter_map(|(entry, place, change)| {
         let (name, seen) = change.consumer.as_ref()?;
         Some((*entry, *place, name, *seen))
     });
     for (entry, place, name, seen) in consumers.chain(touches) {
         let replaced = changes.iter().any(|later| {
-            let touches = later.2.consumer.as_ref().is_some_and(|(other, _)| other == name);
+            let touches = later
+                .2
+                .consumer
+                .as_ref()
+                .is_some_and(|(other, _)| other == name);
             follows(later, (entry, place)) && (touches || later.2.forget.as_ref() == Some(name))
         });
         if !replaced {
-            state.consumers.entry(name.clone()).or_default().insert(entry.dot, seen);
+            state
+                .consumers
+                .entry(name.clone())
+                .or_default()
+                .insert(entry.dot, seen);
         }
     }
     // Of what was not delivered here, as far as they know, others speak to a namesake.
@@ -163,21 +178,29 @@ fn state_of(
         acks.copied()
     });
     let acknowledged: BTreeSet<EntryName> = acks.collect();
-    let delivers = |other: &(&Entry, usize, &GroupChange), name: &EntryName| other.2.handed.contains(name);
+    let delivers =
+        |other: &(&Entry, usize, &GroupChange), name: &EntryName| other.2.handed.contains(name);
     // What a reader passes by, because it was gone from the stream, counts as acknowledged for those of whom it did not know.
     let passed_by = |name: &EntryName| {
         changes.iter().any(|reader| {
             let through = reader.2.handed.iter().map(|(id, ..)| *id).max();
-            let knew = |(entry, place): (&Entry, usize)| follows(reader, (entry, place)) || entry.dot == reader.0.dot;
+            let knew = |(entry, place): (&Entry, usize)| {
+                follows(reader, (entry, place)) || entry.dot == reader.0.dot
+            };
             through.is_some_and(|through| name.0 <= through)
                 && (reader.0.context.covers(name.1) || reader.0.dot == name.1)
-                && !changes.iter().any(|other| delivers(other, name) && knew((other.0, other.1)))
+                && !changes
+                    .iter()
+                    .any(|other| delivers(other, name) && knew((other.0, other.1)))
         })
     };
     for each @ (entry, place, change) in &changes {
         // What a group passed over is handed out for a namesake of it.
         let passed = |name: &EntryName| change.handed.contains(name) && new.passed.contains(name);
-        let marks = change.marks.iter().filter(|(name, _)| !passed(name) && knows(each, name));
+        let marks = change
+            .marks
+            .iter()
+            .filter(|(name, _)| !passed(name) && knows(each, name));
         for (name, holder) in marks {
             let replaced = changes.iter().any(|later| {
                 let is_mark = later.2.marks.contains_key(name) && knows(later, name);
@@ -192,7 +215,9 @@ fn state_of(
     }
     for (entry, _, change) in &changes {
         if let Some(through) = change.handed.iter().map(|(id, ..)| *id).max() {
-            state.reaches.push((through, entry.dot, entry.context.clone()));
+            state
+                .reaches
+                .push((through, entry.dot, entry.context.clone()));
         }
     }
     state
@@ -256,20 +281,30 @@ pub(super) fn content_of(states: &GroupStates) -> Vec<GroupContent> {
         name: name.clone(),
         dot: *dot,
         last: state.last(),
-        pending: state.pending.iter().map(|((id, dot, ordinal), marks)| PendingContent {
-            id: *id,
-            dot: *dot,
-            ordinal: *ordinal,
-            marks: marks
-                .iter()
-                .map(|(dot, (_, (consumer, at_ms, count)))| (*dot, consumer.clone(), *at_ms, *count))
-                .collect(),
-        })
-        .collect(),
+        pending: state
+            .pending
+            .iter()
+            .map(|((id, dot, ordinal), marks)| PendingContent {
+                id: *id,
+                dot: *dot,
+                ordinal: *ordinal,
+                marks: marks
+                    .iter()
+                    .map(|(dot, (_, (consumer, at_ms, count)))| {
+                        (*dot, consumer.clone(), *at_ms, *count)
+                    })
+                    .collect(),
+            })
+            .collect(),
         consumers: state
             .consumers
             .iter()
-            .map(|(name, seen)| (name.clone(), seen.iter().map(|(dot, seen)| (*dot, *seen)).collect()))
+            .map(|(name, seen)| {
+                (
+                    name.clone(),
+                    seen.iter().map(|(dot, seen)| (*dot, *seen)).collect(),
+                )
+            })
             .collect(),
     })
     .collect()

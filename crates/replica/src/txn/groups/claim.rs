@@ -1,9 +1,7 @@
 //! Entries that change hands.
 
 use super::super::Txn;
-use super::{
-    Found, GROUP_FORCED_MAX, GROUP_PENDING_MAX, GroupError, check_consumer, entry_ref,
-};
+use super::{Found, GROUP_FORCED_MAX, GROUP_PENDING_MAX, GroupError, check_consumer, entry_ref};
 use crate::op::{Blob, GroupChange, GroupMark, MarkHow};
 use crate::stream::{Pending, StreamId};
 
@@ -92,7 +90,9 @@ impl Txn<'_> {
             let of_id: Vec<&Pending> = of_id.take_while(|each| each.name.id == *id).collect();
             let before = change.marks.len();
             if found.stream.with_id(*id).next().is_none() {
-                of_id.into_iter().for_each(|pending| acknowledge(pending, &mut change));
+                of_id
+                    .into_iter()
+                    .for_each(|pending| acknowledge(pending, &mut change));
             } else if of_id.is_empty() && claim.is_forced {
                 for entry in found.stream.with_id(*id) {
                     forced += 1;
@@ -103,7 +103,9 @@ impl Txn<'_> {
                     });
                 }
             } else {
-                let idle = of_id.into_iter().filter(|pending| claim.is_idle(pending, now_ms));
+                let idle = of_id
+                    .into_iter()
+                    .filter(|pending| claim.is_idle(pending, now_ms));
                 idle.for_each(|pending| claim.take(pending, &mut change));
             }
             if change.marks.len() > before {

@@ -72,7 +72,9 @@ impl GroupCopy {
         NewGroup {
             name: Blob(name),
             start: self.start.clone(),
-            consumers: consumers.map(|(name, seen_ms)| (Blob(name), *seen_ms)).collect(),
+            consumers: consumers
+                .map(|(name, seen_ms)| (Blob(name), *seen_ms))
+                .collect(),
             pending: self.pending.clone(),
         }
     }

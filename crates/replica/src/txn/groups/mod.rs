@@ -11,11 +11,12 @@ use isles_clock::{Dot, ReplicaId};
 use smallvec::{SmallVec, smallvec};
 
 pub use self::claim::{AutoClaimed, StreamClaim};
-pub use self::read::{Acknowledged, EachPending};
 pub use self::info::{ConsumerInfo, GroupInfo, PendingInfo, PendingQuery};
+pub use self::read::{Acknowledged, EachPending};
 use super::{Spot, Txn, ValueType, WrongType, set_part};
 use crate::op::{
-    Blob, EntryRef, GroupChange, GroupReach, GroupStep, KeyOp, NewGroup, Part, PendingParts, StreamPart,
+    Blob, EntryRef, GroupChange, GroupReach, GroupStep, KeyOp, NewGroup, Part, PendingParts,
+    StreamPart,
 };
 use crate::row::{Component, Row};
 use crate::stream::{Group, Name, Stream, StreamId, StreamMark};
