@@ -7,6 +7,7 @@ mod commands_page;
 mod connection;
 mod generic;
 mod geo;
+mod groups;
 mod hashes;
 mod isles;
 mod lists;
