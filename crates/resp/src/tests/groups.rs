@@ -57,7 +57,7 @@ fn consumer_groups_answer_as_redis_does() {
             "-NOGROUP No such key 's' or consumer group 'x' in XREADGROUP with GROUP option",
         ),
         (
-            "XREADGROUP STREAMS s > a b c",
+            "XREADGROUP COUNT 1 STREAMS s t > >",
             "-ERR Missing GROUP option for XREADGROUP",
         ),
         ("XGROUP SETID s g 0", "+OK"),
