@@ -70,6 +70,9 @@ pub struct StreamContent {
     pub groups: Vec<GroupContent>,
 }
 
+/// When a consumer was seen, by whom.
+pub type ConsumerSeen = Vec<(Dot, u64)>;
+
 /// A consumer group of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupContent {
@@ -82,7 +85,7 @@ pub struct GroupContent {
     /// What is pending, by id.
     pub pending: Vec<PendingContent>,
     /// Its consumers, by name; when they were seen, by dot.
-    pub consumers: Vec<(Vec<u8>, Vec<(Dot, u64)>)>,
+    pub consumers: Vec<(Vec<u8>, ConsumerSeen)>,
 }
 
 /// A pending entry of a consumer group.

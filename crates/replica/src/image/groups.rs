@@ -12,6 +12,9 @@ use super::stream::content;
 use crate::op::{EntryRef, GroupReach};
 use crate::stream::{Group, Groups, Mark, Name, Pending};
 
+/// When a consumer was seen, by whom.
+type Seen = Vec<(Dot, Hlc, u64)>;
+
 /// A consumer group in a header row.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredGroup<'a> {
@@ -20,7 +23,7 @@ pub(super) struct StoredGroup<'a> {
     start: GroupReach,
     reaches: Vec<GroupReach>,
     #[serde(borrow)]
-    consumers: Vec<(&'a [u8], Vec<(Dot, Hlc, u64)>)>,
+    consumers: Vec<(&'a [u8], Seen)>,
     /// Whom the names of entries count.
     writers: Vec<ReplicaId>,
     lives: Vec<(EntryRef, u32)>,
