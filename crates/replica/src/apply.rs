@@ -17,8 +17,8 @@ use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::garbage::Garbage;
 use crate::observer::rivals;
 use crate::op::{
-    Base, EscrowChange, FieldPut, FieldRemoval, KeyOp, Kind, ListPart, MapPart, Part, SetPart,
-    SketchPart,
+    Base, EscrowChange, FieldPut, FieldRemoval, GroupStep, KeyOp, Kind, ListPart, MapPart, Part,
+    SetPart, SketchPart,
 };
 use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, Row};
 use crate::sum;
@@ -620,7 +620,10 @@ fn added_kind(part: &Part<'_>) -> Option<Kind> {
         Part::SortedSet(part) => part.adds(),
         Part::SetAw(part) => !part.add.is_empty(),
         Part::List(part) => !part.set.is_empty() || !part.insert.is_empty(),
-        Part::Stream(part) => part.mark.is_some(),
+        Part::Stream(part) => {
+            let creates = |step: &GroupStep<'_>| matches!(step, GroupStep::Create(_));
+            part.mark.is_some() || part.groups.iter().any(creates)
+        }
         Part::FlagEw(update) | Part::FlagDw(update) => *update == FlagUpdate::Enable,
         _ => true,
     };
@@ -677,6 +680,8 @@ fn newest_unseen<C: Context>(component: &Component, context: &C) -> Option<(Dot,
         Component::Stream(stream) => {
             let marks = stream.marks.versions().iter();
             let dots = marks.map(|version| (version.dot, version.hlc));
+            let groups = stream.groups.iter().flat_map(|(_, groups)| groups);
+            let dots = dots.chain(groups.map(|(dot, _)| (*dot, Hlc::ZERO)));
             dots.filter(|(dot, _)| unseen(dot)).max()
         }
     }

@@ -19,6 +19,8 @@ pub enum Damage {
     OneValuePerElement,
     /// A stream keeps the last of several entries that were given one id.
     OneEntryPerId,
+    /// A consumer group takes everything up to the last id that it has delivered for delivered.
+    LateIsSkipped,
     /// A contribution counts as covered when its difference is zero.
     ZeroIsCovered,
     /// Covered contributions are dropped at once instead of when they are stable.
@@ -99,6 +101,7 @@ fn damage_component(component: &mut Component, hash: u64, damage: Damage) {
                 stream.remove(twin.id, &Only(twin.dot), &mut |_| {});
             }
         }
+        Component::Stream(stream) if damage == Damage::LateIsSkipped => stream.groups.skip_late(),
         Component::SortedSet(set) => drop(set.replace(damaged(set.members(), damage))),
         _ => {}
     }
@@ -131,6 +134,7 @@ fn damage_tally(tally: &mut Tally, damage: Damage) {
         Damage::OneValuePerField
         | Damage::OneValuePerElement
         | Damage::OneEntryPerId
+        | Damage::LateIsSkipped
         | Damage::ObservedRemovalIsDropped => {}
         Damage::CoveredIsDropped => tally.drop_covered(),
         Damage::ZeroIsCovered => {

@@ -4,6 +4,7 @@
 //! through the row's position. The small components of a key lie in its header row; of a large set or map only the
 //! changed pages are written. The layout is drawn in `docs/format.md`.
 
+mod groups;
 mod lists;
 mod sorted_set;
 mod stream;
@@ -616,7 +617,7 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
                 Component::List(Box::default())
             }
             StoredComponent::Stream(stored) => {
-                let (bound, stream) = stored.load()?;
+                let (bound, stream) = stored.load(row.hash)?;
                 if bound > 0 {
                     let (kind, pages) = (Kind::Stream, bound);
                     row.stored.push(Stored { kind, pages });

@@ -12,7 +12,7 @@ use crate::replica::Replica;
 use crate::row::{Component, Field, Row};
 use crate::rows::hash_of;
 use crate::sorted_set::Member;
-use crate::stream::{Entry, StreamId, StreamMark};
+use crate::stream::{Entry, Group, Groups, Pending, StreamId, StreamMark};
 use crate::sum;
 
 /// A value with the entry that wrote it: (dot, stamp's clock, value).
@@ -66,6 +66,39 @@ pub struct StreamContent {
     pub entries: Vec<EntryContent>,
     /// What the stream knows of itself, as far as nothing has observed it, by dot.
     pub marks: Vec<(Dot, Hlc, StreamMark)>,
+    /// The consumer groups, by name and by the entry that created them.
+    pub groups: Vec<GroupContent>,
+}
+
+/// When a consumer was seen, by whom.
+pub type ConsumerSeen = Vec<(Dot, u64)>;
+
+/// A consumer group of a stream.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupContent {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// The log's entry that created it.
+    pub dot: Dot,
+    /// The greatest id up to which it has delivered.
+    pub last: StreamId,
+    /// What is pending, by id.
+    pub pending: Vec<PendingContent>,
+    /// Its consumers, by name; when they were seen, by dot.
+    pub consumers: Vec<(Vec<u8>, ConsumerSeen)>,
+}
+
+/// A pending entry of a consumer group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PendingContent {
+    /// Its id.
+    pub id: StreamId,
+    /// The log's entry that added it.
+    pub dot: Dot,
+    /// Its place among what that entry added under this id.
+    pub ordinal: u32,
+    /// Every mark that no other has observed, by dot: the consumer, since when, and how often it was delivered.
+    pub marks: Vec<(Dot, Vec<u8>, u64, u64)>,
 }
 
 /// An entry of a stream.
@@ -205,11 +238,53 @@ fn content_of(row: &Row) -> KeyContent {
                 content.stream = StreamContent {
                     entries: stream.iter().map(entry_content).collect(),
                     marks: marks.map(|mark| (mark.dot, mark.hlc, mark.value)).collect(),
+                    groups: group_contents(&stream.groups),
                 };
             }
         }
     }
     content
+}
+
+fn group_contents(groups: &Groups) -> Vec<GroupContent> {
+    let pending = |pending: &Pending| PendingContent {
+        id: pending.name.id,
+        dot: pending.name.dot,
+        ordinal: pending.name.ordinal,
+        marks: pending
+            .marks
+            .versions()
+            .iter()
+            .map(|version| {
+                let mark = &version.value;
+                (version.dot, mark.consumer.to_vec(), mark.at_ms, mark.count)
+            })
+            .collect(),
+    };
+    let content = |name: &[u8], dot: Dot, group: &Group| GroupContent {
+        name: name.to_vec(),
+        dot,
+        last: group.last().0,
+        pending: group.pending.iter().map(pending).collect(),
+        consumers: group
+            .consumers
+            .iter()
+            .map(|(name, seen)| {
+                let seen = seen.versions().iter();
+                (
+                    name.to_vec(),
+                    seen.map(|version| (version.dot, version.value)).collect(),
+                )
+            })
+            .collect(),
+    };
+    let all = groups.iter();
+    all.flat_map(|(name, groups)| {
+        groups
+            .iter()
+            .map(move |(dot, group)| content(name, *dot, group))
+    })
+    .collect()
 }
 
 fn entry_content(entry: &Entry) -> EntryContent {

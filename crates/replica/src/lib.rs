@@ -57,11 +57,13 @@ pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::sorted_set::SortedSet;
 pub use self::stream::{StreamId, StreamMark};
 pub use self::txn::{
-    AddIf, Added, ContextError, EachEntry, EachField, EntryTooLarge, EscrowError, Expiry,
-    FieldValue, FlagKind, IncrementError, InsertError, ListEnd, ListSide, NewStreamId, NotANumber,
-    Savepoint, Scope, ScoreIf, SetStreamIdError, SiblingVersion, Siblings, SketchError,
-    StreamAddError, StreamInfo, StreamTrim, StreamTrimBound, StreamTrimUnits, Txn, ValueType,
-    WholeStream, WrongType, sketch_hash,
+    Acknowledged, AddIf, Added, AutoClaimed, ConsumerInfo, ContextError, EachEntry, EachField,
+    EachPending, EntryTooLarge, EscrowError, Expiry, FieldValue, FlagKind, GROUP_CONSUMERS_MAX,
+    GROUP_FORCED_MAX, GROUP_NAME_BYTES_MAX, GROUP_PENDING_MAX, GroupError, GroupInfo, GroupStart,
+    IncrementError, InsertError, ListEnd, ListSide, NewStreamId, NotANumber, PendingInfo,
+    PendingQuery, STREAM_GROUPS_MAX, Savepoint, Scope, ScoreIf, SetStreamIdError, SiblingVersion,
+    Siblings, SketchError, StreamAddError, StreamClaim, StreamInfo, StreamTrim, StreamTrimBound,
+    StreamTrimUnits, Txn, ValueType, WholeStream, WrongType, sketch_hash,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};
 pub use isles_crdt::sorted_set::Score;

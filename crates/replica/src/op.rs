@@ -8,6 +8,8 @@
 //! The bytes are drawn in `docs/format.md`. Tags are frozen: a new kind takes a new tag, and an old reader refuses it by
 //! number.
 
+mod groups;
+
 use isles_clock::{Dot, Hlc, ReplicaId, VectorClock};
 use isles_crdt::hyper_log_log::Sketch;
 use isles_crdt::list::{Place, Position, Positions};
@@ -17,6 +19,10 @@ use isles_crdt::update::FlagUpdate;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use smallvec::SmallVec;
 
+pub use self::groups::{
+    EntryRef, GroupChange, GroupMark, GroupReach, GroupStep, MarkHow, NewGroup, PendingPart,
+    PendingParts,
+};
 use crate::stream::{StreamId, StreamMark};
 
 /// The component kinds of a key, class and wins-rule included, in the order of precedence: of several components that
@@ -432,6 +438,19 @@ pub struct StreamPart<'a> {
     pub add: SmallVec<[StreamEntry<'a>; 1]>,
     /// What the stream knows of itself from now on; replaces what was observed of it.
     pub mark: Option<StreamMark>,
+    /// What happens to consumer groups, in this order, after all of the above.
+    pub groups: SmallVec<[GroupStep<'a>; 1]>,
+}
+
+impl StreamPart<'_> {
+    /// Whether it changes nothing but consumer groups.
+    pub fn is_only_groups(&self) -> bool {
+        self.remove.is_empty()
+            && self.add.is_empty()
+            && self.trim.is_none()
+            && self.deleted.is_none()
+            && self.mark.is_none()
+    }
 }
 
 /// An entry that is added to a stream.

@@ -12,11 +12,13 @@ use crate::escrow::Escrow;
 use crate::op::Kind;
 use crate::row::{Component, Field, LwwCell, Row};
 use crate::sorted_set::{Member, SortedSet};
-use crate::stream::{Entry, Stream};
+use crate::stream::{Delivery, Entry, Mark, Name, Pending, Stream};
 
 const ITEM_BYTES: usize = 8 + 1 + 8 + 16 + 8 + 16;
 /// Stands where a component's kind stands, for the deadline.
 const DEADLINE_TAG: u8 = u8::MAX;
+/// The same for consumer groups of a stream.
+const GROUP_TAG: u8 = u8::MAX - 1;
 
 /// Hash of one dotted value of one element.
 fn item(key_hash: u64, tag: u8, element: u64, dot: Dot, value: u128) -> u128 {
@@ -148,11 +150,51 @@ pub(crate) fn of_marks(key_hash: u64, stream: &Stream) -> u128 {
 }
 
 pub(crate) fn of_stream(key_hash: u64, stream: &Stream) -> u128 {
-    stream
-        .iter()
-        .fold(of_marks(key_hash, stream), |sum, entry| {
-            sum.wrapping_add(of_entry(key_hash, entry))
-        })
+    let groups = stream.groups.computed_sum(key_hash);
+    stream.iter().fold(
+        of_marks(key_hash, stream).wrapping_add(groups),
+        |sum, entry| sum.wrapping_add(of_entry(key_hash, entry)),
+    )
+}
+
+/// What a consumer group adds by being there, and by which all that it holds is told from what other groups hold.
+pub(crate) fn group_salt(key_hash: u64, name: &[u8], dot: Dot) -> u128 {
+    item(key_hash, GROUP_TAG, element(name), dot, 0)
+}
+
+/// What a consumer group has passed over or delivered.
+pub(crate) fn of_delivery(salt: u128, delivery: &Delivery) -> u128 {
+    let start = content(&(salt, 0u8, &delivery.start));
+    let reaches = delivery.reaches.iter();
+    let each = reaches.map(|reach| content(&(salt, 1u8, reach)));
+    each.fold(start, u128::wrapping_add)
+}
+
+/// How often an entry was made pending by force.
+pub(crate) fn of_life(salt: u128, name: &Name, life: u32) -> u128 {
+    content(&(salt, 2u8, name.id, name.dot, name.ordinal, life))
+}
+
+/// A pending entry of a consumer group.
+pub(crate) fn of_pending(salt: u128, pending: &Pending) -> u128 {
+    let name = &pending.name;
+    let name = (name.id, name.dot, name.ordinal, pending.life);
+    let marks = pending.marks.versions().iter().map(|version| {
+        let Mark {
+            consumer,
+            at_ms,
+            count,
+        } = &version.value;
+        content(&(salt, 3u8, name, version.dot, (&**consumer, at_ms, count)))
+    });
+    marks.fold(0, u128::wrapping_add)
+}
+
+/// A consumer of a consumer group.
+pub(crate) fn of_consumer(salt: u128, name: &[u8], seen: &Cell<u64>) -> u128 {
+    let versions = seen.versions().iter();
+    let each = versions.map(|version| content(&(salt, 4u8, name, version.dot, version.value)));
+    each.fold(0, u128::wrapping_add)
 }
 
 pub(crate) fn of_flag_ew(key_hash: u64, flag: &EwFlag) -> u128 {

@@ -46,7 +46,11 @@ mod sorted_pop;
 mod sorted_random;
 mod sorted_range;
 mod sorted_sets;
+mod stream_claims;
+mod stream_group_read;
 mod stream_groups;
+mod stream_info;
+mod stream_pending;
 mod stream_read;
 mod stream_trim;
 mod streams;
@@ -55,6 +59,7 @@ mod tracking;
 mod transactions;
 
 pub(crate) use self::connection::REDIS_VERSION;
+pub(crate) use self::stream_read::blocks as stream_blocks;
 use crate::spec::Spec;
 
 /// Every command, by family.

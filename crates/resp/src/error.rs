@@ -53,6 +53,14 @@ impl Failure {
         Failure::Arity(name.to_ascii_lowercase())
     }
 
+    /// A subcommand that there is not, or not with these arguments.
+    pub(crate) fn subcommand_or_arity(given: &[u8], command: &str) -> Failure {
+        Failure::Other(format!(
+            "ERR unknown subcommand or wrong number of arguments for '{}'. Try {command} HELP.",
+            preview(given)
+        ))
+    }
+
     pub(crate) fn subcommand(given: &[u8], command: &str) -> Failure {
         Failure::Subcommand(preview(given), command.to_ascii_uppercase())
     }

@@ -7,6 +7,7 @@ use tracing::{debug, info, trace, warn};
 
 use crate::busy::Kind;
 use crate::call::Call;
+use crate::commands::stream_blocks;
 use crate::error::{Failure, Outcome};
 use crate::errors::ErrorStats;
 use crate::execute::{check_here, not_enough_replicas, refuse};
@@ -138,6 +139,12 @@ impl Caller<'_, '_, '_> {
             return Err(Failure::other(
                 "ERR Write commands are not allowed from read-only scripts.",
             ));
+        }
+        if stream_blocks(args) {
+            return Err(Failure::other(format!(
+                "ERR {} command is not allowed with BLOCK option from scripts",
+                spec.name
+            )));
         }
         if writes && self.call.surroundings.watch.lacks_replicas {
             return Err(not_enough_replicas());

@@ -67,16 +67,4 @@ pub(crate) const ALL: &[Unsupported] = &[
         reason: "it has no art",
         instead: "`isles demo`",
     },
-    Unsupported {
-        names: &[
-            "xack",
-            "xautoclaim",
-            "xclaim",
-            "xgroup",
-            "xpending",
-            "xreadgroup",
-        ],
-        reason: "consumer groups need one place that hands out each entry once, which regions that write apart do not have",
-        instead: "a reader in each region that remembers how far it is",
-    },
 ];

@@ -43,6 +43,8 @@ pub(crate) struct Wait {
     pub(crate) timeout: Option<Duration>,
     /// The arguments to run again with, where they are others than at first.
     pub(crate) args: Option<Vec<Box<[u8]>>>,
+    /// It runs again also when a key holds nothing any more, or another type.
+    pub(crate) misses: bool,
 }
 
 impl Call<'_, '_> {
@@ -55,7 +57,21 @@ impl Call<'_, '_> {
             wanted,
             timeout,
             args: None,
+            misses: false,
         });
+    }
+
+    /// The same, where the command also wants to know when one of the keys no longer holds `wanted`.
+    pub(crate) fn wait_while_there(
+        &mut self,
+        keys: &[&[u8]],
+        wanted: ValueType,
+        timeout: Option<Duration>,
+    ) {
+        self.wait(keys, wanted, timeout);
+        if let Some(wait) = &mut self.session.wait {
+            wait.misses = true;
+        }
     }
 
     /// The same, where the command is to run again with other arguments: one that says "what is new" means new from now
@@ -120,6 +136,7 @@ struct Parked {
     args: Vec<Box<[u8]>>,
     keys: Vec<Box<[u8]>>,
     wanted: ValueType,
+    misses: bool,
     /// What it answers when it has waited in vain.
     in_vain: Vec<u8>,
     /// The client does not want the answer.
@@ -171,6 +188,7 @@ impl Waiting {
                 .unwrap_or_else(|| args.iter().map(|argument| Box::from(*argument)).collect()),
             keys: wait.keys,
             wanted: wait.wanted,
+            misses: wait.misses,
             in_vain,
             is_hidden: matches!(session.answers, Answers::SkipNext | Answers::None),
             session: Session::new(Arc::clone(&client)),
@@ -289,7 +307,7 @@ pub(crate) fn serve(replica: &mut Replica, surroundings: Surroundings<'_>) {
     }
 }
 
-/// Lets those run who wait for this key, as long as it holds something.
+/// Lets those run who wait for this key, as long as it holds something, and those who miss what it held.
 fn serve_key(
     key: &[u8],
     waiting: &Waiting,
@@ -308,11 +326,10 @@ fn serve_key(
         let held = replica
             .txn(surroundings.wall_ms, isles_replica::Scope::Once)
             .value_type(key);
-        let Some(held) = held else { return };
         let Some(parked) = line
             .parked
             .get_mut(&number)
-            .filter(|parked| parked.wanted == held)
+            .filter(|parked| parked.misses || held == Some(parked.wanted))
         else {
             continue;
         };

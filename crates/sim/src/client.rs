@@ -1,5 +1,6 @@
 //! Runs a script on a replica and, beside it, by definition; every answer must be the same.
 
+mod groups;
 mod lists;
 mod small_kinds;
 mod sorted_sets;
@@ -313,6 +314,7 @@ impl Draft<'_> {
             Command::StreamTrim(key, bound) => self.stream_trim(txn, key, *bound),
             Command::StreamSetId(key, ms) => self.stream_set_id(txn, key, *ms),
             Command::StreamAll(key) => self.stream_all(txn, key),
+            Command::Group(key, command) => self.run_group(txn, key, command),
             Command::ListMove(from, to, from_end, to_end) => {
                 self.list_move(txn, [from, to], [*from_end, *to_end])
             }
@@ -607,10 +609,11 @@ impl Draft<'_> {
                 }
             }
             Some(Type::Stream) => {
+                let groups = self.copied_groups(&source.stream);
                 self.clear(to);
                 let (mark, deleted) = (source.stream.mark(), source.stream.max_deleted());
                 let stream = &mut self.effect(to).stream;
-                stream.mark = Some(mark);
+                (stream.mark, stream.groups) = (Some(mark), groups);
                 stream.deleted = (deleted > StreamId::ZERO).then_some(deleted);
                 for ((id, ..), (_, texts)) in source.stream.entries {
                     let of_id = stream.adds.range((id, 0)..=(id, u32::MAX));

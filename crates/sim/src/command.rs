@@ -5,7 +5,7 @@ use isles_resolve::Strategy;
 
 use crate::options::{Family, Options};
 use crate::random::Random;
-use crate::small_kinds;
+use crate::{groups, small_kinds};
 
 /// Bytes of keys, members, fields and values.
 pub type Bytes = Vec<u8>;
@@ -109,6 +109,8 @@ pub enum Command {
     StreamSetId(Bytes, u64),
     /// XRANGE, XREVRANGE and XINFO.
     StreamAll(Bytes),
+    /// One of consumer groups.
+    Group(Bytes, groups::Command),
     /// COPY … REPLACE.
     Copy(Bytes, Bytes),
     /// RENAME.
@@ -203,7 +205,7 @@ fn command(
         streams,
         small_kinds,
     ] = Family::ALL.map(has);
-    let kinds: [(u64, u32); 39] = [
+    let kinds: [(u64, u32); 40] = [
         (3, 0),
         (9 * strings, 1),
         (3 * strings, 2),
@@ -243,6 +245,7 @@ fn command(
         (2 * streams, 36),
         (2 * streams, 37),
         (16 * small_kinds, 38),
+        (30 * streams, 39),
     ];
     match random.weighted(&kinds) {
         0 => Command::Get(key(random)),
@@ -299,6 +302,7 @@ fn command(
         36 => Command::StreamSetId(key(random), random.below(3)),
         37 => Command::StreamAll(key(random)),
         38 => Command::Small(key(random), small_kinds::draw(random)),
+        39 => Command::Group(key(random), groups::draw(random)),
         _ => match random.percent(80) {
             true => Command::Keyspace(PREFIX.to_vec(), strategy(75, random)),
             false => Command::Keyspace(Vec::new(), strategy(40, random)),

@@ -16,6 +16,7 @@ pub mod client;
 pub mod command;
 pub mod engine;
 pub mod failure;
+pub mod groups;
 pub mod ledger;
 pub mod model;
 pub mod mutant;

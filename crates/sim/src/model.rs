@@ -4,6 +4,7 @@
 //! An effect takes part in the content unless an entry whose context covers it has taken it away. Of last-writer-wins
 //! registers and deadlines the greatest stamp remains. That is all.
 
+mod groups;
 mod sorted_set;
 mod stream;
 
@@ -14,6 +15,9 @@ use isles_clock::{Context, Dot, Hlc, ReplicaId, Stamp, VectorClock};
 use isles_replica::inspect::{KeyContent, Written};
 use isles_resolve::Strategy;
 
+pub use self::groups::{
+    EntryName, GroupAct, GroupChange, GroupState, GroupStates, Holder, NewGroup,
+};
 pub use self::sorted_set::{MemberState, ScoreEffect};
 pub use self::stream::{StreamEffect, StreamState};
 use crate::command::Bytes;
@@ -180,6 +184,7 @@ pub fn state_of<'e>(key: &[u8], entries: impl Iterator<Item = &'e Entry>) -> Key
         state.add(entry, effect, &later);
     }
     state.small = small_kinds::state_of(&all);
+    state.stream.groups = groups::groups_of(&all);
     state.mv.sort();
     let members = state.sorted_set.values_mut();
     members.for_each(|member| member.versions.sort());

@@ -11,6 +11,8 @@ pub enum Mutant {
     OneValuePerField,
     /// F3: of several entries under one id a stream keeps one.
     OneEntryPerId,
+    /// A consumer group passes over an entry that arrives below what it has delivered.
+    SkipLateEntries,
     /// F4: a counter restarts where its difference is zero.
     RestartOnZero,
     /// F4: contributions are dropped as soon as they are covered.
@@ -39,10 +41,11 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 15] = [
+    pub const ALL: [Mutant; 16] = [
         Mutant::DepsAtSeal,
         Mutant::OneValuePerField,
         Mutant::OneEntryPerId,
+        Mutant::SkipLateEntries,
         Mutant::RestartOnZero,
         Mutant::DropCovered,
         Mutant::DropRemovals,
@@ -63,6 +66,7 @@ impl Mutant {
             Mutant::DepsAtSeal => "deps-at-seal",
             Mutant::OneValuePerField => "one-value-per-field",
             Mutant::OneEntryPerId => "one-entry-per-id",
+            Mutant::SkipLateEntries => "skip-late-entries",
             Mutant::RestartOnZero => "restart-on-zero",
             Mutant::DropCovered => "drop-covered",
             Mutant::DropRemovals => "drop-removals",
@@ -89,6 +93,7 @@ impl Mutant {
             Mutant::OneValuePerField => Some(Damage::OneValuePerField),
             Mutant::OneValuePerElement => Some(Damage::OneValuePerElement),
             Mutant::OneEntryPerId => Some(Damage::OneEntryPerId),
+            Mutant::SkipLateEntries => Some(Damage::LateIsSkipped),
             Mutant::RestartOnZero => Some(Damage::ZeroIsCovered),
             Mutant::DropCovered => Some(Damage::CoveredIsDropped),
             Mutant::DropRemovals => Some(Damage::ObservedRemovalIsDropped),

@@ -7,7 +7,7 @@ use super::{Author, Outcome};
 use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::op::{Kind, StreamEntry, StreamPart};
 use crate::row::{Component, Row};
-use crate::stream::{Entry, Fields, Name, Stream, StreamId};
+use crate::stream::{Entry, Fields, Name, Stream, StreamId, Writer};
 use crate::sum;
 
 pub(super) fn change<C: Context>(
@@ -54,6 +54,23 @@ pub(super) fn change<C: Context>(
         stream.marks.write(version(author, mark), author.context);
         delta = delta.wrapping_add(sum::of_marks(hash, stream));
         outcome.merged |= stream.marks.versions().len() > 1;
+    }
+    if !part.groups.is_empty() {
+        delta = delta.wrapping_sub(stream.groups.sum());
+        let writer = Writer {
+            dot: author.dot,
+            hlc: author.hlc,
+            context: author.context,
+            key_hash: hash,
+        };
+        // Who has which entry is no content that readers of the stream see.
+        outcome.repeats = part.is_only_groups();
+        for step in &part.groups {
+            let stepped = stream.groups.step(step, &writer);
+            outcome.merged |= stepped.merged;
+            outcome.repeats &= !stepped.is_seen;
+        }
+        delta = delta.wrapping_add(stream.groups.sum());
     }
     row.sum = row.sum.wrapping_add(delta);
 }

@@ -7,6 +7,7 @@ use isles_clock::{Dot, Hlc, ReplicaId};
 use isles_crdt::op::{Cell, Version};
 use serde::{Deserialize, Serialize};
 
+use super::groups::{self, StoredGroup};
 use super::{ImageError, PAGE_NUMBER_BYTES, ScanTable, pages_prefix, versioned};
 use crate::op::Kind;
 use crate::stream::{Entry, Fields, Name, Page, Stream, StreamId, StreamMark};
@@ -20,6 +21,8 @@ pub(super) struct StoredStream<'a> {
     bound: u32,
     #[serde(borrow)]
     only: StoredEntries<'a>,
+    #[serde(borrow)]
+    groups: Vec<StoredGroup<'a>>,
 }
 
 /// Entries in order, each with its writer's place among the writers.
@@ -75,16 +78,20 @@ impl<'a> StoredStream<'a> {
             deleted: stored(&stream.deleted),
             bound,
             only,
+            groups: groups::stored(&stream.groups),
         }
     }
 
     /// Below which number its pages are, and the stream without what lies in pages.
-    pub(super) fn load(self) -> Result<(u32, Stream), ImageError> {
+    pub(super) fn load(self, key_hash: u64) -> Result<(u32, Stream), ImageError> {
         let mut stream = Stream::default();
         stream.marks = loaded(self.marks);
         stream.deleted = loaded(self.deleted);
         let entries = self.only.load()?;
         stream.load_small(entries).map_err(content)?;
+        for group in self.groups {
+            group.load(key_hash, &mut stream.groups)?;
+        }
         Ok((self.bound, stream))
     }
 }
@@ -157,7 +164,7 @@ pub(super) fn load_pages(
     }
 }
 
-fn content(what: &'static str) -> ImageError {
+pub(super) fn content(what: &'static str) -> ImageError {
     ImageError::Content(what.to_owned())
 }
 

@@ -1,5 +1,7 @@
 //! Entries in the order of their ids.
 
+mod group;
+mod groups;
 mod id;
 mod numbers;
 mod page;
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::bound::Bound;
 use crate::garbage::BURDEN_NODES;
 
+pub(crate) use self::group::{Delivery, Group, Mark, Pending};
+pub(crate) use self::groups::{Groups, Writer};
 pub use self::id::StreamId;
 use self::numbers::Numbers;
 use self::page::PAGE_ENTRIES_MAX;
@@ -44,6 +48,8 @@ pub(crate) struct Stream {
     pub(crate) deleted: Cell<StreamId>,
     /// Of the entries.
     bound: Bound,
+    /// The consumer groups.
+    pub(crate) groups: Groups,
 }
 
 /// The pages that the table lacks, and the numbers of those that it has in excess.
@@ -60,7 +66,7 @@ impl Stream {
 
     /// Whether readers see it, perhaps without entries.
     pub(crate) fn is_live(&self) -> bool {
-        !self.marks.is_empty() || self.len() > 0
+        !self.marks.is_empty() || self.len() > 0 || !self.groups.is_empty()
     }
 
     pub(crate) fn is_gone(&self) -> bool {
@@ -133,10 +139,18 @@ impl Stream {
         from.take_while(move |entry| entry.name.id == id)
     }
 
+    /// Finds out how far the groups of a name have delivered everything: O(entries delivered since it was last asked).
+    pub(crate) fn advance_groups(&mut self, name: &[u8]) {
+        let mut groups = std::mem::take(&mut self.groups);
+        groups.advance(name, self);
+        self.groups = groups;
+    }
+
     /// Puts an entry in its place, unless it is there.
     pub(crate) fn insert(&mut self, entry: Entry) -> bool {
         let name = entry.name;
         self.bound.observe(name.dot);
+        self.groups.note_entry(name.id);
         self.pages.edit_floor(
             |other| other.cmp(&name),
             |pages, floor| {
@@ -281,6 +295,7 @@ impl Stream {
         self.numbers = Numbers::default();
         self.marks.remove(context);
         self.deleted.remove(context);
+        self.groups.clear(context);
         before
     }
 

@@ -3,6 +3,7 @@
 mod context;
 mod escrow;
 mod flags;
+mod groups;
 mod hashes;
 mod keys;
 mod list_draft;
@@ -30,6 +31,11 @@ use smallvec::SmallVec;
 pub use self::context::{ContextError, SiblingVersion, Siblings};
 pub use self::escrow::EscrowError;
 pub use self::flags::FlagKind;
+pub use self::groups::{
+    Acknowledged, AutoClaimed, ConsumerInfo, EachPending, GROUP_CONSUMERS_MAX, GROUP_FORCED_MAX,
+    GROUP_NAME_BYTES_MAX, GROUP_PENDING_MAX, GroupError, GroupInfo, GroupStart, PendingInfo,
+    PendingQuery, STREAM_GROUPS_MAX, StreamClaim,
+};
 pub use self::hashes::{EachField, FieldValue};
 pub use self::lists::{InsertError, ListEnd, ListSide};
 pub use self::savepoint::Savepoint;

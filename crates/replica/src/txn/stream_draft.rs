@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::op::{StreamEntry, StreamPart};
+use smallvec::SmallVec;
+
+use crate::op::{GroupStep, StreamEntry, StreamPart};
 use crate::stream::{StreamId, StreamMark};
 
 /// The net effect of parts that follow each other: O(log n) for each entry that one of them names.
@@ -14,6 +16,7 @@ pub(super) struct StreamDraft<'a> {
     // Only a copy adds several entries under one id; they are counted.
     add: BTreeMap<(StreamId, u32), StreamEntry<'a>>,
     mark: Option<StreamMark>,
+    groups: SmallVec<[GroupStep<'a>; 1]>,
 }
 
 impl<'a> StreamDraft<'a> {
@@ -42,6 +45,8 @@ impl<'a> StreamDraft<'a> {
         }
         self.deleted = later.deleted.or(self.deleted);
         self.mark = later.mark.or(self.mark);
+        // What a step does depends on what those before it did.
+        self.groups.extend(later.groups);
     }
 
     pub(super) fn into_part(self) -> StreamPart<'a> {
@@ -51,6 +56,7 @@ impl<'a> StreamDraft<'a> {
             deleted: self.deleted,
             add: self.add.into_values().collect(),
             mark: self.mark,
+            groups: self.groups,
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use super::stream_cut::Cut;
-use super::{Expiry, Spot, Txn, ValueType, WrongType, set_part};
-use crate::op::{Blob, KeyOp, Part, StreamEntry, StreamPart};
+use super::{Expiry, Spot, Txn, ValueType, WrongType, groups, set_part};
+use crate::op::{Blob, GroupStep, KeyOp, Part, StreamEntry, StreamPart};
 use crate::row::Row;
 use crate::stream::{Entry, Stream, StreamId, StreamMark};
 
@@ -57,6 +57,8 @@ pub struct StreamInfo {
     pub len: usize,
     /// Number of pages in which they lie.
     pub pages: usize,
+    /// Number of consumer groups.
+    pub groups: usize,
     /// New entries get greater ids.
     pub last: StreamId,
     /// How many entries were ever added, as far as one region knows: those that others add meanwhile may not count.
@@ -140,6 +142,7 @@ impl Txn<'_> {
             StreamInfo {
                 len: stream.len(),
                 pages: stream.pages(),
+                groups: stream.groups.len(),
                 last,
                 added,
                 max_deleted: stream.max_deleted(),
@@ -357,10 +360,13 @@ impl Txn<'_> {
         let entries = stream
             .iter()
             .map(|entry| entry_of(entry.name.id, entry.fields.iter()));
+        let groups = self.copied_groups(&stream);
+        let steps = groups.iter().map(|(name, copy)| copy.as_new(name));
         let part = StreamPart {
             add: entries.collect(),
             deleted: (deleted > StreamId::ZERO).then_some(deleted),
             mark: Some(stream.mark()),
+            groups: steps.map(|new| GroupStep::Create(Box::new(new))).collect(),
             ..StreamPart::default()
         };
         let mut op = self.overwrite(&spot, &counters);
@@ -400,5 +406,6 @@ pub(super) fn bytes_of(part: &StreamPart<'_>) -> usize {
         let texts = entry.fields.iter().map(|text| text.0.len() + 5);
         texts.sum::<usize>() + 20
     };
-    128 + 20 * part.remove.len() + part.add.iter().map(entry).sum::<usize>()
+    let groups = part.groups.iter().map(groups::bytes_of).sum::<usize>();
+    128 + 20 * part.remove.len() + part.add.iter().map(entry).sum::<usize>() + groups
 }

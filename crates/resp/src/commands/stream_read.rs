@@ -100,7 +100,7 @@ fn range(call: &mut Call<'_, '_>, backwards: bool) -> Outcome {
     Ok(())
 }
 
-fn start(text: &[u8]) -> Result<StreamId, Failure> {
+pub(super) fn start(text: &[u8]) -> Result<StreamId, Failure> {
     match text {
         b"-" => Ok(StreamId::ZERO),
         b"+" => Ok(StreamId::MAX),
@@ -111,7 +111,7 @@ fn start(text: &[u8]) -> Result<StreamId, Failure> {
     }
 }
 
-fn end(text: &[u8]) -> Result<StreamId, Failure> {
+pub(super) fn end(text: &[u8]) -> Result<StreamId, Failure> {
     match text {
         b"-" => Ok(StreamId::ZERO),
         b"+" => Ok(StreamId::MAX),
@@ -122,21 +122,40 @@ fn end(text: &[u8]) -> Result<StreamId, Failure> {
     }
 }
 
-/// What XREAD's options say.
-struct Options {
-    count: Option<usize>,
+/// What the options of XREAD and XREADGROUP say.
+pub(super) struct Options<'a> {
+    pub(super) count: Option<usize>,
     /// Whether it waits, and for how long; none for ever.
-    block: Option<Option<Duration>>,
+    pub(super) block: Option<Option<Duration>>,
+    /// The group and the consumer.
+    pub(super) group: Option<(&'a [u8], &'a [u8])>,
+    pub(super) noack: bool,
     /// Where the keys begin among the arguments.
-    keys_at: usize,
+    pub(super) keys_at: usize,
 }
 
-impl Options {
-    fn parse(args: &[&[u8]]) -> Result<Options, Failure> {
-        let (mut count, mut block) = (None, None);
+/// Whether a command has the option BLOCK, which is not for scripts.
+pub(crate) fn blocks(args: &[&[u8]]) -> bool {
+    let options = args.iter().take_while(|word| !is(word, "STREAMS"));
+    options.clone().any(|word| is(word, "BLOCK"))
+        && (is(args[0], "XREAD") || is(args[0], "XREADGROUP"))
+}
+
+impl<'a> Options<'a> {
+    pub(super) fn parse(args: &[&'a [u8]]) -> Result<Options<'a>, Failure> {
+        let is_group = is(args[0], "XREADGROUP");
+        let (mut count, mut block, mut group, mut noack) = (None, None, None, false);
         let mut at = 1;
         while let Some(word) = args.get(at) {
             match args.get(at + 1) {
+                Some(name) if is_group && is(word, "GROUP") && at + 2 < args.len() => {
+                    group = Some((*name, args[at + 2]));
+                    at += 1;
+                }
+                Some(_) if is_group && is(word, "NOACK") => {
+                    noack = true;
+                    at -= 1;
+                }
                 Some(ms) if is(word, "BLOCK") => block = Some(timeout(ms)?),
                 Some(number) if is(word, "COUNT") => {
                     // As in Redis, nothing or less means all.
@@ -149,12 +168,18 @@ impl Options {
                             "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
                         ));
                     }
+                    if is_group && group.is_none() {
+                        return Err(Failure::other("ERR Missing GROUP option for XREADGROUP"));
+                    }
                     return Ok(Options {
                         count,
                         block,
+                        group,
+                        noack,
                         keys_at: at + 1,
                     });
                 }
+                _ if is_group => return Err(Failure::Syntax),
                 _ => return Err(foreign(word)),
             }
             at += 2;

@@ -2,7 +2,11 @@
 
 use isles_replica::{NewStreamId, SetStreamIdError, StreamAddError, StreamId, StreamTrim};
 
-use super::stream_groups::{self, xinfo};
+use super::stream_claims::{xautoclaim, xclaim};
+use super::stream_group_read::xreadgroup;
+use super::stream_groups::{self, xack, xgroup};
+use super::stream_info::{self, xinfo};
+use super::stream_pending::xpending;
 use super::stream_read::{xrange, xread, xrevrange};
 use super::stream_trim::TrimWords;
 use crate::call::{Call, integer, is};
@@ -11,7 +15,7 @@ use crate::number::parse_u64;
 use crate::spec::{Family, Run, Spec};
 
 pub(super) const COMMANDS: &[Spec] = &[
-    stream("xack", -4, stream_groups::refuse, "Returns the number of messages that were successfully acknowledged by the consumer group member of a stream.")
+    stream("xack", -4, xack, "Returns the number of messages that were successfully acknowledged by the consumer group member of a stream.")
         .write()
         .fast()
         .key(),
@@ -19,11 +23,11 @@ pub(super) const COMMANDS: &[Spec] = &[
         .write()
         .fast()
         .key(),
-    stream("xautoclaim", -6, stream_groups::refuse, "Changes, or acquires, ownership of messages in a consumer group, as if the messages were delivered to as consumer group member.")
+    stream("xautoclaim", -6, xautoclaim, "Changes, or acquires, ownership of messages in a consumer group, as if the messages were delivered to as consumer group member.")
         .write()
         .fast()
         .key(),
-    stream("xclaim", -6, stream_groups::refuse, "Changes, or acquires, ownership of a message in a consumer group, as if the message was delivered a consumer group member.")
+    stream("xclaim", -6, xclaim, "Changes, or acquires, ownership of a message in a consumer group, as if the message was delivered a consumer group member.")
         .write()
         .fast()
         .key(),
@@ -31,19 +35,19 @@ pub(super) const COMMANDS: &[Spec] = &[
         .write()
         .fast()
         .key(),
-    stream("xgroup", -2, stream_groups::xgroup, "A container for consumer groups commands.")
+    stream("xgroup", -2, xgroup, "A container for consumer groups commands.")
         .write()
         .subcommands(stream_groups::XGROUP)
         .keys(2, 2, 1),
     stream("xinfo", -2, xinfo, "A container for stream introspection commands.")
         .read()
-        .subcommands(stream_groups::XINFO)
+        .subcommands(stream_info::XINFO)
         .keys(2, 2, 1),
     stream("xlen", 2, xlen, "Returns the number of messages in a stream.")
         .read()
         .fast()
         .key(),
-    stream("xpending", -3, stream_groups::refuse, "Returns the information and entries from a stream consumer group's pending entries list.")
+    stream("xpending", -3, xpending, "Returns the information and entries from a stream consumer group's pending entries list.")
         .read()
         .key(),
     stream("xrange", -4, xrange, "Returns the messages from a stream within a range of IDs.")
@@ -55,8 +59,9 @@ pub(super) const COMMANDS: &[Spec] = &[
         .long()
         .blocking()
         .keys_after_streams(),
-    stream("xreadgroup", -7, stream_groups::refuse, "Returns new or historical messages from a stream for a consumer in a group. Blocks until a message is available otherwise.")
+    stream("xreadgroup", -7, xreadgroup, "Returns new or historical messages from a stream for a consumer in a group. Blocks until a message is available otherwise.")
         .write()
+        .blocking()
         .keys_after_streams(),
     stream("xrevrange", -4, xrevrange, "Returns the messages from a stream within a range of IDs in reverse order.")
         .read()

@@ -8,6 +8,7 @@ mod connection;
 mod expiry;
 mod generic;
 mod geo;
+mod groups;
 mod hashes;
 mod isles;
 mod lists;

@@ -6,6 +6,7 @@ use isles_clock::{Dot, Hlc};
 use isles_replica::inspect::KeyContent;
 use isles_replica::{StreamId, StreamMark};
 
+use super::groups::{self, GroupAct, GroupStates};
 use super::{Effect, Entry, KeyState, same};
 use crate::command::Bytes;
 
@@ -22,6 +23,8 @@ pub struct StreamEffect {
     pub adds: BTreeMap<(StreamId, u32), Vec<Bytes>>,
     /// What the stream knows of itself, in the place of what was observed of it.
     pub mark: Option<StreamMark>,
+    /// What happens to consumer groups, in order.
+    pub groups: Vec<GroupAct>,
 }
 
 /// What a stream holds.
@@ -33,6 +36,8 @@ pub struct StreamState {
     pub marks: BTreeSet<(Dot, Hlc, StreamMark)>,
     /// The greatest ids removed by name, as far as nothing has observed them.
     pub deleted: BTreeSet<StreamId>,
+    /// The consumer groups.
+    pub groups: GroupStates,
 }
 
 impl StreamState {
@@ -57,7 +62,7 @@ impl StreamState {
 
     /// Whether readers see it, perhaps without entries.
     pub fn is_live(&self) -> bool {
-        !self.entries.is_empty() || !self.marks.is_empty()
+        !self.entries.is_empty() || !self.marks.is_empty() || !self.groups.is_empty()
     }
 }
 
@@ -96,6 +101,8 @@ impl KeyState {
             .collect();
         same("stream", &expected, &entries)?;
         let marks = content.stream.marks.iter().copied().collect();
-        same("stream's marks", &self.stream.marks, &marks)
+        same("stream's marks", &self.stream.marks, &marks)?;
+        let groups = groups::content_of(&self.stream.groups);
+        same("stream's groups", &groups, &content.stream.groups)
     }
 }
