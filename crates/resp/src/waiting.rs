@@ -377,7 +377,9 @@ impl Parked {
         }
         if let Err(failure) = outcome.and(committed.clone().map(drop)) {
             self.reply.clear();
-            execute::refuse(&mut self.reply, &failure, surroundings.server);
+            let server = surroundings.server;
+            server.stats.count_failed(self.command, &args);
+            execute::refuse(&mut self.reply, &failure, server);
         }
         let position = committed.unwrap_or_else(|_| replica.position());
         if replica.has_changes() {

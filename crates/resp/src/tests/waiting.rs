@@ -90,6 +90,13 @@ fn a_destination_of_another_type_ends_the_wait_with_an_error() {
     check_in(world, &[("SET s v", "+OK"), ("RPUSH a x", ":1")]);
     assert_eq!(told(&mut ticket).as_deref(), Some(WRONG_TYPE));
     check_in(world, &[("LRANGE a 0 -1", "*1 $1 x")]);
+    let info = world.run("INFO commandstats errorstats");
+    for counted in [
+        "rejected_calls=0,failed_calls=1",
+        "errorstat_WRONGTYPE:count=1",
+    ] {
+        assert!(info.contains(counted), "{info}");
+    }
 }
 
 #[test]
