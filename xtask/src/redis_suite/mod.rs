@@ -83,6 +83,9 @@ const FILES: &[SuiteFile] = &[
     file("unit/tracking", 51, Goal::Percent(97)),
 ];
 
+/// Skipped where a peer replicates: asks for one good replica and expects that there is none.
+const NOT_BESIDE_A_PEER: &[&str] = &["not enough good replicas"];
+
 /// Long enough for the slowest file on a slow machine.
 const TIMEOUT_SECONDS: u64 = 600;
 /// How long a peer may take to catch up with the suite's writes.
@@ -121,10 +124,15 @@ pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()>
     };
     let folder = workspace.target_dir()?.join("redis-suite");
     let skipfile = (!baseline).then(|| workspace.root.join("xtask/redis-suite.skip"));
+    let also_skipped: &[&str] = match target {
+        Target::NodeWithPeer => NOT_BESIDE_A_PEER,
+        _ => &[],
+    };
     let suite = Suite {
         source: download::source(&folder)?,
         work: folder,
         skipfile,
+        also_skipped,
         timeout: Duration::from_secs(timeout),
     };
     let binary = match target {

@@ -24,6 +24,8 @@ pub(super) struct Suite {
     /// Where output and temporary files go.
     pub(super) work: PathBuf,
     pub(super) skipfile: Option<PathBuf>,
+    /// Patterns beside those of the skipfile.
+    pub(super) also_skipped: &'static [&'static str],
     pub(super) timeout: Duration,
 }
 
@@ -90,7 +92,11 @@ impl Suite {
         let text = fs::read_to_string(commented)
             .with_context(|| format!("cannot read {}", commented.display()))?;
         let plain = self.work.join("skip.txt");
-        fs::write(&plain, patterns(&text))?;
+        let others = self
+            .also_skipped
+            .iter()
+            .map(|pattern| format!("\n{pattern}"));
+        fs::write(&plain, patterns(&text) + &others.collect::<String>())?;
         Ok(plain)
     }
 }
