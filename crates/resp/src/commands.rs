@@ -8,6 +8,7 @@ mod bounded;
 mod client;
 mod command;
 mod config;
+mod conflicts;
 mod connection;
 mod dump;
 mod expiry;
@@ -20,6 +21,7 @@ mod hashes;
 mod info;
 mod isles;
 mod keys;
+mod keyspaces;
 mod latency;
 mod lcs;
 mod list_blocking;
@@ -36,6 +38,7 @@ mod set_algebra;
 mod set_options;
 mod set_random;
 mod sets;
+mod siblings;
 mod sketches;
 mod slowlog;
 mod sort;
@@ -73,7 +76,10 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     acl::COMMANDS,
     server::COMMANDS,
     persistence::COMMANDS,
+    conflicts::COMMANDS,
     isles::COMMANDS,
+    keyspaces::COMMANDS,
+    siblings::COMMANDS,
     sorted_sets::COMMANDS,
     geo::COMMANDS,
     lists::COMMANDS,

@@ -1,0 +1,81 @@
+//! Strings with all their concurrent values: reading them, and writing in the context of what was read.
+
+use isles_replica::ContextError;
+
+use super::isles::{data, write_stamp};
+use crate::call::{Call, is};
+use crate::error::{Failure, Outcome};
+use crate::spec::Spec;
+use crate::token::{decode_token, encode_token};
+
+pub(super) const COMMANDS: &[Spec] = &[
+    data(
+        "isles.set",
+        -3,
+        set,
+        "Sets a string in the context of an earlier read.",
+    )
+    // The context holds for a whole entry.
+    .no_script()
+    .write()
+    .key(),
+    data(
+        "isles.siblings",
+        2,
+        siblings,
+        "Returns all concurrent values of a string, and their context.",
+    )
+    .read()
+    .key(),
+];
+
+fn siblings(call: &mut Call<'_, '_>) -> Outcome {
+    let key = call.args[1];
+    // Also where the key holds another type, which is not the same as having no value.
+    call.txn.string_len(key)?;
+    let Some(siblings) = call.txn.siblings(key) else {
+        call.reply.null();
+        return Ok(());
+    };
+    let (reply, host) = (&mut *call.reply, call.surroundings.host);
+    reply.map(4);
+    reply.text("kind");
+    reply.text(siblings.kind.name());
+    reply.text("context");
+    reply.text(encode_token(&siblings.context));
+    reply.text("counter");
+    match siblings.counter {
+        Some(sum) => reply.integer(sum),
+        None => reply.null(),
+    }
+    reply.text("siblings");
+    reply.array(siblings.versions.len());
+    for version in &siblings.versions {
+        reply.map(6);
+        reply.text("value");
+        reply.bulk(&version.value);
+        reply.text("dot");
+        reply.text(version.dot.to_string());
+        write_stamp(reply, version.stamp, host);
+    }
+    Ok(())
+}
+
+fn set(call: &mut Call<'_, '_>) -> Outcome {
+    let [_, key, value, word, token] = *call.args else {
+        return Err(Failure::Syntax);
+    };
+    if !is(word, "CONTEXT") {
+        return Err(Failure::Syntax);
+    }
+    let context = decode_token(token).ok_or_else(|| Failure::other("ERR invalid context token"))?;
+    call.txn
+        .set_string_in_context(key, value, &context)
+        .map_err(|error| match error {
+            ContextError::WrongType => Failure::WrongType,
+            ContextError::Ahead => Failure::other(format!("TRYAGAIN {error}")),
+            other => Failure::other(format!("ERR {other}")),
+        })?;
+    call.reply.ok();
+    Ok(())
+}
