@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Read};
 
 use anyhow::{Context, bail};
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
@@ -26,11 +27,7 @@ pub(crate) enum Stop {
 pub(crate) fn run(config: Config, stop: Stop) -> anyhow::Result<()> {
     trace(&config.trace)?;
     let metrics = install_recorder()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(config.redis.worker_threads)
-        .thread_name("isles-io")
-        .enable_all()
-        .build()
+    let runtime = runtime(config.redis.worker_threads)
         .context("cannot start the threads that serve sockets")?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
@@ -57,6 +54,19 @@ pub(crate) fn run(config: Config, stop: Stop) -> anyhow::Result<()> {
         }
         Ok(())
     })
+}
+
+/// The threads that serve sockets. A worker runs its tasks in the order in which they were woken: else, of several clients
+/// whose commands arrive together, the last would be served first.
+fn runtime(worker_threads: usize) -> std::io::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    builder
+        .worker_threads(worker_threads)
+        .thread_name("isles-io")
+        .enable_all();
+    #[cfg(tokio_unstable)]
+    builder.disable_lifo_slot();
+    builder.build()
 }
 
 /// Completes when standard input ends, if that is to stop the node; else never.

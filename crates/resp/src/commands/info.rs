@@ -175,6 +175,7 @@ fn stats(text: &mut String, call: &Call<'_, '_>, _: &NodeInfo) -> std::fmt::Resu
         "expired_keys": call.txn.expired_total(),
         "expired_stale_perc": format_args!("{:.2}", call.txn.stale_share() * 100.0),
         "evicted_keys": 0,
+        "migrate_cached_sockets": 0,
         "total_error_replies": server.errors.total(),
         "pubsub_channels": server.hub.channels.len(Topic::Channel),
         "pubsub_patterns": server.hub.channels.len(Topic::Pattern),

@@ -1,0 +1,41 @@
+//! What is sent on one connection runs before what is sent on another after it, though nobody waits for the first answer.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod support;
+
+use support::{Node, Ports, Raw, Spec, isles};
+
+const CLIENTS: usize = 16;
+const ROUNDS: usize = 50;
+
+// With Tokio's slot for the task that was woken last nearly every round was out of order.
+#[test]
+fn requests_of_several_clients_run_in_the_order_in_which_they_came() {
+    let (folder, mut ports) = (tempfile::tempdir().unwrap(), Ports::take());
+    let mut node = Node::alone(folder.path(), Spec::alone("eu-1", "eu", &mut ports));
+    node.stop();
+    let config = node.files.config();
+    let start = ["start", "--config", config.to_str().unwrap()];
+    // Order holds between the connections of one worker.
+    node.spawn_as(isles(
+        &[&start[..], &["--redis-worker-threads", "1"]].concat(),
+    ));
+    node.await_ready();
+    let mut clients: Vec<Raw> = (0..CLIENTS)
+        .map(|_| Raw::connect(node.spec.redis))
+        .collect();
+    let sent: Vec<String> = (0..CLIENTS).map(|client| format!("{client:02}")).collect();
+    for round in 0..ROUNDS {
+        for (client, name) in clients.iter_mut().zip(&sent) {
+            client.send(format!("RPUSH order:{round} {name}\r\n").as_bytes());
+        }
+        for (place, client) in clients.iter_mut().enumerate() {
+            let answer = String::from_utf8(client.read(format!(":{}\r\n", place + 1).len()));
+            assert_eq!(
+                answer.unwrap(),
+                format!(":{}\r\n", place + 1),
+                "round {round}: was this built without the flags of .cargo/config.toml?"
+            );
+        }
+    }
+}
