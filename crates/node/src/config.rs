@@ -48,6 +48,7 @@ pub(crate) struct Config {
     pub(crate) tls: Option<TlsConfig>,
     /// The hybrid clock.
     pub(crate) clock: ClockConfig,
+    pub(crate) siblings: SiblingsConfig,
     /// The log.
     pub(crate) log: LogConfig,
     /// The checkpointer.
@@ -116,6 +117,12 @@ pub(crate) struct TlsConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClockConfig {
     pub(crate) max_skew_ms: u64,
+}
+
+/// Several values of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SiblingsConfig {
+    pub(crate) max: usize,
 }
 
 /// The log.

@@ -51,7 +51,8 @@ pub use self::hot_keys::{HOT_KEY_BYTES_MAX, HotKey, HotKeys, MONITORED};
 pub use self::observer::{OPEN_KEYS_MAX, Observer};
 pub use self::position::Position;
 pub use self::replica::{
-    APPLY_ENTRIES, Note, ReplayError, Replica, ReplicaConfig, Restored, Unlogged, UnloggedContent,
+    APPLY_ENTRIES, Note, ReplayError, Replica, ReplicaConfig, Restored, SIBLINGS_MAX_DEFAULT,
+    Unlogged, UnloggedContent,
 };
 pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::sorted_set::SortedSet;
@@ -60,10 +61,10 @@ pub use self::txn::{
     Acknowledged, AddIf, Added, AutoClaimed, ConsumerInfo, ContextError, EachEntry, EachField,
     EachPending, EntryTooLarge, EscrowError, Expiry, FieldValue, FlagKind, GROUP_CONSUMERS_MAX,
     GROUP_FORCED_MAX, GROUP_NAME_BYTES_MAX, GROUP_PENDING_MAX, GroupError, GroupInfo, GroupStart,
-    IncrementError, InsertError, ListEnd, ListSide, NewStreamId, NotANumber, PendingInfo,
-    PendingQuery, STREAM_GROUPS_MAX, Savepoint, Scope, ScoreIf, SetStreamIdError, SiblingVersion,
-    Siblings, SketchError, StreamAddError, StreamClaim, StreamInfo, StreamTrim, StreamTrimBound,
-    StreamTrimUnits, Txn, ValueType, WholeStream, WrongType, sketch_hash,
+    IncrementError, InsertError, ListEnd, ListSide, Migration, NewStreamId, NotANumber,
+    PendingInfo, PendingQuery, STREAM_GROUPS_MAX, Savepoint, Scope, ScoreIf, SetStreamIdError,
+    SiblingVersion, Siblings, SketchError, StreamAddError, StreamClaim, StreamInfo, StreamTrim,
+    StreamTrimBound, StreamTrimUnits, Txn, ValueType, WholeStream, WrongType, sketch_hash,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};
 pub use isles_crdt::sorted_set::Score;

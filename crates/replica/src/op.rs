@@ -10,6 +10,8 @@
 
 mod groups;
 
+mod rule;
+
 use isles_clock::{Dot, Hlc, ReplicaId, VectorClock};
 use isles_crdt::hyper_log_log::Sketch;
 use isles_crdt::list::{Place, Position, Positions};

@@ -38,13 +38,19 @@ pub struct ReplicaConfig {
     pub max_skew_ms: u64,
     /// How many conflicts the journal keeps.
     pub journal: JournalLimits,
+    /// How many siblings a key may have here after a write that names an older context; such a write above it is refused.
+    pub siblings_max: usize,
 }
+
+/// Siblings of a key unless configured otherwise.
+pub const SIBLINGS_MAX_DEFAULT: usize = 100;
 
 impl Default for ReplicaConfig {
     fn default() -> Self {
         ReplicaConfig {
             max_skew_ms: 1_000,
             journal: JournalLimits::default(),
+            siblings_max: SIBLINGS_MAX_DEFAULT,
         }
     }
 }
@@ -138,7 +144,7 @@ pub struct Restored {
 #[derive(Debug)]
 pub struct Replica {
     id: ReplicaId,
-    config: ReplicaConfig,
+    pub(crate) config: ReplicaConfig,
     clock: HybridClock,
     applied: VectorClock,
     pub(crate) rows: Rows,

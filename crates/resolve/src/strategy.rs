@@ -97,6 +97,28 @@ impl Strategy {
     }
 }
 
+impl Strategy {
+    /// What a reader of several siblings is told, as the rest of a sentence.
+    #[must_use]
+    pub const fn answers(self) -> &'static str {
+        match self {
+            Self::Lww => "the value with the greatest stamp",
+            Self::Fww => "the value with the smallest stamp",
+            Self::MultiValue => "the value with the greatest stamp, beside the list of all",
+            Self::Max => "the greatest value, numbers below everything else",
+            Self::Min => "the smallest value, numbers below everything else",
+            Self::Longest => "the longest value, of equally long ones the greatest by bytes",
+            Self::Union => "the items of all, of JSON arrays or of lines, once each",
+            Self::Json => {
+                "one JSON document with the fields of all, of two values of a field the greater"
+            }
+            Self::JsonMin => {
+                "one JSON document with the fields of all, of two numbers of a field the smaller"
+            }
+        }
+    }
+}
+
 impl Resolver for Strategy {
     fn resolve<'a>(&self, siblings: &[Sibling<'a>]) -> Resolution<'a> {
         match self {

@@ -30,6 +30,7 @@ mod list_position;
 mod lists;
 mod object;
 mod persistence;
+mod policy;
 mod pubsub;
 mod scan;
 mod scripting;
@@ -79,6 +80,7 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     conflicts::COMMANDS,
     isles::COMMANDS,
     keyspaces::COMMANDS,
+    policy::COMMANDS,
     siblings::COMMANDS,
     sorted_sets::COMMANDS,
     geo::COMMANDS,

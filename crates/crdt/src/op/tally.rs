@@ -42,11 +42,15 @@ impl Contribution {
         self.total.wrapping_sub(self.reset_total)
     }
 
-    pub(super) fn dot(&self) -> Dot {
+    /// The entry that last added to it.
+    #[must_use]
+    pub fn dot(&self) -> Dot {
         Dot::new(self.replica, self.sequence)
     }
 
-    fn as_reset(&self) -> Reset {
+    /// What takes away exactly this much of it.
+    #[must_use]
+    pub fn as_reset(&self) -> Reset {
         Reset {
             replica: self.replica,
             sequence: self.sequence,

@@ -10,7 +10,7 @@ use super::key::{Fallback, Key, Kind};
 use super::layer::{Form, Layers, Origin, PEER_FIELDS, Raw, RawPeer};
 use super::{
     AdminConfig, CheckpointConfig, ClockConfig, Config, Durability, LogConfig, Peer, PeersConfig,
-    RedisConfig, TlsConfig, TraceConfig, TraceFormat,
+    RedisConfig, SiblingsConfig, TlsConfig, TraceConfig, TraceFormat,
 };
 
 /// Longest name of a cluster, node or region: they become labels of host names and metrics.
@@ -58,6 +58,9 @@ impl Checker {
         let clock = self
             .number("clock.max_skew_ms")
             .map(|max_skew_ms| ClockConfig { max_skew_ms });
+        let siblings = self
+            .count("siblings.max")
+            .map(|max| SiblingsConfig { max });
         let log = self.log();
         let checkpoint = self.checkpoint();
         let trace = self.trace();
@@ -77,6 +80,7 @@ impl Checker {
             peer,
             tls,
             clock: clock?,
+            siblings: siblings?,
             log: log?,
             checkpoint: checkpoint?,
             trace: trace?,

@@ -235,6 +235,16 @@ pub(crate) const KEYS: &[Key] = &[
         example: "500",
     },
     Key {
+        name: "siblings.max",
+        kind: Kind::Count {
+            min: 1,
+            max: 10_000,
+        },
+        default: Value("100"),
+        about: "Values that a key may have beside each other here after a write with an older context; above it such a write is refused. Other regions' concurrent writes are never refused.",
+        example: "100",
+    },
+    Key {
         name: "log.segment_bytes",
         kind: Kind::Bytes {
             min: MIB,

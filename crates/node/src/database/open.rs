@@ -246,6 +246,7 @@ fn recover(
 ) -> anyhow::Result<Replica> {
     let settings = ReplicaConfig {
         max_skew_ms: config.clock.max_skew_ms,
+        siblings_max: config.siblings.max,
         ..ReplicaConfig::default()
     };
     let mut replica = Replica::new(id, settings);

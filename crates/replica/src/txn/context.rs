@@ -1,12 +1,15 @@
 //! Siblings, writes with a client's context, and keyspaces.
 
-use isles_clock::{Dot, Stamp, VectorClock};
+use isles_clock::{Context, Dot, Stamp, VectorClock};
+use isles_crdt::op::{Cell, Contribution, Reset, Tally};
 use isles_resolve::Strategy;
+use smallvec::SmallVec;
 
 use super::strings::saturated;
-use super::{Expiry, Txn, ValueType, type_of};
+use super::{Expiry, Txn, ValueType, WrongType, type_of};
 use crate::keyspace::Keyspaces;
 use crate::op::{Blob, KeyOp, Kind, Part};
+use crate::row::{Component, Row};
 
 /// All concurrent values of a register, and the context that a write which replaces them names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +47,38 @@ pub enum ContextError {
         "context names writes that have not arrived in this region yet: retry, or read again here"
     )]
     Ahead,
+    /// The key has been counted on since.
+    #[error("the key has been incremented since it was read: read it again")]
+    Counted,
+    /// The key would have more siblings than the limit.
+    #[error(
+        "key '{key}' has {siblings} siblings that the context does not cover, and {limit} is the limit (siblings.max): read it and write what replaces them"
+    )]
+    TooManySiblings {
+        /// The key, printable.
+        key: String,
+        /// Values that would stay beside the new one.
+        siblings: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// Other writes are in the same transaction.
     #[error("a write with a context cannot be part of a transaction that writes anything else")]
     InTransaction,
+}
+
+/// Of a key that an error names so many bytes are shown.
+const KEY_SHOWN_MAX: usize = 256;
+
+/// What counts beside a register: what a reader with this context has seen of it whole, and the rest.
+fn counted(row: Option<&Row>, context: &VectorClock) -> (SmallVec<[Reset; 1]>, Vec<Contribution>) {
+    let all = row
+        .and_then(Row::tally)
+        .into_iter()
+        .flat_map(Tally::uncovered);
+    let (seen, unseen): (Vec<Contribution>, _) =
+        all.copied().partition(|it| context.covers(it.dot()));
+    (seen.iter().map(Contribution::as_reset).collect(), unseen)
 }
 
 impl Txn<'_> {
@@ -84,6 +116,10 @@ impl Txn<'_> {
         versions
             .iter()
             .for_each(|version: &SiblingVersion| context.observe(version.dot));
+        row.tally()
+            .into_iter()
+            .flat_map(Tally::uncovered)
+            .for_each(|counted| context.observe(counted.dot()));
         Some(Siblings {
             kind,
             context,
@@ -118,17 +154,69 @@ impl Txn<'_> {
             self.set_string(key, value, Expiry::Clear);
             return Ok(());
         }
+        let row = self.before(&spot);
+        let (seen, unseen) = counted(row, context);
+        if unseen.iter().any(|it| context.get(it.replica) > 0) {
+            // How much of it the client had seen is not known any more.
+            return Err(ContextError::Counted);
+        }
+        self.check_siblings(key, row, context)?;
         let mut op = KeyOp::new(key);
+        op.resets = seen;
         op.parts.push(match self.register_kind(&spot) {
             Kind::RegisterMv => Part::RegisterMv { value: Blob(value) },
             _ => Part::RegisterLww {
-                stamp: self.raised_lww(self.before(&spot)),
+                stamp: self.raised_lww(row),
                 value: Some(Blob(value)),
             },
         });
         self.context = Some(context.clone());
         self.write(&spot, &op);
         Ok(())
+    }
+
+    /// Writes a string if nobody has written, counted on or deleted it since the read that gave `context`; whether that was so.
+    /// Exact on this node; a write that has not arrived here yet is concurrent, as with any other write.
+    ///
+    /// # Errors
+    /// The key holds another type; nothing was written.
+    pub fn compare_and_set_string(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        context: &VectorClock,
+    ) -> Result<bool, WrongType> {
+        let spot = self.spot(key);
+        self.typed(&spot, ValueType::String)?;
+        let unchanged = self
+            .siblings(key)
+            .is_some_and(|siblings| siblings.context == *context);
+        if unchanged {
+            self.set_string(key, value, Expiry::Keep);
+        }
+        Ok(unchanged)
+    }
+
+    /// A write that leaves too many values beside itself is refused: nobody reads a thousand siblings.
+    fn check_siblings(
+        &self,
+        key: &[u8],
+        row: Option<&Row>,
+        context: &VectorClock,
+    ) -> Result<(), ContextError> {
+        let versions = row.and_then(Row::mv).map_or(&[][..], Cell::versions);
+        let left = versions.iter().filter(|it| !context.covers(it.dot)).count();
+        let limit = self.replica.config.siblings_max;
+        if left < limit {
+            return Ok(());
+        }
+        Err(ContextError::TooManySiblings {
+            key: key[..key.len().min(KEY_SHOWN_MAX)]
+                .escape_ascii()
+                .to_string(),
+            siblings: left,
+            limit,
+        })
     }
 
     /// Defines the strategy of all keys with a prefix, in every region.
@@ -150,6 +238,15 @@ impl Txn<'_> {
             .iter()
             .map(|(prefix, strategy)| (prefix.to_vec(), *strategy))
             .collect()
+    }
+
+    /// What a key holds for readers, in order of precedence: more than one kind where it was created in two ways at once, or
+    /// where increments met a number.
+    pub fn kinds(&mut self, key: &[u8]) -> Vec<Kind> {
+        let spot = self.spot(key);
+        let live = self.visible(&spot).into_iter();
+        let live = live.flat_map(|row| row.components.iter().filter(|it| it.is_live()));
+        live.map(Component::kind).collect()
     }
 
     /// The prefix and the strategy that hold for a key.

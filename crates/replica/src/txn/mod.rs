@@ -9,6 +9,7 @@ mod keys;
 mod list_draft;
 mod lists;
 mod merge;
+mod migrate;
 mod savepoint;
 mod sets;
 mod sketches;
@@ -38,6 +39,7 @@ pub use self::groups::{
 };
 pub use self::hashes::{EachField, FieldValue};
 pub use self::lists::{InsertError, ListEnd, ListSide};
+pub use self::migrate::Migration;
 pub use self::savepoint::Savepoint;
 pub use self::sketches::{SketchError, sketch_hash};
 pub use self::sorted_sets::{AddIf, Added, NotANumber, ScoreIf};

@@ -1,11 +1,13 @@
 //! Keyspaces: which strategy holds for the keys with a prefix.
 
+use isles_replica::{Migration, ValueType};
 use isles_resolve::Strategy;
 
 use super::config::help;
 use super::isles::data;
-use crate::call::{Call, is};
+use crate::call::{Call, integer, is};
 use crate::error::{Failure, Outcome, preview};
+use crate::number::parse_u64;
 use crate::reply::Reply;
 use crate::spec::Spec;
 
@@ -20,17 +22,27 @@ pub(super) const COMMANDS: &[Spec] = &[data(
     ("get", 3),
     ("help", 2),
     ("list", 2),
+    ("migrate", -3),
     ("set", -4),
 ])
-.write()];
+.write()
+.many()];
 
 fn keyspace(call: &mut Call<'_, '_>) -> Outcome {
     let (subcommand, rest) = (call.args[1], &call.args[2..]);
     match *rest {
         [prefix, name] if is(subcommand, "SET") => {
-            call.txn.keyspace_set(prefix, strategy(name)?);
-            call.reply.ok();
+            let strategy = strategy(name)?;
+            let before = call.txn.keyspace_of(prefix).1;
+            let mut has_keys = false;
+            call.txn.scan(0, 1, &mut |_, _| has_keys = true);
+            call.txn.keyspace_set(prefix, strategy);
+            match has_keys && before.class() != strategy.class() {
+                true => call.reply.simple(ONLY_NEW_KEYS),
+                false => call.reply.ok(),
+            }
         }
+        [prefix, ref options @ ..] if is(subcommand, "MIGRATE") => migrate(call, prefix, options)?,
         [_, _, .., _] if is(subcommand, "SET") => {
             return Err(Failure::other(format!(
                 "ERR a keyspace has one strategy, and {} were given",
@@ -61,11 +73,79 @@ fn keyspace(call: &mut Call<'_, '_>) -> Outcome {
                     "DEL <prefix>",
                     "GET <key>",
                     "LIST",
+                    "MIGRATE <prefix> [CURSOR <cursor>] [COUNT <keys>]",
                     "SET <prefix> <strategy>",
                 ],
             );
         }
         _ => return Err(Failure::subcommand(subcommand, "ISLES.KEYSPACE")),
+    }
+    Ok(())
+}
+
+/// The answer where keys may exist that keep only one value, or several, although new ones do not.
+const ONLY_NEW_KEYS: &str = "OK for keys that are created from now on; ISLES.KEYSPACE MIGRATE <prefix> rewrites those that exist";
+
+/// Keys that one call looks at unless told otherwise, and at most.
+const MIGRATE_DEFAULT: usize = 100;
+const MIGRATE_MAX: usize = 1000;
+/// Values of more bytes are left to the next call: each call is one entry of the log.
+const MIGRATE_BYTES_MAX: usize = 1 << 20;
+
+/// Rewrites what exists, a part with each call, as SCAN reads.
+fn migrate(call: &mut Call<'_, '_>, prefix: &[u8], options: &[&[u8]]) -> Outcome {
+    let (mut cursor, mut count) = (0, MIGRATE_DEFAULT);
+    for option in options.chunks(2) {
+        match *option {
+            [word, number] if is(word, "CURSOR") => {
+                cursor = parse_u64(number).ok_or(Failure::Cursor)?;
+            }
+            [word, number] if is(word, "COUNT") => {
+                count = usize::try_from(integer(number)?).map_err(|_| Failure::NotPositive)?;
+                count = count.clamp(1, MIGRATE_MAX);
+            }
+            _ => return Err(Failure::Syntax),
+        }
+    }
+    if call.txn.keyspace_of(prefix).0 != prefix {
+        return Err(Failure::other(format!(
+            "ERR no keyspace has the prefix '{}', see ISLES.KEYSPACE LIST",
+            preview(prefix)
+        )));
+    }
+    let mut keys: Vec<Box<[u8]>> = Vec::new();
+    let mut next = call.txn.scan(cursor, count, &mut |key, value_type| {
+        if value_type == ValueType::String && key.starts_with(prefix) {
+            keys.push(key.into());
+        }
+    });
+    let (mut rewritten, mut undecided, mut bytes) = (0, 0, 0);
+    for key in keys {
+        if bytes >= MIGRATE_BYTES_MAX {
+            // What is done is passed over the second time.
+            next = cursor;
+            break;
+        }
+        if call.txn.keyspace_of(&key).0 != prefix {
+            continue;
+        }
+        match call.txn.migrate(&key) {
+            Migration::Done(value_bytes) => {
+                (rewritten, bytes) = (rewritten + 1, bytes + value_bytes);
+            }
+            Migration::HasSiblings => undecided += 1,
+            Migration::NotNeeded => {}
+        }
+    }
+    call.reply.map(3);
+    for (name, number) in [
+        ("cursor", next),
+        ("rewritten", rewritten),
+        ("with_siblings", undecided),
+    ] {
+        call.reply.text(name);
+        call.reply
+            .integer(i64::try_from(number).unwrap_or(i64::MAX));
     }
     Ok(())
 }

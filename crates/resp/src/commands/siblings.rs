@@ -1,5 +1,6 @@
 //! Strings with all their concurrent values: reading them, and writing in the context of what was read.
 
+use isles_clock::VectorClock;
 use isles_replica::ContextError;
 
 use super::isles::{data, write_stamp};
@@ -9,6 +10,14 @@ use crate::spec::Spec;
 use crate::token::{decode_token, encode_token};
 
 pub(super) const COMMANDS: &[Spec] = &[
+    data(
+        "isles.cas",
+        4,
+        compare_and_set,
+        "Sets a string if it is as it was at an earlier read.",
+    )
+    .write()
+    .key(),
     data(
         "isles.set",
         -3,
@@ -68,14 +77,35 @@ fn set(call: &mut Call<'_, '_>) -> Outcome {
     if !is(word, "CONTEXT") {
         return Err(Failure::Syntax);
     }
-    let context = decode_token(token).ok_or_else(|| Failure::other("ERR invalid context token"))?;
+    let context = context(token)?;
     call.txn
         .set_string_in_context(key, value, &context)
         .map_err(|error| match error {
             ContextError::WrongType => Failure::WrongType,
-            ContextError::Ahead => Failure::other(format!("TRYAGAIN {error}")),
+            ContextError::Ahead | ContextError::Counted => {
+                Failure::other(format!("TRYAGAIN {error}"))
+            }
             other => Failure::other(format!("ERR {other}")),
         })?;
     call.reply.ok();
     Ok(())
+}
+
+/// Nil where somebody else was faster, as `SET … NX` answers.
+fn compare_and_set(call: &mut Call<'_, '_>) -> Outcome {
+    let [_, key, token, value] = *call.args else {
+        return Err(Failure::Syntax);
+    };
+    let context = context(token)?;
+    match call.txn.compare_and_set_string(key, value, &context)? {
+        true => call.reply.ok(),
+        false => call.reply.null(),
+    }
+    Ok(())
+}
+
+fn context(token: &[u8]) -> Result<VectorClock, Failure> {
+    decode_token(token).ok_or_else(|| {
+        Failure::other("ERR invalid context token, expected the one that ISLES.SIBLINGS answered")
+    })
 }

@@ -133,7 +133,7 @@ fn link(spec: &Spec, semantics: &str) -> Option<String> {
         name if name.starts_with("isles.bcounter") => "bounded counters",
         "incr" | "incrby" | "decr" | "decrby" => "counters",
         "expire" | "expireat" | "pexpire" | "pexpireat" | "persist" => "expiry",
-        "isles.set" => "strings",
+        "isles.cas" | "isles.set" => "strings",
         _ => match spec.family.name() {
             "keys" => "whole keys",
             other => other,

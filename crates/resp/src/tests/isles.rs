@@ -1,6 +1,6 @@
 use isles_clock::ReplicaId;
 use isles_replica::delivery::{Lane, LaneKind, Offer};
-use isles_replica::{Replica, ReplicaConfig, UnloggedContent};
+use isles_replica::{Replica, ReplicaConfig, SIBLINGS_MAX_DEFAULT, UnloggedContent};
 
 use super::{SYNTAX, WRONG_TYPE, World, check, check_in};
 use crate::token::{decode_token, encode_token};
@@ -92,6 +92,220 @@ fn a_context_replaces_what_it_covers() {
     assert!(answer.contains("$8 siblings *1 "), "{answer}");
 }
 
+// The counter beside the number stayed, and was added to what replaces both.
+#[test]
+fn a_context_covers_what_was_counted() {
+    let mut world = World::new();
+    check_in(&mut world, &[("SET n 5", "+OK"), ("INCRBY n 3", ":8")]);
+    let context = context_of(&world.run("ISLES.SIBLINGS n"));
+    let write = format!("ISLES.SET n 20 CONTEXT {context}");
+    assert_eq!(world.run(&write), "+OK");
+    check_in(&mut world, &[("GET n", "$2 20"), ("INCR n", ":21")]);
+    let context = context_of(&world.run("ISLES.SIBLINGS n"));
+    check_in(&mut world, &[("INCR n", ":22")]);
+    let answer = world.run(&format!("ISLES.SET n 30 CONTEXT {context}"));
+    assert!(
+        answer.starts_with("-TRYAGAIN the key has been incremented"),
+        "{answer}"
+    );
+    check_in(&mut world, &[("GET n", "$2 22")]);
+}
+
+#[test]
+fn compare_and_set_writes_only_over_what_was_read() {
+    let mut world = World::new();
+    check_in(&mut world, &[("SET a 1", "+OK")]);
+    let read = |world: &mut World| context_of(&world.run("ISLES.SIBLINGS a"));
+    let context = read(&mut world);
+    let swap = format!("ISLES.CAS a {context} 2");
+    check_in(
+        &mut world,
+        &[(&swap, "+OK"), ("GET a", "$1 2"), (&swap, "$-1")],
+    );
+    for change in ["INCR a", "SET a 2", "APPEND a 0", "DEL a"] {
+        check_in(&mut world, &[("DEL a", ":1"), ("SET a 2", "+OK")]);
+        let swap = format!("ISLES.CAS a {} 3", read(&mut world));
+        world.run(change);
+        let answer = world.run(&swap);
+        assert_eq!(answer, "$-1", "{change}");
+        world.run("SET a 2");
+    }
+    check_in(&mut world, &[("EXPIRE a 100", ":1")]);
+    let swap = format!("ISLES.CAS a {} 3", read(&mut world));
+    check_in(&mut world, &[(&swap, "+OK"), ("TTL a", ":100")]);
+    check_in(
+        &mut world,
+        &[(
+            "ISLES.CAS a !! 3",
+            "-ERR invalid context token, expected the one that ISLES.SIBLINGS answered",
+        )],
+    );
+}
+
+#[test]
+fn siblings_are_bounded() {
+    let mut world = World::new();
+    check_in(
+        &mut world,
+        &[
+            ("ISLES.KEYSPACE SET cart: multi-value", "+OK"),
+            ("SET cart:1 0", "+OK"),
+        ],
+    );
+    let context = context_of(&world.run("ISLES.SIBLINGS cart:1"));
+    for number in 0..SIBLINGS_MAX_DEFAULT {
+        let write = format!("ISLES.SET cart:1 {number} CONTEXT {context}");
+        assert_eq!(world.run(&write), "+OK", "{number}");
+    }
+    let refused = world.run(&format!("ISLES.SET cart:1 more CONTEXT {context}"));
+    assert!(
+        refused.contains("key 'cart:1' has 100 siblings"),
+        "{refused}"
+    );
+    assert!(refused.contains("siblings.max"), "{refused}");
+    check_in(&mut world, &[("SET cart:1 one", "+OK")]);
+    let answer = world.run("ISLES.SIBLINGS cart:1");
+    assert!(answer.contains("$8 siblings *1 "), "{answer}");
+}
+
+#[test]
+fn existing_keys_follow_their_keyspace_when_they_are_migrated() {
+    let mut world = World::new();
+    let only_new = "+OK for keys that are created from now on; ISLES.KEYSPACE MIGRATE <prefix> rewrites those that exist";
+    check_in(
+        &mut world,
+        &[
+            ("SET cart:1 a EX 100", "+OK"),
+            ("SET cart:2 5", "+OK"),
+            ("INCR cart:2", ":6"),
+            ("SADD cart:3 x", ":1"),
+            ("SET other a", "+OK"),
+            ("ISLES.KEYSPACE SET cart: multi-value", only_new),
+            ("ISLES.KEYSPACE SET cart: max", "+OK"),
+            (
+                "ISLES.KEYSPACE MIGRATE cart",
+                "-ERR no keyspace has the prefix 'cart', see ISLES.KEYSPACE LIST",
+            ),
+            ("ISLES.KEYSPACE MIGRATE cart: COUNT", SYNTAX),
+            (
+                "ISLES.KEYSPACE MIGRATE cart:",
+                "*6 $6 cursor :0 $9 rewritten :2 $13 with_siblings :0",
+            ),
+            (
+                "ISLES.KEYSPACE MIGRATE cart:",
+                "*6 $6 cursor :0 $9 rewritten :0 $13 with_siblings :0",
+            ),
+            ("TTL cart:1", ":100"),
+            ("GET cart:2", "$1 6"),
+            ("INCR cart:2", ":7"),
+        ],
+    );
+    for (key, kind) in [
+        ("cart:1", "register-mv"),
+        ("cart:2", "register-mv"),
+        ("other", "register-lww"),
+    ] {
+        let answer = world.run(&format!("ISLES.SIBLINGS {key}"));
+        assert!(answer.contains(kind), "{answer}");
+    }
+    // A second sibling, of which lww could keep only one.
+    let context = context_of(&world.run("ISLES.SIBLINGS cart:1"));
+    check_in(
+        &mut world,
+        &[
+            ("SET cart:1 b KEEPTTL", "+OK"),
+            (&format!("ISLES.SET cart:1 c CONTEXT {context}"), "+OK"),
+            ("ISLES.KEYSPACE DEL cart:", ":1"),
+            (
+                "ISLES.KEYSPACE MIGRATE ''",
+                "*6 $6 cursor :0 $9 rewritten :1 $13 with_siblings :1",
+            ),
+            ("SET cart:1 d KEEPTTL", "+OK"),
+            (
+                "ISLES.KEYSPACE MIGRATE ''",
+                "*6 $6 cursor :0 $9 rewritten :1 $13 with_siblings :0",
+            ),
+            ("TTL cart:1", ":100"),
+            ("GET cart:1", "$1 d"),
+            ("GET cart:2", "$1 7"),
+        ],
+    );
+}
+
+#[test]
+fn migration_goes_on_from_its_cursor() {
+    let mut world = World::new();
+    for key in 0..50 {
+        world.run(&format!("SET cart:{key} a"));
+    }
+    world.run("ISLES.KEYSPACE SET cart: multi-value");
+    let (mut cursor, mut calls) = ("0".to_owned(), 0);
+    loop {
+        let answer = world.run(&format!(
+            "ISLES.KEYSPACE MIGRATE cart: COUNT 10 CURSOR {cursor}"
+        ));
+        calls += 1;
+        cursor = answer.split(' ').nth(3).expect("a cursor")[1..].to_owned();
+        if cursor == "0" {
+            break;
+        }
+    }
+    assert!(calls > 1);
+    for key in 0..50 {
+        let answer = world.run(&format!("ISLES.SIBLINGS cart:{key}"));
+        assert!(answer.contains("register-mv"), "{answer}");
+    }
+}
+
+#[test]
+fn the_policy_of_a_key_says_what_will_happen_and_why() {
+    let mut world = World::new();
+    for (commands, parts) in [
+        (
+            &[][..],
+            [
+                "$3 lww",
+                "greatest stamp stays",
+                "the key does not exist; no keyspace is defined",
+            ],
+        ),
+        (
+            &["SET k 1"],
+            [
+                "$12 register-lww",
+                "greatest stamp stays",
+                "lww is the default",
+            ],
+        ),
+        (
+            &["ISLES.KEYSPACE SET k max"],
+            [
+                "$3 max",
+                "greatest stamp stays",
+                "a register-lww since it was created; the keyspace 'k' says max",
+            ],
+        ),
+        (
+            &["ISLES.KEYSPACE MIGRATE k"],
+            [
+                "register-mv",
+                "readers are told the greatest value",
+                "the keyspace 'k' says max",
+            ],
+        ),
+        (
+            &["DEL k", "SADD k x"],
+            ["set-aw", "an addition wins", "the type decides"],
+        ),
+    ] {
+        commands.iter().for_each(|command| drop(world.run(command)));
+        let answer = world.run("ISLES.POLICY k");
+        for part in parts {
+            assert!(answer.contains(part), "{part} in {answer}");
+        }
+    }
+}
+
 #[test]
 fn bad_contexts_are_refused() {
     let ahead = encode_token(&isles_clock::VectorClock::from_iter([(
@@ -105,7 +319,10 @@ fn bad_contexts_are_refused() {
             ("ISLES.SET a 1", SYNTAX),
             ("ISLES.SET a 1 CONTEXT", SYNTAX),
             ("ISLES.SET a 1 FOO x", SYNTAX),
-            ("ISLES.SET a 1 CONTEXT !!", "-ERR invalid context token"),
+            (
+                "ISLES.SET a 1 CONTEXT !!",
+                "-ERR invalid context token, expected the one that ISLES.SIBLINGS answered",
+            ),
         ],
     );
     let answer = world.run(&format!("ISLES.SET a 1 CONTEXT {ahead}"));
