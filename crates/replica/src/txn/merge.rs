@@ -3,10 +3,9 @@
 use isles_crdt::Merge;
 use smallvec::SmallVec;
 
+use super::element_draft::{FieldsDraft, SetDraft};
 use super::stream_draft::StreamDraft;
-use crate::op::{
-    Base, Blob, EscrowChange, EscrowPart, FieldTally, FieldsPart, KeyOp, Part, SetPart,
-};
+use crate::op::{Base, EscrowChange, EscrowPart, FieldsPart, KeyOp, Part};
 
 /// What `earlier` and then `later` do together, if nothing observes its own entry's dot.
 ///
@@ -51,7 +50,12 @@ fn merge_part<'a>(parts: &mut SmallVec<[Part<'a>; 1]>, earlier: Part<'a>) {
     };
     match (later, earlier) {
         (Part::Counter(later), Part::Counter(earlier)) => later.restart |= earlier.restart,
-        (Part::SetAw(later), Part::SetAw(earlier)) => merge_set(later, earlier),
+        (Part::SetAw(later), Part::SetAw(earlier)) | (Part::SetRw(later), Part::SetRw(earlier)) => {
+            let mut draft = SetDraft::default();
+            draft.absorb(earlier);
+            draft.absorb(std::mem::take(later));
+            *later = draft.into_part();
+        }
         (Part::Map(later), Part::Map(earlier)) => merge_fields(later, *earlier),
         (Part::SortedSet(later), Part::SortedSet(earlier)) => merge_fields(later, *earlier),
         (Part::Stream(later), Part::Stream(earlier)) => {
@@ -73,21 +77,6 @@ fn merge_part<'a>(parts: &mut SmallVec<[Part<'a>; 1]>, earlier: Part<'a>) {
     }
 }
 
-fn merge_set<'a>(later: &mut SetPart<'a>, earlier: SetPart<'a>) {
-    let add = earlier
-        .add
-        .into_iter()
-        .filter(|member| !later.remove.contains(member));
-    let add: Vec<Blob<'a>> = add.filter(|member| !later.add.contains(member)).collect();
-    let remove: Vec<_> = earlier
-        .remove
-        .into_iter()
-        .filter(|member| !later.remove.contains(member))
-        .collect();
-    later.add.extend(add);
-    later.remove.extend(remove);
-}
-
 /// Totals run on: of one count the later one includes the earlier one.
 fn merge_escrow(later: &mut EscrowPart, earlier: EscrowPart) {
     use isles_crdt::op::BoundedCounterOp::{Granted, Moved, Spent};
@@ -107,30 +96,8 @@ fn merge_escrow(later: &mut EscrowPart, earlier: EscrowPart) {
 }
 
 fn merge_fields<'a, V>(later: &mut FieldsPart<'a, V>, earlier: FieldsPart<'a, V>) {
-    type Part<'a, V> = FieldsPart<'a, V>;
-    let removed = |later: &Part<'a, V>, field| later.remove.iter().any(|each| each.field == field);
-    let written = |later: &Part<'a, V>, field| later.put.iter().any(|each| each.field == field);
-    for add in earlier.add {
-        let gone = removed(later, add.field) || written(later, add.field);
-        match later.add.iter_mut().find(|each| each.field == add.field) {
-            Some(each) if !gone => each.tally.restart |= add.tally.restart,
-            Some(_) => {}
-            None if gone => {}
-            None => later.add.push(FieldTally {
-                field: add.field,
-                tally: add.tally,
-            }),
-        }
-    }
-    // After the increments: a value that was there before them takes nothing of them away.
-    for put in earlier.put {
-        if !removed(later, put.field) && !written(later, put.field) {
-            later.put.push(put);
-        }
-    }
-    for removal in earlier.remove {
-        if !removed(later, removal.field) {
-            later.remove.push(removal);
-        }
-    }
+    let mut draft = FieldsDraft::default();
+    draft.absorb(earlier);
+    draft.absorb(std::mem::take(later));
+    *later = draft.into_part();
 }

@@ -1,6 +1,7 @@
 //! What commands do: reads and writes of one atomic entry.
 
 mod context;
+mod element_draft;
 mod escrow;
 mod flags;
 mod groups;
@@ -49,7 +50,7 @@ pub use self::streams::{
     StreamTrimBound, StreamTrimUnits,
 };
 pub use self::strings::{Expiry, IncrementError};
-use self::touched::{Touched, decode, is_only_stream, only_list, ordinals_of};
+use self::touched::{Touched, decode, only_list};
 use crate::apply::Author;
 use crate::bound::Bound;
 use crate::frame::ENTRY_BYTES_MAX;
@@ -404,34 +405,23 @@ impl Txn<'_> {
         let Some(index) = self.index.get(&id).copied() else {
             let before = self.replica.rows.get(id).clone();
             self.apply(id, op);
-            let mut bytes = Vec::new();
-            put(&mut bytes, op);
             self.index.insert(id, self.touched.len());
-            self.touched.push(Touched {
-                id,
-                before,
-                op: bytes,
-                list: None,
-                stream: Vec::new(),
-                ordinals: ordinals_of(op),
-            });
+            self.touched.push(Touched::new(id, before, op));
             return;
         };
         self.keep_for_undo(index);
-        let ordinals = &mut self.touched[index].ordinals;
-        *ordinals = ordinals_of(op).max(*ordinals);
+        let can_follow = self.context.is_none() && self.touched[index].can_follow(op);
+        self.touched[index].note(op);
         if let Some(part) = only_list(op) {
-            // On a list the entry's ops can follow each other: what it has inserted itself is observed here and nowhere
-            // else. So the row need not be put back, and a hundred thousand pushes cost what they cost.
+            // As with what can follow.
             self.touched[index].absorb(part, self.replica.next_dot());
             self.apply(id, op);
             return;
         }
-        if is_only_stream(op) {
-            // As on a list.
+        if can_follow {
             let mut bytes = Vec::new();
             put(&mut bytes, op);
-            self.touched[index].stream.push(bytes);
+            self.touched[index].later.push(bytes);
             self.apply(id, op);
             return;
         }

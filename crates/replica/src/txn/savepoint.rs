@@ -66,7 +66,7 @@ impl Txn<'_> {
             self.restore(self.touched[index].id, row);
             self.touched[index].op = op;
             self.touched[index].list = None;
-            self.touched[index].stream.clear();
+            self.touched[index].later.clear();
         }
     }
 

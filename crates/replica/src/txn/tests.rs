@@ -10,7 +10,8 @@ use proptest::prelude::*;
 
 use crate::delivery::{Lane, LaneKind};
 use crate::{
-    ConflictKind, Expiry, Frame, Observer, Replica, ReplicaConfig, Scope, Txn, UnloggedContent,
+    AddIf, ConflictKind, Expiry, Frame, Observer, Replica, ReplicaConfig, Scope, Score, ScoreIf,
+    Txn, UnloggedContent,
 };
 
 const NOW_MS: u64 = 1_700_000_000_000;
@@ -424,6 +425,45 @@ fn an_entry_above_the_limit_changes_nothing() {
     a.replica.check().expect("what is derived fits the content");
 }
 
+// Each command put the row back and applied all of the entry anew, which took minutes here.
+#[test]
+fn many_commands_of_one_entry_cost_what_they_cost() {
+    const COMMANDS: u32 = 30_000;
+    let (mut a, mut b) = pair();
+    a.run(Scope::Many, |txn| {
+        for name in (0..COMMANDS).map(u32::to_be_bytes) {
+            txn.set_add(b"set", &[&name]).expect("it is a set");
+            txn.hash_put(b"hash", &[(&name, b"1")])
+                .expect("it is a hash");
+            txn.hash_increment(b"counts", &name, 1)
+                .expect("it is a hash");
+            txn.sorted_set_add(
+                b"scores",
+                &[(&name, Score::ZERO)],
+                AddIf::Always,
+                ScoreIf::Any,
+            )
+            .expect("it is a sorted set");
+        }
+        for name in (0..COMMANDS).step_by(2).map(u32::to_be_bytes) {
+            txn.set_remove(b"set", &[&name]).expect("it is a set");
+            txn.hash_remove(b"hash", &[&name]).expect("it is a hash");
+            txn.sorted_set_remove(b"scores", &[&name])
+                .expect("it is a sorted set");
+        }
+    });
+    meet(&mut a, &mut b);
+    let len = b.run(Scope::Once, |txn| {
+        (
+            txn.set_len(b"set"),
+            txn.hash_len(b"hash"),
+            txn.hash_len(b"counts"),
+        )
+    });
+    let half = COMMANDS as usize / 2;
+    assert_eq!(len, (Ok(half), Ok(half), Ok(2 * half)));
+}
+
 /// A command of the grammar that the properties below draw from.
 #[derive(Clone, Debug)]
 enum Step {
@@ -437,6 +477,9 @@ enum Step {
     HashPut(u8, u8, u8),
     HashIncrement(u8, u8, i8),
     HashRemove(u8, u8),
+    Score(u8, u8, i8),
+    ScoreIncrement(u8, u8, i8),
+    ScoreRemove(u8, u8),
     Copy(u8, u8),
     Clear,
 }
@@ -454,7 +497,10 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (key.clone(), prop::collection::vec(0u8..4, 1..3)).prop_map(|(k, m)| Step::SetRemove(k, m)),
         3 => (key.clone(), field.clone(), any::<u8>()).prop_map(|(k, f, v)| Step::HashPut(k, f, v)),
         3 => (key.clone(), field.clone(), any::<i8>()).prop_map(|(k, f, by)| Step::HashIncrement(k, f, by)),
-        2 => (key.clone(), field).prop_map(|(k, f)| Step::HashRemove(k, f)),
+        2 => (key.clone(), field.clone()).prop_map(|(k, f)| Step::HashRemove(k, f)),
+        3 => (key.clone(), field.clone(), any::<i8>()).prop_map(|(k, m, s)| Step::Score(k, m, s)),
+        3 => (key.clone(), field.clone(), any::<i8>()).prop_map(|(k, m, by)| Step::ScoreIncrement(k, m, by)),
+        2 => (key.clone(), field).prop_map(|(k, m)| Step::ScoreRemove(k, m)),
         1 => (key.clone(), key).prop_map(|(from, to)| Step::Copy(from, to)),
         1 => Just(Step::Clear),
     ]
@@ -483,6 +529,15 @@ fn perform(txn: &mut Txn<'_>, step: &Step) {
         }
         Step::HashIncrement(k, f, by) => _ = txn.hash_increment(&byte(k), &byte(f), i64::from(*by)),
         Step::HashRemove(k, f) => _ = txn.hash_remove(&byte(k), &[&byte(f)]),
+        Step::Score(k, m, score) => {
+            let pair: (&[u8], Score) = (&byte(m), Score::from(i32::from(*score)));
+            _ = txn.sorted_set_add(&byte(k), &[pair], AddIf::Always, ScoreIf::Any);
+        }
+        Step::ScoreIncrement(k, m, by) => {
+            let by = Score::from(i32::from(*by));
+            _ = txn.sorted_set_increment(&byte(k), &byte(m), by, AddIf::Always, ScoreIf::Any);
+        }
+        Step::ScoreRemove(k, m) => _ = txn.sorted_set_remove(&byte(k), &[&byte(m)]),
         Step::Copy(from, to) => _ = txn.copy(&byte(from), &byte(to)),
         Step::Clear => _ = txn.clear(),
     }
@@ -508,6 +563,10 @@ fn content(island: &mut Island) -> Vec<String> {
             items.push(format!("{field:?}={:?}", String::from_utf8_lossy(value)));
             ControlFlow::Continue(())
         });
+        if let Ok(Some(set)) = txn.sorted_set(&[key]) {
+            let scores = (0u8..3).map(|member| set.score(&[member]));
+            items.push(format!("{:?}", scores.collect::<Vec<_>>()));
+        }
         items.sort();
         lines.push(format!("{key}: {value_type:?} {deadline:?} {items:?}"));
     }
@@ -519,7 +578,7 @@ proptest! {
     #[test]
     fn a_transaction_arrives_as_it_was_seen(
         before in prop::collection::vec(step(), 0..8),
-        entries in prop::collection::vec(prop::collection::vec(step(), 1..8), 1..6),
+        entries in prop::collection::vec(prop::collection::vec(step(), 1..16), 1..6),
     ) {
         let (mut a, mut b) = pair();
         for step in &before {

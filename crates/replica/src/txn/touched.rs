@@ -1,11 +1,15 @@
 //! What an entry has done to one key so far.
 
-use isles_clock::Dot;
+use std::collections::HashSet;
 
+use isles_clock::Dot;
+use isles_crdt::sorted_set::Score;
+
+use super::element_draft::{FieldsDraft, SetDraft};
 use super::list_draft::ListDraft;
 use super::put;
 use super::stream_draft::StreamDraft;
-use crate::op::{Base, KeyOp, ListPart, Part};
+use crate::op::{Base, Blob, FieldsPart, KeyOp, ListPart, Part};
 use crate::row::Row;
 use crate::rows::RowId;
 
@@ -17,40 +21,96 @@ pub(super) struct Touched {
     pub(super) op: Vec<u8>,
     /// What `op` lacks of the changes of a list.
     pub(super) list: Option<Box<ListDraft>>,
-    /// Later ops that do nothing but change a stream; `op` lacks them.
-    pub(super) stream: Vec<Vec<u8>>,
+    /// Later ops that change one component by its elements; `op` lacks them.
+    pub(super) later: Vec<Vec<u8>>,
+    /// Fields that the entry has incremented.
+    counted: HashSet<Box<[u8]>>,
     /// How many list elements the entry has inserted.
     pub(super) ordinals: u32,
 }
 
 impl Touched {
+    /// A key that the entry writes for the first time, by this op.
+    pub(super) fn new(id: RowId, before: Row, op: &KeyOp<'_>) -> Touched {
+        let mut touched = Touched {
+            id,
+            before,
+            op: Vec::new(),
+            list: None,
+            later: Vec::new(),
+            counted: HashSet::new(),
+            ordinals: 0,
+        };
+        put(&mut touched.op, op);
+        touched.note(op);
+        touched
+    }
+
+    /// Remembers what later ops of the entry have to know of this one.
+    pub(super) fn note(&mut self, op: &KeyOp<'_>) {
+        self.ordinals = ordinals_of(op).max(self.ordinals);
+        for part in &op.parts {
+            match part {
+                Part::Map(part) => self.note_counted(part),
+                Part::SortedSet(part) => self.note_counted(part),
+                _ => {}
+            }
+        }
+    }
+
+    fn note_counted<V>(&mut self, part: &FieldsPart<'_, V>) {
+        let counted = part.add.iter().map(|add| Box::from(add.field.0));
+        self.counted.extend(counted);
+    }
+
+    /// Whether an op changes elements of one component, and its effect on the row as the entry has left it is its effect on the row as
+    /// it was before the entry: what the entry has added itself is observed here and nowhere else. Then the row need not be put back, and a
+    /// hundred thousand such ops cost what they cost.
+    ///
+    /// It is not so where a value or a removal takes away what the entry itself has counted: that is no part of what it lists.
+    pub(super) fn can_follow(&self, op: &KeyOp<'_>) -> bool {
+        if op.base != Base::Keep || !op.resets.is_empty() {
+            return false;
+        }
+        match &op.parts[..] {
+            [Part::Stream(_) | Part::SetAw(_)] => true,
+            [Part::Map(part)] => !self.takes_back(part),
+            [Part::SortedSet(part)] => !self.takes_back(part),
+            _ => false,
+        }
+    }
+
+    fn takes_back<V>(&self, part: &FieldsPart<'_, V>) -> bool {
+        let removed = part.remove.iter().map(|removal| removal.field);
+        let put = part.put.iter().map(|put| put.field);
+        !self.counted.is_empty()
+            && removed
+                .chain(put)
+                .any(|field| self.counted.contains(field.0))
+    }
+
     /// Puts what was kept apart into the op.
     pub(super) fn settle(&mut self) {
         self.settle_list();
-        self.settle_stream();
+        self.settle_later();
     }
 
-    fn settle_stream(&mut self) {
-        let later = std::mem::take(&mut self.stream);
+    fn settle_later(&mut self) {
+        let later = std::mem::take(&mut self.later);
         if later.is_empty() {
             return;
         }
         let earlier = std::mem::take(&mut self.op);
         let mut op = decode(&earlier);
-        let mut draft = StreamDraft::default();
-        op.parts.retain(|part| match part {
-            Part::Stream(part) => {
-                draft.absorb(std::mem::take(part));
-                false
-            }
-            _ => true,
-        });
+        let mut drafts = Drafts::default();
+        let parts = std::mem::take(&mut op.parts);
+        op.parts
+            .extend(parts.into_iter().filter_map(|part| drafts.absorb(part)));
         for part in later.iter().flat_map(|bytes| decode(bytes).parts) {
-            if let Part::Stream(part) = part {
-                draft.absorb(*part);
-            }
+            let other = drafts.absorb(part);
+            debug_assert!(other.is_none(), "only changes of elements are kept apart");
         }
-        op.parts.push(Part::Stream(Box::new(draft.into_part())));
+        drafts.put(&mut op);
         put(&mut self.op, &op);
     }
 
@@ -96,13 +156,44 @@ pub(super) fn only_list<'o, 'k>(op: &'o KeyOp<'k>) -> Option<&'o ListPart<'k>> {
     }
 }
 
-/// Whether an op does nothing but change a stream.
-pub(super) fn is_only_stream(op: &KeyOp<'_>) -> bool {
-    op.base == Base::Keep && op.resets.is_empty() && matches!(op.parts[..], [Part::Stream(_)])
+/// What ops that follow each other do to each component that has elements, but for lists.
+#[derive(Debug, Default)]
+struct Drafts<'a> {
+    set: Option<SetDraft<'a>>,
+    map: Option<FieldsDraft<'a, Blob<'a>>>,
+    sorted_set: Option<FieldsDraft<'a, Score>>,
+    stream: Option<StreamDraft<'a>>,
+}
+
+impl<'a> Drafts<'a> {
+    /// Adds what follows; gives back what is of none of these kinds.
+    fn absorb(&mut self, part: Part<'a>) -> Option<Part<'a>> {
+        match part {
+            Part::SetAw(part) => self.set.get_or_insert_default().absorb(part),
+            Part::Map(part) => self.map.get_or_insert_default().absorb(*part),
+            Part::SortedSet(part) => self.sorted_set.get_or_insert_default().absorb(*part),
+            Part::Stream(part) => self.stream.get_or_insert_default().absorb(*part),
+            other => return Some(other),
+        }
+        None
+    }
+
+    fn put(self, op: &mut KeyOp<'a>) {
+        let set = self.set.map(|draft| Part::SetAw(draft.into_part()));
+        let map = self.map.map(|draft| Part::Map(Box::new(draft.into_part())));
+        let sorted_set = self
+            .sorted_set
+            .map(|draft| Part::SortedSet(Box::new(draft.into_part())));
+        let stream = self
+            .stream
+            .map(|draft| Part::Stream(Box::new(draft.into_part())));
+        op.parts
+            .extend([set, map, sorted_set, stream].into_iter().flatten());
+    }
 }
 
 /// The number of list elements that an op inserts, and those that the entry has inserted before it.
-pub(super) fn ordinals_of(op: &KeyOp<'_>) -> u32 {
+fn ordinals_of(op: &KeyOp<'_>) -> u32 {
     let parts = op.parts.iter().filter_map(|part| match part {
         Part::List(part) => Some(part),
         _ => None,
