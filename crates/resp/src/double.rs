@@ -24,9 +24,8 @@ pub(crate) fn parse(text: &[u8]) -> Option<f64> {
 
 /// The same for the end of a range, which may lie beyond all numbers.
 pub(crate) fn parse_bound(text: &[u8]) -> Option<f64> {
-    if let Some((negative, digits)) = hexadecimal(text) {
-        let value = parse_hexadecimal(digits)?;
-        return Some(if negative { -value } else { value });
+    if hexadecimal(text).is_some() {
+        return parse_hexadecimal(text);
     }
     let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     (!value.is_nan()).then_some(value)
@@ -45,9 +44,16 @@ fn hexadecimal(text: &[u8]) -> Option<(bool, &[u8])> {
     }
 }
 
+/// Reads a hexadecimal number, with a sign or without; none if it is none.
+pub(crate) fn parse_hexadecimal(text: &[u8]) -> Option<f64> {
+    let (negative, digits) = hexadecimal(text)?;
+    let value = value_of(digits)?;
+    Some(if negative { -value } else { value })
+}
+
 /// Reads hexadecimal digits with a point and a power of two, as C does. Digits beyond the precision of a double are cut, not
 /// rounded.
-fn parse_hexadecimal(text: &[u8]) -> Option<f64> {
+fn value_of(text: &[u8]) -> Option<f64> {
     let at = text.iter().position(|byte| matches!(byte, b'p' | b'P'));
     let (number, power) = match at {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
