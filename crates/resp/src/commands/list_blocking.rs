@@ -13,8 +13,8 @@ use crate::error::{Failure, Outcome};
 /// Reads a time in seconds, which may have fractions; none, if it is zero, for ever.
 pub(super) fn timeout(text: &[u8]) -> Result<Option<Duration>, Failure> {
     let out_of_range = || Failure::other("ERR timeout is out of range");
-    let seconds =
-        parse_bound(text).ok_or_else(|| Failure::other("ERR timeout is not a float or out of range"))?;
+    let seconds = parse_bound(text)
+        .ok_or_else(|| Failure::other("ERR timeout is not a float or out of range"))?;
     if seconds < 0.0 {
         return Err(Failure::other("ERR timeout is negative"));
     }

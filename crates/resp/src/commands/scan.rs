@@ -34,7 +34,11 @@ fn parse_cursor(text: &[u8]) -> Option<u64> {
     let number = digits.iter().try_fold(0u64, |number, digit| {
         number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
     })?;
-    Some(if negative { number.wrapping_neg() } else { number })
+    Some(if negative {
+        number.wrapping_neg()
+    } else {
+        number
+    })
 }
 
 impl<'c> Options<'c> {
