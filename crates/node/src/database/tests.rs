@@ -1,10 +1,5 @@
 //! What a panic under the lock does, in a process of its own: it ends.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "the child tells its parent what it had"
-)]
-
 use std::path::Path;
 use std::process::Command;
 
