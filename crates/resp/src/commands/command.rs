@@ -88,7 +88,7 @@ fn names() -> impl Iterator<Item = (String, &'static Spec)> {
 }
 
 /// What Redis refuses when its memory is full. Nothing is refused for that here; clients are told of it.
-const DENY_OOM: [&str; 55] = [
+const DENY_OOM: [&str; 57] = [
     "append",
     "bitfield",
     "bitop",
@@ -97,6 +97,8 @@ const DENY_OOM: [&str; 55] = [
     "copy",
     "decr",
     "decrby",
+    "function|load",
+    "function|restore",
     "geoadd",
     "georadius",
     "georadiusbymember",

@@ -42,6 +42,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     )
     .loading()
     .fast()
+    .no_script()
     .allow_busy(),
     Spec::new(
         Family::Connection,
@@ -52,6 +53,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     )
     .loading()
     .fast()
+    .no_script()
     .allow_busy(),
 ];
 

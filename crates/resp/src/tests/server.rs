@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::{SYNTAX, World, check, check_in, check_resp3};
 use crate::execute::Stop;
-use crate::spec::{Flags, Run};
+use crate::spec::Flags;
 use crate::table;
 
 #[test]
@@ -281,13 +281,16 @@ fn commands_have_the_flags_of_redis() {
         let Some(command) = crate::table::find(name.as_bytes()) else {
             continue;
         };
-        let spec = command.spec();
-        let runs_in_no_script =
-            spec.flags.has(Flags::NO_SCRIPT) || matches!(spec.run, Run::Flow(_));
-        assert!(runs_in_no_script, "{name}");
+        assert!(command.spec().flags.has(Flags::NO_SCRIPT), "{name}");
     }
     let mut world = World::new();
-    for name in ["set", "xsetid", "geosearchstore", "xgroup|create"] {
+    for name in [
+        "set",
+        "xsetid",
+        "geosearchstore",
+        "xgroup|create",
+        "function|load",
+    ] {
         let info = world.run(&format!("COMMAND INFO {name}"));
         assert!(info.contains("+denyoom"), "{info}");
     }
