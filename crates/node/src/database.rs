@@ -5,6 +5,7 @@
 
 mod blocked;
 mod checkpoint;
+mod held;
 mod log_turns;
 mod open;
 mod owner;
@@ -12,6 +13,8 @@ mod progress;
 mod reaper;
 mod renew;
 mod saves;
+#[cfg(test)]
+mod tests;
 mod waiters;
 mod writer;
 
@@ -29,10 +32,11 @@ use isles_replica::session::{Exchange, ReplicaHost};
 use isles_replica::{Position, Replica};
 use isles_resp::EngineStopped;
 use isles_store::LogReader;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Notify, watch};
 
+use self::held::{Held, StopOnPanic};
 pub(crate) use self::open::{Opened, open};
 pub(crate) use self::progress::Progress;
 use self::reaper::Reaper;
@@ -152,6 +156,7 @@ impl Database {
             checkpoint: number,
             directory,
         } = opened;
+        held::watch_panics();
         let durable_record = state.replica.durable_record();
         let (reader, syncer) = (log.reader(), log.syncer());
         let writer = Writer::new(log, chain, state.replica.durable().clone());
@@ -214,7 +219,9 @@ impl Database {
     /// The same, unless the lock cannot be had soon: then the closure is dropped.
     pub(crate) fn try_hold<R>(&self, act: impl FnOnce(&mut Replica, u64) -> R) -> Option<R> {
         let state = self.state.try_lock_for(LOCK_PATIENCE)?;
-        Some(self.run(state, |state, wall_ms| act(&mut state.replica, wall_ms)))
+        Some(self.run(Held::new(state), |state, wall_ms| {
+            act(&mut state.replica, wall_ms)
+        }))
     }
 
     /// The same as [`hold`](Self::hold), with what the sessions share.
@@ -224,28 +231,25 @@ impl Database {
 
     /// Takes the lock. Whoever waits for long gives its worker of the runtime to another thread meanwhile, so that a script that
     /// holds the lock stops nothing but what needs the replica.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> Held<'_> {
         match self.state.try_lock_for(LOCK_PATIENCE) {
-            Some(state) => state,
+            Some(state) => Held::new(state),
             None => self.lock_aside(),
         }
     }
 
     #[cold]
-    fn lock_aside(&self) -> MutexGuard<'_, State> {
+    fn lock_aside(&self) -> Held<'_> {
         let on_worker = Handle::try_current()
             .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
-        match on_worker {
+        let state = match on_worker {
             true => tokio::task::block_in_place(|| self.state.lock()),
             false => self.state.lock(),
-        }
+        };
+        Held::new(state)
     }
 
-    fn run<R>(
-        &self,
-        mut state: MutexGuard<'_, State>,
-        act: impl FnOnce(&mut State, u64) -> R,
-    ) -> R {
+    fn run<R>(&self, mut state: Held<'_>, act: impl FnOnce(&mut State, u64) -> R) -> R {
         let idle = !state.replica.has_unlogged();
         let result = act(&mut state, wall_ms());
         let wake = idle && state.replica.has_unlogged();

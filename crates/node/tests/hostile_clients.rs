@@ -219,3 +219,41 @@ fn what_is_too_large_is_refused_and_changes_nothing() {
     assert!(!exists);
     victim.check_alive();
 }
+
+#[test]
+fn long_keys_are_refused_and_checkpoints_go_on() {
+    let mut victim = Victim::start();
+    let mut client = victim.node.connect();
+    // Redis takes it; no table of this node could hold it.
+    let too_long = "k".repeat(65_001);
+    let refused = |result: redis::RedisResult<redis::Value>| {
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains("the limit of 65000 bytes"), "{error}");
+    };
+    refused(redis::cmd("SET").arg(&too_long).arg("v").query(&mut client));
+    let script = "return redis.call('SADD', KEYS[1], 'm')";
+    refused(
+        redis::cmd("EVAL")
+            .arg(script)
+            .arg(1)
+            .arg(&too_long)
+            .query(&mut client),
+    );
+    let define = ["SET", &too_long[..64_990], "max"];
+    refused(redis::cmd("ISLES.KEYSPACE").arg(&define).query(&mut client));
+    let _: () = client.set("source", "v").unwrap();
+    refused(
+        redis::cmd("RENAME")
+            .arg("source")
+            .arg(&too_long)
+            .query(&mut client),
+    );
+    let longest = &too_long[1..];
+    for member in 0..600 {
+        let _: () = client.sadd(longest, member).unwrap();
+    }
+    let _: () = redis::cmd("SAVE").query(&mut client).unwrap();
+    victim.check_alive();
+    let members: usize = client.scard(longest).unwrap();
+    assert_eq!(members, 600);
+}

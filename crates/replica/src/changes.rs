@@ -45,6 +45,8 @@ pub struct Sight {
     pub expired: bool,
     /// It had expired before the write, and nobody was told yet.
     pub lapsed: bool,
+    /// The write has removed entries from the front of a stream.
+    pub trimmed: bool,
 }
 
 /// What an entry of another replica has done to a key.

@@ -3,12 +3,16 @@
 //! A frame is encoded once by its writer and never changes: peers append the same bytes to their logs and forward
 //! them verbatim. Its layout is drawn in `docs/format.md`.
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 use isles_clock::{Dot, Hlc, ReplicaId, VectorClock};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::op::Entry;
+use crate::txn::KEY_BYTES_MAX;
 
 /// The version of the frame layout that this crate writes, and the newest that it reads.
 pub const FRAME_VERSION: u8 = 1;
@@ -96,6 +100,18 @@ pub enum FrameError {
         first: u64,
         /// What failed.
         what: String,
+    },
+    /// An entry writes a key that no table holds.
+    #[error(
+        "frame of {replica} at {first} writes a key of {bytes} bytes, the limit is {KEY_BYTES_MAX} bytes"
+    )]
+    LongKey {
+        /// The writer.
+        replica: ReplicaId,
+        /// Sequence of the first entry of the frame.
+        first: u64,
+        /// The key's length.
+        bytes: usize,
     },
     /// The header does not decode, although the check matches.
     #[error("frame header does not decode: {what}")]
@@ -251,13 +267,21 @@ impl Frame {
         })
     }
 
-    /// Decodes every entry and refuses what this version does not know, so that a frame is applied whole or not at all.
+    /// Decodes every entry and refuses what this version does not know and keys that no table holds, so that a frame is applied whole or not at all.
     ///
     /// # Errors
     /// Names the frame and what is wrong with it.
     pub fn verify(&self) -> Result<(), FrameError> {
         for entry in self.entries() {
             let entry = entry?;
+            let mut keys = entry.ops.iter().map(|op| op.key.0.len());
+            if let Some(bytes) = keys.find(|bytes| *bytes > KEY_BYTES_MAX) {
+                return Err(FrameError::LongKey {
+                    replica: self.header.replica,
+                    first: self.header.first,
+                    bytes,
+                });
+            }
             let mut parts = entry.ops.iter().flat_map(|op| &op.parts);
             let unknown = parts.find(|part| !crate::apply::is_known(part));
             if let Some(kind) = unknown.and_then(crate::op::Part::kind) {

@@ -32,6 +32,7 @@ use crate::rows::hash_of;
 use crate::sorted_set::{Member, SortedSet};
 use crate::stream::Page as StreamPage;
 use crate::sum;
+use crate::txn::KEY_BYTES_MAX;
 
 /// The version of the row layout that this crate writes, and the newest that it reads.
 pub const ROW_VERSION: u8 = 1;
@@ -393,6 +394,11 @@ fn pages_prefix(key: &[u8], kind: Kind) -> Vec<u8> {
 
 /// A page's number ends its key in the table.
 const PAGE_NUMBER_BYTES: usize = 4;
+/// What the key of a page has beside the row's: its kind of table key, the length, the kind of component, the number.
+const PAGE_KEY_EXTRA_BYTES: usize = 1 + 4 + 1 + PAGE_NUMBER_BYTES;
+
+// Tables hold keys whose length fits into sixteen bits.
+const _: () = assert!(KEY_BYTES_MAX + PAGE_KEY_EXTRA_BYTES <= u16::MAX as usize);
 
 fn page_key(key: &[u8], kind: Kind, number: u32) -> Vec<u8> {
     [&pages_prefix(key, kind)[..], &number.to_be_bytes()].concat()

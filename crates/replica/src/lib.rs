@@ -59,12 +59,12 @@ pub use self::sorted_set::SortedSet;
 pub use self::stream::{StreamId, StreamMark};
 pub use self::txn::{
     Acknowledged, AddIf, Added, AutoClaimed, ConsumerInfo, ContextError, EachEntry, EachField,
-    EachPending, EntryTooLarge, EscrowError, Expiry, FieldValue, FlagKind, GROUP_CONSUMERS_MAX,
-    GROUP_FORCED_MAX, GROUP_NAME_BYTES_MAX, GROUP_PENDING_MAX, GroupError, GroupInfo, GroupStart,
-    IncrementError, InsertError, ListEnd, ListSide, Migration, NewStreamId, NotANumber,
-    PendingInfo, PendingQuery, STREAM_GROUPS_MAX, Savepoint, Scope, ScoreIf, SetStreamIdError,
-    SiblingVersion, Siblings, SketchError, StreamAddError, StreamClaim, StreamInfo, StreamTrim,
-    StreamTrimBound, StreamTrimUnits, Txn, ValueType, WholeStream, WrongType, sketch_hash,
+    EachPending, EscrowError, Expiry, FieldValue, FlagKind, GROUP_CONSUMERS_MAX, GROUP_FORCED_MAX,
+    GROUP_NAME_BYTES_MAX, GROUP_PENDING_MAX, GroupError, GroupInfo, GroupStart, IncrementError,
+    InsertError, KEY_BYTES_MAX, ListEnd, ListSide, Migration, NewStreamId, NotANumber, PendingInfo,
+    PendingQuery, STREAM_GROUPS_MAX, Savepoint, Scope, ScoreIf, SetStreamIdError, SiblingVersion,
+    Siblings, SketchError, StreamAddError, StreamClaim, StreamInfo, StreamTrim, StreamTrimBound,
+    StreamTrimUnits, Txn, ValueType, WholeStream, WriteRefused, WrongType, sketch_hash,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};
 pub use isles_crdt::sorted_set::Score;

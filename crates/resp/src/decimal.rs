@@ -4,6 +4,8 @@
 //! such as 0.1 + 0.2. Decimals are added exactly here, which gives the same answers wherever those are the true ones;
 //! what does not fit falls back to a double.
 
+use crate::double;
+
 /// Digits after the point in an answer.
 const FRACTION_DIGITS: u32 = 17;
 /// Longer texts are no numbers, as in Redis.
@@ -29,11 +31,19 @@ impl Number {
         if let Some(exact) = parse_exact(text) {
             return Some(exact);
         }
+        if let Some(value) = double::parse_hexadecimal(text) {
+            return value.is_finite().then(|| Number::of(value));
+        }
         let text = std::str::from_utf8(text).ok()?;
         let value: f64 = text.parse().ok()?;
         // A finite text that only an infinity could represent is out of range, as in Redis.
         let overflowed = value.is_infinite() && text.bytes().any(|byte| byte.is_ascii_digit());
         (!value.is_nan() && !overflowed).then_some(Number::Rounded(value))
+    }
+
+    /// A binary number, exact where its decimal digits fit.
+    fn of(value: f64) -> Number {
+        parse_exact(format!("{value}").as_bytes()).unwrap_or(Number::Rounded(value))
     }
 
     pub(crate) fn is_infinite(self) -> bool {

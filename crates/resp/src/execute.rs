@@ -7,7 +7,10 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use isles_replica::{Position, RESERVED_PREFIX, Replica, Scope, Txn, WARM_MAX, WARM_MIN, Wanted};
+use isles_replica::{
+    KEY_BYTES_MAX, Position, RESERVED_PREFIX, Replica, Scope, Txn, WARM_MAX, WARM_MIN, Wanted,
+    WriteRefused,
+};
 use smallvec::SmallVec;
 
 use crate::busy::{self, Aside};
@@ -437,10 +440,8 @@ pub(crate) fn check_here(spec: &Spec, args: &[&[u8]], surroundings: Surroundings
             "LOADING Redis is loading the dataset in memory",
         ));
     }
-    if spec.flags.has(Flags::WRITE) && names_reserved_key(spec, args) {
-        return Err(Failure::other(
-            "ERR keys that start with \\0isles: belong to Isles; see ISLES.KEYSPACE",
-        ));
+    if spec.flags.has(Flags::WRITE) {
+        check_keys(spec, args)?;
     }
     // Summing is cheap for the few arguments that most commands have, and a single large one is not summed twice.
     if spec.flags.has(Flags::WRITE) {
@@ -484,16 +485,31 @@ pub(crate) fn scope(spec: &Spec, args: &[&[u8]]) -> Scope {
     }
 }
 
-/// Whether a write is aimed at Isles' own keys.
-fn names_reserved_key(spec: &Spec, args: &[&[u8]]) -> bool {
-    let reserved = |key: &&[u8]| key.starts_with(RESERVED_PREFIX);
+/// Writes are aimed neither at Isles' own keys nor at keys longer than any.
+fn check_keys(spec: &Spec, args: &[&[u8]]) -> Outcome {
     match spec.keys {
         Keys::Range {
             first: 1, last: 1, ..
-        } => reserved(&args[1]),
-        Keys::None => false,
-        _ => spec.keys_of(args).iter().any(reserved),
+        } => check_key(args[1]),
+        Keys::None => Ok(()),
+        _ => spec.keys_of(args).into_iter().try_for_each(check_key),
     }
+}
+
+fn check_key(key: &[u8]) -> Outcome {
+    if key.starts_with(RESERVED_PREFIX) {
+        return Err(Failure::other(
+            "ERR keys that start with \\0isles: belong to Isles; see ISLES.KEYSPACE",
+        ));
+    }
+    if key.len() > KEY_BYTES_MAX {
+        let bytes = key.len();
+        return Err(Failure::other(format!(
+            "ERR {}",
+            WriteRefused::KeyTooLong { bytes }
+        )));
+    }
+    Ok(())
 }
 
 fn single(
@@ -546,11 +562,19 @@ pub(crate) fn commit(
     session: &mut Session,
     surroundings: Surroundings<'_>,
 ) -> Result<Position, Failure> {
-    txn.commit().map_err(|_| {
+    txn.commit().map_err(|refused| {
         // All of it was undone, so nobody is told of any.
         session.changes = Told::default();
-        too_large(surroundings)
+        failure_of(refused, surroundings)
     })
+}
+
+/// What a client is told of a write that cannot be logged.
+pub(crate) fn failure_of(refused: WriteRefused, surroundings: Surroundings<'_>) -> Failure {
+    match refused {
+        WriteRefused::EntryTooLarge { .. } => too_large(surroundings),
+        other => Failure::other(format!("ERR {other}")),
+    }
 }
 
 pub(crate) fn too_large(surroundings: Surroundings<'_>) -> Failure {

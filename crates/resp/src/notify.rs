@@ -6,10 +6,11 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use isles_replica::op::{Kind, Part};
+use isles_replica::op::{GroupStep, Kind, Part, StreamPart};
 use isles_replica::{Change, Effect, RemoteChange, Sight};
 
 use crate::call::is;
+use crate::number::parse_u64;
 
 pub(crate) const KEYSPACE: u32 = 1;
 pub(crate) const KEYEVENT: u32 = 1 << 1;
@@ -49,7 +50,8 @@ const LETTERS: [(char, u32); 15] = [
 /// What a letter that selects nothing is answered with.
 pub(crate) const BAD_LETTER: &str = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
 
-/// Which notifications are sent. Nothing is evicted here and no module runs, so `e` and `d` select nothing; nor does `m`.
+/// Which notifications are sent. Nothing is evicted here and no module runs, so `e` and `d` select nothing. Nor does `m`: every
+/// look-up would have to be watched for it.
 #[derive(Debug, Default)]
 pub(crate) struct Notifications(AtomicU32);
 
@@ -121,6 +123,9 @@ pub(crate) fn of_own<'c>(
     args: &[&[u8]],
     changes: &'c [Change],
 ) -> Vec<Event<'c>> {
+    if let Some((pop, push)) = move_names(command, args) {
+        return of_move(pop, push, args, changes);
+    }
     let mut events = Vec::with_capacity(changes.len());
     for change in in_order(command, args, changes) {
         match change.effect {
@@ -133,9 +138,66 @@ pub(crate) fn of_own<'c>(
             Effect::Written(sight) => {
                 let naming = naming(command, args, &change.key);
                 name(naming, sight, &change.key, &mut events);
+                if command == "xadd" && sight.after && sight.trimmed {
+                    events.push(Event {
+                        class: STREAM,
+                        name: "xtrim",
+                        key: &change.key,
+                    });
+                }
             }
         }
     }
+    events
+}
+
+/// How taking and putting are called in a command that moves an element between lists.
+fn move_names(command: &str, args: &[&[u8]]) -> Option<(&'static str, &'static str)> {
+    let is_left = |at: usize| args.get(at).is_some_and(|word| is(word, "left"));
+    match command {
+        "rpoplpush" | "brpoplpush" => Some(("rpop", "lpush")),
+        "lmove" | "blmove" => Some((
+            if is_left(3) { "lpop" } else { "rpop" },
+            if is_left(4) { "lpush" } else { "rpush" },
+        )),
+        _ => None,
+    }
+}
+
+/// Redis tells that the element was put before it tells that it was taken. A list that it was taken from and put back to
+/// was never away.
+fn of_move<'c>(
+    pop: &'static str,
+    push: &'static str,
+    args: &[&[u8]],
+    changes: &'c [Change],
+) -> Vec<Event<'c>> {
+    let rotates = args.get(1) == args.get(2);
+    let (mut events, mut taken) = (Vec::new(), Vec::new());
+    let mut is_put = false;
+    for change in changes {
+        let key = &change.key;
+        let class = LIST;
+        match change.effect {
+            Effect::Expired => events.push(Event {
+                class: EXPIRED,
+                name: "expired",
+                key,
+            }),
+            Effect::Cleared => {}
+            Effect::Written(_) if rotates => {
+                let name = if is_put { push } else { pop };
+                let told = if is_put { &mut events } else { &mut taken };
+                told.push(Event { class, name, key });
+                is_put = true;
+            }
+            Effect::Written(sight) if args.get(1).is_some_and(|source| **source == **key) => {
+                name(Naming::Change(LIST, pop), sight, key, &mut taken);
+            }
+            Effect::Written(sight) => name(Naming::Change(LIST, push), sight, key, &mut events),
+        }
+    }
+    events.append(&mut taken);
     events
 }
 
@@ -177,14 +239,11 @@ fn name<'k>(naming: Naming, sight: Sight, key: &'k [u8], events: &mut Vec<Event<
 
 fn naming(command: &'static str, args: &[&[u8]], key: &[u8]) -> Naming {
     use Naming::{Always, Change, Whole, WithDeadline};
-    let has = |word| args.iter().any(|argument| is(argument, word));
+    let options_from = |at: usize| args.get(at..).unwrap_or_default();
     let is_first = args.get(1).is_some_and(|first| *first == key);
     match command {
-        "set" | "setex" | "psetex"
-            if command != "set" || ["ex", "px", "exat", "pxat"].into_iter().any(has) =>
-        {
-            WithDeadline(STRING, "set")
-        }
+        "setex" | "psetex" => WithDeadline(STRING, "set"),
+        "set" if has(options_from(3), &["ex", "px", "exat", "pxat"]) => WithDeadline(STRING, "set"),
         "set" | "setnx" | "getset" | "mset" | "msetnx" | "bitop" => Whole(STRING, "set"),
         "incr" | "decr" | "incrby" | "decrby" => Whole(STRING, "incrby"),
         "append" => Whole(STRING, "append"),
@@ -192,7 +251,7 @@ fn naming(command: &'static str, args: &[&[u8]], key: &[u8]) -> Naming {
         "incrbyfloat" => Whole(STRING, "incrbyfloat"),
         "setbit" | "bitfield" => Whole(STRING, "setbit"),
         "pfadd" | "pfmerge" => Whole(STRING, "pfadd"),
-        "getex" if has("persist") => Whole(GENERIC, "persist"),
+        "getex" if has(options_from(2), &["persist"]) => Whole(GENERIC, "persist"),
         "expire" | "pexpire" | "expireat" | "pexpireat" | "getex" => Whole(GENERIC, "expire"),
         "persist" => Whole(GENERIC, "persist"),
         "del" | "unlink" | "getdel" => Whole(GENERIC, "del"),
@@ -213,20 +272,40 @@ fn naming(command: &'static str, args: &[&[u8]], key: &[u8]) -> Naming {
         "sinterstore" => Whole(SET, "sinterstore"),
         "sunionstore" => Whole(SET, "sunionstore"),
         "sdiffstore" => Whole(SET, "sdiffstore"),
-        _ => naming_of_sequences(command, args, is_first),
+        _ => naming_of_sequences(command, args),
     }
 }
 
+/// Whether one of these options is among some arguments.
+fn has(arguments: &[&[u8]], options: &[&str]) -> bool {
+    let named = |argument: &&[u8]| options.iter().any(|option| is(argument, option));
+    arguments.iter().any(named)
+}
+
+/// Whether ZADD has the option INCR: options end where the first score is.
+fn increments(args: &[&[u8]]) -> bool {
+    let options = args.iter().skip(2);
+    let mut options =
+        options.take_while(|word| has(&[word], &["nx", "xx", "gt", "lt", "ch", "incr"]));
+    options.any(|word| is(word, "incr"))
+}
+
+/// The place after as many keys as the argument at this one says.
+fn after_keys(args: &[&[u8]], at: usize) -> usize {
+    let count = args.get(at).and_then(|count| parse_u64(count)).unwrap_or(0);
+    usize::try_from(count).map_or(usize::MAX, |count| count.saturating_add(at + 1))
+}
+
 /// The same for sorted sets, lists and streams; a command that is in no table keeps its own name.
-fn naming_of_sequences(command: &'static str, args: &[&[u8]], is_first: bool) -> Naming {
+fn naming_of_sequences(command: &'static str, args: &[&[u8]]) -> Naming {
     use Naming::{Change, Whole};
-    let has = |word| args.iter().any(|argument| is(argument, word));
     let named = |at: usize, word| args.get(at).is_some_and(|argument| is(argument, word));
     match command {
         "zincrby" => Change(ZSET, "zincr"),
-        "zadd" if has("incr") => Change(ZSET, "zincr"),
+        "zadd" if increments(args) => Change(ZSET, "zincr"),
         "zadd" | "geoadd" => Change(ZSET, "zadd"),
-        "zmpop" | "bzmpop" if has("max") => Change(ZSET, "zpopmax"),
+        "zmpop" if named(after_keys(args, 1), "max") => Change(ZSET, "zpopmax"),
+        "bzmpop" if named(after_keys(args, 2), "max") => Change(ZSET, "zpopmax"),
         "zpopmin" | "bzpopmin" | "zmpop" | "bzmpop" => Change(ZSET, "zpopmin"),
         "zpopmax" | "bzpopmax" => Change(ZSET, "zpopmax"),
         "zrem" | "zremrangebyscore" | "zremrangebyrank" | "zremrangebylex" => Change(ZSET, command),
@@ -238,18 +317,9 @@ fn naming_of_sequences(command: &'static str, args: &[&[u8]], is_first: bool) ->
         "rpush" | "rpushx" => Change(LIST, "rpush"),
         "blpop" => Change(LIST, "lpop"),
         "brpop" => Change(LIST, "rpop"),
-        "lmpop" | "blmpop" if has("right") => Change(LIST, "rpop"),
+        "lmpop" if named(after_keys(args, 1), "right") => Change(LIST, "rpop"),
+        "blmpop" if named(after_keys(args, 2), "right") => Change(LIST, "rpop"),
         "lmpop" | "blmpop" => Change(LIST, "lpop"),
-        "rpoplpush" | "brpoplpush" if is_first => Change(LIST, "rpop"),
-        "rpoplpush" | "brpoplpush" => Change(LIST, "lpush"),
-        "lmove" | "blmove" if is_first => match named(3, "left") {
-            true => Change(LIST, "lpop"),
-            false => Change(LIST, "rpop"),
-        },
-        "lmove" | "blmove" => match named(4, "left") {
-            true => Change(LIST, "lpush"),
-            false => Change(LIST, "rpush"),
-        },
         "lpop" | "rpop" | "linsert" | "lset" | "ltrim" | "lrem" => Change(LIST, command),
         "sort" => Whole(LIST, "sortstore"),
         "xgroup" if named(1, "create") => Change(STREAM, "xgroup-create"),
@@ -277,8 +347,13 @@ pub(crate) fn of_remote<'c>(change: &RemoteChange<'c, '_>) -> Vec<Event<'c>> {
     }
     if sight.after {
         for part in &change.op.parts {
-            if let Some((class, name)) = of_part(part) {
-                push(class, name);
+            match part {
+                Part::Stream(part) => of_stream(part, &mut |name| push(STREAM, name)),
+                part => {
+                    if let Some((class, name)) = of_part(part) {
+                        push(class, name);
+                    }
+                }
             }
         }
     } else if sight.expired {
@@ -296,19 +371,46 @@ fn of_part(part: &Part<'_>) -> Option<(u32, &'static str)> {
         Part::Map(part) if !part.put.is_empty() => (HASH, "hset"),
         Part::Map(part) if !part.add.is_empty() => (HASH, "hincrby"),
         Part::Map(_) => (HASH, "hdel"),
+        Part::SortedSet(part) if !part.put.is_empty() => (ZSET, "zadd"),
+        Part::SortedSet(part) if !part.add.is_empty() => (ZSET, "zincr"),
+        Part::SortedSet(_) => (ZSET, "zrem"),
+        Part::List(part) if !part.insert.is_empty() => (LIST, "rpush"),
+        Part::List(part) if !part.set.is_empty() => (LIST, "lset"),
+        Part::List(_) => (LIST, "lrem"),
         Part::SetAw(part) | Part::SetRw(part) if part.add.is_empty() => (SET, "srem"),
         Part::Deadline { at_ms: None, .. } => (GENERIC, "persist"),
         Part::Deadline { .. } => (GENERIC, "expire"),
         other => match other.kind()? {
             Kind::SetAw | Kind::SetRw => (SET, "sadd"),
-            Kind::SortedSet => (ZSET, "zadd"),
-            Kind::List => (LIST, "rpush"),
-            Kind::Stream => (STREAM, "xadd"),
             Kind::Counter => (STRING, "incrby"),
             Kind::HyperLogLog => (STRING, "pfadd"),
             _ => (STRING, "set"),
         },
     })
+}
+
+/// What was delivered to a group or acknowledged is not told, as in Redis.
+fn of_stream(part: &StreamPart<'_>, push: &mut dyn FnMut(&'static str)) {
+    // A trim may take the new entry too.
+    if !part.add.is_empty() || (part.mark.is_some() && part.trim.is_some()) {
+        push("xadd");
+    } else if part.mark.is_some() && part.groups.is_empty() {
+        push("xsetid");
+    }
+    if !part.remove.is_empty() {
+        push("xdel");
+    }
+    if part.trim.is_some() {
+        push("xtrim");
+    }
+    for step in &part.groups {
+        match step {
+            GroupStep::Create(_) => push("xgroup-create"),
+            GroupStep::Destroy(_) => push("xgroup-destroy"),
+            GroupStep::Change(change) if change.forget.is_some() => push("xgroup-delconsumer"),
+            GroupStep::Change(_) => {}
+        }
+    }
 }
 
 #[cfg(test)]

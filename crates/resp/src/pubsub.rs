@@ -1,6 +1,6 @@
 //! Who listens to what: channels, patterns and shard channels, and the delivery of messages to them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,14 +9,15 @@ use isles_replica::Position;
 
 use crate::clients::Client;
 use crate::engine::ChannelKind;
-use crate::glob::{self, Case};
+use crate::error::{Failure, Outcome};
+use crate::glob::{Case, Glob};
 use crate::hub::Hub;
 use crate::outbox::Letter;
 use crate::reply::{Protocol, Reply};
 
 /// Bytes of all names that one client subscribes to.
 pub(crate) const SUBSCRIPTION_BYTES_MAX: usize = 16 << 20;
-/// What a subscription costs besides its name.
+/// What a subscription costs besides its name, and its pattern as read.
 const SUBSCRIPTION_OVERHEAD_BYTES: usize = 64;
 
 /// What is subscribed to.
@@ -47,7 +48,16 @@ type Listeners = BTreeMap<u64, Arc<Client>>;
 pub(crate) struct Channels {
     /// Subscriptions of all kinds: while there are none nothing is locked.
     count: AtomicUsize,
-    topics: Mutex<[HashMap<Box<[u8]>, Listeners>; 3]>,
+    topics: Mutex<Topics>,
+}
+
+type Names = HashMap<Box<[u8]>, Listeners>;
+
+#[derive(Debug, Default)]
+struct Topics {
+    names: [Names; 3],
+    /// The patterns that are subscribed to, as read.
+    globs: HashMap<Box<[u8]>, Glob>,
 }
 
 impl Channels {
@@ -69,7 +79,7 @@ impl Channels {
         }
         let topics = self.lock();
         let mut receivers = 0;
-        if let Some(listeners) = topics[topic as usize].get(channel) {
+        if let Some(listeners) = topics.names[topic as usize].get(channel) {
             let word = if topic == Topic::Shard {
                 &b"smessage"[..]
             } else {
@@ -82,10 +92,14 @@ impl Channels {
                 .for_each(|client| hub.post(client, rest.clone(), barrier));
         }
         if topic == Topic::Channel {
-            for (pattern, listeners) in &topics[Topic::Pattern as usize] {
-                if !glob::matches(pattern, channel, Case::Sensitive) {
+            let listened = &topics.names[Topic::Pattern as usize];
+            for (pattern, glob) in &topics.globs {
+                if !glob.matches(channel) {
                     continue;
                 }
+                let Some(listeners) = listened.get(pattern) else {
+                    continue;
+                };
                 let rest = encode(&[b"pmessage", pattern, channel, payload]);
                 receivers += listeners.len();
                 listeners
@@ -97,12 +111,10 @@ impl Channels {
     }
 
     /// The names of one kind that have subscribers.
-    pub(crate) fn names(&self, topic: Topic, pattern: Option<&[u8]>) -> Vec<Box<[u8]>> {
+    pub(crate) fn names(&self, topic: Topic, glob: Option<&Glob>) -> Vec<Box<[u8]>> {
         let topics = self.lock();
-        let wanted = |name: &[u8]| {
-            pattern.is_none_or(|pattern| glob::matches(pattern, name, Case::Sensitive))
-        };
-        topics[topic as usize]
+        let wanted = |name: &[u8]| glob.is_none_or(|glob| glob.matches(name));
+        topics.names[topic as usize]
             .keys()
             .filter(|name| wanted(name))
             .cloned()
@@ -110,19 +122,23 @@ impl Channels {
     }
 
     pub(crate) fn listeners(&self, topic: Topic, name: &[u8]) -> usize {
-        self.lock()[topic as usize]
+        self.lock().names[topic as usize]
             .get(name)
             .map_or(0, BTreeMap::len)
     }
 
     /// Number of names of one kind that have subscribers.
     pub(crate) fn len(&self, topic: Topic) -> usize {
-        self.lock()[topic as usize].len()
+        self.lock().names[topic as usize].len()
     }
 
-    fn add(&self, topic: Topic, name: &[u8], client: &Arc<Client>) {
+    fn add(&self, topic: Topic, name: &[u8], glob: Option<Glob>, client: &Arc<Client>) {
         self.count.fetch_add(1, Ordering::Relaxed);
-        self.lock()[topic as usize]
+        let mut topics = self.lock();
+        if let Some(glob) = glob {
+            topics.globs.entry(name.into()).or_insert(glob);
+        }
+        topics.names[topic as usize]
             .entry(name.into())
             .or_default()
             .insert(client.id, Arc::clone(client));
@@ -131,16 +147,20 @@ impl Channels {
     fn remove(&self, topic: Topic, name: &[u8], client: &Client) {
         self.count.fetch_sub(1, Ordering::Relaxed);
         let mut topics = self.lock();
-        let names = &mut topics[topic as usize];
+        let Topics { names, globs } = &mut *topics;
+        let names = &mut names[topic as usize];
         if let Some(listeners) = names.get_mut(name) {
             listeners.remove(&client.id);
             if listeners.is_empty() {
                 names.remove(name);
+                if topic == Topic::Pattern {
+                    globs.remove(name);
+                }
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, [HashMap<Box<[u8]>, Listeners>; 3]> {
+    fn lock(&self) -> MutexGuard<'_, Topics> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -167,13 +187,10 @@ pub(crate) fn letter(protocol: Protocol, rest: Bytes) -> Letter {
 pub(crate) struct Subscriptions {
     hub: Arc<Hub>,
     client: Arc<Client>,
-    names: [BTreeSet<Box<[u8]>>; 3],
+    /// With what each costs.
+    names: [BTreeMap<Box<[u8]>, usize>; 3],
     bytes: usize,
 }
-
-/// A client's subscriptions would exceed [`SUBSCRIPTION_BYTES_MAX`].
-#[derive(Debug)]
-pub(crate) struct TooMany;
 
 impl Subscriptions {
     pub(crate) fn new(hub: Arc<Hub>, client: Arc<Client>) -> Subscriptions {
@@ -186,31 +203,42 @@ impl Subscriptions {
     }
 
     /// Subscribes; once is enough.
-    pub(crate) fn add(&mut self, topic: Topic, name: &[u8]) -> Result<(), TooMany> {
-        if self.names[topic as usize].contains(name) {
+    ///
+    /// # Errors
+    /// A client's subscriptions would exceed [`SUBSCRIPTION_BYTES_MAX`], or the pattern is too long.
+    pub(crate) fn add(&mut self, topic: Topic, name: &[u8]) -> Outcome {
+        if self.names[topic as usize].contains_key(name) {
             return Ok(());
         }
-        let bytes = self.bytes + name.len() + SUBSCRIPTION_OVERHEAD_BYTES;
+        let glob = match topic {
+            Topic::Pattern => Some(Glob::new(name, Case::Sensitive)?),
+            Topic::Channel | Topic::Shard => None,
+        };
+        let glob_bytes = glob.as_ref().map_or(0, Glob::bytes);
+        let cost = name.len() + glob_bytes + SUBSCRIPTION_OVERHEAD_BYTES;
+        let bytes = self.bytes + cost;
         if bytes > SUBSCRIPTION_BYTES_MAX {
-            return Err(TooMany);
+            return Err(Failure::other(format!(
+                "ERR the subscriptions of one client exceed {SUBSCRIPTION_BYTES_MAX} bytes"
+            )));
         }
         self.bytes = bytes;
-        self.names[topic as usize].insert(name.into());
-        self.hub.channels.add(topic, name, &self.client);
+        self.names[topic as usize].insert(name.into(), cost);
+        self.hub.channels.add(topic, name, glob, &self.client);
         self.show();
         Ok(())
     }
 
     pub(crate) fn remove(&mut self, topic: Topic, name: &[u8]) {
-        if self.names[topic as usize].remove(name) {
-            self.bytes -= name.len() + SUBSCRIPTION_OVERHEAD_BYTES;
+        if let Some(cost) = self.names[topic as usize].remove(name) {
+            self.bytes -= cost;
             self.hub.channels.remove(topic, name, &self.client);
             self.show();
         }
     }
 
     pub(crate) fn of(&self, topic: Topic) -> Vec<Box<[u8]>> {
-        self.names[topic as usize].iter().cloned().collect()
+        self.names[topic as usize].keys().cloned().collect()
     }
 
     /// What the answer to a subscription counts: channels and patterns together, shard channels by themselves.
@@ -223,12 +251,12 @@ impl Subscriptions {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.names.iter().all(BTreeSet::is_empty)
+        self.names.iter().all(BTreeMap::is_empty)
     }
 
     pub(crate) fn clear(&mut self) {
         for topic in Topic::ALL {
-            for name in std::mem::take(&mut self.names[topic as usize]) {
+            for (name, _) in std::mem::take(&mut self.names[topic as usize]) {
                 self.hub.channels.remove(topic, &name, &self.client);
             }
         }

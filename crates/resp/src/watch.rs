@@ -285,11 +285,16 @@ pub(crate) fn note_reads(session: &Session, command: CommandId, args: &[&[u8]]) 
     if let Some(tracker) = session
         .tracker
         .as_ref()
-        .filter(|_| spec.flags.has(Flags::READ) && matches!(spec.run, Run::Data(_)))
+        .filter(|_| reads(spec) && matches!(spec.run, Run::Data(_)))
         .filter(|_| spec.family != Family::Scripting)
     {
         tracker.note_reads(&spec.keys_of(args));
     }
+}
+
+/// Whether what a command answers depends on its keys; of OBJECT and MEMORY only the subcommands say so.
+fn reads(spec: &Spec) -> bool {
+    spec.flags.has(Flags::READ) || matches!(spec.name, "object" | "memory")
 }
 
 /// The same for the keys that a command names, whoever reads them: a client that tracks takes a script's answer for theirs.

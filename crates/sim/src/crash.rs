@@ -120,6 +120,7 @@ impl World {
                     records: self.options.journal_records,
                     ..JournalLimits::default()
                 },
+                ..ReplicaConfig::default()
             },
             segment_bytes: self.options.segment_bytes,
             history_bytes: self.options.history_bytes,

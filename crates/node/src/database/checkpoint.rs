@@ -13,7 +13,7 @@ use isles_replica::image::{Meta, TableChange};
 use isles_replica::{Note, Position, Restored};
 use isles_store::{Batch, DirLock, LogSyncer, Table};
 
-use super::{Database, Settings, writer};
+use super::{Database, Settings, StopOnPanic, writer};
 use crate::config::{CheckpointConfig, LogConfig};
 
 /// Rows imaged under one hold of the lock: a few tens of microseconds.
@@ -40,6 +40,7 @@ pub(super) fn spawn(
     std::thread::Builder::new()
         .name("isles-table".to_owned())
         .spawn(move || {
+            let _stop = StopOnPanic("writing a checkpoint");
             while !database.stopping.load(Ordering::Acquire) && database.stopped.get().is_none() {
                 std::thread::park_timeout(LOOK);
                 if checkpointer.is_due(&database) || database.saves.is_asked() {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use isles_store::{LogError, LogSyncer};
 
-use super::Database;
+use super::{Database, StopOnPanic};
 use crate::config::Durability;
 
 /// Starts the task, the thread, and under `interval` the thread that syncs.
@@ -27,6 +27,7 @@ pub(super) fn spawn(database: &Arc<Database>, syncer: LogSyncer) -> JoinHandle<(
     std::thread::Builder::new()
         .name("isles-log".to_owned())
         .spawn(move || {
+            let _stop = StopOnPanic("writing the log");
             take_blocking_turns(&database);
             if let Some(syncing) = syncing {
                 syncing.thread().unpark();
@@ -42,6 +43,7 @@ fn spawn_syncer(database: Arc<Database>, syncer: LogSyncer, every: Duration) -> 
     std::thread::Builder::new()
         .name("isles-sync".to_owned())
         .spawn(move || {
+            let _stop = StopOnPanic("syncing the log");
             while !database.stopping.load(Ordering::Acquire) && database.stopped.get().is_none() {
                 std::thread::park_timeout(every);
                 let started = Instant::now();
@@ -55,6 +57,7 @@ fn spawn_syncer(database: Arc<Database>, syncer: LogSyncer, every: Duration) -> 
 }
 
 async fn attend(database: Arc<Database>) {
+    let _stop = StopOnPanic("writing the log");
     while !database.stopping.load(Ordering::Acquire) && database.stopped.get().is_none() {
         database.log_bell.notified().await;
         tokio::task::yield_now().await;
@@ -67,6 +70,7 @@ async fn attend(database: Arc<Database>) {
 /// Wakes those whose entries the thread has written. From here that costs a push to the runtime's own queue; from the
 /// thread each would cost a push to a shared one, and compete with the worker that takes them out.
 async fn wake_waiters(database: Arc<Database>) {
+    let _stop = StopOnPanic("waking those who wait for the log");
     while !database.stopping.load(Ordering::Acquire) && database.stopped.get().is_none() {
         database.written_bell.notified().await;
         database.waiters.wake(database.durable());

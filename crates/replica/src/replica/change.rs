@@ -7,7 +7,7 @@ use crate::apply::{Author, Outcome, apply};
 use crate::changes::{RemoteChange, Sight};
 use crate::conflict::{Clash, ConflictRecord};
 use crate::observer::timed;
-use crate::op::KeyOp;
+use crate::op::{KeyOp, Part};
 use crate::position::Position;
 use crate::row::Component;
 use crate::rows::{RESERVED_PREFIX, RowId, hash_of};
@@ -47,6 +47,7 @@ impl Replica {
             deadline: false,
             expired: false,
             lapsed: self.expire_before_change(id, author.dot.replica, now_ms),
+            trimmed: false,
         };
         let hash = self.rows.change(id, now_ms, |row| {
             let was_counted = row.counted;
@@ -125,7 +126,15 @@ impl Replica {
     }
 
     #[cold]
-    fn note_sight(&mut self, op: &KeyOp<'_>, author: ReplicaId, sight: Sight, position: Position) {
+    fn note_sight(
+        &mut self,
+        op: &KeyOp<'_>,
+        author: ReplicaId,
+        mut sight: Sight,
+        position: Position,
+    ) {
+        let trims = |part: &Part<'_>| matches!(part, Part::Stream(part) if part.trim.is_some());
+        sight.trimmed = op.parts.iter().any(trims);
         let Some(changes) = &mut self.changes else {
             return;
         };

@@ -254,8 +254,11 @@ impl Txn<'_> {
     /// logged first.
     ///
     /// # Errors
-    /// What was written before is too large for one entry.
-    pub fn clear(&mut self) -> Result<(), super::EntryTooLarge> {
+    /// What was written before cannot be logged.
+    pub fn clear(&mut self) -> Result<(), super::WriteRefused> {
+        if let Some(refused) = self.refused {
+            return Err(refused);
+        }
         if !self.touched.is_empty() {
             self.log_touched()?;
         }

@@ -101,14 +101,27 @@ pub enum ValueType {
 #[error("key holds a value of another type")]
 pub struct WrongType;
 
-/// The entry is larger than [`ENTRY_BYTES_MAX`]; nothing of it was done.
+/// The longest key that can be written. The table derives longer keys from it, which it must be able to hold.
+pub const KEY_BYTES_MAX: usize = 65_000;
+
+/// What was written cannot be logged; nothing of the entry was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "write of {bytes} bytes exceeds the limit of {ENTRY_BYTES_MAX} bytes for one entry: split it"
-)]
-pub struct EntryTooLarge {
-    /// Its size.
-    pub bytes: usize,
+#[non_exhaustive]
+pub enum WriteRefused {
+    /// The entry is larger than [`ENTRY_BYTES_MAX`].
+    #[error(
+        "write of {bytes} bytes exceeds the limit of {ENTRY_BYTES_MAX} bytes for one entry: split it"
+    )]
+    EntryTooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// A key is longer than [`KEY_BYTES_MAX`].
+    #[error("key of {bytes} bytes exceeds the limit of {KEY_BYTES_MAX} bytes")]
+    KeyTooLong {
+        /// Its length.
+        bytes: usize,
+    },
 }
 
 /// One command, or one MULTI/EXEC: what it reads is consistent, what it writes is one entry.
@@ -127,7 +140,7 @@ pub struct Txn<'r> {
     /// Under [`Scope::Once`]: an entry was logged; the next write begins another.
     written: bool,
     context: Option<VectorClock>,
-    too_large: Option<EntryTooLarge>,
+    refused: Option<WriteRefused>,
     undo: Option<savepoint::Undo>,
     /// What is looked up does not count as used.
     unnoticed: bool,
@@ -164,7 +177,7 @@ impl Replica {
             index: HashMap::new(),
             written: false,
             context: None,
-            too_large: None,
+            refused: None,
             undo: None,
             unnoticed: false,
         }
@@ -186,10 +199,13 @@ impl Txn<'_> {
     /// the answers may leave once the log is durable through it.
     ///
     /// # Errors
-    /// The entry is too large; it was undone.
-    pub fn commit(mut self) -> Result<Position, EntryTooLarge> {
-        let logged = match self.too_large {
-            Some(error) => Err(error),
+    /// The entry is too large, or a key of it too long; it was undone.
+    pub fn commit(mut self) -> Result<Position, WriteRefused> {
+        let logged = match self.refused {
+            Some(error) => {
+                self.undo_touched();
+                Err(error)
+            }
             None if self.touched.is_empty() => Ok(()),
             None => self.log_touched(),
         };
@@ -211,14 +227,19 @@ impl Txn<'_> {
         self.replica
     }
 
-    fn log_touched(&mut self) -> Result<(), EntryTooLarge> {
+    fn undo_touched(&mut self) {
+        for touched in std::mem::take(&mut self.touched).into_iter().rev() {
+            self.restore(touched.id, touched.before);
+        }
+        self.index.clear();
+    }
+
+    fn log_touched(&mut self) -> Result<(), WriteRefused> {
         self.touched.iter_mut().for_each(Touched::settle);
         let bytes = self.touched.iter().map(|touched| touched.op.len()).sum();
         if bytes > ENTRY_BYTES_MAX {
-            for touched in std::mem::take(&mut self.touched).into_iter().rev() {
-                self.restore(touched.id, touched.before);
-            }
-            return Err(EntryTooLarge { bytes });
+            self.undo_touched();
+            return Err(WriteRefused::EntryTooLarge { bytes });
         }
         let (touched, context) = (&self.touched, self.context.take());
         self.replica.log_entry(self.hlc, |out, stamp_delta| {
@@ -374,8 +395,13 @@ impl Txn<'_> {
             .unwrap_or_else(|| rows.find_or_insert(spot.key, spot.hash))
     }
 
-    /// Applies and logs an op.
+    /// Applies and logs an op. Every key that an own entry creates passes here.
     fn write(&mut self, spot: &Spot<'_>, op: &KeyOp<'_>) {
+        if spot.key.len() > KEY_BYTES_MAX {
+            let bytes = spot.key.len();
+            self.refused = Some(WriteRefused::KeyTooLong { bytes });
+            return;
+        }
         match self.scope {
             Scope::Once if self.context.is_none() => self.write_once(spot, op),
             _ => self.write_many(spot, op),
@@ -385,7 +411,7 @@ impl Txn<'_> {
     fn write_once(&mut self, spot: &Spot<'_>, op: &KeyOp<'_>) {
         let bytes = bytes_of(op);
         if bytes > ENTRY_BYTES_MAX {
-            self.too_large = Some(EntryTooLarge { bytes });
+            self.refused = Some(WriteRefused::EntryTooLarge { bytes });
             return;
         }
         if self.written {

@@ -94,9 +94,6 @@ pub enum SetStreamIdError {
     /// There is no stream.
     #[error("no such key")]
     Absent,
-    /// An id that was removed by name is greater.
-    #[error("id is smaller than that of a removed entry")]
-    BelowDeleted,
     /// The id of an entry that is there is greater.
     #[error("id is smaller than that of the last entry")]
     BelowLast,
@@ -327,9 +324,6 @@ impl Txn<'_> {
     ) -> Result<(), SetStreamIdError> {
         let spot = self.spot(key);
         let stream = self.stream(&spot)?.ok_or(SetStreamIdError::Absent)?;
-        if last < stream.max_deleted() {
-            return Err(SetStreamIdError::BelowDeleted);
-        }
         if stream.last().is_some_and(|entry| last < entry.name.id) {
             return Err(SetStreamIdError::BelowLast);
         }

@@ -5,7 +5,7 @@ use isles_replica::Expiry;
 use super::strings::{check_length, owned};
 use crate::call::{Call, integer, is};
 use crate::error::{Failure, Outcome};
-use crate::number::parse_u64;
+use crate::number::parse_i64;
 
 /// What happens to a value that does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +102,9 @@ fn field(kind: &[u8], offset: &[u8]) -> Result<Field, Failure> {
         Some(b'u') => (false, 63),
         _ => (false, 0),
     };
-    let bits = kind.get(1..).and_then(parse_u64).unwrap_or(0);
+    // As all integers of Redis these have neither a plus nor zeros in front.
+    let natural = |text: &[u8]| parse_i64(text).and_then(|number| u64::try_from(number).ok());
+    let bits = kind.get(1..).and_then(natural).unwrap_or(0);
     if bits < 1 || bits > bits_max {
         return Err(Failure::other(
             "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.",
@@ -112,7 +114,7 @@ fn field(kind: &[u8], offset: &[u8]) -> Result<Field, Failure> {
         Some(number) => (bits, number),
         None => (1, offset),
     };
-    let offset = parse_u64(number)
+    let offset = natural(number)
         .and_then(|number| number.checked_mul(factor))
         .filter(|offset| *offset <= OFFSET_MAX)
         .ok_or_else(|| Failure::other("ERR bit offset is not an integer or out of range"))?;

@@ -3,7 +3,7 @@
 use super::config::help;
 use crate::call::{Call, is};
 use crate::error::{Failure, Outcome};
-use crate::glob::{self, Case};
+use crate::glob::{Case, Glob};
 use crate::reply::Reply;
 use crate::spec::{Flags, Keys, Spec, Subcommand};
 use crate::table;
@@ -87,12 +87,79 @@ fn names() -> impl Iterator<Item = (String, &'static Spec)> {
     })
 }
 
+/// What Redis refuses when its memory is full. Nothing is refused for that here; clients are told of it.
+const DENY_OOM: [&str; 57] = [
+    "append",
+    "bitfield",
+    "bitop",
+    "blmove",
+    "brpoplpush",
+    "copy",
+    "decr",
+    "decrby",
+    "function|load",
+    "function|restore",
+    "geoadd",
+    "georadius",
+    "georadiusbymember",
+    "geosearchstore",
+    "getset",
+    "hincrby",
+    "hincrbyfloat",
+    "hmset",
+    "hset",
+    "hsetnx",
+    "incr",
+    "incrby",
+    "incrbyfloat",
+    "linsert",
+    "lmove",
+    "lpush",
+    "lpushx",
+    "lset",
+    "mset",
+    "msetnx",
+    "pfadd",
+    "pfmerge",
+    "psetex",
+    "restore",
+    "rpoplpush",
+    "rpush",
+    "rpushx",
+    "sadd",
+    "sdiffstore",
+    "set",
+    "setbit",
+    "setex",
+    "setnx",
+    "setrange",
+    "sinterstore",
+    "sort",
+    "sunionstore",
+    "xadd",
+    "xgroup|create",
+    "xgroup|createconsumer",
+    "xsetid",
+    "zadd",
+    "zdiffstore",
+    "zincrby",
+    "zinterstore",
+    "zrangestore",
+    "zunionstore",
+];
+
+/// The flags of a command, or of a subcommand of it.
+fn flags(spec: &Spec, name: &str) -> Vec<&'static str> {
+    let denied = DENY_OOM.contains(&name).then_some("denyoom");
+    spec.flags.names().chain(denied).collect()
+}
+
 fn info(reply: &mut Reply, spec: &Spec, subcommand: Option<&Subcommand>) {
     let (name, arity) = match subcommand {
         Some((name, arity)) => (format!("{}|{name}", spec.name), *arity),
         None => (spec.name.to_owned(), spec.arity),
     };
-    let flags: Vec<&str> = spec.flags.names().collect();
+    let flags = flags(spec, &name);
     let (first, last, step) = match spec.keys {
         Keys::Range { first, last, step } => (first, last as i64, step),
         Keys::StoredCounted { .. } | Keys::AfterStore => (1, 1, 1),
@@ -177,9 +244,10 @@ fn subcommands(reply: &mut Reply, spec: &Spec) {
     reply.array(spec.subcommands.len());
     for (name, arity) in spec.subcommands {
         reply.array(10);
-        reply.text(format!("{}|{name}", spec.name));
+        let name = format!("{}|{name}", spec.name);
+        let flags = flags(spec, &name);
+        reply.text(name);
         reply.integer(i64::from(*arity));
-        let flags: Vec<&str> = spec.flags.names().collect();
         reply.set(flags.len());
         flags.iter().for_each(|flag| reply.simple(flag));
         for _ in 0..3 {
@@ -218,10 +286,12 @@ fn list(call: &mut Call<'_, '_>, options: &[&[u8]]) -> Outcome {
     let all = names();
     let names: Vec<String> = match *options {
         [] => all.map(|(name, _)| name).collect(),
-        [by, pattern, value] if is(by, "FILTERBY") && is(pattern, "PATTERN") => all
-            .map(|(name, _)| name)
-            .filter(|name| glob::matches(value, name.as_bytes(), Case::Ignored))
-            .collect(),
+        [by, pattern, value] if is(by, "FILTERBY") && is(pattern, "PATTERN") => {
+            let glob = Glob::new(value, Case::Ignored)?;
+            all.map(|(name, _)| name)
+                .filter(|name| glob.matches(name.as_bytes()))
+                .collect()
+        }
         [by, category, value] if is(by, "FILTERBY") && is(category, "ACLCAT") => all
             .filter(|(_, spec)| is(value, spec.family.group()))
             .map(|(name, _)| name)

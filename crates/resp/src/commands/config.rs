@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::call::{Call, is};
 use crate::engine::ConfigError;
 use crate::error::{Failure, Outcome};
-use crate::glob::{self, Case};
+use crate::glob::{Case, Glob};
 use crate::session::Next;
 use crate::settings::{HIDDEN, Set, obeyed_name};
 use crate::spec::Subcommand;
@@ -22,7 +22,7 @@ pub(super) const SUBCOMMANDS: &[Subcommand] = &[
 pub(super) fn config(call: &mut Call<'_, '_>) -> Outcome {
     let (subcommand, rest) = (call.args[1], &call.args[2..]);
     match rest {
-        [_, ..] if is(subcommand, "GET") => get(call, rest),
+        [_, ..] if is(subcommand, "GET") => get(call, rest)?,
         [_, _, ..] if is(subcommand, "SET") && rest.len().is_multiple_of(2) => set(call, rest)?,
         [] if is(subcommand, "RESETSTAT") => {
             call.surroundings.server.reset_totals();
@@ -47,12 +47,14 @@ pub(super) fn config(call: &mut Call<'_, '_>) -> Outcome {
     Ok(())
 }
 
-fn get(call: &mut Call<'_, '_>, patterns: &[&[u8]]) {
-    let wanted = |name: &str| {
-        patterns.iter().any(|pattern| match HIDDEN.contains(&name) {
-            true => is(pattern, name),
-            false => glob::matches(pattern, name.as_bytes(), Case::Ignored),
-        })
+fn get(call: &mut Call<'_, '_>, patterns: &[&[u8]]) -> Outcome {
+    let globs = patterns
+        .iter()
+        .map(|pattern| Glob::new(pattern, Case::Ignored));
+    let globs: Vec<Glob> = globs.collect::<Result<_, _>>()?;
+    let wanted = |name: &str| match HIDDEN.contains(&name) {
+        true => patterns.iter().any(|pattern| is(pattern, name)),
+        false => globs.iter().any(|glob| glob.matches(name.as_bytes())),
     };
     // What the node says of itself is truer than a default.
     let mut settings: BTreeMap<String, String> = call.surroundings.server.settings.all();
@@ -63,6 +65,7 @@ fn get(call: &mut Call<'_, '_>, patterns: &[&[u8]]) {
         call.reply.text(name);
         call.reply.text(value);
     }
+    Ok(())
 }
 
 /// Checks everything before anything is set; only the node itself can still refuse then.

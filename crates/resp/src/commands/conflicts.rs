@@ -6,7 +6,7 @@ use super::isles::{inspect, write_stamp};
 use crate::call::{Inspection, integer, is};
 use crate::engine::Host;
 use crate::error::{Failure, Outcome};
-use crate::glob::{self, Case};
+use crate::glob::{Case, Glob};
 use crate::reply::Reply;
 use crate::spec::Spec;
 
@@ -46,10 +46,11 @@ fn conflicts(inspection: &mut Inspection<'_>) -> Outcome {
             _ => return Err(Failure::Syntax),
         }
     }
+    let glob = Glob::new(pattern, Case::Sensitive)?;
     let mark = inspection.reply.mark();
     let records = inspection.replica.conflicts().iter().rev();
     let shown = records
-        .filter(|record| glob::matches(pattern, &record.key, Case::Sensitive))
+        .filter(|record| glob.matches(&record.key))
         .take(count);
     let (mut written, host) = (0, inspection.surroundings.host);
     for record in shown {

@@ -42,6 +42,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     )
     .loading()
     .fast()
+    .no_script()
     .allow_busy(),
     Spec::new(
         Family::Connection,
@@ -52,6 +53,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     )
     .loading()
     .fast()
+    .no_script()
     .allow_busy(),
 ];
 
@@ -112,6 +114,11 @@ fn auth(call: &mut Call<'_, '_>) -> Outcome {
             "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
              configuration is correct?",
         )),
+        // The one user needs no password, so any is right.
+        3 if call.args[1] == b"default" => {
+            call.reply.ok();
+            Ok(())
+        }
         3 => Err(wrong_password()),
         _ => Err(Failure::Syntax),
     }
@@ -152,6 +159,7 @@ fn hello_options<'c>(words: &[&'c [u8]]) -> Result<Option<&'c [u8]>, Failure> {
     let mut rest = words;
     while let [word, tail @ ..] = rest {
         rest = match tail {
+            [b"default", _, tail @ ..] if is(word, "AUTH") => tail,
             [_, _, ..] if is(word, "AUTH") => return Err(wrong_password()),
             [given, tail @ ..] if is(word, "SETNAME") => {
                 check_name(given, "Client names")?;

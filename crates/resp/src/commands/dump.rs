@@ -310,6 +310,14 @@ fn read<'c, T: Deserialize<'c>>(content: &'c [u8]) -> Result<T, Failure> {
     }
 }
 
+/// Collections without elements are not there.
+fn some<T>(elements: Vec<T>) -> Result<Vec<T>, Failure> {
+    match elements.is_empty() {
+        true => Err(bad()),
+        false => Ok(elements),
+    }
+}
+
 fn write(txn: &mut Txn<'_>, key: &[u8], tag: Tag, content: &[u8], expiry: Expiry) -> Outcome {
     match tag {
         Tag::String => {
@@ -329,7 +337,7 @@ fn write(txn: &mut Txn<'_>, key: &[u8], tag: Tag, content: &[u8], expiry: Expiry
             return Ok(());
         }
         Tag::Hash => {
-            let pairs: Vec<(Vec<u8>, Vec<u8>)> = read(content)?;
+            let pairs: Vec<(Vec<u8>, Vec<u8>)> = some(read(content)?)?;
             let pairs: Vec<(&[u8], &[u8])> = pairs
                 .iter()
                 .map(|(field, value)| (&field[..], &value[..]))
@@ -338,12 +346,12 @@ fn write(txn: &mut Txn<'_>, key: &[u8], tag: Tag, content: &[u8], expiry: Expiry
             txn.hash_put(key, &pairs)?;
         }
         Tag::Set => {
-            let members: Vec<Vec<u8>> = read(content)?;
+            let members: Vec<Vec<u8>> = some(read(content)?)?;
             let members: Vec<&[u8]> = members.iter().map(Vec::as_slice).collect();
             txn.set_replace(key, &members);
         }
         Tag::SortedSet => {
-            let pairs: Vec<(&[u8], Score)> = read(content)?;
+            let pairs: Vec<(&[u8], Score)> = some(read(content)?)?;
             let names: HashSet<&[u8]> = pairs.iter().map(|(name, _)| *name).collect();
             if names.len() < pairs.len() {
                 return Err(bad());
@@ -351,7 +359,7 @@ fn write(txn: &mut Txn<'_>, key: &[u8], tag: Tag, content: &[u8], expiry: Expiry
             txn.sorted_set_replace(key, &pairs);
         }
         Tag::List => {
-            let elements: Vec<&[u8]> = read(content)?;
+            let elements: Vec<&[u8]> = some(read(content)?)?;
             txn.list_replace(key, &elements);
         }
         Tag::FlagEw | Tag::FlagDw => {

@@ -10,7 +10,7 @@ use crate::busy::{Invoked, Kind};
 use crate::call::{Call, is};
 use crate::error::{Failure, Outcome, preview};
 use crate::function_dump;
-use crate::glob::{self, Case};
+use crate::glob::{Case, Glob};
 use crate::number::parse_i64;
 use crate::scripts::{Access, Functions, Library, is_flag};
 use crate::spec::{Family, Run, Spec, Subcommand};
@@ -300,8 +300,9 @@ fn list(call: &mut Call<'_, '_>, functions: &Functions, mut rest: &[&[u8]]) -> O
             )));
         }
     }
-    let wanted =
-        |name: &[u8]| pattern.is_none_or(|pattern| glob::matches(pattern, name, Case::Ignored));
+    let glob = pattern.map(|pattern| Glob::new(pattern, Case::Ignored));
+    let glob = glob.transpose()?;
+    let wanted = |name: &[u8]| glob.as_ref().is_none_or(|glob| glob.matches(name));
     let libraries: Vec<_> = functions
         .libraries()
         .iter()

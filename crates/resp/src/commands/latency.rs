@@ -16,6 +16,7 @@ pub(super) const COMMANDS: &[Spec] = &[Spec::new(
 )
 .subcommands(SUBCOMMANDS)
 .admin()
+.no_script()
 .loading()];
 
 const SUBCOMMANDS: &[Subcommand] = &[

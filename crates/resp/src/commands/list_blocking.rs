@@ -7,13 +7,14 @@ use isles_replica::{ListEnd, ValueType};
 use super::list_move::{ManyPop, move_element};
 use super::lists::end;
 use crate::call::Call;
+use crate::double::parse_bound;
 use crate::error::{Failure, Outcome};
 
 /// Reads a time in seconds, which may have fractions; none, if it is zero, for ever.
 pub(super) fn timeout(text: &[u8]) -> Result<Option<Duration>, Failure> {
     let out_of_range = || Failure::other("ERR timeout is out of range");
-    let seconds =
-        number(text).ok_or_else(|| Failure::other("ERR timeout is not a float or out of range"))?;
+    let seconds = parse_bound(text)
+        .ok_or_else(|| Failure::other("ERR timeout is not a float or out of range"))?;
     if seconds < 0.0 {
         return Err(Failure::other("ERR timeout is negative"));
     }
@@ -24,18 +25,6 @@ pub(super) fn timeout(text: &[u8]) -> Result<Option<Duration>, Failure> {
     }
     let timeout = Duration::from_millis(ms as u64);
     Ok((!timeout.is_zero()).then_some(timeout))
-}
-
-/// A number as C reads it, hexadecimal integers included.
-fn number(text: &[u8]) -> Option<f64> {
-    let text = std::str::from_utf8(text).ok()?;
-    let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
-    match hex {
-        Some(digits) => u64::from_str_radix(digits, 16)
-            .ok()
-            .map(|number| number as f64),
-        None => text.parse().ok().filter(|number: &f64| !number.is_nan()),
-    }
 }
 
 pub(super) fn blpop(call: &mut Call<'_, '_>) -> Outcome {
@@ -93,10 +82,13 @@ fn wait_to_move(
     timeout: Option<Duration>,
 ) -> Outcome {
     let moved = move_element(call, from, to)?;
-    call.reply.bulk_or_null(moved.as_deref());
-    if moved.is_none() {
+    if moved.is_none() && !call.session.executing {
+        // What a client is told that has waited in vain; inside a transaction it is told what LMOVE tells.
+        call.reply.null_array();
         let source = call.args[1];
         call.wait(&[source], ValueType::List, timeout);
+    } else {
+        call.reply.bulk_or_null(moved.as_deref());
     }
     Ok(())
 }

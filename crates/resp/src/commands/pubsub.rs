@@ -6,8 +6,9 @@ use super::config::help;
 use crate::call::{Call, is};
 use crate::engine::ChannelKind;
 use crate::error::{Failure, Outcome};
+use crate::glob::{Case, Glob};
 use crate::monitor::Monitoring;
-use crate::pubsub::{SUBSCRIPTION_BYTES_MAX, Subscriptions, Topic};
+use crate::pubsub::{Subscriptions, Topic};
 use crate::session::{Answers, Next};
 use crate::spec::{Family, Run, Spec, Subcommand};
 
@@ -75,6 +76,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Shows every command that this node runs.",
     )
     .admin()
+    .no_script()
     .no_multi()
     .loading(),
 ];
@@ -104,6 +106,7 @@ const fn listening(
 ) -> Spec {
     Spec::new(Family::PubSub, name, arity, Run::Data(run), summary)
         .pubsub()
+        .no_script()
         .loading()
 }
 
@@ -156,11 +159,8 @@ fn listen(call: &mut Call<'_, '_>, topic: Topic, word: &str) -> Outcome {
         let added = subscriptions.add(topic, name);
         let count = subscriptions.count(topic);
         call.session.restrict(call.reply.protocol);
-        if added.is_err() {
+        if let Err(failure) = added {
             // What was subscribed to before stays, and has been confirmed: the error goes after it.
-            let failure = Failure::other(format!(
-                "ERR the subscriptions of one client exceed {SUBSCRIPTION_BYTES_MAX} bytes"
-            ));
             call.reply.error(&failure);
             return Ok(());
         }
@@ -247,10 +247,10 @@ fn pubsub(call: &mut Call<'_, '_>) -> Outcome {
     let (subcommand, rest) = (call.args[1], &call.args[2..]);
     let known = |word| is(subcommand, word);
     match *rest {
-        [] if known("CHANNELS") => names(call, Topic::Channel, None),
-        [pattern] if known("CHANNELS") => names(call, Topic::Channel, Some(pattern)),
-        [] if known("SHARDCHANNELS") => names(call, Topic::Shard, None),
-        [pattern] if known("SHARDCHANNELS") => names(call, Topic::Shard, Some(pattern)),
+        [] if known("CHANNELS") => names(call, Topic::Channel, None)?,
+        [pattern] if known("CHANNELS") => names(call, Topic::Channel, Some(pattern))?,
+        [] if known("SHARDCHANNELS") => names(call, Topic::Shard, None)?,
+        [pattern] if known("SHARDCHANNELS") => names(call, Topic::Shard, Some(pattern))?,
         _ if known("NUMSUB") => counts(call, Topic::Channel, rest),
         _ if known("SHARDNUMSUB") => counts(call, Topic::Shard, rest),
         [] if known("NUMPAT") => {
@@ -263,10 +263,13 @@ fn pubsub(call: &mut Call<'_, '_>) -> Outcome {
     Ok(())
 }
 
-fn names(call: &mut Call<'_, '_>, topic: Topic, pattern: Option<&[u8]>) {
-    let names = call.surroundings.server.hub.channels.names(topic, pattern);
+fn names(call: &mut Call<'_, '_>, topic: Topic, pattern: Option<&[u8]>) -> Outcome {
+    let glob = pattern.map(|pattern| Glob::new(pattern, Case::Sensitive));
+    let channels = &call.surroundings.server.hub.channels;
+    let names = channels.names(topic, glob.transpose()?.as_ref());
     call.reply.array(names.len());
     names.iter().for_each(|name| call.reply.bulk(name));
+    Ok(())
 }
 
 fn counts(call: &mut Call<'_, '_>, topic: Topic, names: &[&[u8]]) {

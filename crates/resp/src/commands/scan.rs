@@ -6,29 +6,48 @@ use super::keys::type_name;
 use crate::call::{Call, integer, is};
 use crate::double;
 use crate::error::{Failure, Outcome};
-use crate::glob::{self, Case};
-use crate::number::{Digits, parse_u64};
+use crate::glob::{Case, Glob};
+use crate::number::Digits;
 
 /// Elements that one call looks at unless told otherwise.
 const COUNT_DEFAULT: usize = 10;
 /// Elements that one call looks at, whatever it was told: it must not hold the lock for longer.
 const COUNT_MAX: usize = 100_000;
 
-#[derive(Clone, Copy)]
 struct Options<'c> {
     cursor: u64,
     count: usize,
-    pattern: Option<&'c [u8]>,
+    glob: Option<Glob>,
     type_name: Option<&'c [u8]>,
+}
+
+/// Reads a cursor as C's `strtoul` does: a sign is taken, a negative number wraps around.
+fn parse_cursor(text: &[u8]) -> Option<u64> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if !digits.iter().all(u8::is_ascii_digit) || (digits.is_empty() && !text.is_empty()) {
+        return None;
+    }
+    let number = digits.iter().try_fold(0u64, |number, digit| {
+        number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    })?;
+    Some(if negative {
+        number.wrapping_neg()
+    } else {
+        number
+    })
 }
 
 impl<'c> Options<'c> {
     fn parse(cursor: &[u8], words: &[&'c [u8]], with_type: bool) -> Result<Options<'c>, Failure> {
-        let cursor = parse_u64(cursor).ok_or(Failure::Cursor)?;
+        let cursor = parse_cursor(cursor).ok_or(Failure::Cursor)?;
         let mut options = Options {
             cursor,
             count: COUNT_DEFAULT,
-            pattern: None,
+            glob: None,
             type_name: None,
         };
         for option in words.chunks(2) {
@@ -40,7 +59,9 @@ impl<'c> Options<'c> {
                     }
                     options.count = usize::try_from(count).unwrap_or(COUNT_MAX).min(COUNT_MAX);
                 }
-                [word, pattern] if is(word, "MATCH") => options.pattern = Some(pattern),
+                [word, pattern] if is(word, "MATCH") => {
+                    options.glob = Some(Glob::new(pattern, Case::Sensitive)?);
+                }
                 [word, name] if with_type && is(word, "TYPE") => options.type_name = Some(name),
                 _ => return Err(Failure::Syntax),
             }
@@ -49,8 +70,7 @@ impl<'c> Options<'c> {
     }
 
     fn matches(&self, name: &[u8]) -> bool {
-        self.pattern
-            .is_none_or(|pattern| glob::matches(pattern, name, Case::Sensitive))
+        self.glob.as_ref().is_none_or(|glob| glob.matches(name))
     }
 
     fn has_type(&self, value_type: ValueType) -> bool {
@@ -128,13 +148,13 @@ fn answer(call: &mut Call<'_, '_>, next: u64, elements: &[Box<[u8]>]) {
 }
 
 pub(super) fn keys(call: &mut Call<'_, '_>) -> Outcome {
-    let pattern = call.args[1];
+    let glob = Glob::new(call.args[1], Case::Sensitive)?;
     let mark = call.reply.mark();
     let (mut cursor, mut count) = (0, 0);
     loop {
         let reply = &mut *call.reply;
         cursor = call.txn.scan(cursor, COUNT_MAX, &mut |key, _| {
-            if glob::matches(pattern, key, Case::Sensitive) {
+            if glob.matches(key) {
                 reply.bulk(key);
                 count += 1;
             }

@@ -7,7 +7,7 @@ use super::config::{self, config, help};
 use super::info::info;
 use crate::call::{Call, is};
 use crate::error::{Failure, Outcome};
-use crate::execute::too_large;
+use crate::execute::failure_of;
 use crate::number::{Digits, parse_u64};
 use crate::session::Next;
 use crate::spec::{Family, Run, Spec, Subcommand};
@@ -104,7 +104,10 @@ fn flush(call: &mut Call<'_, '_>) -> Outcome {
         [_, how] if is(how, "SYNC") || is(how, "ASYNC") => {}
         _ => return Err(Failure::Syntax),
     }
-    call.txn.clear().map_err(|_| too_large(call.surroundings))?;
+    let surroundings = call.surroundings;
+    call.txn
+        .clear()
+        .map_err(|refused| failure_of(refused, surroundings))?;
     call.reply.ok();
     Ok(())
 }

@@ -242,9 +242,6 @@ impl From<SetStreamIdError> for Failure {
         Failure::other(match error {
             SetStreamIdError::WrongType => return Failure::WrongType,
             SetStreamIdError::Absent => return Failure::NoSuchKey,
-            SetStreamIdError::BelowDeleted => {
-                "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id"
-            }
             SetStreamIdError::FewerThanPresent => {
                 "ERR The entries_added specified in XSETID is smaller than the target stream length"
             }

@@ -41,6 +41,7 @@ const fn flow(name: &'static str, arity: i32, flow: Flow, summary: &'static str)
     Spec::new(Family::Transactions, name, arity, Run::Flow(flow), summary)
         .loading()
         .fast()
+        .no_script()
 }
 
 fn unwatch(call: &mut Call<'_, '_>) -> Outcome {

@@ -78,6 +78,18 @@ fn fields() {
             "BITFIELD k INCRBY u2 100 1 OVERFLOW SAT INCRBY u2 102 1",
             "*2 :1 :1",
         ),
+        (
+            "BITFIELD k GET u8 01",
+            "-ERR bit offset is not an integer or out of range",
+        ),
+        (
+            "BITFIELD k GET u8 #01",
+            "-ERR bit offset is not an integer or out of range",
+        ),
+        (
+            "BITFIELD k GET u08 0",
+            "-ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.",
+        ),
         ("BITFIELD k OVERFLOW FAIL INCRBY u8 #0 100", "*1 $-1"),
         ("BITFIELD k OVERFLOW WRAP INCRBY u8 #0 100", "*1 :0"),
         ("BITFIELD k OVERFLOW SAT INCRBY i8 #0 -200", "*1 :-128"),

@@ -171,6 +171,14 @@ fn listing() {
         ("SCAN 0 COUNT x", NOT_INTEGER),
         ("SCAN 0 MATCH", SYNTAX),
         ("SCAN x", "-ERR invalid cursor"),
+        ("SCAN -x", "-ERR invalid cursor"),
+        ("SCAN 18446744073709551616", "-ERR invalid cursor"),
+        ("SCAN -18446744073709551616", "-ERR invalid cursor"),
+        ("SCAN +0", "*2 $1 0 *1 $5 hello"),
+        (
+            "SCAN -18446744073709551615 COUNT 100",
+            "*2 $1 0 *1 $5 hello",
+        ),
     ]);
     check_resp3(&[("RANDOMKEY", "_")]);
 }

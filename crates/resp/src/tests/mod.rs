@@ -13,6 +13,7 @@ mod hashes;
 mod isles;
 mod lists;
 mod push;
+mod remote_events;
 mod scripting;
 mod server;
 mod sets;

@@ -233,6 +233,34 @@ fn events_have_redis_names() {
         (&["SADD s a"], &["SUNIONSTORE t s x"], "t sunionstore"),
         (&["SADD t a"], &["SINTERSTORE t x"], "t del"),
         (&["SET k 1"], &["FLUSHALL"], ""),
+        // Names of options are options in their places only.
+        (
+            &["SET persist 1"],
+            &["GETEX persist EX 9"],
+            "persist expire",
+        ),
+        (&["SET a 1 EX 9"], &["SET a ex KEEPTTL"], "a set"),
+        (&[], &["ZADD z 1 incr"], "z zadd"),
+        (&[], &["ZADD z XX 1 a", "ZADD z CH INCR 1 a"], "z zincr"),
+        (&["ZADD max 1 a 2 b"], &["ZMPOP 1 max MIN"], "max zpopmin"),
+        (&["RPUSH right a b"], &["LMPOP 1 right LEFT"], "right lpop"),
+        (&["RPUSH right a b"], &["LMPOP 1 right RIGHT"], "right rpop"),
+        (
+            &["XADD s 1-0 f v"],
+            &["XADD s MAXLEN 1 2-0 f v", "XADD s MAXLEN 9 3-0 f v"],
+            "s xadd, s xtrim, s xadd",
+        ),
+        (
+            &["RPUSH m a b"],
+            &["LMOVE m m LEFT RIGHT"],
+            "m rpush, m lpop",
+        ),
+        (&["RPUSH m a"], &["RPOPLPUSH m m"], "m lpush, m rpop"),
+        (
+            &["RPUSH m a"],
+            &["LMOVE m q RIGHT RIGHT"],
+            "q rpush, m rpop, m del",
+        ),
         (
             &[],
             &["MULTI", "SET k 1", "SADD s a", "DEL k", "EXEC"],
@@ -312,6 +340,15 @@ fn what_was_read_is_invalidated_once() {
     world.run("SET a 1");
     assert_eq!(world.own_letters(), "");
     assert_eq!(world.server.hub.tracking.figures(), Default::default());
+}
+
+#[test]
+fn whoever_asks_how_a_key_is_kept_has_read_it() {
+    for line in ["OBJECT ENCODING a", "MEMORY USAGE a", "OBJECT IDLETIME a"] {
+        let mut world = caching(&["SET a 1", "CLIENT TRACKING ON", line]);
+        drop(world.other(&["SET a 2"]));
+        assert_eq!(world.own_letters(), ">2 $10 invalidate *1 $1 a", "{line}");
+    }
 }
 
 #[test]

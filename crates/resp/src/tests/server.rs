@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::{SYNTAX, World, check, check_in, check_resp3};
 use crate::execute::Stop;
+use crate::spec::Flags;
 use crate::table;
 
 #[test]
@@ -268,4 +269,33 @@ fn a_shutdown_is_asked_for_in_redis_words() {
         ("SHUTDOWN ABORT NOW", SYNTAX),
         ("SHUTDOWN LATER", SYNTAX),
     ]);
+}
+
+/// What Redis 7.0.15 flags so, of the commands that are here.
+#[test]
+fn commands_have_the_flags_of_redis() {
+    let no_script = "auth bgrewriteaof bgsave blmove blpop brpop brpoplpush bzpopmax bzpopmin debug discard eval eval_ro \
+        evalsha evalsha_ro exec fcall fcall_ro hello monitor multi psubscribe punsubscribe quit reset role save shutdown \
+        ssubscribe subscribe sunsubscribe sync unsubscribe unwatch wait watch acl client config function latency script";
+    for name in no_script.split_whitespace() {
+        let Some(command) = crate::table::find(name.as_bytes()) else {
+            continue;
+        };
+        assert!(command.spec().flags.has(Flags::NO_SCRIPT), "{name}");
+    }
+    let mut world = World::new();
+    for name in [
+        "set",
+        "xsetid",
+        "geosearchstore",
+        "xgroup|create",
+        "function|load",
+    ] {
+        let info = world.run(&format!("COMMAND INFO {name}"));
+        assert!(info.contains("+denyoom"), "{info}");
+    }
+    for name in ["get", "del", "zrem"] {
+        let info = world.run(&format!("COMMAND INFO {name}"));
+        assert!(!info.contains("+denyoom"), "{info}");
+    }
 }

@@ -264,6 +264,11 @@ fn restoring_is_refused() {
             format!("RESTORE t 0 {damaged}"),
             "-ERR DUMP payload version or checksum are wrong",
         ),
+        // A hash, a set, a sorted set and a list that hold nothing.
+        (format!("RESTORE t 0 {}", payload_of(&[2, 0])), BAD),
+        (format!("RESTORE t 0 {}", payload_of(&[3, 0])), BAD),
+        (format!("RESTORE t 0 {}", payload_of(&[4, 0])), BAD),
+        (format!("RESTORE t 0 {}", payload_of(&[5, 0])), BAD),
         (
             "RESTORE t 0 ISLES".to_owned(),
             "-ERR DUMP payload version or checksum are wrong",

@@ -197,6 +197,9 @@ fn floats() {
         ("INCRBYFLOAT a 10.5", "$4 10.5"),
         ("INCRBYFLOAT a 0.1", "$4 10.6"),
         ("INCRBYFLOAT a -5e3", "$7 -4989.4"),
+        ("INCRBYFLOAT a 0x1p3", "$7 -4981.4"),
+        ("INCRBYFLOAT a -0x8", "$7 -4989.4"),
+        ("INCRBYFLOAT a 0x", "-ERR value is not a valid float"),
         ("INCRBYFLOAT a x", "-ERR value is not a valid float"),
         (
             "INCRBYFLOAT a +inf",

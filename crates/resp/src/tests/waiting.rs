@@ -168,6 +168,11 @@ fn who_has_left_is_not_served() {
     let (_third, third) = wait(world, "BLPOP l 1");
     let in_vain = world.server.waiting.give_up(third.number);
     assert_eq!(in_vain.as_deref(), Some(&b"*-1\r\n"[..]));
+    for line in ["BLMOVE l m LEFT LEFT 1", "BRPOPLPUSH l m 1"] {
+        let (_waits, ticket) = wait(world, line);
+        let in_vain = world.server.waiting.give_up(ticket.number);
+        assert_eq!(in_vain.as_deref(), Some(&b"*-1\r\n"[..]), "{line}");
+    }
 }
 
 #[test]

@@ -165,7 +165,6 @@ impl Draft<'_> {
         let expected = match state {
             None => Err(SetStreamIdError::WrongType),
             Some(state) if !state.is_live() => Err(SetStreamIdError::Absent),
-            Some(state) if last < state.max_deleted() => Err(SetStreamIdError::BelowDeleted),
             Some(state) => {
                 let added = state.mark().added;
                 self.effect(key).stream.mark = Some(StreamMark { last, added });
