@@ -53,7 +53,7 @@ impl Replica {
             self.rows.change(id, 0, |row| {
                 row.components
                     .iter_mut()
-                    .for_each(|component| damage_component(component, row.hash, damage));
+                    .for_each(|component| damage_component(component, damage));
                 row.sum = sum::of_row(row);
                 Row::sweep(row);
             });
@@ -61,7 +61,7 @@ impl Replica {
     }
 }
 
-fn damage_component(component: &mut Component, hash: u64, damage: Damage) {
+fn damage_component(component: &mut Component, damage: Damage) {
     match component {
         Component::FlagDw(flag)
             if damage == Damage::ObservedRemovalIsDropped && flag.is_present() =>
@@ -84,7 +84,6 @@ fn damage_component(component: &mut Component, hash: u64, damage: Damage) {
                     list.elements_mut().remove(&position, &AllBut(latest));
                 }
             }
-            list.sum_up(hash);
         }
         Component::Map(map) => {
             map.fields = damaged(&map.fields, damage);

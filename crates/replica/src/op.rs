@@ -12,7 +12,7 @@ mod groups;
 
 use isles_clock::{Dot, Hlc, ReplicaId, VectorClock};
 use isles_crdt::hyper_log_log::Sketch;
-use isles_crdt::list::{Place, Position, Positions};
+use isles_crdt::list::{Place, Position, Positions, Stretch};
 use isles_crdt::op::{BoundedCounterOp, Increment, Reset};
 use isles_crdt::sorted_set::Score;
 use isles_crdt::update::FlagUpdate;
@@ -392,11 +392,20 @@ pub struct FieldTally<'a> {
 pub struct ListPart<'a> {
     /// Elements whose observed content goes.
     pub remove: Positions,
+    /// The same for all that lie in a stretch, whichever these are.
+    pub cut: SmallVec<[Stretch; 1]>,
     /// Elements that get a value, in the place of what was observed of them.
     #[serde(borrow)]
     pub set: SmallVec<[ElementPut<'a>; 1]>,
     /// Elements that are new.
     pub insert: SmallVec<[Insertion<'a>; 1]>,
+}
+
+impl ListPart<'_> {
+    /// Whether it brings anything, or only takes away.
+    pub fn adds(&self) -> bool {
+        !self.set.is_empty() || !self.insert.is_empty()
+    }
 }
 
 /// A list element that is written.
