@@ -21,6 +21,8 @@ pub enum Damage {
     OneEntryPerId,
     /// A consumer group takes everything up to the last id that it has delivered for delivered.
     LateIsSkipped,
+    /// A consumer group forgets what it has delivered once all of it is acknowledged.
+    AcknowledgedIsForgotten,
     /// A contribution counts as covered when its difference is zero.
     ZeroIsCovered,
     /// Covered contributions are dropped at once instead of when they are stable.
@@ -53,7 +55,7 @@ impl Replica {
             self.rows.change(id, 0, |row| {
                 row.components
                     .iter_mut()
-                    .for_each(|component| damage_component(component, damage));
+                    .for_each(|component| damage_component(component, row.hash, damage));
                 row.sum = sum::of_row(row);
                 Row::sweep(row);
             });
@@ -61,7 +63,7 @@ impl Replica {
     }
 }
 
-fn damage_component(component: &mut Component, damage: Damage) {
+fn damage_component(component: &mut Component, hash: u64, damage: Damage) {
     match component {
         Component::FlagDw(flag)
             if damage == Damage::ObservedRemovalIsDropped && flag.is_present() =>
@@ -101,6 +103,9 @@ fn damage_component(component: &mut Component, damage: Damage) {
             }
         }
         Component::Stream(stream) if damage == Damage::LateIsSkipped => stream.groups.skip_late(),
+        Component::Stream(stream) if damage == Damage::AcknowledgedIsForgotten => {
+            stream.groups.forget_acknowledged(hash);
+        }
         Component::SortedSet(set) => drop(set.replace(damaged(set.members(), damage))),
         _ => {}
     }
@@ -134,6 +139,7 @@ fn damage_tally(tally: &mut Tally, damage: Damage) {
         | Damage::OneValuePerElement
         | Damage::OneEntryPerId
         | Damage::LateIsSkipped
+        | Damage::AcknowledgedIsForgotten
         | Damage::ObservedRemovalIsDropped => {}
         Damage::CoveredIsDropped => tally.drop_covered(),
         Damage::ZeroIsCovered => {

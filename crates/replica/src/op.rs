@@ -263,6 +263,9 @@ pub enum Part<'a> {
     },
     /// Changes of bounded counters.
     BoundedCounter(EscrowPart),
+    /// Of a sorted set everything that was observed goes, but for these members. Comes before its other changes, which list
+    /// what goes of counters.
+    SortedSetKept(#[serde(borrow)] Vec<Blob<'a>>),
 }
 
 impl Part<'_> {
@@ -274,7 +277,7 @@ impl Part<'_> {
             Part::Map(_) => Kind::Map,
             Part::SetAw(_) => Kind::SetAw,
             Part::SetRw(_) => Kind::SetRw,
-            Part::SortedSet(_) => Kind::SortedSet,
+            Part::SortedSet(_) | Part::SortedSetKept(_) => Kind::SortedSet,
             Part::List(_) => Kind::List,
             Part::Stream(_) => Kind::Stream,
             Part::Counter(_) => Kind::Counter,

@@ -51,9 +51,10 @@ impl<I: Item> CountedTree<I> {
     ) -> Vec<I> {
         let mut kept = Vec::new();
         if self.weight > 0 && !gone(&self.summary()) {
-            self.root.each_where(&mut |summary| !gone(summary), &mut |item| {
-                kept.extend(left(item))
-            });
+            self.root
+                .each_where(&mut |summary| !gone(summary), &mut |item| {
+                    kept.extend(left(item))
+                });
         }
         kept
     }
@@ -73,11 +74,7 @@ impl<I: Item> Node<I> {
         }
     }
 
-    fn each_where(
-        &self,
-        enter: &mut impl FnMut(&I::Summary) -> bool,
-        visit: &mut impl FnMut(&I),
-    ) {
+    fn each_where(&self, enter: &mut impl FnMut(&I::Summary) -> bool, visit: &mut impl FnMut(&I)) {
         match self {
             Self::Leaf(items) => items.iter().for_each(visit),
             Self::Inner(branches) => {

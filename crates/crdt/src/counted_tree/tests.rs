@@ -208,7 +208,10 @@ fn a_part_is_cut_out_without_a_look_at_it() {
 fn what_is_known_of_a_part_saves_looking_at_it() {
     let tree: CountedTree<Block> = (0..100_000).map(|key| Block { key, weight: 1 }).collect();
     let all = tree.summary();
-    let kept = tree.left_of(|keys| *keys != all, |block| panic!("{block:?} is looked at"));
+    let kept = tree.left_of(
+        |keys| *keys != all,
+        |block| panic!("{block:?} is looked at"),
+    );
     assert!(kept.is_empty());
     let even = |block: &Block| (block.key % 2 == 0).then(|| block.clone());
     assert_eq!(tree.left_of(|_| false, even).len(), 50_000);

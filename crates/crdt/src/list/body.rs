@@ -294,11 +294,7 @@ fn take_out<T: Clone>(
 }
 
 /// Joins the chunk at this place with one beside it where both fit into one.
-pub(super) fn join_around<T: Clone>(
-    chunks: &mut Vec<Chunk<T>>,
-    at: usize,
-    numbers: &mut Numbers,
-) {
+pub(super) fn join_around<T: Clone>(chunks: &mut Vec<Chunk<T>>, at: usize, numbers: &mut Numbers) {
     let fits = |at: usize| {
         chunks
             .get(at + 1)

@@ -176,12 +176,7 @@ impl<T: Clone> Chunk<T> {
         }
     }
 
-    pub(crate) fn replace(
-        &mut self,
-        index: usize,
-        entry: Entry<T>,
-        digester: Option<Digester<T>>,
-    ) {
+    pub(crate) fn replace(&mut self, index: usize, entry: Entry<T>, digester: Option<Digester<T>>) {
         self.note(&entry);
         let before = self.digest_of(index..index + 1, digester);
         self.edit()[index] = entry;

@@ -1,6 +1,7 @@
 //! Entries in the order of their ids.
 
 mod group;
+mod group_change;
 mod groups;
 mod id;
 mod numbers;

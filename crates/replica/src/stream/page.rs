@@ -206,6 +206,8 @@ fn bytes_of(entries: &[Entry]) -> usize {
 
 fn bound_of(entries: &[Entry]) -> Bound {
     let mut bound = Bound::default();
-    entries.iter().for_each(|entry| bound.observe(entry.name.dot));
+    entries
+        .iter()
+        .for_each(|entry| bound.observe(entry.name.dot));
     bound
 }

@@ -101,5 +101,7 @@ fn take_out<V>(map: &mut BTreeMap<Position, V>, stretch: &Stretch) {
         .range::<Position, _>(ends)
         .map(|(position, _)| position.clone())
         .collect();
-    inside.iter().for_each(|position| drop(map.remove(position)));
+    inside
+        .iter()
+        .for_each(|position| drop(map.remove(position)));
 }

@@ -387,7 +387,7 @@ impl Txn<'_> {
 }
 
 /// So many neighbours are named by the first and the last of them.
-const CUT_MIN: usize = 64;
+const CUT_MIN: usize = 16;
 
 /// Adds a range of elements, behind those that are removed already.
 fn add_removal(part: &mut ListPart<'_>, list: &List<Element>, range: Range<usize>) {

@@ -14,7 +14,9 @@ fn digester() -> Digester<u32> {
         salt: 7,
         of: |salt, name: &[u8; NAME_BYTES], version| {
             let bytes = name.iter().map(|byte| u128::from(*byte));
-            let name = bytes.fold(u128::from(salt), |sum, byte| sum.wrapping_mul(1_000_003) ^ byte);
+            let name = bytes.fold(u128::from(salt), |sum, byte| {
+                sum.wrapping_mul(1_000_003) ^ byte
+            });
             let dot = version.dot.replica.as_u128() << 64 | u128::from(version.dot.sequence);
             name.wrapping_mul(31).wrapping_add(dot).wrapping_mul(31) + u128::from(*version.value)
         },
@@ -184,5 +186,8 @@ fn a_stretch_reads_as_it_was_written() {
     let inside: Positions = list.positions(3..14);
     assert!(inside.iter().all(|position| stretch.contains(&position)));
     assert!(!stretch.contains(&list.position(14).expect("it is there")));
-    assert_eq!(Stretch::new(stretch.last().clone(), stretch.first().clone()), None);
+    assert_eq!(
+        Stretch::new(stretch.last().clone(), stretch.first().clone()),
+        None
+    );
 }
