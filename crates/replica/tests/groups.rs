@@ -169,7 +169,7 @@ fn an_acknowledgement_wins_over_deliveries_and_claims_in_any_order() {
         ack(&mut a, 1);
         let acknowledged = seal(&mut a);
         read(&mut b, "bob", 5);
-        let elsewhere = frames(&mut b);
+        let elsewhere = seal(&mut b);
         let all = [&delivered, &acknowledged, &elsewhere];
         order.into_iter().for_each(|part| take(&mut c, all[part]));
         take(&mut a, &elsewhere);

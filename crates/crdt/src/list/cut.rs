@@ -57,7 +57,8 @@ impl<T: Clone> List<T> {
         }
     }
 
-    /// Removes what `ctx` covers of every element, and returns the list as it was. Costs what [`cut`](Self::cut) looks at.
+    /// Removes what `ctx`, that of an operation, covers of every element, and returns the list as it was. Costs what
+    /// [`cut`](Self::cut) looks at.
     pub fn clear(&mut self, ctx: &impl Context) -> Self {
         let scope = self.scope;
         let body = self.body.clear(ctx);

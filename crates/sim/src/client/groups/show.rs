@@ -3,6 +3,7 @@
 use isles_replica::{GroupError, PendingQuery, StreamId, Txn};
 
 use super::Draft;
+use crate::command::Bytes;
 
 impl Draft<'_> {
     /// XPENDING, XINFO GROUPS and XINFO CONSUMERS.
