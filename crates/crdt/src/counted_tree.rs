@@ -14,10 +14,23 @@ const FANOUT_MAX: usize = 32;
 /// A node with fewer joins a neighbour where both fit into one.
 const FANOUT_LOW: usize = FANOUT_MAX / 4;
 
+/// What a tree knows of neighbours without looking at them.
+pub trait Summary: Clone + Default {
+    /// Holds for what `other` holds for, too.
+    fn merge(&mut self, other: &Self);
+}
+
+/// Nothing but the weight is known.
+impl Summary for () {
+    fn merge(&mut self, (): &Self) {}
+}
+
 /// What a tree holds.
 pub trait Item: Clone {
     /// What items are found by.
     type Key: Clone;
+    /// What every branch knows of the items below it.
+    type Summary: Summary;
 
     /// The key of its first element.
     fn key(&self) -> &Self::Key;
@@ -26,6 +39,9 @@ pub trait Item: Clone {
     fn weight(&self) -> usize {
         1
     }
+
+    /// Makes a summary hold for this item, too. Runs for every item of a leaf in which something has changed.
+    fn summarize(&self, _summary: &mut Self::Summary) {}
 }
 
 /// A sorted sequence that finds by place and by key; see the module.
@@ -47,6 +63,7 @@ enum Node<I: Item> {
 struct Branch<I: Item> {
     key: I::Key,
     weight: usize,
+    summary: I::Summary,
     /// Something below has changed since [`CountedTree::each_changed`] passed here.
     changed: bool,
     node: Arc<Node<I>>,
@@ -66,6 +83,12 @@ impl<I: Item> CountedTree<I> {
     #[must_use]
     pub const fn weight(&self) -> usize {
         self.weight
+    }
+
+    /// What is known of all items: O(1).
+    #[must_use]
+    pub fn summary(&self) -> I::Summary {
+        self.root.summary()
     }
 
     /// How many nodes no clone shares, so that dropping this tree frees them; counting ends at `most`.
@@ -183,6 +206,12 @@ impl<I: Item> CountedTree<I> {
             split = root.split();
             self.root = Arc::new(root);
         }
+        self.settle();
+        result
+    }
+
+    /// After a change: no branch alone below the root, and the weight of what is there.
+    fn settle(&mut self) {
         while let Node::Inner(branches) = &*self.root {
             match branches.as_slice() {
                 [] => self.root = Arc::new(Node::Leaf(Vec::new())),
@@ -191,7 +220,6 @@ impl<I: Item> CountedTree<I> {
             }
         }
         self.weight = self.root.weight();
-        result
     }
 }
 
@@ -295,6 +323,18 @@ impl<I: Item> Node<I> {
         }
     }
 
+    fn summary(&self) -> I::Summary {
+        let mut summary = I::Summary::default();
+        match self {
+            Self::Leaf(items) => items.iter().for_each(|item| item.summarize(&mut summary)),
+            Self::Inner(branches) => {
+                let parts = branches.iter().map(|branch| &branch.summary);
+                parts.for_each(|part| summary.merge(part));
+            }
+        }
+        summary
+    }
+
     fn key(&self) -> &I::Key {
         match self {
             Self::Leaf(items) => items[0].key(),
@@ -317,6 +357,7 @@ impl<I: Item> Branch<I> {
         Self {
             key: node.key().clone(),
             weight: node.weight(),
+            summary: node.summary(),
             changed: true,
             node,
         }
@@ -325,6 +366,7 @@ impl<I: Item> Branch<I> {
     fn measure(&mut self) {
         self.key = self.node.key().clone();
         self.weight = self.node.weight();
+        self.summary = self.node.summary();
         self.changed = true;
     }
 }
@@ -436,6 +478,7 @@ impl<I: Item> Clone for Branch<I> {
         Self {
             key: self.key.clone(),
             weight: self.weight,
+            summary: self.summary.clone(),
             changed: self.changed,
             node: Arc::clone(&self.node),
         }
@@ -467,5 +510,6 @@ impl<I: Item> FromIterator<I> for CountedTree<I> {
 }
 
 mod changes;
+mod cut;
 #[cfg(test)]
 mod tests;

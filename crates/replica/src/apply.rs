@@ -99,6 +99,11 @@ pub(crate) fn apply<C: Context>(
         change_tally(row, |tally| tally.reset(&op.resets));
     }
     for part in &op.parts {
+        if let Part::SortedSetKept(kept) = part {
+            sorted_set::keep(row, kept, author, outcome);
+        }
+    }
+    for part in &op.parts {
         apply_part(row, part, author, outcome);
     }
     row.sweep();
@@ -159,6 +164,8 @@ fn apply_part<C: Context>(
         Part::SetAw(part) => change_set(row, part, author, outcome),
         Part::Map(part) => change_map(row, part, author, outcome),
         Part::SortedSet(part) => sorted_set::change(row, part, author, outcome),
+        // Before all others.
+        Part::SortedSetKept(_) => {}
         Part::List(part) => change_list(row, part, author, outcome),
         Part::Stream(part) => stream::change(row, part, author, outcome),
         Part::Deadline { stamp, at_ms } => {
@@ -190,6 +197,7 @@ pub(crate) fn is_known(part: &Part<'_>) -> bool {
             | Part::SetAw(_)
             | Part::Map(_)
             | Part::SortedSet(_)
+            | Part::SortedSetKept(_)
             | Part::List(_)
             | Part::Stream(_)
             | Part::FlagEw(_)
@@ -619,7 +627,8 @@ fn added_kind(part: &Part<'_>) -> Option<Kind> {
         Part::Map(part) => part.adds(),
         Part::SortedSet(part) => part.adds(),
         Part::SetAw(part) => !part.add.is_empty(),
-        Part::List(part) => !part.set.is_empty() || !part.insert.is_empty(),
+        Part::SortedSetKept(_) => false,
+        Part::List(part) => part.adds(),
         Part::Stream(part) => {
             let creates = |step: &GroupStep<'_>| matches!(step, GroupStep::Create(_));
             part.mark.is_some() || part.groups.iter().any(creates)

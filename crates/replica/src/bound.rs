@@ -4,6 +4,7 @@
 //! says so: then nothing is walked, however large the collection is.
 
 use isles_clock::{Context, Dot};
+use isles_crdt::counted_tree::Summary;
 use isles_crdt::op::{Cell, Presence};
 use smallvec::SmallVec;
 
@@ -68,6 +69,12 @@ impl Bound {
     /// The context of an op is a clock: who has observed a write has observed all earlier ones of its writer.
     pub(crate) fn is_covered(&self, context: &impl Context) -> bool {
         !self.counts && self.newest.iter().all(|dot| context.covers(*dot))
+    }
+}
+
+impl Summary for Bound {
+    fn merge(&mut self, other: &Bound) {
+        Bound::merge(self, other);
     }
 }
 

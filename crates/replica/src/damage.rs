@@ -21,6 +21,8 @@ pub enum Damage {
     OneEntryPerId,
     /// A consumer group takes everything up to the last id that it has delivered for delivered.
     LateIsSkipped,
+    /// A consumer group forgets what it has delivered once all of it is acknowledged.
+    AcknowledgedIsForgotten,
     /// A contribution counts as covered when its difference is zero.
     ZeroIsCovered,
     /// Covered contributions are dropped at once instead of when they are stable.
@@ -84,7 +86,6 @@ fn damage_component(component: &mut Component, hash: u64, damage: Damage) {
                     list.elements_mut().remove(&position, &AllBut(latest));
                 }
             }
-            list.sum_up(hash);
         }
         Component::Map(map) => {
             map.fields = damaged(&map.fields, damage);
@@ -102,6 +103,9 @@ fn damage_component(component: &mut Component, hash: u64, damage: Damage) {
             }
         }
         Component::Stream(stream) if damage == Damage::LateIsSkipped => stream.groups.skip_late(),
+        Component::Stream(stream) if damage == Damage::AcknowledgedIsForgotten => {
+            stream.groups.forget_acknowledged(hash);
+        }
         Component::SortedSet(set) => drop(set.replace(damaged(set.members(), damage))),
         _ => {}
     }
@@ -135,6 +139,7 @@ fn damage_tally(tally: &mut Tally, damage: Damage) {
         | Damage::OneValuePerElement
         | Damage::OneEntryPerId
         | Damage::LateIsSkipped
+        | Damage::AcknowledgedIsForgotten
         | Damage::ObservedRemovalIsDropped => {}
         Damage::CoveredIsDropped => tally.drop_covered(),
         Damage::ZeroIsCovered => {

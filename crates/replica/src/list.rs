@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use isles_clock::{Context, Dot, Everything, Hlc};
-use isles_crdt::list::{NAME_BYTES, Position, Positions};
+use isles_clock::{Context, Dot, Hlc};
+use isles_crdt::list::{Digester, NAME_BYTES, Position, Positions};
 use isles_crdt::op::{List, Version};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::apply::{Author, Outcome};
-use crate::bound::Bound;
 use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::garbage::BURDEN_NODES;
 use crate::op::{ElementPut, Insertion, Kind, ListPart};
@@ -45,37 +44,25 @@ impl<'de> Deserialize<'de> for Element {
 /// Fewer elements are removed one by one.
 const SWEPT_MIN: usize = 256;
 
-/// The elements of a list, and their sum.
+/// The elements of a list, which know their sum.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ListValue {
+    // Invariant: unless it is empty it has the digester of its key.
     elements: List<Element>,
-    // Invariant: the sum of all values of all elements, as `computed_sum` gives it.
-    sum: u128,
-    bound: Bound,
 }
 
 impl ListValue {
     pub(crate) fn new(elements: List<Element>, key_hash: u64) -> Self {
-        let mut list = ListValue {
-            elements,
-            sum: 0,
-            bound: Bound::default(),
-        };
-        list.sum_up(key_hash);
-        list.bound = list.computed_bound();
+        let mut list = ListValue { elements };
+        list.elements.set_digester(digester(key_hash));
         list
-    }
-
-    /// Computes the sum afresh.
-    pub(crate) fn sum_up(&mut self, key_hash: u64) {
-        self.sum = self.computed_sum(key_hash);
     }
 
     pub(crate) fn elements(&self) -> &List<Element> {
         &self.elements
     }
 
-    /// For taking what is to be stored; the content must stay the same.
+    /// For taking what is to be stored, and for planted bugs.
     pub(crate) fn elements_mut(&mut self) -> &mut List<Element> {
         &mut self.elements
     }
@@ -90,14 +77,17 @@ impl ListValue {
 
     /// What the list adds to its row's sum.
     pub(crate) fn sum(&self) -> u128 {
-        self.sum
+        self.elements.digest()
     }
 
     /// The same, computed afresh: O(n).
     pub(crate) fn computed_sum(&self, key_hash: u64) -> u128 {
         let elements = self.elements.elements();
         elements.fold(0, |total: u128, (position, versions)| {
-            total.wrapping_add(sum_of(key_hash, &position, versions))
+            let name = position.name();
+            versions.fold(total, |total, version| {
+                total.wrapping_add(sum_of(key_hash, &name, &version))
+            })
         })
     }
 
@@ -107,15 +97,9 @@ impl ListValue {
         versions.map(|version| (version.dot, version.hlc))
     }
 
-    /// Whether the sum and the bound are right.
+    /// Whether its parts know what is in them.
     pub(crate) fn is_sound(&self, key_hash: u64) -> bool {
-        self.sum == self.computed_sum(key_hash) && self.bound.includes(&self.computed_bound())
-    }
-
-    fn computed_bound(&self) -> Bound {
-        let mut bound = Bound::default();
-        self.dots().for_each(|(dot, _)| bound.observe(dot));
-        bound
+        self.sum() == self.computed_sum(key_hash) && self.elements.is_sound()
     }
 
     /// Whether it is large and nobody shares it: then dropping it takes long.
@@ -123,16 +107,11 @@ impl ListValue {
         self.elements.unshared_nodes(BURDEN_NODES) == BURDEN_NODES
     }
 
-    /// Removes what the context covers; returns the list as it was. Nothing is walked if that is everything.
-    pub(crate) fn clear(&mut self, key_hash: u64, context: &impl Context) -> ListValue {
-        if self.bound.is_covered(context) {
-            return std::mem::take(self);
+    /// Removes what the context covers; returns the list as it was. Elements are looked at only beside what it does not cover.
+    pub(crate) fn clear(&mut self, context: &impl Context) -> ListValue {
+        ListValue {
+            elements: self.elements.clear(context),
         }
-        let before = self.clone();
-        self.elements.clear(context);
-        self.sum_up(key_hash);
-        self.bound = self.computed_bound();
-        before
     }
 
     pub(crate) fn apply<C: Context>(
@@ -142,54 +121,42 @@ impl ListValue {
         author: &Author<'_, C>,
         outcome: &mut Outcome,
     ) {
+        if self.is_empty() {
+            self.elements.set_digester(digester(key_hash));
+        }
         outcome.merged |= match self.is_swept(&part.remove) {
-            true => self.sweep(key_hash, &part.remove, author.context, outcome),
-            false => self.remove_each(key_hash, &part.remove, author.context),
+            true => self.sweep(&part.remove, author.context, outcome),
+            false => self.elements.remove_each(&part.remove, author.context),
         };
+        for stretch in &part.cut {
+            let cut = self.elements.cut(stretch, author.context);
+            outcome.merged |= cut.left;
+            let elements = cut.removed;
+            let removed = Component::List(Box::new(ListValue { elements }));
+            outcome.garbage.add(removed);
+        }
         for put in &part.set {
-            self.put(key_hash, put, author, outcome);
+            self.put(put, author, outcome);
         }
         for insertion in &part.insert {
-            self.insert(key_hash, insertion, author, outcome);
+            self.insert(insertion, author, outcome);
         }
     }
 
-    /// Says whether something is left of one of the elements.
-    fn remove_each(
-        &mut self,
-        key_hash: u64,
-        positions: &Positions,
-        context: &impl Context,
-    ) -> bool {
-        let total = &mut self.sum;
-        self.elements
-            .remove_each(positions, context, &mut |position, version| {
-                let gone =
-                    sum::of_element(key_hash, &position.name(), version.dot, &version.value.0);
-                *total = total.wrapping_sub(gone);
-            })
-    }
-
-    /// The same for so large a part of the list that it pays to sum up what stays.
+    /// Removes so large a part of the list that it pays to walk over what stays; says whether something is left of an element.
     fn sweep(
         &mut self,
-        key_hash: u64,
         positions: &Positions,
         context: &impl Context,
         outcome: &mut Outcome,
     ) -> bool {
         let before = self.clone();
-        // Where all is known to be observed, none of the elements needs to be asked.
-        let left = match self.bound.is_covered(context) {
-            true => self.elements.sweep(positions, &Everything),
-            false => self.elements.sweep(positions, context),
-        };
-        self.sum_up(key_hash);
+        let left = self.elements.sweep(positions, context);
         outcome.garbage.add(Component::List(Box::new(before)));
         left
     }
 
-    /// Removing one element costs about four times as much as walking over one and summing it up.
+    /// Removing one element costs about four times as much as walking over one.
     fn is_swept(&self, positions: &Positions) -> bool {
         let len = positions.len();
         len >= SWEPT_MIN && len.saturating_mul(4) >= self.len()
@@ -197,14 +164,12 @@ impl ListValue {
 
     fn put<C: Context>(
         &mut self,
-        key_hash: u64,
         put: &ElementPut<'_>,
         author: &Author<'_, C>,
         outcome: &mut Outcome,
     ) {
         let position = &put.position;
         let found = self.elements.index_of(position);
-        let before = found.map_or(0, |index| self.sum_at(key_hash, position, index));
         // An element that was removed concurrently comes back.
         outcome.merged |= found.is_err();
         let hlc = author.stamp(put.stamp).hlc;
@@ -213,11 +178,8 @@ impl ListValue {
             hlc,
             value: Element(put.value.0.into()),
         };
-        self.bound.observe(author.dot);
         self.elements.set(position, version, author.context);
         let (Ok(index) | Err(index)) = found;
-        let after = self.sum_at(key_hash, position, index);
-        self.sum = self.sum.wrapping_sub(before).wrapping_add(after);
         self.report(put, index, author, hlc, outcome);
     }
 
@@ -255,30 +217,16 @@ impl ListValue {
 
     fn insert<C: Context>(
         &mut self,
-        key_hash: u64,
         insertion: &Insertion<'_>,
         author: &Author<'_, C>,
         outcome: &mut Outcome,
     ) {
-        let before = self.len();
-        self.bound.observe(author.dot);
         let values = insertion.values.iter().map(|value| Element(value.0.into()));
         let (place, ordinal) = (&insertion.place, insertion.ordinal);
         let inserted = self
             .elements
             .insert(place, author.dot, ordinal, values.collect());
         let Some(first) = inserted else { return };
-        if self.len() - before != insertion.values.len() {
-            // A peer has named an element that is here already.
-            self.sum_up(key_hash);
-            return;
-        }
-        let mut name = first.name();
-        for (ordinal, value) in (ordinal..).zip(&insertion.values) {
-            name[NAME_BYTES - 4..].copy_from_slice(&ordinal.to_le_bytes());
-            let new = sum::of_element(key_hash, &name, author.dot, value.0);
-            self.sum = self.sum.wrapping_add(new);
-        }
         // Own writes have seen everything, their successors included.
         let is_remote = !author.context.covers(Dot {
             sequence: u64::MAX,
@@ -305,26 +253,17 @@ impl ListValue {
         });
         unseen.next().is_some()
     }
+}
 
-    fn sum_at(&self, key_hash: u64, position: &Position, index: usize) -> u128 {
-        sum_of(key_hash, position, self.elements.versions(index))
+fn digester(key_hash: u64) -> Digester<Element> {
+    Digester {
+        salt: key_hash,
+        of: sum_of,
     }
 }
 
-fn sum_of<'v>(
-    key_hash: u64,
-    position: &Position,
-    versions: impl Iterator<Item = Version<&'v Element>>,
-) -> u128 {
-    let name = position.name();
-    versions.fold(0, |total: u128, version| {
-        total.wrapping_add(sum::of_element(
-            key_hash,
-            &name,
-            version.dot,
-            &version.value.0,
-        ))
-    })
+fn sum_of(key_hash: u64, name: &[u8; NAME_BYTES], version: &Version<&Element>) -> u128 {
+    sum::of_element(key_hash, name, version.dot, &version.value.0)
 }
 
 /// What conflicts call an element: the entry that inserted it, and which of its elements it is.
@@ -375,14 +314,14 @@ mod tests {
     #[test]
     fn clearing_what_was_observed_asks_for_no_element() {
         let (mut list, context) = (pushed(1000), asked(1001));
-        assert_eq!(list.clear(7, &context).len(), 1000);
+        assert_eq!(list.clear(&context).len(), 1000);
         assert_eq!((list.len(), list.sum(), context.times.get()), (0, 0, 1));
     }
 
     #[test]
     fn clearing_leaves_what_was_not_observed() {
         let (mut list, context) = (pushed(1000), asked(1000));
-        assert_eq!(list.clear(7, &context).len(), 1000);
+        assert_eq!(list.clear(&context).len(), 1000);
         assert_eq!(list.len(), 1);
         assert!(list.is_sound(7));
     }

@@ -14,7 +14,7 @@ mod rule;
 
 use isles_clock::{Dot, Hlc, ReplicaId, VectorClock};
 use isles_crdt::hyper_log_log::Sketch;
-use isles_crdt::list::{Place, Position, Positions};
+use isles_crdt::list::{Place, Position, Positions, Stretch};
 use isles_crdt::op::{BoundedCounterOp, Increment, Reset};
 use isles_crdt::sorted_set::Score;
 use isles_crdt::update::FlagUpdate;
@@ -265,6 +265,9 @@ pub enum Part<'a> {
     },
     /// Changes of bounded counters.
     BoundedCounter(EscrowPart),
+    /// Of a sorted set everything that was observed goes, but for these members. Comes before its other changes, which list
+    /// what goes of counters.
+    SortedSetKept(#[serde(borrow)] Vec<Blob<'a>>),
 }
 
 impl Part<'_> {
@@ -276,7 +279,7 @@ impl Part<'_> {
             Part::Map(_) => Kind::Map,
             Part::SetAw(_) => Kind::SetAw,
             Part::SetRw(_) => Kind::SetRw,
-            Part::SortedSet(_) => Kind::SortedSet,
+            Part::SortedSet(_) | Part::SortedSetKept(_) => Kind::SortedSet,
             Part::List(_) => Kind::List,
             Part::Stream(_) => Kind::Stream,
             Part::Counter(_) => Kind::Counter,
@@ -394,11 +397,20 @@ pub struct FieldTally<'a> {
 pub struct ListPart<'a> {
     /// Elements whose observed content goes.
     pub remove: Positions,
+    /// The same for all that lie in a stretch, whichever these are.
+    pub cut: SmallVec<[Stretch; 1]>,
     /// Elements that get a value, in the place of what was observed of them.
     #[serde(borrow)]
     pub set: SmallVec<[ElementPut<'a>; 1]>,
     /// Elements that are new.
     pub insert: SmallVec<[Insertion<'a>; 1]>,
+}
+
+impl ListPart<'_> {
+    /// Whether it brings anything, or only takes away.
+    pub fn adds(&self) -> bool {
+        !self.set.is_empty() || !self.insert.is_empty()
+    }
 }
 
 /// A list element that is written.

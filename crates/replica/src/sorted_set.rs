@@ -52,6 +52,7 @@ struct Ranked {
 
 impl Item for Ranked {
     type Key = (Score, Arc<[u8]>);
+    type Summary = ();
 
     fn key(&self) -> &(Score, Arc<[u8]>) {
         &self.key

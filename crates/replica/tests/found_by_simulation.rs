@@ -1,57 +1,25 @@
 //! Histories that the simulator has found, each the shortest that shows it. What went wrong, and what it would have cost,
 //! stands above each.
 
+mod support;
+
 use std::collections::BTreeMap;
 
 use isles_clock::{Context, Dot, Hlc, ReplicaId, VectorClock};
-use isles_replica::delivery::{Lane, LaneKind, Offer};
 use isles_replica::image::TableChange;
 use isles_replica::op::Kind;
-use isles_replica::{
-    ConflictKind, Expiry, Frame, Replica, ReplicaConfig, Scope, Txn, UnloggedContent,
-};
+use isles_replica::{ConflictKind, Expiry, Frame, Replica, Scope, Txn};
 use isles_resolve::Strategy;
-
-const NOW_MS: u64 = 1_700_000_000_000;
-
-fn replica(id: u128) -> Replica {
-    Replica::new(ReplicaId::from_u128(id), ReplicaConfig::default())
-}
+use support::{NOW_MS, replica, take};
 
 fn run<R>(replica: &mut Replica, wall_ms: u64, act: impl FnOnce(&mut Txn<'_>) -> R) -> R {
-    let mut txn = replica.txn(wall_ms, Scope::Many);
-    let result = act(&mut txn);
-    txn.commit().expect("the entry is small");
-    result
+    support::run_at(replica, wall_ms, Scope::Many, act)
 }
 
 /// Seals what is open as one frame and calls it durable.
 fn seal(replica: &mut Replica) -> Frame {
-    let chain = replica.delivery().previous_chain(replica.id());
-    let mut sealed = Vec::new();
-    for unlogged in replica.take_unlogged() {
-        let frame = match unlogged.content {
-            UnloggedContent::Own(open) => open.seal(chain),
-            UnloggedContent::Remote(frame) => frame,
-            UnloggedContent::Note(_) => continue,
-        };
-        replica.note_durable(unlogged.number, [&frame]);
-        sealed.push(frame);
-    }
-    sealed.pop().expect("something was written")
-}
-
-fn take(replica: &mut Replica, frame: &Frame) {
-    let lane = Lane {
-        peer: frame.replica(),
-        kind: LaneKind::Direct,
-    };
-    let offer = replica
-        .offer(frame.clone(), lane)
-        .expect("the frame is sound");
-    assert_eq!(offer, Offer::Accepted);
-    assert_eq!(replica.apply_ready(NOW_MS), 1);
-    seal(replica);
+    let own = support::seal(replica).pop();
+    own.expect("something was written")
 }
 
 // The net effect of HSET, HINCRBY and any later write of the same hash in one MULTI kept the value and dropped the

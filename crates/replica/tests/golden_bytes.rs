@@ -3,6 +3,8 @@
 //! A difference here means that nodes of two versions no longer understand each other, or their own disks. Then the
 //! format's version goes up, the old bytes stay here, and a test shows that they are still read.
 
+mod support;
+
 use isles_clock::{Dot, Hlc, ReplicaId, Stamp};
 use isles_replica::image::{Meta, TableChange};
 use isles_replica::{
@@ -10,22 +12,7 @@ use isles_replica::{
     UnloggedContent,
 };
 use isles_resolve::Strategy;
-
-const NOW_MS: u64 = 1_700_000_000_000;
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn bytes_of(hex: &str) -> Vec<u8> {
-    let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
-    let pairs = digits
-        .chunks(2)
-        .map(|pair| std::str::from_utf8(pair).expect("ASCII"));
-    pairs
-        .map(|pair| u8::from_str_radix(pair, 16).expect("hex digits"))
-        .collect()
-}
+use support::{NOW_MS, bytes_of, hex};
 
 /// A replica that has written one entry with ops of every kind that this version knows.
 fn writer() -> Replica {

@@ -1,26 +1,13 @@
 //! The bytes of flags, sketches and bounded counters are fixed, as those of the other kinds in `golden_bytes.rs`.
 
+mod support;
+
 use isles_clock::ReplicaId;
 use isles_replica::image::TableChange;
 use isles_replica::{
     Expiry, FlagKind, Frame, Replica, ReplicaConfig, Scope, Unlogged, UnloggedContent,
 };
-
-const NOW_MS: u64 = 1_700_000_000_000;
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn bytes_of(hex: &str) -> Vec<u8> {
-    let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
-    let pairs = digits
-        .chunks(2)
-        .map(|pair| std::str::from_utf8(pair).expect("ASCII"));
-    pairs
-        .map(|pair| u8::from_str_radix(pair, 16).expect("hex digits"))
-        .collect()
-}
+use support::{NOW_MS, bytes_of, hex};
 
 /// A replica that has created one key of each kind in one entry and changed it in the next.
 fn writer() -> Replica {

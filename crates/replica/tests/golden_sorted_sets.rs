@@ -1,5 +1,7 @@
 //! What this version writes of sorted sets stays readable, as `golden_bytes.rs` says of everything else.
 
+mod support;
+
 use std::collections::BTreeMap;
 
 use isles_clock::ReplicaId;
@@ -8,21 +10,7 @@ use isles_replica::image::TableChange;
 use isles_replica::{
     AddIf, Frame, Replica, ReplicaConfig, Scope, Score, ScoreIf, Txn, UnloggedContent,
 };
-
-const NOW_MS: u64 = 1_700_000_000_000;
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn bytes_of(hex: &str) -> Vec<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).expect("a hex digit") as u8;
-    let digits: Vec<u8> = hex.trim().bytes().map(digit).collect();
-    digits
-        .chunks(2)
-        .map(|pair| pair[0] << 4 | pair[1])
-        .collect()
-}
+use support::{NOW_MS, bytes_of, hex};
 
 fn score(number: f64) -> Score {
     Score::try_from(number).expect("a number")
@@ -150,4 +138,24 @@ fn a_large_set_lies_in_pages_of_which_the_changed_ones_are_written() {
     let last: Vec<_> = set.range(2_000..2_003).collect();
     let expected = [(&b"name-7"[..], 3.0), (b"c", 4.0), (b"d", 7.0)];
     assert_eq!(last, expected.map(|(name, number)| (name, score(number))));
+}
+
+/// `14 [a, b]`: nearly all of a set goes, and what stays is named.
+#[test]
+fn the_bytes_of_what_stays_are_fixed() {
+    let mut replica = Replica::new(ReplicaId::from_u128(0xa), ReplicaConfig::default());
+    let mut txn = replica.txn(NOW_MS, Scope::Many);
+    let names: Vec<String> = (0..30).map(|number| format!("m{number}")).collect();
+    let numbered = (2..).map(f64::from).zip(&names);
+    let mut pairs: Vec<(&[u8], f64)> = vec![(b"a", 0.0), (b"b", 1.0)];
+    pairs.extend(numbered.map(|(number, name)| (name.as_bytes(), number)));
+    add(&mut txn, &pairs);
+    txn.commit().expect("a small entry");
+    frame(&mut replica);
+    let mut txn = replica.txn(NOW_MS, Scope::Once);
+    let removed = txn.sorted_set_remove_ranks(b"z", 2..32);
+    assert_eq!(removed, Ok(30));
+    txn.commit().expect("a small entry");
+    let bytes = hex(frame(&mut replica).bytes());
+    assert!(bytes.contains("010e0201610162"), "{bytes}");
 }

@@ -1,27 +1,21 @@
 //! Consumer groups on several replicas: three states, which only go up, whatever the order of delivery.
 
+mod support;
+
 use std::ops::ControlFlow;
 
 use isles_clock::ReplicaId;
-use isles_replica::delivery::{Lane, LaneKind, Offer};
 use isles_replica::image::TableChange;
 use isles_replica::{
-    Acknowledged, Frame, GroupError, GroupStart, NewStreamId, PendingQuery, Replica, ReplicaConfig,
-    Scope, StreamClaim, StreamId, Txn, UnloggedContent,
+    Acknowledged, Frame, GroupError, GroupStart, NewStreamId, PendingQuery, Replica, Scope,
+    StreamClaim, StreamId, Txn,
 };
+use support::{NOW_MS, Table, hex, replica, seal};
 
-const NOW_MS: u64 = 1_700_000_000_000;
 const FROM_ZERO: GroupStart = GroupStart::After(StreamId::ZERO);
 
-fn replica(id: u128) -> Replica {
-    Replica::new(ReplicaId::from_u128(id), ReplicaConfig::default())
-}
-
 fn run<R>(replica: &mut Replica, at_ms: u64, act: impl FnOnce(&mut Txn<'_>) -> R) -> R {
-    let mut txn = replica.txn(NOW_MS + at_ms, Scope::Once);
-    let result = act(&mut txn);
-    txn.commit().expect("the entry is small");
-    result
+    support::run_at(replica, NOW_MS + at_ms, Scope::Once, act)
 }
 
 fn add(replica: &mut Replica, ms: u64) {
@@ -93,31 +87,10 @@ fn at(ms: u64, consumer: &str) -> (u64, String, u64) {
     (ms, consumer.to_owned(), 1)
 }
 
-/// The frames of what was written since the last time.
-fn frames(replica: &mut Replica) -> Vec<Frame> {
-    let mut chain = replica.delivery().previous_chain(replica.id());
-    let mut frames = Vec::new();
-    for unlogged in replica.take_unlogged() {
-        if let UnloggedContent::Own(open) = unlogged.content {
-            let frame = open.seal(chain);
-            chain = frame.chain();
-            replica.note_durable(unlogged.number, [&frame]);
-            frames.push(frame);
-        }
-    }
-    frames
-}
-
 fn take(replica: &mut Replica, frames: &[Frame]) {
-    for frame in frames {
-        let lane = Lane {
-            peer: frame.replica(),
-            kind: LaneKind::Direct,
-        };
-        let offer = replica.offer(frame.clone(), lane);
-        assert_eq!(offer.expect("the frame is sound"), Offer::Accepted);
-        replica.apply_ready(NOW_MS);
-    }
+    frames
+        .iter()
+        .for_each(|frame| support::receive(replica, frame));
 }
 
 /// Everybody hears of everything.
@@ -125,7 +98,7 @@ fn exchange<const N: usize>(replicas: [&mut Replica; N]) {
     let mut replicas = replicas;
     let written = replicas
         .iter_mut()
-        .map(|replica| (replica.id(), frames(replica)));
+        .map(|replica| (replica.id(), seal(replica)));
     let all: Vec<(ReplicaId, Vec<Frame>)> = written.collect();
     for replica in &mut replicas {
         let own = replica.id();
@@ -192,11 +165,11 @@ fn an_acknowledgement_wins_over_deliveries_and_claims_in_any_order() {
         create(&mut a, FROM_ZERO).expect("a new group");
         exchange([&mut a, &mut b, &mut c]);
         read(&mut a, "alice", 0);
-        let delivered = frames(&mut a);
+        let delivered = seal(&mut a);
         ack(&mut a, 1);
-        let acknowledged = frames(&mut a);
+        let acknowledged = seal(&mut a);
         read(&mut b, "bob", 5);
-        let elsewhere = frames(&mut b);
+        let elsewhere = seal(&mut b);
         let all = [&delivered, &acknowledged, &elsewhere];
         order.into_iter().for_each(|part| take(&mut c, all[part]));
         take(&mut a, &elsewhere);
@@ -303,29 +276,10 @@ fn groups_survive_in_the_table() {
     read(&mut a, "alice", 0);
     ack(&mut a, 2);
     claim(&mut a, "bob", 3, StreamClaim::default());
-    frames(&mut a);
-    let mut table = std::collections::BTreeMap::new();
-    a.take_images(usize::MAX)
-        .encode(&mut |change| match change {
-            TableChange::Put(key, value) => drop(table.insert(key, value)),
-            TableChange::Delete(key) => drop(table.remove(&key)),
-        });
-    let mut loaded = replica(1);
-    loaded
-        .load_table(
-            &mut |prefix, each| {
-                let rows = table.iter().filter(|(key, _)| key.starts_with(prefix));
-                rows.for_each(|(key, value)| each(key, value));
-            },
-            NOW_MS,
-        )
-        .expect("the table is sound");
-    loaded.check().expect("sums add up");
-    assert_eq!(loaded.content(), a.content());
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    seal(&mut a);
+    let mut table = Table::default();
+    table.store(&mut a);
+    assert_eq!(table.load().content(), a.content());
 }
 
 /// Differences mean that nodes of two versions do not understand each other, or their own disks.
@@ -349,7 +303,7 @@ fn the_bytes_of_groups_are_fixed() {
         txn.group_set_id(b"s", b"h", FROM_ZERO, None)
     })
     .expect("a group");
-    let frame = frames(&mut a).pop().expect("one frame");
+    let frame = seal(&mut a).pop().expect("one frame");
     let mut rows = Vec::new();
     a.take_images(usize::MAX).encode(&mut |change| {
         if let TableChange::Put(key, value) = change {

@@ -1,16 +1,13 @@
 //! Collections of thousands of elements that go at once, at two replicas and in the table.
 
-use std::collections::BTreeMap;
+mod support;
 
-use isles_clock::ReplicaId;
-use isles_replica::delivery::{Lane, LaneKind, Offer};
-use isles_replica::image::TableChange;
 use isles_replica::{
-    AddIf, Expiry, Frame, ListEnd, NewStreamId, Replica, ReplicaConfig, Scope, Score, ScoreIf,
-    StreamTrim, StreamTrimBound, Txn, UnloggedContent,
+    AddIf, Expiry, ListEnd, NewStreamId, Replica, Scope, Score, ScoreIf, StreamTrim,
+    StreamTrimBound, Txn,
 };
+use support::{NOW_MS, Table, exchange, replica, run, seal};
 
-const NOW_MS: u64 = 1_700_000_000_000;
 /// So many that maps have several levels, and trees too.
 const ELEMENTS: usize = 4_000;
 const KEY: &[u8] = b"big";
@@ -31,58 +28,6 @@ const KINDS: [Kind; 5] = [
     Kind::List,
     Kind::Stream,
 ];
-
-fn replica(id: u128) -> Replica {
-    Replica::new(ReplicaId::from_u128(id), ReplicaConfig::default())
-}
-
-fn run<R>(replica: &mut Replica, scope: Scope, act: impl FnOnce(&mut Txn<'_>) -> R) -> R {
-    let mut txn = replica.txn(NOW_MS, scope);
-    let result = act(&mut txn);
-    txn.commit().expect("the entry is small enough");
-    result
-}
-
-/// Seals what is open and calls it durable; the own frames among it.
-fn seal(replica: &mut Replica) -> Vec<Frame> {
-    let mut chain = replica.delivery().previous_chain(replica.id());
-    let mut own = Vec::new();
-    for unlogged in replica.take_unlogged() {
-        let frame = match unlogged.content {
-            UnloggedContent::Own(open) => {
-                let frame = open.seal(chain);
-                chain = frame.chain();
-                own.push(frame.clone());
-                frame
-            }
-            UnloggedContent::Remote(frame) => frame,
-            UnloggedContent::Note(_) => continue,
-        };
-        replica.note_durable(unlogged.number, [&frame]);
-    }
-    own
-}
-
-/// Both learn what the other has written since the last time, neither having seen it.
-fn exchange(left: &mut Replica, right: &mut Replica) {
-    let frames = [seal(left), seal(right)];
-    for (target, frames) in [(right, &frames[0]), (left, &frames[1])] {
-        frames.iter().for_each(|frame| take(target, frame));
-    }
-}
-
-fn take(replica: &mut Replica, frame: &Frame) {
-    let lane = Lane {
-        peer: frame.replica(),
-        kind: LaneKind::Direct,
-    };
-    let offer = replica
-        .offer(frame.clone(), lane)
-        .expect("the frame is sound");
-    assert_eq!(offer, Offer::Accepted);
-    while replica.apply_ready(NOW_MS) > 0 {}
-    seal(replica);
-}
 
 /// Adds the elements with these numbers.
 fn add(txn: &mut Txn<'_>, kind: Kind, numbers: std::ops::Range<usize>) {
@@ -141,31 +86,6 @@ fn len(replica: &mut Replica, kind: Kind) -> usize {
             .map_or(0, |set| set.len()),
         Kind::List => txn.list_len(KEY).expect("a list"),
         Kind::Stream => txn.stream_len(KEY).expect("a stream"),
-    }
-}
-
-/// A table in memory.
-#[derive(Default)]
-struct Table(BTreeMap<Vec<u8>, Vec<u8>>);
-
-impl Table {
-    fn store(&mut self, replica: &mut Replica) {
-        let images = replica.take_images(usize::MAX);
-        images.encode(&mut |change| match change {
-            TableChange::Put(key, value) => drop(self.0.insert(key, value)),
-            TableChange::Delete(key) => drop(self.0.remove(&key)),
-        });
-    }
-
-    fn load(&self) -> Replica {
-        let mut loaded = replica(9);
-        let scan = &mut |prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])| {
-            let matching = self.0.iter().filter(|(key, _)| key.starts_with(prefix));
-            matching.for_each(|(key, value)| each(key, value));
-        };
-        let read = loaded.load_table(scan, NOW_MS);
-        read.expect("what was written is read");
-        loaded
     }
 }
 

@@ -1,70 +1,15 @@
 //! Lists at two replicas, in the table, and byte for byte.
 
-use std::collections::BTreeMap;
+mod support;
+
 use std::ops::ControlFlow;
 
-use isles_clock::ReplicaId;
-use isles_replica::delivery::{Lane, LaneKind, Offer};
-use isles_replica::image::TableChange;
+use isles_replica::op::Part;
 use isles_replica::{
-    ConflictKind, Expiry, Frame, InsertError, ListEnd, ListSide, Replica, ReplicaConfig, Scope,
-    Txn, UnloggedContent,
+    ConflictKind, Expiry, Frame, InsertError, ListEnd, ListSide, Replica, Scope, Txn,
 };
 use proptest::prelude::*;
-
-const NOW_MS: u64 = 1_700_000_000_000;
-
-fn replica(id: u128) -> Replica {
-    Replica::new(ReplicaId::from_u128(id), ReplicaConfig::default())
-}
-
-fn run<R>(replica: &mut Replica, scope: Scope, act: impl FnOnce(&mut Txn<'_>) -> R) -> R {
-    let mut txn = replica.txn(NOW_MS, scope);
-    let result = act(&mut txn);
-    txn.commit().expect("the entry is small");
-    result
-}
-
-/// Seals what is open and calls it durable; the own frames among it.
-fn seal(replica: &mut Replica) -> Vec<Frame> {
-    let mut chain = replica.delivery().previous_chain(replica.id());
-    let mut own = Vec::new();
-    for unlogged in replica.take_unlogged() {
-        let frame = match unlogged.content {
-            UnloggedContent::Own(open) => {
-                let frame = open.seal(chain);
-                chain = frame.chain();
-                own.push(frame.clone());
-                frame
-            }
-            UnloggedContent::Remote(frame) => frame,
-            UnloggedContent::Note(_) => continue,
-        };
-        replica.note_durable(unlogged.number, [&frame]);
-    }
-    own
-}
-
-/// Both learn what the other has written since the last time, neither having seen it.
-fn exchange(left: &mut Replica, right: &mut Replica) {
-    let frames = [seal(left), seal(right)];
-    for (target, frames) in [(right, &frames[0]), (left, &frames[1])] {
-        frames.iter().for_each(|frame| take(target, frame));
-    }
-}
-
-fn take(replica: &mut Replica, frame: &Frame) {
-    let lane = Lane {
-        peer: frame.replica(),
-        kind: LaneKind::Direct,
-    };
-    let offer = replica
-        .offer(frame.clone(), lane)
-        .expect("the frame is sound");
-    assert_eq!(offer, Offer::Accepted);
-    replica.apply_ready(NOW_MS);
-    seal(replica);
-}
+use support::{NOW_MS, Table, bytes_of, exchange, hex, replica, run, seal, take};
 
 fn values(replica: &mut Replica, key: &[u8]) -> Vec<String> {
     let mut values = Vec::new();
@@ -161,6 +106,65 @@ fn a_deletion_leaves_what_it_has_not_seen() {
     check_equal(&mut eu, &mut us, &["d"]);
 }
 
+/// Forty elements, which both have.
+fn long_islands() -> (Replica, Replica) {
+    let (mut eu, mut us) = (replica(0xa), replica(0xb));
+    let items: Vec<String> = (0..40).map(|number| format!("e{number}")).collect();
+    let items: Vec<&str> = items.iter().map(String::as_str).collect();
+    push(&mut eu, b"l", &items);
+    exchange(&mut eu, &mut us);
+    (eu, us)
+}
+
+#[test]
+fn a_trim_of_many_leaves_what_others_write_there_meanwhile() {
+    let (mut eu, mut us) = long_islands();
+    run(&mut eu, Scope::Once, |txn| {
+        txn.list_trim(b"l", 0..2).expect("a list")
+    });
+    run(&mut us, Scope::Many, |txn| {
+        txn.list_set(b"l", 20, b"written").expect("a list");
+        txn.list_insert(b"l", ListSide::After, b"e30", b"inserted")
+            .expect("e30 is there");
+        txn.list_push(b"l", ListEnd::Back, &[b"pushed"])
+            .expect("a list");
+    });
+    let expected = ["e0", "e1", "written", "inserted", "pushed"];
+    check_equal(&mut eu, &mut us, &expected);
+}
+
+#[test]
+fn a_long_range_is_named_by_its_ends() {
+    let (mut eu, _) = long_islands();
+    run(&mut eu, Scope::Once, |txn| {
+        txn.list_trim(b"l", 10..12).expect("a list")
+    });
+    let frame = seal(&mut eu).pop().expect("one frame");
+    let entry = frame.entries().next().expect("one entry");
+    let ops = entry.expect("it can be read").ops;
+    let [Part::List(part)] = &ops[0].parts[..] else {
+        panic!("a change of a list: {:?}", ops[0]);
+    };
+    // Ten elements are named.
+    assert_eq!((part.remove.len(), part.cut.len()), (10, 1));
+    assert_eq!(values(&mut eu, b"l"), ["e10", "e11"]);
+}
+
+#[test]
+fn an_entry_trims_what_it_has_pushed_and_written() {
+    let (mut eu, mut us) = long_islands();
+    run(&mut eu, Scope::Many, |txn| {
+        let many: [&[u8]; 30] = [b"own"; 30];
+        txn.list_push(b"l", ListEnd::Back, &many).expect("a list");
+        txn.list_set(b"l", 35, b"written").expect("a list");
+        txn.list_set(b"l", 1, b"stays").expect("a list");
+        txn.list_trim(b"l", 0..3).expect("a list");
+        txn.list_push(b"l", ListEnd::Back, &many).expect("a list");
+        txn.list_trim(b"l", 1..5).expect("a list");
+    });
+    check_equal(&mut eu, &mut us, &["stays", "e2", "own", "own"]);
+}
+
 #[test]
 fn what_an_entry_pushes_and_pops_is_not_in_it() {
     let (mut eu, mut us) = islands();
@@ -247,42 +251,6 @@ fn beside_what_is_not_there_nothing_is_inserted() {
         run(&mut eu, Scope::Once, |txn| insert(txn, b"a")),
         Err(InsertError::WrongType)
     );
-}
-
-/// A table in memory.
-#[derive(Default)]
-struct Table(BTreeMap<Vec<u8>, Vec<u8>>);
-
-impl Table {
-    /// Takes what has changed; says how many rows were written.
-    fn store(&mut self, replica: &mut Replica) -> usize {
-        let mut written = 0;
-        replica
-            .take_images(usize::MAX)
-            .encode(&mut |change| match change {
-                TableChange::Put(key, value) => {
-                    written += 1;
-                    self.0.insert(key, value);
-                }
-                TableChange::Delete(key) => {
-                    self.0.remove(&key);
-                }
-            });
-        written
-    }
-
-    fn load(&self) -> Replica {
-        let mut loaded = replica(9);
-        let scan = &mut |prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])| {
-            let matching = self.0.iter().filter(|(key, _)| key.starts_with(prefix));
-            matching.for_each(|(key, value)| each(key, value));
-        };
-        loaded
-            .load_table(scan, NOW_MS)
-            .expect("what was written is read");
-        loaded.check().expect("what is derived fits the content");
-        loaded
-    }
 }
 
 #[test]
@@ -438,18 +406,6 @@ proptest! {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn bytes_of(hex: &str) -> Vec<u8> {
-    let digits: Vec<char> = hex.trim().chars().collect();
-    let pairs = digits.chunks(2).map(|pair| pair.iter().collect::<String>());
-    pairs
-        .map(|pair| u8::from_str_radix(&pair, 16).expect("hex digits"))
-        .collect()
-}
-
 /// What this version writes stays readable: its bytes are fixed.
 #[test]
 fn the_bytes_of_lists() {
@@ -463,21 +419,18 @@ fn the_bytes_of_lists() {
             .expect("there is a B");
         txn.list_push(b"l", ListEnd::Front, &[b"f"])
             .expect("a list");
+        txn.list_trim(b"long", 1..69).expect("a list");
+        txn.list_trim(b"long", 0..4).expect("a list");
     });
     let frame = seal(&mut eu).pop().expect("one frame");
     let mut table = Table::default();
     table.store(&mut eu);
-    let rows: Vec<String> = table
-        .0
-        .iter()
-        .map(|(key, value)| format!("{} {}", hex(key), hex(value)))
-        .collect();
     let (golden_frame, golden_rows) = (
         include_str!("golden/list_frame_v1.hex"),
         include_str!("golden/list_rows_v1.hex"),
     );
     assert_eq!(hex(frame.bytes()), golden_frame.trim());
-    assert_eq!(rows.join("\n"), golden_rows.trim());
+    assert_eq!(table.hex(), golden_rows.trim());
     let read = Frame::decode(bytes_of(golden_frame).into()).expect("version 1 is read");
     assert_eq!(read.entries().filter(Result::is_ok).count(), 3);
     assert_eq!(values(&mut eu, b"l"), ["f", "B", "i", "c"]);

@@ -1,31 +1,16 @@
 //! Streams in the table and byte for byte, in large transactions, and as conflicts.
 
-use std::collections::BTreeMap;
+mod support;
+
 use std::ops::ControlFlow;
 
-use isles_clock::ReplicaId;
-use isles_replica::delivery::{Lane, LaneKind, Offer};
-use isles_replica::image::TableChange;
 use isles_replica::{
-    ConflictKind, Expiry, Frame, NewStreamId, Replica, ReplicaConfig, Scope, StreamId, StreamTrim,
-    StreamTrimBound, Txn, UnloggedContent,
+    ConflictKind, Expiry, Frame, NewStreamId, Replica, Scope, StreamId, StreamTrim,
+    StreamTrimBound, Txn,
 };
+use support::{NOW_MS, Table, hex, replica, run, seal};
 
-const NOW_MS: u64 = 1_700_000_000_000;
 const GENERATED: NewStreamId = NewStreamId::Generated;
-
-type Table = BTreeMap<Vec<u8>, Vec<u8>>;
-
-fn replica(id: u128) -> Replica {
-    Replica::new(ReplicaId::from_u128(id), ReplicaConfig::default())
-}
-
-fn run<R>(replica: &mut Replica, scope: Scope, act: impl FnOnce(&mut Txn<'_>) -> R) -> R {
-    let mut txn = replica.txn(NOW_MS, scope);
-    let result = act(&mut txn);
-    txn.commit().expect("the entry is small");
-    result
-}
 
 fn add(txn: &mut Txn<'_>, id: NewStreamId, value: &str) -> StreamId {
     txn.stream_add(b"s", id, &[b"f", value.as_bytes()], None)
@@ -50,88 +35,37 @@ fn values(replica: &mut Replica) -> Vec<String> {
     values
 }
 
-/// The frames of what was written since the last time.
-fn frames(replica: &mut Replica) -> Vec<Frame> {
-    let mut chain = replica.delivery().previous_chain(replica.id());
-    let mut frames = Vec::new();
-    for unlogged in replica.take_unlogged() {
-        if let UnloggedContent::Own(open) = unlogged.content {
-            let frame = open.seal(chain);
-            chain = frame.chain();
-            replica.note_durable(unlogged.number, [&frame]);
-            frames.push(frame);
-        }
-    }
-    frames
-}
-
 fn take(replica: &mut Replica, frames: &[Frame]) {
-    for frame in frames {
-        let lane = Lane {
-            peer: frame.replica(),
-            kind: LaneKind::Direct,
-        };
-        let offer = replica.offer(frame.clone(), lane);
-        assert_eq!(offer.expect("the frame is sound"), Offer::Accepted);
-        replica.apply_ready(NOW_MS);
-    }
-}
-
-/// Writes what has changed; says how many rows were written.
-fn checkpoint(replica: &mut Replica, table: &mut Table) -> usize {
-    let mut written = 0;
-    replica
-        .take_images(usize::MAX)
-        .encode(&mut |change| match change {
-            TableChange::Put(key, value) => {
-                table.insert(key, value);
-                written += 1;
-            }
-            TableChange::Delete(key) => drop(table.remove(&key)),
-        });
-    written
-}
-
-fn load(table: &Table) -> Replica {
-    let mut loaded = replica(9);
-    loaded
-        .load_table(
-            &mut |prefix, each| {
-                let rows = table.iter().filter(|(key, _)| key.starts_with(prefix));
-                rows.for_each(|(key, value)| each(key, value));
-            },
-            NOW_MS,
-        )
-        .expect("the table is sound");
-    loaded.check().expect("what is derived fits the content");
-    loaded
+    frames
+        .iter()
+        .for_each(|frame| support::receive(replica, frame));
 }
 
 #[test]
 fn a_large_stream_lies_in_pages_of_which_the_changed_ones_are_written() {
-    let (mut eu, mut table) = (replica(1), Table::new());
+    let (mut eu, mut table) = (replica(1), Table::default());
     for number in 0..5_000 {
         run(&mut eu, Scope::Once, |txn| {
             add(txn, GENERATED, &number.to_string())
         });
     }
-    assert!(checkpoint(&mut eu, &mut table) > 50);
+    assert!(table.store(&mut eu) > 50);
     run(&mut eu, Scope::Once, |txn| add(txn, GENERATED, "last"));
-    assert_eq!(checkpoint(&mut eu, &mut table), 2, "its row and one page");
+    assert_eq!(table.store(&mut eu), 2, "its row and one page");
     let trim = StreamTrim {
         bound: StreamTrimBound::Len(1000),
         units: None,
     };
     run(&mut eu, Scope::Once, |txn| txn.stream_trim(b"s", trim)).expect("a stream");
-    assert!(checkpoint(&mut eu, &mut table) <= 2);
-    let mut loaded = load(&table);
+    assert!(table.store(&mut eu) <= 2);
+    let mut loaded = table.load();
     assert_eq!(loaded.digest(), eu.digest());
     assert_eq!(values(&mut loaded), values(&mut eu));
     run(&mut eu, Scope::Once, |txn| txn.delete(b"s"));
     run(&mut eu, Scope::Once, |txn| add(txn, given(1), "small"));
-    checkpoint(&mut eu, &mut table);
-    assert_eq!(table.len(), 1, "no page is left behind");
-    assert_eq!(values(&mut load(&table)), ["small"]);
+    table.store(&mut eu);
+    assert_eq!(table.0.len(), 1, "no page is left behind");
+    assert_eq!(values(&mut table.load()), ["small"]);
 }
 
 #[test]
@@ -146,7 +80,7 @@ fn a_transaction_of_many_additions_is_one_entry_and_arrives() {
         ids[2_999]
     });
     assert_eq!(eu.applied().get(eu.id()), 1);
-    take(&mut us, &frames(&mut eu));
+    take(&mut us, &seal(&mut eu));
     assert_eq!(eu.digest(), us.digest());
     let info = run(&mut us, Scope::Once, |txn| txn.stream_info(b"s"));
     let info = info.expect("a stream").expect("it is there");
@@ -166,7 +100,7 @@ fn what_is_rolled_back_is_not_logged() {
             .expect("a stream");
         txn.roll_back(point);
     });
-    take(&mut us, &frames(&mut eu));
+    take(&mut us, &seal(&mut eu));
     assert_eq!(values(&mut eu), ["stays", "stays too"]);
     assert_eq!(values(&mut us), ["stays", "stays too"]);
     assert_eq!(eu.digest(), us.digest());
@@ -183,8 +117,8 @@ fn generated_ids_of_two_replicas_differ_and_rise_although_a_clock_is_behind() {
         add(txn, given(NOW_MS + 60_000), "ahead")
     });
     // What peers have sent is applied between own frames.
-    frames(&mut us);
-    take(&mut us, &frames(&mut eu));
+    seal(&mut us);
+    take(&mut us, &seal(&mut eu));
     let next = run(&mut us, Scope::Once, |txn| add(txn, GENERATED, "after"));
     assert!(next > StreamId::new(NOW_MS + 60_000, 0));
 }
@@ -194,7 +128,7 @@ fn one_id_for_two_entries_is_a_conflict_of_which_both_are_kept() {
     let (mut eu, mut us) = (replica(1), replica(2));
     run(&mut eu, Scope::Once, |txn| add(txn, given(5), "eu"));
     run(&mut us, Scope::Once, |txn| add(txn, given(5), "us"));
-    let (from_eu, from_us) = (frames(&mut eu), frames(&mut us));
+    let (from_eu, from_us) = (seal(&mut eu), seal(&mut us));
     take(&mut eu, &from_us);
     take(&mut us, &from_eu);
     let ids = [&eu, &us].map(|replica| {
@@ -212,12 +146,8 @@ fn one_id_for_two_entries_is_a_conflict_of_which_both_are_kept() {
     assert_eq!(len, Ok(2));
     run(&mut us, Scope::Many, |txn| txn.copy(b"t", b"s"));
     assert_eq!(values(&mut us), ["eu", "us"]);
-    take(&mut eu, &frames(&mut us));
+    take(&mut eu, &seal(&mut us));
     assert_eq!(eu.digest(), us.digest());
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Differences mean that nodes of two versions do not understand each other, or their own disks.
@@ -247,16 +177,12 @@ fn the_bytes_of_ops_and_rows_are_fixed() {
         txn.stream_add(b"s", GENERATED, &[b"f", b"three"], trim)
     })
     .expect("the id is greater");
-    let frame = frames(&mut eu).pop().expect("one frame");
-    let mut table = Table::new();
-    checkpoint(&mut eu, &mut table);
-    let rows = table.iter();
-    let rows: Vec<String> = rows
-        .map(|(key, value)| format!("{} {}", hex(key), hex(value)))
-        .collect();
+    let frame = seal(&mut eu).pop().expect("one frame");
+    let mut table = Table::default();
+    table.store(&mut eu);
     let golden_frame = include_str!("golden/stream_frame_v1.hex");
     let golden_rows = include_str!("golden/stream_rows_v1.hex");
     assert_eq!(hex(frame.bytes()), golden_frame.trim());
-    assert_eq!(rows.join("\n"), golden_rows.trim());
-    assert_eq!(load(&table).digest(), eu.digest());
+    assert_eq!(table.hex(), golden_rows.trim());
+    assert_eq!(table.load().digest(), eu.digest());
 }

@@ -297,6 +297,9 @@ impl Draft<'_> {
             Command::SortedAdd(key, pairs, add_if) => self.sorted_add(txn, key, pairs, *add_if),
             Command::SortedIncr(key, name, by) => self.sorted_increment(txn, key, name, *by),
             Command::SortedRemove(key, names) => self.sorted_remove(txn, key, names),
+            Command::SortedRemoveRanks(key, start, len) => {
+                self.sorted_remove_ranks(txn, key, *start..start + len)
+            }
             Command::SortedAll(key) => self.sorted_all(txn, key),
             Command::ListPush(key, end, values) => self.list_push(txn, key, *end, values),
             Command::ListPop(key, end, count) => self.list_pop(txn, key, *end, *count).map(drop),

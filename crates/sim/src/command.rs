@@ -81,6 +81,8 @@ pub enum Command {
     SortedIncr(Bytes, Bytes, f64),
     /// ZREM.
     SortedRemove(Bytes, Vec<Bytes>),
+    /// ZREMRANGEBYRANK: from a rank, so many.
+    SortedRemoveRanks(Bytes, usize, usize),
     /// ZRANGE of everything with scores, and ZRANK of each member.
     SortedAll(Bytes),
     /// LPUSH, or RPUSH where it is the back.
@@ -205,7 +207,7 @@ fn command(
         streams,
         small_kinds,
     ] = Family::ALL.map(has);
-    let kinds: [(u64, u32); 40] = [
+    let kinds: [(u64, u32); 41] = [
         (3, 0),
         (9 * strings, 1),
         (3 * strings, 2),
@@ -246,6 +248,7 @@ fn command(
         (2 * streams, 37),
         (16 * small_kinds, 38),
         (30 * streams, 39),
+        (4 * sorted_sets, 40),
     ];
     match random.weighted(&kinds) {
         0 => Command::Get(key(random)),
@@ -272,8 +275,11 @@ fn command(
         22 => Command::SortedIncr(key(random), name(options, random), score(random)),
         23 => Command::SortedRemove(key(random), several(options, random)),
         24 => Command::SortedAll(key(random)),
-        25 => Command::ListPush(key(random), list_end(random), several(options, random)),
-        26 => Command::ListPop(key(random), list_end(random), 1 + random.index(2)),
+        25 => Command::ListPush(key(random), list_end(random), pushed(options, random)),
+        26 => {
+            let most = if options.large { 60 } else { 2 };
+            Command::ListPop(key(random), list_end(random), 1 + random.index(most))
+        }
         27 => Command::ListSet(key(random), random.index(4), value(random)),
         28 => {
             let side = *random.pick(&[ListSide::Before, ListSide::After]);
@@ -289,7 +295,10 @@ fn command(
             *random.pick(&[0, 1, -1, 2]),
             name(options, random),
         ),
-        30 => Command::ListTrim(key(random), random.index(3), random.index(6)),
+        30 => {
+            let [start, len] = if options.large { [60, 200] } else { [3, 6] };
+            Command::ListTrim(key(random), random.index(start), random.index(len))
+        }
         31 => Command::ListAll(key(random)),
         32 => Command::ListMove(key(random), key(random), list_end(random), list_end(random)),
         33 => stream_add(key(random), options, random),
@@ -303,6 +312,10 @@ fn command(
         37 => Command::StreamAll(key(random)),
         38 => Command::Small(key(random), small_kinds::draw(random)),
         39 => Command::Group(key(random), groups::draw(random)),
+        40 => {
+            let [start, len] = if options.large { [10, 90] } else { [2, 3] };
+            Command::SortedRemoveRanks(key(random), random.index(start), random.index(len))
+        }
         _ => match random.percent(80) {
             true => Command::Keyspace(PREFIX.to_vec(), strategy(75, random)),
             false => Command::Keyspace(Vec::new(), strategy(40, random)),
@@ -340,6 +353,14 @@ fn two(
 fn several(options: &Options, random: &mut Random) -> Vec<Bytes> {
     let count = 1 + random.index(if options.large { 30 } else { 2 });
     (0..count).map(|_| name(options, random)).collect()
+}
+
+/// Values for a list, sometimes so many that they fill several pages.
+fn pushed(options: &Options, random: &mut Random) -> Vec<Bytes> {
+    match options.large && random.percent(15) {
+        true => vec![small(random); 100 + random.index(150)],
+        false => several(options, random),
+    }
 }
 
 fn pairs(options: &Options, random: &mut Random) -> Vec<(Bytes, Bytes)> {

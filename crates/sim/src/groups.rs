@@ -20,6 +20,8 @@ pub enum Command {
     Ack(Bytes, Vec<usize>),
     /// XCLAIM of the pending entries at these places.
     Claim(Bytes, Bytes, Vec<usize>),
+    /// XAUTOCLAIM from the pending entry at this place on, of so many.
+    AutoClaim(Bytes, Bytes, usize, usize),
     /// XGROUP DELCONSUMER.
     Forget(Bytes, Bytes),
     /// XPENDING and XINFO.
@@ -41,6 +43,7 @@ pub fn draw(random: &mut Random) -> Command {
         (5, 6),
         (1, 7),
         (2, 8),
+        (3, 9),
     ]) {
         0 => Command::Create(group, random.index(5)),
         1 => Command::SetId(group, random.index(5)),
@@ -49,6 +52,7 @@ pub fn draw(random: &mut Random) -> Command {
         4 => Command::History(group, consumer),
         5 => Command::Ack(group, places(random)),
         6 => Command::Claim(group, consumer, places(random)),
+        9 => Command::AutoClaim(group, consumer, random.index(3), 1 + random.index(3)),
         7 => Command::Forget(group, consumer),
         _ => Command::Show(group),
     }

@@ -13,6 +13,8 @@ pub enum Mutant {
     OneEntryPerId,
     /// A consumer group passes over an entry that arrives below what it has delivered.
     SkipLateEntries,
+    /// An acknowledgement is lost: a consumer group hands out again what was delivered and acknowledged.
+    ForgetAcknowledged,
     /// F4: a counter restarts where its difference is zero.
     RestartOnZero,
     /// F4: contributions are dropped as soon as they are covered.
@@ -41,11 +43,12 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 16] = [
+    pub const ALL: [Mutant; 17] = [
         Mutant::DepsAtSeal,
         Mutant::OneValuePerField,
         Mutant::OneEntryPerId,
         Mutant::SkipLateEntries,
+        Mutant::ForgetAcknowledged,
         Mutant::RestartOnZero,
         Mutant::DropCovered,
         Mutant::DropRemovals,
@@ -67,6 +70,7 @@ impl Mutant {
             Mutant::OneValuePerField => "one-value-per-field",
             Mutant::OneEntryPerId => "one-entry-per-id",
             Mutant::SkipLateEntries => "skip-late-entries",
+            Mutant::ForgetAcknowledged => "forget-acknowledged",
             Mutant::RestartOnZero => "restart-on-zero",
             Mutant::DropCovered => "drop-covered",
             Mutant::DropRemovals => "drop-removals",
@@ -94,6 +98,7 @@ impl Mutant {
             Mutant::OneValuePerElement => Some(Damage::OneValuePerElement),
             Mutant::OneEntryPerId => Some(Damage::OneEntryPerId),
             Mutant::SkipLateEntries => Some(Damage::LateIsSkipped),
+            Mutant::ForgetAcknowledged => Some(Damage::AcknowledgedIsForgotten),
             Mutant::RestartOnZero => Some(Damage::ZeroIsCovered),
             Mutant::DropCovered => Some(Damage::CoveredIsDropped),
             Mutant::DropRemovals => Some(Damage::ObservedRemovalIsDropped),

@@ -149,7 +149,9 @@ impl Options {
         options.audit = false;
         options.families = match mutant {
             Mutant::OneValuePerElement => vec![Family::Lists],
-            Mutant::OneEntryPerId | Mutant::SkipLateEntries => vec![Family::Streams],
+            Mutant::OneEntryPerId | Mutant::SkipLateEntries | Mutant::ForgetAcknowledged => {
+                vec![Family::Streams]
+            }
             Mutant::DropRemovals => vec![Family::Small],
             _ => vec![Family::Strings, Family::Sets, Family::Hashes],
         };

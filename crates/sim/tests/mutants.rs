@@ -60,6 +60,15 @@ fn one_entry_per_id_of_a_stream() {
     );
 }
 
+// An entry that was acknowledged is handed out again.
+#[test]
+fn an_acknowledgement_is_lost() {
+    is_found(
+        Mutant::ForgetAcknowledged,
+        &[Invariant::Meaning, Invariant::Convergence],
+    );
+}
+
 // F4: an increment is taken for a first one.
 #[test]
 fn a_counter_restarts_on_net_zero() {

@@ -10,9 +10,27 @@ impl<I: Item> CountedTree<I> {
     pub fn each_changed(&mut self, mut visit: impl FnMut(&mut I)) {
         Arc::make_mut(&mut self.root).each_changed(&mut visit);
     }
+
+    /// Visits every item, and finds out anew what the branches know of them: O(n). What `visit` changes must not be the weight
+    /// or the key, and counts as no change.
+    pub fn each_mut(&mut self, mut visit: impl FnMut(&mut I)) {
+        Arc::make_mut(&mut self.root).each_mut(&mut visit);
+    }
 }
 
 impl<I: Item> Node<I> {
+    fn each_mut(&mut self, visit: &mut impl FnMut(&mut I)) {
+        match self {
+            Self::Leaf(items) => items.iter_mut().for_each(visit),
+            Self::Inner(branches) => {
+                for branch in branches {
+                    Arc::make_mut(&mut branch.node).each_mut(visit);
+                    branch.summary = branch.node.summary();
+                }
+            }
+        }
+    }
+
     fn each_changed(&mut self, visit: &mut impl FnMut(&mut I)) {
         match self {
             Self::Leaf(items) => items.iter_mut().for_each(visit),

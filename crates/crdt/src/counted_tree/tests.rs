@@ -9,8 +9,19 @@ struct Block {
     weight: usize,
 }
 
+/// The keys, added up.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Keys(u64);
+
+impl Summary for Keys {
+    fn merge(&mut self, other: &Self) {
+        self.0 += other.0;
+    }
+}
+
 impl Item for Block {
     type Key = u32;
+    type Summary = Keys;
 
     fn key(&self) -> &u32 {
         &self.key
@@ -18,6 +29,10 @@ impl Item for Block {
 
     fn weight(&self) -> usize {
         self.weight
+    }
+
+    fn summarize(&self, summary: &mut Keys) {
+        summary.0 += u64::from(self.key);
     }
 }
 
@@ -28,6 +43,8 @@ enum Step {
     /// Many at once, beyond every key so far.
     Extend(usize),
     RemoveAt(usize),
+    /// The items between the two.
+    Cut(usize, usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -36,6 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0u32..500).prop_map(Step::Remove),
         1 => (1usize..6_000).prop_map(Step::Extend),
         4 => any::<usize>().prop_map(Step::RemoveAt),
+        3 => any::<(usize, usize)>().prop_map(|(one, other)| Step::Cut(one, other)),
     ]
 }
 
@@ -85,6 +103,18 @@ fn run(tree: &mut CountedTree<Block>, model: &mut Vec<Block>, step: &Step) {
                 assert_eq!(removed, (block, offset));
             }
         }
+        Step::Cut(one, other) => {
+            let mut ends = [one, other].map(|end| end % (model.len() + 1));
+            ends.sort_unstable();
+            let weight = |blocks: &[Block]| blocks.iter().map(|block| block.weight).sum::<usize>();
+            let (before, cut) = (weight(&model[..ends[0]]), weight(&model[ends[0]..ends[1]]));
+            let mut removed = tree.split_off(before);
+            let rest = removed.split_off(cut);
+            assert!(removed.iter().eq(&model[ends[0]..ends[1]]));
+            assert!(rest.iter().eq(&model[ends[1]..]));
+            tree.append(rest);
+            model.drain(ends[0]..ends[1]);
+        }
     }
 }
 
@@ -104,6 +134,9 @@ fn check(tree: &CountedTree<Block>, model: &[Block], probe: usize) {
     assert_eq!(tree.weight(), weight);
     assert!(tree.iter().eq(model));
     assert!(tree.at(weight).is_none());
+    let keys = model.iter().map(|block| u64::from(block.key)).sum();
+    assert_eq!(tree.summary(), Keys(keys));
+    assert!(tree.is_sound(Keys::eq));
     if let Some(index) = probe.checked_rem(weight) {
         let (at, offset) = model_at(model, index);
         assert_eq!(tree.at(index), Some((&model[at], offset)));
@@ -153,4 +186,33 @@ fn removing_everything_leaves_one_empty_leaf() {
     }
     assert_eq!(tree.weight(), 0);
     assert!(matches!(&*tree.root, Node::Leaf(items) if items.is_empty()));
+}
+
+#[test]
+fn a_part_is_cut_out_without_a_look_at_it() {
+    let mut tree: CountedTree<Block> = (0..100_000).map(|key| Block { key, weight: 1 }).collect();
+    for round in 0..1_000 {
+        let middle = tree.weight() / 2;
+        let mut cut = tree.split_off(middle - 40);
+        let rest = cut.split_off(80);
+        tree.append(rest);
+        assert_eq!(cut.weight(), 80, "in round {round}");
+    }
+    assert_eq!(tree.weight(), 20_000);
+    assert!(tree.is_sound(Keys::eq));
+    // Cutting leaves no thin nodes behind.
+    assert!(tree.unshared_nodes(usize::MAX) < 2 * 20_000 / (FANOUT_MAX / 2));
+}
+
+#[test]
+fn what_is_known_of_a_part_saves_looking_at_it() {
+    let tree: CountedTree<Block> = (0..100_000).map(|key| Block { key, weight: 1 }).collect();
+    let all = tree.summary();
+    let kept = tree.left_of(
+        |keys| *keys != all,
+        |block| panic!("{block:?} is looked at"),
+    );
+    assert!(kept.is_empty());
+    let even = |block: &Block| (block.key % 2 == 0).then(|| block.clone());
+    assert_eq!(tree.left_of(|_| false, even).len(), 50_000);
 }

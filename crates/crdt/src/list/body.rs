@@ -5,11 +5,12 @@ use core::ops::Range;
 
 use super::chunk::{CHUNK_MAX, Chunk};
 use super::entry::Entry;
+use super::extent::{Digester, Extent};
 use super::pages::Numbers;
 use super::place::Gap;
 use super::position::Position;
 use super::update::Positions;
-use crate::counted_tree::CountedTree;
+use crate::counted_tree::{CountedTree, Item};
 
 /// Elements by their positions, found by position and by index in O(log n).
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub(crate) struct Body<T: Clone> {
     // Invariant: chunks come in the order of their elements' positions, each of which is there once.
     pub(super) chunks: CountedTree<Chunk<T>>,
     pub(super) numbers: Numbers,
+    digester: Option<Digester<T>>,
 }
 
 impl<T: Clone> Body<T> {
@@ -25,7 +27,63 @@ impl<T: Clone> Body<T> {
         Self {
             chunks: chunks.into_iter().collect(),
             numbers: Numbers::default(),
+            digester: None,
         }
+    }
+
+    /// Chunks that are summed up.
+    pub(super) fn summed(
+        chunks: Vec<Chunk<T>>,
+        numbers: Numbers,
+        digester: Option<Digester<T>>,
+    ) -> Self {
+        Self {
+            numbers,
+            digester,
+            ..Self::of(chunks)
+        }
+    }
+
+    /// No elements, summed up as these.
+    pub(super) fn empty(&self) -> Self {
+        Self::summed(Vec::new(), Numbers::default(), self.digester)
+    }
+
+    pub(super) fn digester(&self) -> Option<Digester<T>> {
+        self.digester
+    }
+
+    /// Adds up values in this way from here on: O(n).
+    pub(crate) fn set_digester(&mut self, digester: Option<Digester<T>>) {
+        self.digester = digester;
+        if !self.is_empty() {
+            self.chunks.each_mut(|chunk| chunk.sum_up(digester));
+        }
+    }
+
+    /// Puts other elements, whose sums are not known, in the place of these.
+    pub(crate) fn replace(&mut self, mut elements: Self) {
+        elements.set_digester(self.digester);
+        *self = elements;
+    }
+
+    /// Whether what is known of parts is what follows from the elements.
+    pub(crate) fn is_sound(&self) -> bool {
+        let is_summed = |chunk: &Chunk<T>| {
+            let [mut kept, mut anew] = [Extent::default(), Extent::default()];
+            chunk.summarize(&mut kept);
+            let entries = chunk.entries().to_vec();
+            let mut again = Chunk::of(chunk.first().clone(), chunk.ids().clone(), entries);
+            again.sum_up(self.digester);
+            again.summarize(&mut anew);
+            kept.includes(&anew)
+        };
+        self.chunks().all(is_summed) && self.chunks.is_sound(Extent::includes)
+    }
+
+    /// What is known of all elements.
+    pub(crate) fn extent(&self) -> Extent {
+        self.chunks.summary()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -92,13 +150,18 @@ impl<T: Clone> Body<T> {
     }
 
     /// Puts a chunk before the element at `index`, where it belongs as a whole.
-    pub(crate) fn insert(&mut self, index: usize, chunk: Chunk<T>) {
+    pub(crate) fn insert(&mut self, index: usize, mut chunk: Chunk<T>) {
+        let digester = self.digester;
+        // A larger one is summed up in pieces.
+        if chunk.entries().len() <= CHUNK_MAX {
+            chunk.sum_up(digester);
+        }
         match index.checked_sub(1) {
-            None => self
-                .chunks
-                .edit_at(0, |chunks, _, _| put_before(chunks, 0, chunk)),
+            None => self.chunks.edit_at(0, |chunks, _, _| {
+                put_before(chunks, 0, chunk, digester);
+            }),
             Some(before) => self.chunks.edit_at(before, |chunks, at, inside| {
-                put_after(chunks, at, inside + 1, chunk)
+                put_after(chunks, at, inside + 1, chunk, digester);
             }),
         }
     }
@@ -116,7 +179,7 @@ impl<T: Clone> Body<T> {
             if let Some(index) = self.room(&chunk) {
                 return self.insert(index, chunk);
             }
-            let rest = (chunk.entries().len() > 1).then(|| chunk.split_off(1));
+            let rest = (chunk.entries().len() > 1).then(|| chunk.split_off(1, None));
             if let Some(index) = self.room(&chunk) {
                 self.insert(index, chunk);
             }
@@ -150,7 +213,7 @@ impl<T: Clone> Body<T> {
         index: usize,
         mut goes: impl FnMut(&Position, &Entry<T>) -> bool,
     ) -> usize {
-        let numbers = &mut self.numbers;
+        let (numbers, digester) = (&mut self.numbers, self.digester);
         self.chunks.edit_at(index, |chunks, at, inside| {
             let chunk = &chunks[at];
             let mut end = inside;
@@ -158,7 +221,7 @@ impl<T: Clone> Body<T> {
                 end += 1;
             }
             if end > inside {
-                take_out(chunks, at, inside..end, numbers);
+                take_out(chunks, at, inside..end, numbers, digester);
             }
             end - inside
         })
@@ -171,37 +234,48 @@ impl<T: Clone> Body<T> {
         change: impl FnOnce(&Position, Entry<T>) -> Entry<T>,
         stays: impl FnOnce(&Entry<T>) -> bool,
     ) {
-        let numbers = &mut self.numbers;
+        let (numbers, digester) = (&mut self.numbers, self.digester);
         self.chunks.edit_at(index, |chunks, at, inside| {
             let position = chunks[at].position(inside);
             let entry = change(&position, chunks[at].entries()[inside].clone());
             if stays(&entry) {
-                chunks[at].replace(inside, entry);
+                chunks[at].replace(inside, entry, digester);
             } else {
-                take_out(chunks, at, inside..inside + 1, numbers);
+                take_out(chunks, at, inside..inside + 1, numbers, digester);
             }
         });
     }
 }
 
 /// Puts a chunk behind the first `inside` elements of another one.
-fn put_after<T: Clone>(chunks: &mut Vec<Chunk<T>>, at: usize, inside: usize, chunk: Chunk<T>) {
+fn put_after<T: Clone>(
+    chunks: &mut Vec<Chunk<T>>,
+    at: usize,
+    inside: usize,
+    chunk: Chunk<T>,
+    digester: Option<Digester<T>>,
+) {
     let host = &mut chunks[at];
     if host.can_join(&chunk) {
         return host.insert(inside, chunk);
     }
     if inside < host.entries().len() {
-        let tail = host.split_off(inside);
+        let tail = host.split_off(inside, digester);
         chunks.insert(at + 1, tail);
     }
-    put_before(chunks, at + 1, chunk);
+    put_before(chunks, at + 1, chunk, digester);
 }
 
-fn put_before<T: Clone>(chunks: &mut Vec<Chunk<T>>, at: usize, chunk: Chunk<T>) {
+fn put_before<T: Clone>(
+    chunks: &mut Vec<Chunk<T>>,
+    at: usize,
+    chunk: Chunk<T>,
+    digester: Option<Digester<T>>,
+) {
     match chunks.get_mut(at) {
         Some(next) if next.can_join(&chunk) => next.insert(0, chunk),
         _ if chunk.entries().len() <= CHUNK_MAX => chunks.insert(at, chunk),
-        _ => drop(chunks.splice(at..at, chunk.pieces())),
+        _ => drop(chunks.splice(at..at, chunk.pieces(digester))),
     }
 }
 
@@ -210,11 +284,17 @@ fn take_out<T: Clone>(
     at: usize,
     range: Range<usize>,
     numbers: &mut Numbers,
+    digester: Option<Digester<T>>,
 ) {
-    chunks[at].remove(range);
+    chunks[at].remove(range, digester);
     if chunks[at].is_empty() {
         numbers.give_back(chunks.remove(at).page.number);
     }
+    join_around(chunks, at, numbers);
+}
+
+/// Joins the chunk at this place with one beside it where both fit into one.
+pub(super) fn join_around<T: Clone>(chunks: &mut Vec<Chunk<T>>, at: usize, numbers: &mut Numbers) {
     let fits = |at: usize| {
         chunks
             .get(at + 1)
@@ -238,6 +318,7 @@ impl<T: Clone> Default for Body<T> {
         Self {
             chunks: CountedTree::new(),
             numbers: Numbers::default(),
+            digester: None,
         }
     }
 }
@@ -247,6 +328,7 @@ impl<T: Clone> Clone for Body<T> {
         Self {
             chunks: self.chunks.clone(),
             numbers: self.numbers.clone(),
+            digester: self.digester,
         }
     }
 }
@@ -262,7 +344,7 @@ impl<T: Clone + Eq> Eq for Body<T> {}
 
 impl<T: Clone> From<Chunk<T>> for Body<T> {
     fn from(chunk: Chunk<T>) -> Self {
-        Self::of(chunk.pieces())
+        Self::of(chunk.pieces(None))
     }
 }
 

@@ -8,6 +8,7 @@ use core::ops::Range;
 use isles_clock::Dot;
 
 use super::entry::Entry;
+use super::extent::{Digester, Extent, Written};
 use super::ids::{Ids, Span};
 use super::position::{Position, Side, Slot};
 use crate::counted_tree::Item;
@@ -24,6 +25,10 @@ pub(crate) struct Chunk<T> {
     // Shared between clones by itself: a leaf has many chunks, and a change copies the leaf, but one chunk's entries.
     entries: Arc<Vec<Entry<T>>>,
     pub(super) page: Page,
+    // Invariant: the sum over all values, as the digester of the list that it lies in gives it.
+    digest: u128,
+    // Invariant: what elements hold beside the values that they were inserted with is not newer.
+    written: Written,
 }
 
 /// What whoever stores a list chunk by chunk knows of one.
@@ -34,7 +39,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    const NEW: Self = Self {
+    pub(super) const NEW: Self = Self {
         number: None,
         changed: true,
     };
@@ -42,6 +47,7 @@ impl Page {
 
 impl<T: Clone> Item for Chunk<T> {
     type Key = Position;
+    type Summary = Extent;
 
     fn key(&self) -> &Position {
         &self.first
@@ -49,6 +55,15 @@ impl<T: Clone> Item for Chunk<T> {
 
     fn weight(&self) -> usize {
         self.entries.len()
+    }
+
+    fn summarize(&self, extent: &mut Extent) {
+        extent.digest = extent.digest.wrapping_add(self.digest);
+        let replica = self.first.run.root.replica;
+        extent.newest.observe(Dot::new(replica, self.ids.newest()));
+        if let Some(written) = &self.written {
+            extent.newest.merge(written);
+        }
     }
 }
 
@@ -59,12 +74,50 @@ impl<T: Clone> Chunk<T> {
     }
 
     pub(super) fn of(first: Position, ids: Ids, entries: Vec<Entry<T>>) -> Self {
-        Self {
+        let mut chunk = Self {
             first,
             ids,
-            entries: Arc::new(entries),
+            entries: Arc::new(Vec::new()),
             page: Page::NEW,
+            digest: 0,
+            written: None,
+        };
+        entries.iter().for_each(|entry| chunk.note(entry));
+        chunk.entries = Arc::new(entries);
+        chunk
+    }
+
+    /// An element is about to hold this.
+    fn note(&mut self, entry: &Entry<T>) {
+        if let Entry::Written(versions) = entry {
+            let written = self.written.get_or_insert_default();
+            versions
+                .iter()
+                .for_each(|version| written.observe(version.dot));
         }
+    }
+
+    /// Adds up anew what its elements hold: it gets into a list with this digester.
+    pub(super) fn sum_up(&mut self, digester: Option<Digester<T>>) {
+        self.digest = self.digest_of(0..self.entries.len(), digester);
+    }
+
+    /// What some elements hold, added up.
+    fn digest_of(&self, range: Range<usize>, digester: Option<Digester<T>>) -> u128 {
+        let Some(Digester { salt, of }) = digester else {
+            return 0;
+        };
+        let root = self.first.run.root;
+        let slots = self.ids.slice(range.start, range.len());
+        let slots = slots.flat_map(Span::names);
+        let named = slots.zip(&self.entries[range]);
+        named.fold(0, |total: u128, (slot, entry)| {
+            let name = root.name(slot);
+            let own = Dot::new(root.replica, slot.sequence);
+            entry.versions(own).fold(total, |total, version| {
+                total.wrapping_add(of(salt, &name, &version))
+            })
+        })
     }
 
     fn edit(&mut self) -> &mut Vec<Entry<T>> {
@@ -123,12 +176,18 @@ impl<T: Clone> Chunk<T> {
         }
     }
 
-    pub(crate) fn replace(&mut self, index: usize, entry: Entry<T>) {
+    pub(crate) fn replace(&mut self, index: usize, entry: Entry<T>, digester: Option<Digester<T>>) {
+        self.note(&entry);
+        let before = self.digest_of(index..index + 1, digester);
         self.edit()[index] = entry;
+        let after = self.digest_of(index..index + 1, digester);
+        self.digest = self.digest.wrapping_sub(before).wrapping_add(after);
     }
 
     /// Takes out some elements. The chunk may be empty afterwards, and must go then.
-    pub(crate) fn remove(&mut self, range: Range<usize>) {
+    pub(crate) fn remove(&mut self, range: Range<usize>, digester: Option<Digester<T>>) {
+        let gone = self.digest_of(range.clone(), digester);
+        self.digest = self.digest.wrapping_sub(gone);
         let mut tail = self.ids.split_off(range.start);
         self.ids.append(tail.split_off(range.len()));
         drop(self.edit().drain(range.clone()));
@@ -142,10 +201,13 @@ impl<T: Clone> Chunk<T> {
     }
 
     /// Cuts off the elements from `index` on, of which there must be some on both sides.
-    pub(crate) fn split_off(&mut self, index: usize) -> Self {
+    pub(crate) fn split_off(&mut self, index: usize, digester: Option<Digester<T>>) -> Self {
         let first = self.position(index);
         let ids = self.ids.split_off(index);
-        Self::of(first, ids, self.edit().split_off(index))
+        let mut tail = Self::of(first, ids, self.edit().split_off(index));
+        tail.sum_up(digester);
+        self.digest = self.digest.wrapping_sub(tail.digest);
+        tail
     }
 
     /// Takes in the chunk that follows, or gives it back where it is of another run or too large.
@@ -153,6 +215,7 @@ impl<T: Clone> Chunk<T> {
         if !self.can_join(&next) {
             return Err(next);
         }
+        self.take_in(&next);
         self.edit().extend(next.take_entries());
         self.ids.append(next.ids);
         Ok(())
@@ -162,8 +225,16 @@ impl<T: Clone> Chunk<T> {
         self.entries.len() + next.entries.len() <= CHUNK_MAX && self.first.run.is(&next.first.run)
     }
 
+    fn take_in(&mut self, other: &Self) {
+        self.digest = self.digest.wrapping_add(other.digest);
+        if let Some(written) = &other.written {
+            self.written.get_or_insert_default().merge(written);
+        }
+    }
+
     /// Puts a chunk between the elements before `index` and the others, where it is of the same run and fits.
     pub(crate) fn insert(&mut self, index: usize, mut chunk: Self) {
+        self.take_in(&chunk);
         self.edit().splice(index..index, chunk.take_entries());
         let tail = self.ids.split_off(index);
         if index == 0 {
@@ -179,7 +250,7 @@ impl<T: Clone> Chunk<T> {
     }
 
     /// Cuts it into chunks of the greatest size.
-    pub(crate) fn pieces(mut self) -> Vec<Self> {
+    pub(crate) fn pieces(mut self, digester: Option<Digester<T>>) -> Vec<Self> {
         if self.entries.len() <= CHUNK_MAX {
             return alloc::vec![self];
         }
@@ -191,12 +262,14 @@ impl<T: Clone> Chunk<T> {
             let mut first = self.first.clone();
             first.slot = ids.slot(0);
             let entries = entries.by_ref().take(CHUNK_MAX).collect();
-            pieces.push(Self::of(first, ids, entries));
+            let mut piece = Self::of(first, ids, entries);
+            piece.sum_up(digester);
+            pieces.push(piece);
         }
         pieces
     }
 
-    /// Adds one element behind the last, where it is of the same run and fits; else gives it back.
+    /// Adds one element behind the last, where it is of the same run and fits; else gives it back. The chunk is not summed up.
     pub(crate) fn push(
         &mut self,
         at: Position,
@@ -206,6 +279,7 @@ impl<T: Clone> Chunk<T> {
         if !fits {
             return Err((at, entry));
         }
+        self.note(&entry);
         self.ids.push(Span::one(at.slot));
         self.edit().push(entry);
         Ok(())

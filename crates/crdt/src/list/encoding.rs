@@ -15,7 +15,7 @@ use super::ids::{Ids, Span};
 use super::pages::ListPage;
 use super::place::{OneRun, Place, Spot};
 use super::position::Position;
-use super::update::Positions;
+use super::update::{Positions, Stretch};
 use crate::decode;
 use crate::op::list::Scope;
 use crate::op::{List, Version};
@@ -51,6 +51,44 @@ impl Serialize for Position {
 impl<'de> Deserialize<'de> for Position {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let row = PositionRow::deserialize(deserializer)?;
+        row.read().map_err(Error::custom)
+    }
+}
+
+/// A stretch: the runs down to those of both ends, then their places there.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct StretchRow {
+    table: RunTable,
+    ends: [ElementRow; 2],
+}
+
+impl StretchRow {
+    fn write(stretch: &Stretch) -> Self {
+        let mut writer = Writer::default();
+        let ends = [stretch.first(), stretch.last()].map(|end| writer.element(end));
+        let table = writer.into_table();
+        Self { table, ends }
+    }
+
+    fn read(&self) -> Result<Stretch, Refusal> {
+        let reader = Reader::new(&self.table)?;
+        let [first, last] = self.ends;
+        let stretch = Stretch::new(reader.element(first)?, reader.element(last)?);
+        let stretch = stretch.ok_or("a stretch ends before it starts")?;
+        same(self, &Self::write(&stretch))?;
+        Ok(stretch)
+    }
+}
+
+impl Serialize for Stretch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        StretchRow::write(self).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Stretch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let row = StretchRow::deserialize(deserializer)?;
         row.read().map_err(Error::custom)
     }
 }

@@ -88,6 +88,14 @@ impl Span {
             .find(|stride| Self::new(last, *stride, 2).get(1) == Some(next.first))
     }
 
+    /// The latest write that is named.
+    fn newest(self) -> u64 {
+        match self.stride {
+            Stride::Right | Stride::Batch => self.first.sequence + u64::from(self.len - 1),
+            Stride::Left | Stride::Ordinal => self.first.sequence,
+        }
+    }
+
     fn cut(self, at: u32) -> (Self, Self) {
         let head = Self::new(self.first, self.stride, at);
         let tail = Self::new(self.slot(at), self.stride, self.len - at);
@@ -115,6 +123,12 @@ impl Ids {
 
     pub(crate) fn spans(&self) -> &[Span] {
         &self.spans
+    }
+
+    /// The latest write that is named.
+    pub(crate) fn newest(&self) -> u64 {
+        let each = self.spans.iter().map(|span| span.newest());
+        each.max().unwrap_or(0)
     }
 
     pub(crate) fn slot(&self, index: usize) -> Slot {

@@ -123,11 +123,11 @@ impl<T: Clone> List<T> {
     fn join_all(&mut self, seen: &DotContext, other: &Self, theirs: &DotContext) {
         self.scope = Scope::All;
         if self.is_empty() && seen.is_empty() {
-            self.body = other.body.clone();
+            self.body.replace(other.body.clone());
             return;
         }
         let nothing = Entry::nothing();
-        let body = core::mem::take(&mut self.body);
+        let body = self.body.clone();
         let (mut ours, mut others) = (body.iter().peekable(), other.body.iter().peekable());
         let joined = core::iter::from_fn(|| {
             let order = match (ours.peek(), others.peek()) {
@@ -144,7 +144,9 @@ impl<T: Clone> List<T> {
             let joined = join_entries(position.dot(), entry.clone(), seen, their_entry, theirs);
             Some((position, joined))
         });
-        self.body = joined.filter(|(_, entry)| !entry.is_nothing()).collect();
+        let joined = joined.filter(|(_, entry)| !entry.is_nothing());
+        let joined = joined.collect();
+        self.body.replace(joined);
     }
 }
 
@@ -219,7 +221,7 @@ impl<T: Clone> DotStore for List<T> {
 
     fn wipe(&mut self, writer: &mut Writer<'_>) -> Self {
         self.each_dot(&mut |dot| writer.supersede(dot));
-        self.body = Body::default();
+        self.body.replace(Body::default());
         Self::default()
     }
 
@@ -257,6 +259,6 @@ impl<T: Clone> Nested for List<T> {
     }
 
     fn remove_observed(&mut self, ctx: &impl Context, _: Option<&()>) {
-        self.clear(ctx);
+        drop(self.clear(ctx));
     }
 }

@@ -71,8 +71,10 @@
 mod body;
 mod chunk;
 mod codec;
+mod cut;
 mod encoding;
 mod entry;
+mod extent;
 mod ids;
 mod join;
 mod pages;
@@ -89,13 +91,15 @@ use isles_clock::{ReplicaId, Stamp};
 
 pub(crate) use self::body::Body;
 pub(crate) use self::chunk::Chunk;
+pub use self::cut::Cut;
 pub(crate) use self::entry::Entry;
+pub use self::extent::Digester;
 pub(crate) use self::ids::{Span, Stride};
 pub use self::pages::{ListChanges, ListPage};
 pub use self::place::Place;
 pub(crate) use self::place::{Manner, later};
 pub use self::position::{NAME_BYTES, Position};
-pub use self::update::{ListOp, ListUpdate, Positions};
+pub use self::update::{ListOp, ListUpdate, Positions, Stretch};
 use crate::causal::{Causal, Delta};
 use crate::{DeltaState, op};
 

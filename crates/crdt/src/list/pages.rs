@@ -53,6 +53,11 @@ struct NumbersInner {
 }
 
 impl Numbers {
+    /// All numbers are smaller.
+    pub(super) fn bound(&self) -> u32 {
+        self.0.bound
+    }
+
     /// A page does not exist any more.
     pub(super) fn give_back(&mut self, number: Option<u32>) {
         if let Some(number) = number {
@@ -102,7 +107,9 @@ impl<T: Clone> List<T> {
     /// The pages that have changed since the last call, or since [`from_pages`](Self::from_pages); every page at the
     /// first call. O(changes · log n).
     pub fn take_changes(&mut self) -> ListChanges<T> {
-        let Body { chunks, numbers } = &mut self.body;
+        let Body {
+            chunks, numbers, ..
+        } = &mut self.body;
         let mut changed = Vec::new();
         chunks.each_changed(|chunk| {
             if !chunk.page.changed {
@@ -119,16 +126,14 @@ impl<T: Clone> List<T> {
     /// All page numbers are below this one; zero as long as no page has a number.
     #[must_use]
     pub fn pages_bound(&self) -> u32 {
-        self.body.numbers.0.bound
+        self.body.numbers.bound()
     }
 
     /// Forgets all page numbers: O(n).
     pub fn forget_pages(&mut self) {
-        self.body = self
-            .body
-            .iter()
-            .map(|(position, entry)| (position, entry.clone()))
-            .collect();
+        let elements = self.body.iter();
+        let elements = elements.map(|(position, entry)| (position, entry.clone()));
+        self.body.replace(elements.collect());
     }
 
     /// The list of these pages, in any order: O(n log n) in their number.

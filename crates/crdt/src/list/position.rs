@@ -50,6 +50,20 @@ pub(crate) struct Root {
     pub(crate) ordinal: u32,
 }
 
+impl Root {
+    /// What names an element of its run; see [`Position::name`].
+    pub(crate) fn name(&self, slot: Slot) -> [u8; NAME_BYTES] {
+        let mut name = [0; NAME_BYTES];
+        name[..16].copy_from_slice(self.replica.as_bytes());
+        name[16..24].copy_from_slice(&self.sequence.to_le_bytes());
+        name[24..28].copy_from_slice(&self.ordinal.to_le_bytes());
+        name[28..36].copy_from_slice(&slot.offset.to_le_bytes());
+        name[36..44].copy_from_slice(&slot.sequence.to_le_bytes());
+        name[44..].copy_from_slice(&slot.ordinal.to_le_bytes());
+        name
+    }
+}
+
 /// Elements that one replica inserted one beside the other. Only that replica ever adds to it.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -145,15 +159,7 @@ impl Position {
     /// are told apart by it.
     #[must_use]
     pub fn name(&self) -> [u8; NAME_BYTES] {
-        let (root, slot) = (self.run.root, self.slot);
-        let mut name = [0; NAME_BYTES];
-        name[..16].copy_from_slice(root.replica.as_bytes());
-        name[16..24].copy_from_slice(&root.sequence.to_le_bytes());
-        name[24..28].copy_from_slice(&root.ordinal.to_le_bytes());
-        name[28..36].copy_from_slice(&slot.offset.to_le_bytes());
-        name[36..44].copy_from_slice(&slot.sequence.to_le_bytes());
-        name[44..].copy_from_slice(&slot.ordinal.to_le_bytes());
-        name
+        self.run.root.name(self.slot)
     }
 
     /// The element that the same write inserted so many places further, in one go with this one; `None` where

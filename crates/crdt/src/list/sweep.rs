@@ -7,6 +7,7 @@ use isles_clock::Context;
 
 use super::body::Body;
 use super::chunk::{CHUNK_MAX, Chunk};
+use super::extent::Digester;
 use super::ids::Span;
 use super::pages::Numbers;
 use super::position::Position;
@@ -14,7 +15,7 @@ use super::update::Positions;
 use crate::op::List;
 
 /// Which elements of a chunk: a bit for each.
-type Mask = u64;
+pub(super) type Mask = u64;
 
 const _: () = assert!(CHUNK_MAX <= Mask::BITS as usize);
 
@@ -26,20 +27,20 @@ impl<T: Clone> List<T> {
         let mut named = Named::of(positions);
         let mut left = false;
         let mut numbers = core::mem::take(&mut self.body.numbers);
+        let digester = self.body.digester();
         let mut kept: Vec<Chunk<T>> = Vec::new();
         for chunk in self.body.chunks() {
             let mask = named.of_chunk(chunk);
             let stays = match mask {
                 0 => Some(chunk.clone()),
-                mask => without(chunk, mask, ctx, &mut left),
+                mask => without(chunk, mask, ctx, digester, &mut left),
             };
             match stays {
                 None => numbers.give_back(chunk.page.number),
                 Some(chunk) => push(&mut kept, chunk, mask, &mut numbers),
             }
         }
-        self.body = Body::of(kept);
-        self.body.numbers = numbers;
+        self.body = Body::summed(kept, numbers, digester);
         left
     }
 
@@ -64,10 +65,11 @@ impl<T: Clone> List<T> {
 }
 
 /// What is left of a chunk, if anything, without what `ctx` covers of some of its elements.
-fn without<T: Clone>(
+pub(super) fn without<T: Clone>(
     chunk: &Chunk<T>,
     mask: Mask,
     ctx: &impl Context,
+    digester: Option<Digester<T>>,
     left: &mut bool,
 ) -> Option<Chunk<T>> {
     let goes = |index: usize| {
@@ -88,7 +90,8 @@ fn without<T: Clone>(
         // A concurrent write keeps this one.
         let entry = chunk.entries()[index].clone();
         let own = chunk.dot(index);
-        chunk.replace(index, entry.without(own, |dot| ctx.covers(dot)));
+        let entry = entry.without(own, |dot| ctx.covers(dot));
+        chunk.replace(index, entry, digester);
     }
     let mut end = len;
     while end > 0 {
@@ -96,7 +99,7 @@ fn without<T: Clone>(
         let same = |index: &usize| (gone & (1 << index) != 0) == last;
         let run = (0..end).rev().take_while(same).count();
         if last {
-            chunk.remove(end - run..end);
+            chunk.remove(end - run..end, digester);
         }
         end -= run;
     }
@@ -183,7 +186,7 @@ impl<'p> Named<'p> {
     }
 }
 
-fn ones(count: usize) -> Mask {
+pub(super) fn ones(count: usize) -> Mask {
     match count {
         0 => 0,
         count => Mask::MAX >> (Mask::BITS as usize - count),

@@ -67,6 +67,40 @@ pub enum ListOp<T> {
     Clear,
 }
 
+/// All that lies from one position of a list to another one, both included, at whatever replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    // Invariant: the first is not greater.
+    first: Position,
+    last: Position,
+}
+
+impl Stretch {
+    /// The stretch between two positions; none where the first one comes after the other.
+    #[must_use]
+    pub fn new(first: Position, last: Position) -> Option<Self> {
+        (first <= last).then_some(Self { first, last })
+    }
+
+    /// Where it starts.
+    #[must_use]
+    pub const fn first(&self) -> &Position {
+        &self.first
+    }
+
+    /// Where it ends.
+    #[must_use]
+    pub const fn last(&self) -> &Position {
+        &self.last
+    }
+
+    /// Whether a position lies in it.
+    #[must_use]
+    pub fn contains(&self, position: &Position) -> bool {
+        (&self.first..=&self.last).contains(&position)
+    }
+}
+
 /// Positions of one list in their order, those of a run in the space of one.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Positions {

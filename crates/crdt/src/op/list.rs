@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{OpBased, Version};
 use crate::Crdt;
 use crate::decode::READING_MAX;
-use crate::list::{Body, Chunk, Entry, Manner, Span, Stride, later};
+use crate::list::{Body, Chunk, Digester, Entry, Manner, Span, Stride, later};
 use crate::list::{ListOp, ListUpdate, Place, Position, Positions};
 
 /// A list for replication by operations; [`list`](crate::list) says what it means and how it works.
@@ -169,14 +169,8 @@ impl<T: Clone> List<T> {
         }
     }
 
-    /// Removes what `ctx` covers of the elements at these positions, and tells of each version that goes. Says whether
-    /// something is left of one. Neighbours cost O(log n) for each 64 of them.
-    pub fn remove_each(
-        &mut self,
-        positions: &Positions,
-        ctx: &impl Context,
-        gone: &mut dyn FnMut(&Position, Version<&T>),
-    ) -> bool {
+    /// Removes what `ctx` covers of the elements at these positions. Says whether something is left of one. Neighbours cost O(log n) for each 64 of them.
+    pub fn remove_each(&mut self, positions: &Positions, ctx: &impl Context) -> bool {
         let mut left = false;
         let mut rest = positions.iter().peekable();
         while let Some(position) = rest.peek() {
@@ -189,9 +183,6 @@ impl<T: Clone> List<T> {
                 let goes = rest.peek() == Some(position)
                     && entry.versions(own).all(|version| ctx.covers(version.dot));
                 if goes {
-                    entry
-                        .versions(own)
-                        .for_each(|version| gone(position, version));
                     rest.next();
                 }
                 goes
@@ -202,25 +193,27 @@ impl<T: Clone> List<T> {
             // A concurrent write keeps this one.
             left = true;
             if let Some(position) = rest.next() {
-                let covered = self
-                    .versions(index)
-                    .filter(|version| ctx.covers(version.dot));
-                covered.for_each(|version| gone(&position, version));
                 self.remove(&position, ctx);
             }
         }
         left
     }
 
-    /// Removes what `ctx` covers of every element: O(n).
-    pub fn clear(&mut self, ctx: &impl Context) {
-        let kept = self.body.iter().filter_map(|(position, entry)| {
-            let own = position.dot();
-            let goes = entry.versions(own).all(|version| ctx.covers(version.dot));
-            let left = || entry.clone().without(own, |dot| ctx.covers(dot));
-            (!goes).then(|| (position, left()))
-        });
-        self.body = kept.collect();
+    /// Adds up the values of all elements in this way from here on: O(n).
+    pub fn set_digester(&mut self, digester: Digester<T>) {
+        self.body.set_digester(Some(digester));
+    }
+
+    /// The values of all elements, added up as [`set_digester`](Self::set_digester) says; zero if nothing does: O(1).
+    #[must_use]
+    pub fn digest(&self) -> u128 {
+        self.body.extent().digest
+    }
+
+    /// Whether what is known of parts of the list is what follows from their elements: O(n).
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.body.is_sound()
     }
 
     /// How many nodes of its tree, of at least 64 elements nearly all, no clone shares, so that dropping this list frees
@@ -327,7 +320,7 @@ impl<T: Clone> OpBased for List<T> {
                     .iter()
                     .for_each(|position| self.remove(&position, ctx));
             }
-            ListOp::Clear => self.clear(ctx),
+            ListOp::Clear => drop(self.clear(ctx)),
         }
     }
 }

@@ -42,6 +42,7 @@ struct Ranked<M> {
 
 impl<M: Ord + Clone> Item for Ranked<M> {
     type Key = (Score, M);
+    type Summary = ();
 
     fn key(&self) -> &(Score, M) {
         &self.key

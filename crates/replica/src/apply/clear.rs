@@ -24,7 +24,7 @@ pub(super) fn clear<C: Context>(
     if row.components.iter().all(is_register) {
         return;
     }
-    let (hash, context, create) = (row.hash, author.context, op.base == Base::Create);
+    let (context, create) = (author.context, op.base == Base::Create);
     for component in &mut row.components {
         match component {
             Component::Lww(_) => {}
@@ -33,7 +33,7 @@ pub(super) fn clear<C: Context>(
             }
             Component::Set(set) => garbage.add(Component::Set(clear_set(set, context))),
             Component::List(list) => {
-                let before = list.clear(hash, context);
+                let before = list.clear(context);
                 garbage.add(Component::List(Box::new(before)));
             }
             Component::Map(map) => garbage.add(Component::Map(clear_map(map, op, author, create))),

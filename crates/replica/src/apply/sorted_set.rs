@@ -3,7 +3,7 @@
 use isles_clock::Context;
 
 use super::{Author, Outcome, put_field};
-use crate::op::{KeyOp, Kind, Part, SortedSetPart};
+use crate::op::{Blob, KeyOp, Kind, Part, SortedSetPart};
 use crate::row::{Component, Row};
 use crate::sorted_set::{Member, SortedSet};
 use crate::sum;
@@ -76,6 +76,32 @@ fn remove_many<C: Context>(
     });
     let before = Component::SortedSet(Box::new(before));
     outcome.garbage.add(before);
+}
+
+/// Removes what the author has observed, but for some members.
+pub(super) fn keep<C: Context>(
+    row: &mut Row,
+    kept: &[Blob<'_>],
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    let Some(Component::SortedSet(set)) = row.component_mut(Kind::SortedSet) else {
+        return;
+    };
+    let mut left = super::clear::left_of(set.members(), author.context, |_, member| {
+        let versions = member.cell.versions().len();
+        member.cell.remove(author.context);
+        outcome.merged |= member.is_live() && member.cell.versions().len() < versions;
+        !member.is_residue_free()
+    });
+    for name in kept {
+        if let Some(member) = set.members().get(name.0) {
+            left.update(name.0, |slot| *slot = Some(member.clone()));
+        }
+    }
+    let before = Component::SortedSet(Box::new(set.replace(left)));
+    outcome.garbage.add(before);
+    row.sum = sum::kept_of_row(row);
 }
 
 /// Removes what the author has observed; returns the set as it was.

@@ -46,6 +46,7 @@ impl Pending {
 
 impl Item for Pending {
     type Key = Name;
+    type Summary = ();
 
     fn key(&self) -> &Name {
         &self.name

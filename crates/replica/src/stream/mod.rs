@@ -1,6 +1,7 @@
 //! Entries in the order of their ids.
 
 mod group;
+mod group_change;
 mod groups;
 mod id;
 mod numbers;
@@ -46,8 +47,6 @@ pub(crate) struct Stream {
     pub(crate) marks: Cell<StreamMark>,
     /// The greatest ids that XDEL has removed, as far as nothing has observed them.
     pub(crate) deleted: Cell<StreamId>,
-    /// Of the entries.
-    bound: Bound,
     /// The consumer groups.
     pub(crate) groups: Groups,
 }
@@ -149,7 +148,6 @@ impl Stream {
     /// Puts an entry in its place, unless it is there.
     pub(crate) fn insert(&mut self, entry: Entry) -> bool {
         let name = entry.name;
-        self.bound.observe(name.dot);
         self.groups.note_entry(name.id);
         self.pages.edit_floor(
             |other| other.cmp(&name),
@@ -252,7 +250,7 @@ impl Stream {
     /// the stream as it was.
     pub(crate) fn sweep(&mut self, through: StreamId, context: &impl Context) -> Stream {
         let before = self.clone();
-        let observed = self.bound.is_covered(context);
+        let observed = self.pages.summary().is_covered(context);
         let goes = |entry: &Entry| {
             entry.name.id <= through && (observed || context.covers(entry.name.dot))
         };
@@ -280,18 +278,13 @@ impl Stream {
         before
     }
 
-    /// Removes all that the context covers; returns the stream as it was. No entry is looked at if that is all of them.
+    /// Removes all that the context covers; returns the stream as it was. Entries are looked at only beside what it does not
+    /// cover.
     pub(crate) fn clear(&mut self, context: &impl Context) -> Stream {
         let before = self.clone();
-        let kept: Vec<Entry> = match self.bound.is_covered(context) {
-            true => Vec::new(),
-            false => {
-                let kept = self.iter();
-                let kept = kept.filter(|entry| !context.covers(entry.name.dot));
-                kept.cloned().collect()
-            }
-        };
-        self.set_pages(pages_of(kept));
+        let is_gone = |bound: &Bound| bound.is_covered(context);
+        let kept = self.pages.left_of(is_gone, |page| page.without(context));
+        self.set_pages(kept);
         self.numbers = Numbers::default();
         self.marks.remove(context);
         self.deleted.remove(context);
@@ -389,13 +382,12 @@ impl Stream {
     pub(crate) fn is_sound(&self) -> bool {
         let names = self.iter().map(|entry| entry.name);
         names.is_sorted_by(|one, other| one < other)
-            && self.pages.iter().all(|page| !page.entries().is_empty())
             && self.iter().count() == self.len()
-            && self.bound.includes(&bound_of(self.iter()))
+            && self.pages.iter().all(Page::is_sound)
+            && self.pages.is_sound(Bound::includes)
     }
 
     fn set_pages(&mut self, pages: Vec<Page>) {
-        self.bound = bound_of(pages.iter().flat_map(Page::entries));
         self.pages = pages.into_iter().collect();
     }
 }
@@ -405,12 +397,6 @@ const SWEPT_MIN: usize = 256;
 
 /// The same for the bytes of its fields.
 const HEADER_BYTES_MAX: usize = 4 << 10;
-
-fn bound_of<'e>(entries: impl Iterator<Item = &'e Entry>) -> Bound {
-    let mut bound = Bound::default();
-    entries.for_each(|entry| bound.observe(entry.name.dot));
-    bound
-}
 
 /// Cuts entries, which come in order, into pages.
 fn pages_of(entries: Vec<Entry>) -> Vec<Page> {

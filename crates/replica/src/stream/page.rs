@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use isles_clock::{Dot, Hlc};
+use isles_clock::{Context, Dot, Hlc};
 use isles_crdt::counted_tree::Item;
 
 use super::StreamId;
+use crate::bound::Bound;
 
 /// A page takes in no more entries than this.
 pub(crate) const PAGE_ENTRIES_MAX: usize = 64;
@@ -75,6 +76,8 @@ pub(crate) struct Page {
     // Shared between clones by itself: a leaf of the tree has many pages, and a change copies one page's entries.
     entries: Arc<Vec<Entry>>,
     bytes: usize,
+    /// Of the entries.
+    bound: Bound,
     /// Under which number it is stored, if it is.
     pub(super) number: Option<u32>,
     pub(super) changed: bool,
@@ -82,6 +85,7 @@ pub(crate) struct Page {
 
 impl Item for Page {
     type Key = Name;
+    type Summary = Bound;
 
     fn key(&self) -> &Name {
         &self.entries[0].name
@@ -90,12 +94,17 @@ impl Item for Page {
     fn weight(&self) -> usize {
         self.entries.len()
     }
+
+    fn summarize(&self, bound: &mut Bound) {
+        bound.merge(&self.bound);
+    }
 }
 
 impl Page {
     pub(super) fn of(entries: Vec<Entry>) -> Page {
         Page {
             bytes: bytes_of(&entries),
+            bound: bound_of(&entries),
             entries: Arc::new(entries),
             number: None,
             changed: true,
@@ -109,6 +118,22 @@ impl Page {
     /// Bytes of all fields.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether it knows what it holds.
+    pub(super) fn is_sound(&self) -> bool {
+        !self.entries.is_empty() && self.bound.includes(&bound_of(&self.entries))
+    }
+
+    /// What the context does not cover, as a new page; none where that is nothing.
+    pub(super) fn without(&self, context: &impl Context) -> Option<Page> {
+        if self.bound.is_covered(context) {
+            return None;
+        }
+        let kept = self.entries.iter();
+        let kept = kept.filter(|entry| !context.covers(entry.name.dot));
+        let kept: Vec<Entry> = kept.cloned().collect();
+        (!kept.is_empty()).then(|| Page::of(kept))
     }
 
     /// How many entries come before this one.
@@ -132,12 +157,14 @@ impl Page {
 
     pub(super) fn join(&mut self, next: Page) {
         self.bytes += next.bytes;
+        self.bound.merge(&next.bound);
         let entries = Arc::try_unwrap(next.entries).unwrap_or_else(|shared| (*shared).clone());
         self.edit().extend(entries);
     }
 
     pub(super) fn insert(&mut self, place: usize, entry: Entry) {
         self.bytes += entry.fields.as_bytes().len();
+        self.bound.observe(entry.name.dot);
         self.edit().insert(place, entry);
     }
 
@@ -175,4 +202,12 @@ impl Page {
 fn bytes_of(entries: &[Entry]) -> usize {
     let bytes = entries.iter().map(|entry| entry.fields.as_bytes().len());
     bytes.sum()
+}
+
+fn bound_of(entries: &[Entry]) -> Bound {
+    let mut bound = Bound::default();
+    entries
+        .iter()
+        .for_each(|entry| bound.observe(entry.name.dot));
+    bound
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use isles_clock::{Dot, Hlc};
-use isles_crdt::list::{Place, Position, Positions};
+use isles_crdt::list::{Place, Position, Positions, Stretch};
 use smallvec::{SmallVec, smallvec};
 
 use crate::op::{Blob, ElementPut, Insertion, ListPart};
@@ -15,6 +15,7 @@ use crate::op::{Blob, ElementPut, Insertion, ListPart};
 #[derive(Debug, Default)]
 pub(super) struct ListDraft {
     removed: BTreeSet<Position>,
+    cut: Vec<Stretch>,
     written: BTreeMap<Position, (Option<Hlc>, Vec<u8>)>,
     inserted: BTreeMap<Position, Vec<u8>>,
 }
@@ -27,6 +28,11 @@ impl ListDraft {
                 self.written.remove(&position);
                 self.removed.insert(position);
             }
+        }
+        for stretch in &part.cut {
+            take_out(&mut self.inserted, stretch);
+            take_out(&mut self.written, stretch);
+            self.cut.push(stretch.clone());
         }
         for put in &part.set {
             let value = put.value.0.to_vec();
@@ -51,6 +57,7 @@ impl ListDraft {
     pub(super) fn part(&self) -> Option<ListPart<'_>> {
         let part = ListPart {
             remove: self.removed.iter().cloned().collect::<Positions>(),
+            cut: self.cut.iter().cloned().collect(),
             set: self
                 .written
                 .iter()
@@ -62,9 +69,8 @@ impl ListDraft {
                 .collect(),
             insert: self.insertions(),
         };
-        let nothing =
-            self.removed.is_empty() && self.written.is_empty() && self.inserted.is_empty();
-        (!nothing).then_some(part)
+        let removes = !part.remove.is_empty() || !part.cut.is_empty();
+        (removes || part.adds()).then_some(part)
     }
 
     /// Elements that were inserted in one go and are still neighbours in one insertion.
@@ -87,4 +93,15 @@ impl ListDraft {
         }
         insertions
     }
+}
+
+fn take_out<V>(map: &mut BTreeMap<Position, V>, stretch: &Stretch) {
+    let ends = stretch.first()..=stretch.last();
+    let inside: Vec<Position> = map
+        .range::<Position, _>(ends)
+        .map(|(position, _)| position.clone())
+        .collect();
+    inside
+        .iter()
+        .for_each(|position| drop(map.remove(position)));
 }

@@ -209,20 +209,18 @@ impl Txn<'_> {
         if end == ListEnd::Back {
             popped.reverse();
         }
-        let positions = elements.positions(range);
-        self.remove_positions(&spot, positions);
+        let mut removal = ListPart::default();
+        add_removal(&mut removal, elements, range);
+        self.remove_elements(&spot, removal);
         Ok(popped)
     }
 
-    fn remove_positions(&mut self, spot: &Spot<'_>, remove: Positions) {
-        if remove.is_empty() {
+    fn remove_elements<'k>(&mut self, spot: &Spot<'k>, removal: ListPart<'k>) {
+        if removal.remove.is_empty() && removal.cut.is_empty() {
             return;
         }
         let mut op = KeyOp::new(spot.key);
-        op.parts.push(Part::List(Box::new(ListPart {
-            remove,
-            ..ListPart::default()
-        })));
+        op.parts.push(Part::List(Box::new(removal)));
         self.write(spot, &op);
     }
 
@@ -313,7 +311,11 @@ impl Txn<'_> {
             false => list.positions_of(most, |element| *element.0 == *value),
         };
         let removed = found.len();
-        self.remove_positions(&spot, found);
+        let removal = ListPart {
+            remove: found,
+            ..ListPart::default()
+        };
+        self.remove_elements(&spot, removal);
         Ok(removed)
     }
 
@@ -331,9 +333,10 @@ impl Txn<'_> {
             self.delete(key);
             return Ok(());
         }
-        let mut positions = list.elements().positions(0..kept.start);
-        positions.append(list.elements().positions(kept.end.min(len)..len));
-        self.remove_positions(&spot, positions);
+        let mut removal = ListPart::default();
+        add_removal(&mut removal, list.elements(), 0..kept.start);
+        add_removal(&mut removal, list.elements(), kept.end.min(len)..len);
+        self.remove_elements(&spot, removal);
         Ok(())
     }
 
@@ -380,6 +383,17 @@ impl Txn<'_> {
         let list = self.visible(spot).and_then(Row::list);
         let elements = list.into_iter().flat_map(|list| list.elements().iter());
         elements.map(|element| Arc::clone(&element.0)).collect()
+    }
+}
+
+/// So many neighbours are named by the first and the last of them.
+const CUT_MIN: usize = 16;
+
+/// Adds a range of elements, behind those that are removed already.
+fn add_removal(part: &mut ListPart<'_>, list: &List<Element>, range: Range<usize>) {
+    match range.len() {
+        CUT_MIN.. => part.cut.extend(list.stretch(range)),
+        _ => part.remove.append(list.positions(range)),
     }
 }
 
@@ -434,5 +448,10 @@ pub(super) fn bytes_of(part: &ListPart<'_>) -> usize {
         levels(insertion.place.depth()) + 48 + values.sum::<usize>()
     });
     let removals = levels(part.remove.depth()) + part.remove.spans_len() * LEVEL_BYTES;
+    let cuts = part.cut.iter().map(|stretch| {
+        let depth = stretch.first().depth().max(stretch.last().depth());
+        2 * levels(depth) + 2 * LEVEL_BYTES
+    });
+    let removals = removals + cuts.sum::<usize>();
     removals + puts.sum::<usize>() + insertions.sum::<usize>()
 }

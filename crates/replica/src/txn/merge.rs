@@ -1,5 +1,7 @@
 //! The net effect of two ops of one entry on one key.
 
+use std::mem::discriminant;
+
 use isles_crdt::Merge;
 use smallvec::SmallVec;
 
@@ -43,7 +45,7 @@ pub(super) fn merge<'a>(earlier: KeyOp<'a>, later: KeyOp<'a>, was_visible: bool)
 
 /// Puts an earlier part under the later ones.
 fn merge_part<'a>(parts: &mut SmallVec<[Part<'a>; 1]>, earlier: Part<'a>) {
-    let same = |part: &&mut Part<'a>| part.kind() == earlier.kind();
+    let same = |part: &&mut Part<'a>| discriminant(*part) == discriminant(&earlier);
     let Some(later) = parts.iter_mut().find(same) else {
         parts.push(earlier);
         return;
@@ -72,7 +74,8 @@ fn merge_part<'a>(parts: &mut SmallVec<[Part<'a>; 1]>, earlier: Part<'a>) {
         (Part::BoundedCounter(later), Part::BoundedCounter(earlier)) => {
             merge_escrow(later, earlier)
         }
-        // A register, a flag or a deadline: the later write is what remains.
+        // A register, a flag or a deadline: the later write is what remains. What is kept of a sorted set is said by the first
+        // op of an entry only.
         _ => {}
     }
 }

@@ -578,6 +578,7 @@ fn bytes_of(op: &KeyOp<'_>) -> usize {
         Part::SetAw(part) | Part::SetRw(part) => blobs(&part.remove) + blobs(&part.add),
         Part::Map(part) => bytes_of_fields(part, |value| value.0.len()),
         Part::SortedSet(part) => bytes_of_fields(part, |_| 8),
+        Part::SortedSetKept(kept) => blobs(kept),
         Part::List(part) => lists::bytes_of(part),
         Part::Stream(part) => streams::bytes_of(part),
         Part::HyperLogLog(_) => SKETCH_BYTES_MAX,

@@ -1,7 +1,7 @@
 //! Sorted sets: members with scores that can be set and added to.
 
-use std::collections::HashMap;
 use std::collections::hash_map;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use isles_crdt::sorted_set::Score;
@@ -214,6 +214,12 @@ impl Txn<'_> {
         let Some(set) = self.sorted_set_at(&spot)? else {
             return Ok(0);
         };
+        let ranks = ranks.start..ranks.end.min(set.len());
+        let is_first = spot.id.is_none_or(|id| !self.index.contains_key(&id));
+        let kept = set.len() - ranks.len();
+        if is_first && ranks.len() >= KEPT_MIN && kept.saturating_mul(KEPT_SHARE) <= ranks.len() {
+            return Ok(self.keep_scores(&spot, ranks));
+        }
         let names = set.names(ranks);
         let before = self.before(&spot).and_then(Row::sorted_set);
         // Where nothing counts there is nothing to look up.
@@ -230,6 +236,29 @@ impl Txn<'_> {
             ..SortedSetPart::default()
         };
         Ok(self.remove_scores(&spot, part))
+    }
+
+    /// Removes the members at a range of ranks by naming the others, of which there are few.
+    fn keep_scores(&mut self, spot: &Spot<'_>, ranks: Range<usize>) -> usize {
+        let Some(set) = self.row_at(spot).and_then(Row::sorted_set) else {
+            return 0;
+        };
+        let mut kept = set.names(0..ranks.start);
+        kept.extend(set.names(ranks.end..set.len()));
+        let mut counters = super::counting(set.members());
+        if !counters.is_empty() {
+            let kept: HashSet<&[u8]> = kept.iter().map(|name| &**name).collect();
+            counters.retain(|(name, _)| !kept.contains(&**name));
+        }
+        let names = kept.iter().map(|name| Blob(name)).collect();
+        let mut op = KeyOp::new(spot.key);
+        op.parts.push(Part::SortedSetKept(names));
+        if !counters.is_empty() {
+            let part = super::removal_of(&counters);
+            op.parts.push(Part::SortedSet(Box::new(part)));
+        }
+        self.write(spot, &op);
+        ranks.len()
     }
 
     fn remove_scores<'k>(&mut self, spot: &Spot<'k>, part: SortedSetPart<'k>) -> usize {
@@ -269,6 +298,11 @@ impl Txn<'_> {
         self.write(&spot, &op);
     }
 }
+
+/// A range of fewer members is removed by naming them.
+const KEPT_MIN: usize = 16;
+/// The same for one that is not so many times as large as what stays, which is put together anew.
+const KEPT_SHARE: usize = 4;
 
 /// The sorted set's part of an op, made empty if there is none.
 fn part_of<'o, 'k>(op: &'o mut KeyOp<'k>) -> &'o mut SortedSetPart<'k> {

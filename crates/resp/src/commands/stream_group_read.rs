@@ -5,11 +5,10 @@ use std::ops::ControlFlow;
 use isles_replica::{Acknowledged, GroupError, StreamId, ValueType};
 
 use super::stream_groups::{Lacking, refused};
-use super::stream_read::{Options, entry};
+use super::stream_read::{Options, answer_streams, entry};
 use super::streams::id;
 use crate::call::Call;
 use crate::error::{Failure, Outcome};
-use crate::reply::Protocol;
 
 /// What is read of one stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,34 +39,15 @@ pub(super) fn xreadgroup(call: &mut Call<'_, '_>) -> Outcome {
             text => Wanted::Pending(id(text, 0)?),
         });
     }
-    let (mark, mut found) = (call.reply.mark(), 0);
-    let is_map = call.reply.protocol == Protocol::Resp3;
-    for (key, wanted) in keys.iter().zip(wanted) {
-        if !call.looks_at(key) {
-            continue;
+    let wanted = keys.iter().copied().zip(wanted);
+    let wanted = wanted.filter(|(key, _)| call.looks_at(key)).collect();
+    let found = answer_streams(call, wanted, |call, key, wanted| match wanted {
+        Wanted::New => new_entries(call, key, group, consumer, &options),
+        Wanted::Pending(after) => {
+            pending_entries(call, key, group, consumer, after, &options)?;
+            Ok(1)
         }
-        let before = call.reply.len();
-        if !is_map {
-            call.reply.array(2);
-        }
-        call.reply.bulk(key);
-        let written = match wanted {
-            Wanted::New => new_entries(call, key, group, consumer, &options)?,
-            Wanted::Pending(after) => {
-                pending_entries(call, key, group, consumer, after, &options)?;
-                1
-            }
-        };
-        match written {
-            0 => call.reply.truncate(before),
-            _ => found += 1,
-        }
-    }
-    match found {
-        0 => call.reply.null_array(),
-        found if is_map => call.reply.map_at(mark, found),
-        found => call.reply.array_at(mark, found),
-    }
+    })?;
     if let Some(timeout) = options.block.filter(|_| found == 0) {
         call.wait_while_there(keys, ValueType::Stream, timeout);
     }

@@ -9,7 +9,7 @@ use super::streams::{id, invalid_id};
 use crate::call::{Call, integer, is};
 use crate::error::{Failure, Outcome};
 use crate::number::parse_i64;
-use crate::reply::Reply;
+use crate::reply::{Protocol, Reply};
 
 /// From where to where entries are read, in which direction, and how many.
 #[derive(Clone, Copy, Debug)]
@@ -207,6 +207,34 @@ fn timeout(text: &[u8]) -> Result<Option<Duration>, Failure> {
     Ok((ms > 0).then_some(Duration::from_millis(ms)))
 }
 
+/// Answers with what `read` writes of each of these streams, behind its name; those of which it writes nothing are left out.
+/// Says of how many it wrote something.
+pub(super) fn answer_streams<W>(
+    call: &mut Call<'_, '_>,
+    wanted: Vec<(&[u8], W)>,
+    mut read: impl FnMut(&mut Call<'_, '_>, &[u8], W) -> Result<usize, Failure>,
+) -> Result<usize, Failure> {
+    let (mark, mut found) = (call.reply.mark(), 0);
+    let is_map = call.reply.protocol == Protocol::Resp3;
+    for (key, wanted) in wanted {
+        let before = call.reply.len();
+        if !is_map {
+            call.reply.array(2);
+        }
+        call.reply.bulk(key);
+        match read(call, key, wanted)? {
+            0 => call.reply.truncate(before),
+            _ => found += 1,
+        }
+    }
+    match found {
+        0 => call.reply.null_array(),
+        found if is_map => call.reply.map_at(mark, found),
+        found => call.reply.array_at(mark, found),
+    }
+    Ok(found)
+}
+
 pub(super) fn xread(call: &mut Call<'_, '_>) -> Outcome {
     let options = Options::parse(call.args)?;
     let streams = (call.args.len() - options.keys_at) / 2;
@@ -224,33 +252,21 @@ pub(super) fn xread(call: &mut Call<'_, '_>) -> Outcome {
             text => id(text, 0).map_err(|_| invalid_id())?,
         });
     }
-    let (mark, mut found) = (call.reply.mark(), 0);
-    let is_map = call.reply.protocol == crate::reply::Protocol::Resp3;
+    let mut wanted = Vec::with_capacity(streams);
     for (key, after) in keys.iter().zip(&after) {
-        let Some(from) = after.next().filter(|_| call.looks_at(key)) else {
-            continue;
-        };
-        let before = call.reply.len();
-        if !is_map {
-            call.reply.array(2);
+        if let Some(from) = after.next().filter(|_| call.looks_at(key)) {
+            wanted.push((*key, from));
         }
-        call.reply.bulk(key);
+    }
+    let found = answer_streams(call, wanted, |call, key, from| {
         let span = Span {
             from,
             to: StreamId::MAX,
             backwards: false,
             count: options.count,
         };
-        match span.answer(call.txn, call.reply, key)? {
-            0 => call.reply.truncate(before),
-            _ => found += 1,
-        }
-    }
-    match found {
-        0 => call.reply.null_array(),
-        found if is_map => call.reply.map_at(mark, found),
-        found => call.reply.array_at(mark, found),
-    }
+        Ok(span.answer(call.txn, call.reply, key)?)
+    })?;
     if let Some(timeout) = options.block.filter(|_| found == 0) {
         // What was the last id now is what counts when something comes.
         let after = after.iter().map(|id| id.to_string().into_bytes());

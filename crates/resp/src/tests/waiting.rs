@@ -255,3 +255,50 @@ fn who_waits_for_members_is_served_those_of_sorted_sets() {
         ],
     );
 }
+
+#[test]
+fn a_reader_of_a_group_is_woken_by_an_entry_and_has_it_pending() {
+    let world = &mut World::new();
+    check_in(world, &[("XGROUP CREATE s g $ MKSTREAM", "+OK")]);
+    let (_first, mut first) = wait(world, "XREADGROUP GROUP g alice BLOCK 0 STREAMS s >");
+    let (_second, mut second) = wait(world, "XREADGROUP GROUP g bob BLOCK 0 STREAMS s >");
+    check_in(world, &[("XADD s 1-0 f a", "$3 1-0")]);
+    let entry = |id: &str, value: &str| {
+        let fields = format!("*2 $1 f $1 {value}");
+        format!("*1 *2 $1 s *1 *2 $3 {id} {fields}")
+    };
+    // One entry is for one of them, the one that has waited longer.
+    assert_eq!(told(&mut first), Some(entry("1-0", "a")));
+    assert_eq!(told(&mut second), None);
+    check_in(world, &[("XADD s 2-0 f b", "$3 2-0")]);
+    assert_eq!(told(&mut second), Some(entry("2-0", "b")));
+    assert_eq!(world.server.waiting.len(), 0);
+    let pending = "*4 :2 $3 1-0 $3 2-0 *2 *2 $5 alice $1 1 *2 $3 bob $1 1";
+    check_in(
+        world,
+        &[("XPENDING s g", pending), ("XACK s g 1-0 2-0", ":2")],
+    );
+}
+
+#[test]
+fn a_reader_of_a_group_is_told_when_what_it_waits_for_is_gone() {
+    for (command, answer, expected) in [
+        (
+            "XGROUP DESTROY s g",
+            ":1",
+            "-NOGROUP the consumer group this client was blocked on no longer exists",
+        ),
+        ("DEL s", ":1", "-UNBLOCKED the stream key no longer exists"),
+        (
+            "SET s v",
+            "+OK",
+            "-UNBLOCKED the stream key no longer exists",
+        ),
+    ] {
+        let world = &mut World::new();
+        check_in(world, &[("XGROUP CREATE s g $ MKSTREAM", "+OK")]);
+        let (_waits, mut ticket) = wait(world, "XREADGROUP GROUP g alice BLOCK 0 STREAMS s >");
+        check_in(world, &[(command, answer)]);
+        assert_eq!(told(&mut ticket).as_deref(), Some(expected), "{command}");
+    }
+}

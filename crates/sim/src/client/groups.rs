@@ -1,12 +1,13 @@
 //! Consumer groups, beside their definition.
 
+mod claim;
+mod show;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use isles_clock::Dot;
-use isles_replica::{
-    Acknowledged, GroupError, GroupStart, PendingQuery, StreamClaim, StreamId, StreamMark, Txn,
-};
+use isles_replica::{Acknowledged, GroupError, GroupStart, StreamId, StreamMark, Txn};
 
 use super::Draft;
 use crate::command::Bytes;
@@ -33,6 +34,9 @@ impl Draft<'_> {
             Command::Ack(name, places) => self.group_ack(txn, key, name, places),
             Command::Claim(name, consumer, places) => {
                 self.group_claim(txn, key, name, consumer, places)
+            }
+            Command::AutoClaim(name, consumer, place, count) => {
+                self.group_auto_claim(txn, key, name, consumer, [*place, *count])
             }
             Command::Forget(name, consumer) => self.group_forget(txn, key, name, consumer),
             Command::Show(name) => self.group_show(txn, key, name),
@@ -303,178 +307,6 @@ impl Draft<'_> {
         }
         self.group_show(txn, key, name)
     }
-
-    fn group_ack(
-        &mut self,
-        txn: &mut Txn<'_>,
-        key: &[u8],
-        name: &[u8],
-        places: &[usize],
-    ) -> Result<(), String> {
-        let group = self.group(key, name);
-        let ids = group
-            .as_ref()
-            .map(|(_, group, _)| chosen(group, places))
-            .unwrap_or_default();
-        let found = txn.group_ack(key, name, &ids);
-        let expected = group.as_ref().map_err(|error| *error).map(|(_, group, _)| {
-            let pending = |id: &&StreamId| group.pending.keys().any(|name| name.0 == **id);
-            ids.iter().filter(pending).collect::<BTreeSet<_>>().len()
-        });
-        self.same(&expected, &found)?;
-        if let (Ok((_, group, named)), Ok(1..)) = (group, expected) {
-            let acks = group.pending.keys().filter(|name| ids.contains(&name.0));
-            let change = GroupChange {
-                name: name.to_vec(),
-                named,
-                acks: acks.copied().collect(),
-                ..GroupChange::default()
-            };
-            self.act(key, GroupAct::Change(change));
-        }
-        self.group_show(txn, key, name)
-    }
-
-    fn group_claim(
-        &mut self,
-        txn: &mut Txn<'_>,
-        key: &[u8],
-        name: &[u8],
-        consumer: &[u8],
-        places: &[usize],
-    ) -> Result<(), String> {
-        let group = self.group(key, name);
-        let mut ids = group
-            .as_ref()
-            .map(|(_, group, _)| chosen(group, places))
-            .unwrap_or_default();
-        ids.sort_unstable();
-        ids.dedup();
-        let found = txn.group_claim(key, name, consumer, &ids, StreamClaim::default());
-        let mut change = GroupChange {
-            name: name.to_vec(),
-            ..GroupChange::default()
-        };
-        if let Ok((stream, group, named)) = &group {
-            change.named.clone_from(named);
-            for name in group.pending.keys().filter(|name| ids.contains(&name.0)) {
-                let is_there = stream.entries.keys().any(|entry| entry.0 == name.0);
-                match group.holder(name) {
-                    Some(holder) if is_there => {
-                        let holder = (consumer.to_vec(), self.now_ms, holder.2 + 1);
-                        change.marks.insert(*name, holder);
-                    }
-                    _ => drop(change.acks.insert(*name)),
-                }
-            }
-        }
-        let claimed: BTreeSet<StreamId> = change.marks.keys().map(|name| name.0).collect();
-        let claimed: Vec<StreamId> = claimed.into_iter().collect();
-        self.same(&group.map(|_| claimed), &found)?;
-        if !change.marks.is_empty() {
-            change.consumer = Some((consumer.to_vec(), self.now_ms));
-        }
-        if !change.marks.is_empty() || !change.acks.is_empty() {
-            self.act(key, GroupAct::Change(change));
-        }
-        self.group_show(txn, key, name)
-    }
-
-    fn group_forget(
-        &mut self,
-        txn: &mut Txn<'_>,
-        key: &[u8],
-        name: &[u8],
-        consumer: &[u8],
-    ) -> Result<(), String> {
-        let group = self.group(key, name);
-        let found = txn.consumer_remove(key, name, consumer);
-        let own = |group: &GroupState| {
-            let pending = group.pending.keys().copied();
-            let own = pending.filter(|name| {
-                group
-                    .holder(name)
-                    .is_some_and(|holder| holder.0 == consumer)
-            });
-            own.collect::<BTreeSet<EntryName>>()
-        };
-        let expected = group.as_ref().map_err(|error| *error).map(|(_, group, _)| {
-            group
-                .consumers
-                .contains_key(consumer)
-                .then(|| own(group).len())
-        });
-        self.same(&expected, &found)?;
-        if let (Ok((_, group, named)), Ok(Some(_))) = (group, expected) {
-            let change = GroupChange {
-                name: name.to_vec(),
-                named,
-                forget: Some(consumer.to_vec()),
-                acks: own(&group),
-                ..GroupChange::default()
-            };
-            self.act(key, GroupAct::Change(change));
-        }
-        self.group_show(txn, key, name)
-    }
-
-    /// XPENDING, XINFO GROUPS and XINFO CONSUMERS.
-    fn group_show(&mut self, txn: &mut Txn<'_>, key: &[u8], name: &[u8]) -> Result<(), String> {
-        let group = self.group(key, name);
-        let group = group
-            .as_ref()
-            .map_err(|error| *error)
-            .map(|(_, group, _)| group);
-        let query = PendingQuery {
-            from: StreamId::ZERO,
-            to: StreamId::MAX,
-            count: usize::MAX,
-            idle_ms_min: 0,
-            consumer: None,
-        };
-        let pending = txn.group_pending(key, name, query).map(|rows| {
-            let rows = rows.into_iter();
-            rows.map(|row| (row.id, (row.consumer, row.at_ms, row.count)))
-                .collect::<Vec<_>>()
-        });
-        let expected = group.map(|group| {
-            let names = group.pending.keys();
-            names
-                .filter_map(|name| Some((name.0, group.holder(name)?.clone())))
-                .collect::<Vec<_>>()
-        });
-        self.same(&expected, &pending)?;
-        let consumers = txn.group_consumers(key, name).map(|consumers| {
-            let each = consumers.into_iter();
-            each.map(|each| (each.name, each.seen_ms, each.pending))
-                .collect::<Vec<_>>()
-        });
-        let expected = group.map(|group| {
-            let holds = |name: &Bytes| {
-                let mut holders = group.pending.keys().filter_map(|entry| group.holder(entry));
-                holders.by_ref().filter(|holder| holder.0 == *name).count()
-            };
-            let each = group.consumers.iter().map(|(name, seen)| {
-                (
-                    name.clone(),
-                    seen.values().copied().max().unwrap_or(0),
-                    holds(name),
-                )
-            });
-            each.collect::<Vec<_>>()
-        });
-        self.same(&expected, &consumers)?;
-        let last = txn.group_list(key).map(|groups| {
-            let named = groups.into_iter().find(|group| group.name == name);
-            named.map(|group| (group.last, group.pending))
-        });
-        let expected = match group {
-            Ok(group) => Ok(Some((group.last(), group.pending.len()))),
-            Err(GroupError::WrongType) => Err(GroupError::WrongType),
-            Err(_) => Ok(None),
-        };
-        self.same(&expected, &last)
-    }
 }
 
 /// Where a group starts: before everything, after everything, or after the entry at a place.
@@ -520,11 +352,4 @@ fn consumers(
         consumers.entry(name.clone()).or_insert(*at_ms);
     }
     consumers
-}
-
-/// The ids of pending entries at these places, and one that is not pending.
-fn chosen(group: &GroupState, places: &[usize]) -> Vec<StreamId> {
-    let pending: Vec<StreamId> = group.pending.keys().map(|name| name.0).collect();
-    let ids = places.iter().map(|place| pending.get(*place).copied());
-    ids.map(|id| id.unwrap_or(StreamId::new(1, 1))).collect()
 }

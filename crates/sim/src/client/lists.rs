@@ -3,7 +3,7 @@
 //! Which elements there are and what they hold is a function of the entries. In which order they lie is not: there it is
 //! defined what a command does to the order that it finds, and that the order of two elements never changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use isles_replica::{InsertError, ListEnd, ListSide, Txn};
@@ -221,7 +221,8 @@ impl Draft<'_> {
             if count != 0 {
                 gone.truncate(count.unsigned_abs() as usize);
             }
-            view.retain(|(id, _)| !gone.contains(id));
+            let taken: BTreeSet<ElementId> = gone.iter().copied().collect();
+            view.retain(|(id, _)| !taken.contains(id));
             expected = Some(gone.len());
             self.remove_elements(key, gone.into_iter());
         }
@@ -242,10 +243,9 @@ impl Draft<'_> {
             kept.cloned().collect::<View>()
         });
         if let (Some(view), Some(kept)) = (view, &kept) {
-            let gone = view
-                .iter()
-                .filter(|each| !kept.contains(each))
-                .map(|(id, _)| *id);
+            let gone = view.iter().enumerate();
+            let gone = gone.filter(|(index, _)| !(start..start + len).contains(index));
+            let gone = gone.map(|(_, (id, _))| *id);
             match kept.is_empty() {
                 // Nothing is left of the key.
                 true if !view.is_empty() => self.clear(key),

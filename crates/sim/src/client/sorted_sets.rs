@@ -1,6 +1,7 @@
 //! Sorted sets, beside their definition.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use isles_replica::{AddIf, Added, Score, ScoreIf, Txn};
 
@@ -90,14 +91,36 @@ impl Draft<'_> {
                 .filter(|name| state.sorted_set.contains_key(*name));
             there.cloned().collect::<Vec<Bytes>>()
         });
-        for name in there.iter().flatten() {
-            let member = self.effect(key).sorted_set.entry(name.clone()).or_default();
-            (member.resets, member.put, member.add) = (true, None, None);
-        }
+        self.take_members(key, there.iter().flatten());
         self.same(
             &there.map(|there| there.len()),
             &txn.sorted_set_remove(key, &slices(names)).ok(),
         )
+    }
+
+    pub(super) fn sorted_remove_ranks(
+        &mut self,
+        txn: &mut Txn<'_>,
+        key: &[u8],
+        ranks: Range<usize>,
+    ) -> Result<(), String> {
+        let state = self.typed(key, Type::SortedSet);
+        let gone = state.map(|state| {
+            let members = state.in_order().into_iter();
+            let names = members.map(|(name, _)| name);
+            let gone = names.skip(ranks.start).take(ranks.len());
+            gone.collect::<Vec<Bytes>>()
+        });
+        self.take_members(key, gone.iter().flatten());
+        let found = txn.sorted_set_remove_ranks(key, ranks);
+        self.same(&gone.map(|gone| gone.len()), &found.ok())
+    }
+
+    fn take_members<'n>(&mut self, key: &[u8], names: impl Iterator<Item = &'n Bytes>) {
+        for name in names {
+            let member = self.effect(key).sorted_set.entry(name.clone()).or_default();
+            (member.resets, member.put, member.add) = (true, None, None);
+        }
     }
 
     pub(super) fn sorted_all(&mut self, txn: &mut Txn<'_>, key: &[u8]) -> Result<(), String> {

@@ -109,13 +109,12 @@ proptest! {
         let mut table = Vec::new();
         store(&mut grown.list, &mut table);
         let (mut swept, mut each) = (grown.list.clone(), grown.list);
-        let ignore = &mut |_: &Position, _: Version<&u32>| {};
         let left = match seen {
-            None => (swept.sweep(&positions, &Everything), each.remove_each(&positions, &Everything, ignore)),
+            None => (swept.sweep(&positions, &Everything), each.remove_each(&positions, &Everything)),
             Some((eu, us)) => {
                 let ids = [1, 2].map(ReplicaId::from_u128);
                 let seen: VectorClock = ids.into_iter().zip([eu, us]).collect();
-                (swept.sweep(&positions, &seen), each.remove_each(&positions, &seen, ignore))
+                (swept.sweep(&positions, &seen), each.remove_each(&positions, &seen))
             }
         };
         prop_assert_eq!(left.0, left.1);
