@@ -77,12 +77,17 @@ impl Scripting {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Brings the figures of libraries up to date, unless it is a function that asks: then they are.
+    /// Brings the figures up to date, unless it is a script or a function that asks: then those of its kind are. What of the
+    /// memory is only waiting to be collected is collected first.
     pub(crate) fn refresh(&self, txn: &mut Txn<'_>) {
+        if let Ok(mut scripts) = self.scripts.try_lock() {
+            scripts.collect();
+        }
         if let Ok(mut functions) = self.functions.try_lock()
             && (txn.libraries().next().is_some() || functions.version.is_some())
         {
             functions.follow(txn);
+            functions.collect();
         }
     }
 
@@ -125,7 +130,9 @@ pub(crate) enum Access {
 #[derive(Debug)]
 pub(crate) struct Scripts {
     interpreter: Option<Interpreter>,
-    cache: HashMap<String, Cached>,
+    cache: HashMap<Arc<str>, Cached>,
+    /// The digests of the texts in the cache: EVAL finds its script without computing one.
+    digests: HashMap<Arc<[u8]>, Arc<str>>,
     bytes: usize,
     /// Uses so far.
     clock: u64,
@@ -146,6 +153,7 @@ impl Scripts {
         Scripts {
             interpreter: None,
             cache: HashMap::new(),
+            digests: HashMap::new(),
             bytes: 0,
             clock: 0,
             figures,
@@ -158,13 +166,20 @@ impl Scripts {
 
     fn access(&self, digest: &[u8]) -> Option<Access> {
         let digest = String::from_utf8_lossy(digest).to_ascii_lowercase();
-        self.cache.get(&digest).map(|cached| cached.access)
+        self.cache.get(&*digest).map(|cached| cached.access)
     }
 
     /// Forgets every script.
     pub(crate) fn flush(&mut self) {
         *self = Scripts::new(Arc::clone(&self.figures));
         self.note();
+    }
+
+    fn collect(&mut self) {
+        if let Some(interpreter) = &mut self.interpreter {
+            interpreter.collect();
+            self.note();
+        }
     }
 
     /// Says how much there is now.
@@ -180,10 +195,9 @@ impl Scripts {
     }
 
     /// Compiles a script, keeps it, and returns its digest.
-    pub(crate) fn load(&mut self, text: &[u8]) -> Result<String, Failure> {
-        let digest = sha1_hex(text);
-        if self.cache.contains_key(&digest) {
-            return Ok(digest);
+    pub(crate) fn load(&mut self, text: &[u8]) -> Result<Arc<str>, Failure> {
+        if let Some(digest) = self.digests.get(text) {
+            return Ok(Arc::clone(digest));
         }
         let (code, access) = script_head(text)?;
         let script = self.interpreter().compile(code).map_err(|error| {
@@ -194,13 +208,16 @@ impl Scripts {
         self.make_room(text.len());
         self.bytes += text.len();
         self.clock += 1;
+        let digest: Arc<str> = sha1_hex(text).into();
+        let text: Arc<[u8]> = text.into();
+        self.digests.insert(Arc::clone(&text), Arc::clone(&digest));
         let cached = Cached {
-            text: text.into(),
+            text,
             access,
             script: Some(script),
             used: self.clock,
         };
-        self.cache.insert(digest.clone(), cached);
+        self.cache.insert(Arc::clone(&digest), cached);
         self.note();
         Ok(digest)
     }
@@ -210,10 +227,11 @@ impl Scripts {
             || (self.bytes + bytes > CACHED_BYTES_MAX && !self.cache.is_empty())
         {
             let oldest = self.cache.iter().min_by_key(|(_, cached)| cached.used);
-            let Some(oldest) = oldest.map(|(digest, _)| digest.clone()) else {
+            let Some(oldest) = oldest.map(|(digest, _)| Arc::clone(digest)) else {
                 return;
             };
             if let Some(cached) = self.cache.remove(&oldest) {
+                self.digests.remove(&cached.text);
                 self.bytes -= cached.text.len();
             }
         }
@@ -248,11 +266,11 @@ impl Scripts {
         cached.used = self.clock;
         let interpreter = self.interpreter.as_mut().expect("one was made above");
         let script = match &cached.script {
-            Some(script) => script.clone(),
+            Some(script) => script,
             None => {
                 let (code, _) = script_head(&cached.text).unwrap_or((&cached.text, Access::Any));
                 match interpreter.compile(code) {
-                    Ok(script) => cached.script.insert(script).clone(),
+                    Ok(script) => cached.script.insert(script),
                     Err(error) => return Some(Err(Failure::other(format!("ERR {error}")))),
                 }
             }
@@ -263,7 +281,7 @@ impl Scripts {
             cached.access
         };
         let outcome = hosted(call, Kind::Script, access, digest, |host, overseer| {
-            interpreter.run(&script, keys, argv, host, overseer)
+            interpreter.run(script, keys, argv, host, overseer)
         });
         self.note();
         Some(outcome)
@@ -345,6 +363,13 @@ impl Functions {
             version: None,
             libraries: BTreeMap::new(),
             figures,
+        }
+    }
+
+    fn collect(&mut self) {
+        if let Some(interpreter) = &mut self.interpreter {
+            interpreter.collect();
+            self.note();
         }
     }
 
