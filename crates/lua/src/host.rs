@@ -1,7 +1,7 @@
 //! The commands that a script calls: from Lua's values to whoever runs them, and back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mlua::{BString, Either, Lua, Table, Value};
 use scoped_tls_hkt::scoped_thread_local;
@@ -41,19 +41,16 @@ pub(crate) struct Calls {
     allowed: AtomicBool,
     /// It wants answers in the third version of the protocol.
     third_version: AtomicBool,
-    /// Commands since the clock was looked at.
-    since_look: AtomicU32,
+    /// It has called a command.
+    has_called: AtomicBool,
 }
-
-/// The clock is looked at before every so-manieth command of a script: a look takes longer than many of them.
-const CALLS_PER_LOOK: u32 = 8;
 
 impl Calls {
     /// Forgets what the script before has set.
     pub(crate) fn begin(&self, allowed: bool) {
         self.allowed.store(allowed, Ordering::Relaxed);
         self.third_version.store(false, Ordering::Relaxed);
-        self.since_look.store(0, Ordering::Relaxed);
+        self.has_called.store(false, Ordering::Relaxed);
     }
 
     pub(crate) fn version(&self) -> Version {
@@ -67,11 +64,11 @@ impl Calls {
         self.allowed.load(Ordering::Relaxed)
     }
 
+    /// Whether the clock is to be looked at before this command: before every one but the first, since most scripts have one,
+    /// and looking takes longer than some of them.
     fn is_look_due(&self) -> bool {
-        let since = self.since_look.load(Ordering::Relaxed) + 1;
-        let due = since == CALLS_PER_LOOK;
-        self.since_look
-            .store(if due { 0 } else { since }, Ordering::Relaxed);
+        let due = self.has_called.load(Ordering::Relaxed);
+        self.has_called.store(true, Ordering::Relaxed);
         due
     }
 }
@@ -205,7 +202,8 @@ fn call(lua: &Lua, args: &[&[u8]], calls: &Calls, timer: &Timer) -> mlua::Result
     if args.is_empty() {
         return refuse(lua, NO_ARGUMENT);
     }
-    if !calls.are_allowed() || !HOST.is_set() {
+    // Where commands are allowed a script runs, and so there is a host.
+    if !calls.are_allowed() {
         return Ok(called(Value::Nil, Kind::Outside));
     }
     if calls.is_look_due() && timer.is_over() {

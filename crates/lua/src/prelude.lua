@@ -211,7 +211,7 @@ local redis = {
   REDIS_VERSION = native.version, REDIS_VERSION_NUM = native.version_number,
 }
 -- What an answer is besides a value; see `Kind`.
-local OK, STATUS, ERROR, AGAIN, OUTSIDE = 1, 2, 3, 4, 5
+local OK, STATUS, AGAIN, OUTSIDE = 1, 2, 4, 5
 -- More arguments than this come in a table.
 local FEW = native.few
 local call, call_list, may_call = native.call, native.call_list, native.may_call

@@ -160,13 +160,20 @@ impl Scripts {
         }
     }
 
-    pub(crate) fn contains(&self, digest: &str) -> bool {
-        self.cache.contains_key(digest)
+    /// The digest of a script in the cache, which is given in any case.
+    pub(crate) fn find(&self, digest: &[u8]) -> Option<Arc<str>> {
+        let digest = std::str::from_utf8(digest).ok()?;
+        let known = self.cache.get_key_value(digest).or_else(|| {
+            let lower = digest.to_ascii_lowercase();
+            self.cache.get_key_value(&*lower)
+        });
+        known.map(|(digest, _)| Arc::clone(digest))
     }
 
     fn access(&self, digest: &[u8]) -> Option<Access> {
-        let digest = String::from_utf8_lossy(digest).to_ascii_lowercase();
-        self.cache.get(&*digest).map(|cached| cached.access)
+        self.cache
+            .get(&self.find(digest)?)
+            .map(|cached| cached.access)
     }
 
     /// Forgets every script.
@@ -176,18 +183,13 @@ impl Scripts {
     }
 
     fn collect(&mut self) {
-        if let Some(interpreter) = &mut self.interpreter {
-            interpreter.collect();
-            self.note();
-        }
+        self.interpreter.iter_mut().for_each(Interpreter::collect);
+        self.note();
     }
 
     /// Says how much there is now.
     fn note(&self) {
-        let used = self
-            .interpreter
-            .as_ref()
-            .map_or(0, Interpreter::memory_bytes);
+        let used = memory_bytes(&self.interpreter);
         let figures = &self.figures;
         figures.scripts.store(self.cache.len(), Ordering::Relaxed);
         figures.script_bytes.store(self.bytes, Ordering::Relaxed);
@@ -288,6 +290,10 @@ impl Scripts {
     }
 }
 
+fn memory_bytes(interpreter: &Option<Interpreter>) -> usize {
+    interpreter.as_ref().map_or(0, Interpreter::memory_bytes)
+}
+
 /// The code of a script and what its first line allows it.
 fn script_head(text: &[u8]) -> Result<(&[u8], Access), Failure> {
     let invalid = |_| Failure::other("ERR Invalid script shebang");
@@ -338,7 +344,7 @@ pub(crate) struct Functions {
     interpreter: Option<Interpreter>,
     /// What the replica called this state of the libraries.
     version: Option<u64>,
-    libraries: BTreeMap<Vec<u8>, Library>,
+    libraries: Libraries,
     figures: Arc<Figures>,
 }
 
@@ -356,6 +362,16 @@ pub(crate) struct Library {
     pub(crate) functions: Vec<Registered>,
 }
 
+type Libraries = BTreeMap<Vec<u8>, Library>;
+
+fn find<'l>(libraries: &'l Libraries, name: &[u8]) -> Option<(&'l [u8], &'l Registered)> {
+    libraries.iter().find_map(|(library, known)| {
+        let mut functions = known.functions.iter();
+        let function = functions.find(|function| function.name.eq_ignore_ascii_case(name));
+        function.map(|function| (&**library, function))
+    })
+}
+
 impl Functions {
     fn new(figures: Arc<Figures>) -> Functions {
         Functions {
@@ -367,18 +383,13 @@ impl Functions {
     }
 
     fn collect(&mut self) {
-        if let Some(interpreter) = &mut self.interpreter {
-            interpreter.collect();
-            self.note();
-        }
+        self.interpreter.iter_mut().for_each(Interpreter::collect);
+        self.note();
     }
 
     /// Says how much there is now.
     fn note(&self) {
-        let used = self
-            .interpreter
-            .as_ref()
-            .map_or(0, Interpreter::memory_bytes);
+        let used = memory_bytes(&self.interpreter);
         let libraries = self.libraries.values();
         let (functions, bytes) = libraries.fold((0, 0), |(functions, bytes), library| {
             (
@@ -459,19 +470,13 @@ impl Functions {
             })
     }
 
-    pub(crate) fn libraries(&self) -> &BTreeMap<Vec<u8>, Library> {
+    pub(crate) fn libraries(&self) -> &Libraries {
         &self.libraries
     }
 
     /// The function of this name, in any case. Should two regions have given one name to two, it is that of the first library by name.
     pub(crate) fn find(&self, name: &[u8]) -> Option<(&[u8], &Registered)> {
-        self.libraries.iter().find_map(|(library, known)| {
-            let function = known
-                .functions
-                .iter()
-                .find(|function| function.name.eq_ignore_ascii_case(name));
-            function.map(|function| (&**library, function))
-        })
+        find(&self.libraries, name)
     }
 
     /// What the function of this name may do.
@@ -488,8 +493,8 @@ impl Functions {
         asked: Access,
         call: &mut Call<'_, '_>,
     ) -> Option<Outcome> {
-        let function = self.find(name)?.1.clone();
-        let access = access_of(&function);
+        let (_, function) = find(&self.libraries, name)?;
+        let access = access_of(function);
         if asked == Access::Read && access != Access::Read {
             return Some(Err(Failure::other(
                 "ERR Can not execute a script with write flag using *_ro command.",
@@ -498,11 +503,11 @@ impl Functions {
         let interpreter = self.interpreter.as_mut()?;
         let shown = String::from_utf8_lossy(name).into_owned();
         let outcome = hosted(call, Kind::Function, access, &shown, |host, overseer| {
-            interpreter.call(&function, keys, argv, host, overseer)
+            interpreter.call(function, keys, argv, host, overseer)
         });
-        let used = interpreter.memory_bytes();
-        let figure = &self.figures.library_lua_bytes;
-        figure.store(used, Ordering::Relaxed);
+        self.figures
+            .library_lua_bytes
+            .store(memory_bytes(&self.interpreter), Ordering::Relaxed);
         Some(outcome)
     }
 }
