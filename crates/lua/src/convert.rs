@@ -1,64 +1,9 @@
-//! Answers into Lua's values and back, by Redis's rules.
+//! A script's values into its answer, by Redis's rules.
 
-use mlua::{Lua, Table, Value};
+use mlua::{Table, Value};
 
 use crate::answer::{Answer, Version};
 use crate::limits::{ANSWER_VALUES_MAX, DEPTH_MAX, Timer};
-
-/// What a script sees of a command's answer.
-pub(crate) fn to_lua(lua: &Lua, answer: &Answer, version: Version) -> mlua::Result<Value> {
-    let text = |bytes: &[u8]| lua.create_string(bytes).map(Value::String);
-    Ok(match answer {
-        Answer::Null if version == Version::Three => Value::Nil,
-        Answer::Null => Value::Boolean(false),
-        Answer::Boolean(value) => Value::Boolean(*value),
-        Answer::Integer(value) => Value::Number(*value as f64),
-        Answer::Bulk(bytes) => text(bytes)?,
-        Answer::Double(value) => field(lua, "double", Value::Number(*value))?,
-        Answer::Status(bytes) => field(lua, "ok", text(bytes)?)?,
-        Answer::Error(bytes) => field(lua, "err", text(bytes)?)?,
-        Answer::BigNumber(digits) => field(lua, "big_number", text(digits)?)?,
-        Answer::Verbatim(format, bytes) => {
-            let inner = lua.create_table()?;
-            inner.raw_set("format", text(format)?)?;
-            inner.raw_set("string", text(bytes)?)?;
-            field(lua, "verbatim_string", Value::Table(inner))?
-        }
-        Answer::Array(answers) => {
-            let table = lua.create_table_with_capacity(answers.len(), 0)?;
-            for (index, answer) in answers.iter().enumerate() {
-                table.raw_set(index + 1, to_lua(lua, answer, version)?)?;
-            }
-            Value::Table(table)
-        }
-        Answer::Map(pairs) => {
-            let inner = lua.create_table_with_capacity(0, pairs.len())?;
-            for (key, value) in pairs {
-                let key = to_lua(lua, key, version)?;
-                if !matches!(key, Value::Nil) {
-                    inner.raw_set(key, to_lua(lua, value, version)?)?;
-                }
-            }
-            field(lua, "map", Value::Table(inner))?
-        }
-        Answer::Set(members) => {
-            let inner = lua.create_table_with_capacity(0, members.len())?;
-            for member in members {
-                let member = to_lua(lua, member, version)?;
-                if !matches!(member, Value::Nil) {
-                    inner.raw_set(member, true)?;
-                }
-            }
-            field(lua, "set", Value::Table(inner))?
-        }
-    })
-}
-
-fn field(lua: &Lua, name: &str, value: Value) -> mlua::Result<Value> {
-    let table = lua.create_table_with_capacity(0, 1)?;
-    table.raw_set(name, value)?;
-    Ok(Value::Table(table))
-}
 
 /// What a client sees of a script's answer. `version` is what the script has asked for, not the client.
 pub(crate) fn from_lua(value: &Value, version: Version, timer: &Timer) -> mlua::Result<Answer> {

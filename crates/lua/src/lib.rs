@@ -6,15 +6,21 @@
 //!
 //! In reading order:
 //!
-//! * `interpreter`: [`Interpreter`], [`Host`], [`ScriptError`]; `limits`: time and its [`Overseer`], memory and depth.
-//! * `prelude.lua`: the environment itself, written in Lua; `native`: how it calls Rust.
-//! * `answer`: [`Answer`], a value of the Redis protocol; `convert`: to Lua's values and back.
+//! * `interpreter`: [`Interpreter`], [`ScriptError`]; `limits`: time and its [`Overseer`], memory and depth; `heap`: its garbage.
+//! * `environment` and `prelude.lua`: what scripts find, written in Lua; `native`: how that calls Rust; `bytecode`: its size.
+//! * `host`: [`Host`], and how a script calls commands; `decode`: their answers into Lua's values.
+//! * `answer`: [`Answer`], what a script answers; `convert`: Lua's values into that.
 //! * `json`, `msgpack`, `layout` (struct), `bits`, `random`, `strings` and `pattern`: the libraries.
 //! * `shebang`: the first line of a script; `sha1`, `number`: names and digits as Redis writes them.
 
 mod answer;
 mod bits;
+mod bytecode;
 mod convert;
+mod decode;
+mod environment;
+mod heap;
+mod host;
 mod interpreter;
 mod json;
 mod layout;
@@ -32,7 +38,8 @@ mod strings;
 mod tests;
 
 pub use crate::answer::{Answer, Version};
-pub use crate::interpreter::{Host, Interpreter, Registered, Script, ScriptError};
+pub use crate::host::Host;
+pub use crate::interpreter::{Interpreter, Registered, Script, ScriptError};
 pub use crate::limits::{
     ANSWER_VALUES_MAX, DEPTH_MAX, MEMORY_BYTES_MAX, Overseer, TEXT_BYTES_MAX, Verdict,
 };

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use mlua::Lua;
+
 /// Bytes that one interpreter holds at most, its cached scripts included.
 pub const MEMORY_BYTES_MAX: usize = 128 << 20;
 /// Tables inside each other, in JSON and in a script's answer: what fits the stack of a thread in a debug build too.
@@ -17,6 +19,34 @@ pub const ANSWER_VALUES_MAX: usize = 4 << 20;
 pub(crate) const INSTRUCTIONS_PER_LOOK: u32 = 1 << 12;
 
 const _: () = assert!(TEXT_BYTES_MAX < MEMORY_BYTES_MAX);
+
+/// Bytes that may be put into Lua without a look at the limit.
+const UNLIMITED_BYTES_MAX: usize = 1 << 20;
+
+/// Lifts the limit of memory while Rust puts a little into Lua.
+///
+/// Under a limit each string and each table is made inside a protected call, which takes several times as long as what it
+/// protects. No code of a script runs meanwhile; its next allocation meets the limit as ever.
+pub(crate) struct Unlimited<'l>(&'l Lua);
+
+impl Unlimited<'_> {
+    /// For putting in so many bytes; none if that is not little.
+    pub(crate) fn enter(lua: &Lua, bytes: usize) -> Option<Unlimited<'_>> {
+        let little = bytes <= UNLIMITED_BYTES_MAX;
+        (little && lua.set_memory_limit(0).is_ok()).then_some(Unlimited(lua))
+    }
+}
+
+impl Drop for Unlimited<'_> {
+    fn drop(&mut self) {
+        self.0
+            .set_memory_limit(MEMORY_BYTES_MAX)
+            .expect("it was lifted the same way");
+    }
+}
+
+/// What is raised when the time of a script is over. Whoever catches an error asks the timer, so nothing keeps it alive.
+pub(crate) const TIME_OVER: &str = "the script ran longer than its limit";
 
 /// Who says how long a script may run.
 ///
@@ -87,7 +117,7 @@ impl Timer {
     pub(crate) fn start(&self, overseer: &Arc<dyn Overseer>) {
         let clock = &*self.0;
         let now_us = clock.now_us();
-        clock.set_overseer(Some(Arc::clone(overseer)));
+        clock.set_overseer(overseer);
         clock.over.store(false, Ordering::Relaxed);
         clock.started.store(now_us, Ordering::Relaxed);
         let next_us = now_us.saturating_add(microseconds(overseer.first()));
@@ -96,7 +126,6 @@ impl Timer {
 
     pub(crate) fn stop(&self) {
         self.0.next.store(u64::MAX, Ordering::Relaxed);
-        self.0.set_overseer(None);
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -110,8 +139,15 @@ impl Clock {
         microseconds(self.zero.elapsed())
     }
 
-    fn set_overseer(&self, overseer: Option<Arc<dyn Overseer>>) {
-        *self.overseer.lock().unwrap_or_else(PoisonError::into_inner) = overseer;
+    fn set_overseer(&self, overseer: &Arc<dyn Overseer>) {
+        let mut known = self.overseer.lock().unwrap_or_else(PoisonError::into_inner);
+        // Most often it is the same one.
+        if known
+            .as_ref()
+            .is_none_or(|known| !Arc::ptr_eq(known, overseer))
+        {
+            *known = Some(Arc::clone(overseer));
+        }
     }
 
     #[cold]

@@ -35,7 +35,8 @@ fn trimmed(digits: &str) -> &str {
 
 /// A number as an argument of a command: integers without a point, others with 17 digits, so that nothing is lost.
 pub(crate) fn argument(value: f64) -> String {
-    if value.fract() == 0.0 && value.abs() < 1e17 {
+    let is_negative_zero = value == 0.0 && value.is_sign_negative();
+    if value.fract() == 0.0 && value.abs() < 1e17 && !is_negative_zero {
         (value as i64).to_string()
     } else {
         general(value, 17)
@@ -74,6 +75,7 @@ mod tests {
         for (value, expected) in [
             (10.0, "10"),
             (-3.0, "-3"),
+            (-0.0, "-0"),
             (9_007_199_254_740_991.0, "9007199254740991"),
             (1.5, "1.5"),
             (1e20, "1e+20"),

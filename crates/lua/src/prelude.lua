@@ -2,7 +2,7 @@
 --
 -- Functions here use locals only. A script may change the environment of any Lua function it gets hold of; one that
 -- reads no globals does not notice.
-local native, slot = ...
+local native = ...
 
 local error, select, type, tostring, unpack = error, select, type, tostring, unpack
 local next, pairs, rawget, rawset = next, pairs, rawget, rawset
@@ -36,12 +36,9 @@ end
 
 -- Once the time is over, nothing that catches errors may keep the script alive. The hook says so where it can; deep in the
 -- stack of C it has no room to, so whoever catches an error asks again.
-local function expired()
-  if not slot.over and native.is_over() then slot.over = native.time_over end
-  return slot.over
-end
+local expired, TIME_OVER = native.is_over, native.time_over
 local function pass(ok, ...)
-  if not ok and expired() then error(slot.over, 0) end
+  if not ok and expired() then error(TIME_OVER, 0) end
   return ok, ...
 end
 
@@ -56,7 +53,7 @@ function env.pcall(...) return pass(pcall(...)) end
 -- and it could run for ever. Nothing is lost by calling it afterwards, since there is no library to look at the stack with.
 local function settle(handler, ok, ...)
   if ok then return true, ... end
-  if expired() then error(slot.over, 0) end
+  if expired() then error(TIME_OVER, 0) end
   local _, result = pcall(handler, (...))
   return false, result
 end
@@ -213,27 +210,36 @@ local redis = {
   REPL_NONE = 0, REPL_SLAVE = 1, REPL_REPLICA = 1, REPL_AOF = 2, REPL_ALL = 3,
   REDIS_VERSION = native.version, REDIS_VERSION_NUM = native.version_number,
 }
--- What the host is asked; see `Request`.
-local CALL, CALL_LIST, IS_COMMAND, LOG = 0, 1, 2, 3
--- Native code takes fewer arguments than a call in Lua may have; more of them come in a table.
-local NATIVE_ARGUMENTS_MAX = 4000
-local function invoke(...)
-  local count = select("#", ...)
-  if count > NATIVE_ARGUMENTS_MAX then return slot.host(CALL_LIST, {...}, count) end
-  return slot.host(CALL, ...)
+-- What an answer is besides a value; see `Kind`.
+local OK, STATUS, AGAIN, OUTSIDE = 1, 2, 4, 5
+-- More arguments than this come in a table.
+local FEW = native.few
+local call, call_list, may_call = native.call, native.call_list, native.may_call
+local function finish(raises, answer, kind, ...)
+  if kind == AGAIN then answer, kind = call_list({...}, select("#", ...)) end
+  if not kind then return answer end
+  if kind == STATUS then return { ok = answer } end
+  if kind == OK then return { ok = "OK" } end
+  if kind == OUTSIDE then raise("redis.call/pcall can only be called inside a script invocation") end
+  if raises then error({ err = answer }, 0) end
+  return { err = answer }
 end
 -- Called in a tail position these take the place of the script's frame, as any function of Lua does: the error then does not
 -- say where it was.
 function redis.call(...)
-  if not slot.host then raise("redis.call/pcall can only be called inside a script invocation") end
-  local failed, answer = invoke(...)
-  if failed then error(answer, 0) end
-  return answer
+  local count = select("#", ...)
+  if count > FEW then return finish(true, nil, AGAIN, ...) end
+  local answer, kind = call(count, ...)
+  if not kind then return answer end
+  if kind == OK then return { ok = "OK" } end
+  return finish(true, answer, kind, ...)
 end
 function redis.pcall(...)
-  if not slot.host then raise("redis.call/pcall can only be called inside a script invocation") end
-  local _, answer = invoke(...)
-  return answer
+  local count = select("#", ...)
+  if count > FEW then return finish(false, nil, AGAIN, ...) end
+  local answer, kind = call(count, ...)
+  if not kind then return answer end
+  return finish(false, answer, kind, ...)
 end
 function redis.sha1hex(...)
   if select("#", ...) ~= 1 then raise("wrong number of arguments") end
@@ -262,19 +268,19 @@ function redis.log(...)
     if type(word) == "string" or type(word) == "number" then words[#words + 1] = word end
   end
   local text = concat(words, " ")
-  if slot.host then slot.host(LOG, severity, text) elseif slot.log then slot.log(severity, text) end
+  native.log(severity, text)
 end
 function redis.setresp(...)
-  if not slot.host then raise("redis.setresp can only be called inside a script invocation") end
+  if not may_call() then raise("redis.setresp can only be called inside a script invocation") end
   if select("#", ...) ~= 1 then raise("redis.setresp() requires one argument.") end
   local version = ...
   if version ~= 2 and version ~= 3 then raise("RESP version must be 2 or 3.") end
-  slot.version = version
+  native.setresp(version)
 end
 -- Every script's effects are replicated, whether it asks for it or not.
 function redis.replicate_commands() return true end
 function redis.set_repl(...)
-  if not slot.host then raise("redis.set_repl can only be called inside a script invocation") end
+  if not may_call() then raise("redis.set_repl can only be called inside a script invocation") end
   if select("#", ...) ~= 1 then raise("redis.set_repl() requires two arguments.") end
   local flags = ...
   if type(flags) ~= "number" or flags < 0 or flags > 3 then
@@ -283,8 +289,8 @@ function redis.set_repl(...)
   if flags ~= 3 then raise("Isles replicates every write; redis.set_repl() can only ask for redis.REPL_ALL.") end
 end
 function redis.acl_check_cmd(...)
-  if not slot.host then raise("redis.acl_check_cmd can only be called inside a script invocation") end
-  if not slot.host(IS_COMMAND, (...)) then raise("Invalid command passed to redis.acl_check_cmd()") end
+  if not may_call() then raise("redis.acl_check_cmd can only be called inside a script invocation") end
+  if not native.is_command((...)) then raise("Invalid command passed to redis.acl_check_cmd()") end
   return true
 end
 
@@ -294,11 +300,15 @@ local running = {}
 for name, value in pairs(env) do running[name] = value end
 local load_api = { log = redis.log }
 for name, value in pairs(redis) do if type(value) ~= "function" then load_api[name] = value end end
-local function add(name, f, flags) slot.functions[#slot.functions + 1] = { name = name, callback = f, flags = flags } end
+-- What the library that is being loaded has registered.
+local functions
+local function add(name, f, flags, description)
+  functions[#functions + 1] = { name = name, callback = f, flags = flags, description = description }
+end
 function load_api.register_function(...)
   local count, first, second = select("#", ...), ...
   if count < 1 or count > 2 then raise("wrong number of arguments to redis.register_function") end
-  if not slot.functions then raise("redis.register_function can only be called on FUNCTION LOAD command") end
+  if not functions then raise("redis.register_function can only be called on FUNCTION LOAD command") end
   if count == 2 then
     if type(first) ~= "string" then raise("first argument to redis.register_function must be a string") end
     if type(second) ~= "function" then raise("second argument to redis.register_function must be a function") end
@@ -307,7 +317,7 @@ function load_api.register_function(...)
   if type(first) ~= "table" then
     raise("calling redis.register_function with a single argument is only applicable to Lua table (representing named arguments).")
   end
-  local name, callback, flags
+  local name, callback, flags, description
   for key, value in pairs(first) do
     if type(key) ~= "string" then raise("named argument key given to redis.register_function is not a string") end
     if key == "function_name" then
@@ -315,7 +325,7 @@ function load_api.register_function(...)
       name = value
     elseif key == "description" then
       if type(value) ~= "string" then raise("description argument given to redis.register_function must be a string") end
-      slot.description = value
+      description = value
     elseif key == "callback" then
       if type(value) ~= "function" then raise("callback argument given to redis.register_function must be a function") end
       callback = value
@@ -331,9 +341,7 @@ function load_api.register_function(...)
   for _, flag in pairs(flags or {}) do
     if type(flag) ~= "string" then raise("unknown flag given") end
   end
-  add(name, callback, flags or {})
-  slot.functions[#slot.functions].description = slot.description
-  slot.description = nil
+  add(name, callback, flags or {}, description)
 end
 loading.redis = load_api
 running.redis, env.redis = redis, redis
@@ -366,7 +374,7 @@ contents[shared] = running
 setmetatable(shared, shared_meta)
 
 local function explain(err)
-  if expired() then return slot.over end
+  if expired() then return TIME_OVER end
   if type(err) ~= "table" then err = { err = "ERR " .. tostring(err) } end
   local source, line = native.where()
   if source and not contents[err] then
@@ -376,23 +384,28 @@ local function explain(err)
   return err
 end
 
+-- A text leaves by itself, which spares it an object in between.
+local function ended(ok, value)
+  if type(value) == "string" then return ok, nil, value end
+  return ok, value
+end
 local api = {}
 function api.script(f, keys, argv)
   globals.KEYS, globals.ARGV = keys, argv
-  return xpcall(f, explain)
+  return ended(xpcall(f, explain))
 end
 function api.call(f, keys, argv)
-  return xpcall(function() return f(keys, argv) end, explain)
+  return ended(xpcall(function() return f(keys, argv) end, explain))
 end
 function api.load(f)
   setfenv(f, shared)
   shared_meta.__index, contents[shared] = loading, loading
-  slot.functions = {}
+  functions = {}
   local ok, result = xpcall(f, explain)
-  local functions = slot.functions
-  slot.functions, slot.description = nil, nil
+  local registered = functions
+  functions = nil
   shared_meta.__index, contents[shared] = running, running
-  if ok then return true, functions end
-  return false, result
+  if ok then return true, registered end
+  return ended(false, result)
 end
 return api

@@ -87,8 +87,10 @@ impl<'b> Work<'b> {
     /// The first key of a command, and what it wants of it.
     fn wanted(&self, index: usize) -> Option<Wanted<'b>> {
         let spec = self.plan.commands[index]?.spec();
-        let Keys::Range { first, .. } = spec.keys else {
-            return None;
+        let first = match spec.keys {
+            Keys::Range { first, .. } => first,
+            Keys::Counted { at } if spec.family == Family::Scripting => at + 1,
+            _ => return None,
         };
         let element = match spec.family {
             Family::Sets | Family::Hashes => Some(first + 1),

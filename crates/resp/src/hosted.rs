@@ -164,7 +164,7 @@ fn not_allowed() -> Failure {
 }
 
 impl Host for Caller<'_, '_, '_> {
-    fn call(&mut self, args: &[&[u8]], version: Version, out: &mut Vec<u8>) {
+    fn call(&mut self, args: &[&[u8]], version: Version) -> &[u8] {
         self.reply.clear();
         self.reply.protocol = match version {
             Version::Two => Protocol::Resp2,
@@ -178,7 +178,7 @@ impl Host for Caller<'_, '_, '_> {
             self.last_error.clear();
             self.last_error.extend_from_slice(error.trim_ascii_end());
         }
-        out.extend_from_slice(self.reply.as_bytes());
+        self.reply.as_bytes()
     }
 
     fn is_command(&self, name: &[u8]) -> bool {

@@ -77,12 +77,17 @@ impl Scripting {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Brings the figures of libraries up to date, unless it is a function that asks: then they are.
+    /// Brings the figures up to date, unless it is a script or a function that asks: then those of its kind are. What of the
+    /// memory is only waiting to be collected is collected first.
     pub(crate) fn refresh(&self, txn: &mut Txn<'_>) {
+        if let Ok(mut scripts) = self.scripts.try_lock() {
+            scripts.collect();
+        }
         if let Ok(mut functions) = self.functions.try_lock()
             && (txn.libraries().next().is_some() || functions.version.is_some())
         {
             functions.follow(txn);
+            functions.collect();
         }
     }
 
@@ -125,7 +130,9 @@ pub(crate) enum Access {
 #[derive(Debug)]
 pub(crate) struct Scripts {
     interpreter: Option<Interpreter>,
-    cache: HashMap<String, Cached>,
+    cache: HashMap<Arc<str>, Cached>,
+    /// The digests of the texts in the cache: EVAL finds its script without computing one.
+    digests: HashMap<Arc<[u8]>, Arc<str>>,
     bytes: usize,
     /// Uses so far.
     clock: u64,
@@ -146,19 +153,27 @@ impl Scripts {
         Scripts {
             interpreter: None,
             cache: HashMap::new(),
+            digests: HashMap::new(),
             bytes: 0,
             clock: 0,
             figures,
         }
     }
 
-    pub(crate) fn contains(&self, digest: &str) -> bool {
-        self.cache.contains_key(digest)
+    /// The digest of a script in the cache, which is given in any case.
+    pub(crate) fn find(&self, digest: &[u8]) -> Option<Arc<str>> {
+        let digest = std::str::from_utf8(digest).ok()?;
+        let known = self.cache.get_key_value(digest).or_else(|| {
+            let lower = digest.to_ascii_lowercase();
+            self.cache.get_key_value(&*lower)
+        });
+        known.map(|(digest, _)| Arc::clone(digest))
     }
 
     fn access(&self, digest: &[u8]) -> Option<Access> {
-        let digest = String::from_utf8_lossy(digest).to_ascii_lowercase();
-        self.cache.get(&digest).map(|cached| cached.access)
+        self.cache
+            .get(&self.find(digest)?)
+            .map(|cached| cached.access)
     }
 
     /// Forgets every script.
@@ -167,12 +182,14 @@ impl Scripts {
         self.note();
     }
 
+    fn collect(&mut self) {
+        self.interpreter.iter_mut().for_each(Interpreter::collect);
+        self.note();
+    }
+
     /// Says how much there is now.
     fn note(&self) {
-        let used = self
-            .interpreter
-            .as_ref()
-            .map_or(0, Interpreter::memory_bytes);
+        let used = memory_bytes(&self.interpreter);
         let figures = &self.figures;
         figures.scripts.store(self.cache.len(), Ordering::Relaxed);
         figures.script_bytes.store(self.bytes, Ordering::Relaxed);
@@ -180,10 +197,9 @@ impl Scripts {
     }
 
     /// Compiles a script, keeps it, and returns its digest.
-    pub(crate) fn load(&mut self, text: &[u8]) -> Result<String, Failure> {
-        let digest = sha1_hex(text);
-        if self.cache.contains_key(&digest) {
-            return Ok(digest);
+    pub(crate) fn load(&mut self, text: &[u8]) -> Result<Arc<str>, Failure> {
+        if let Some(digest) = self.digests.get(text) {
+            return Ok(Arc::clone(digest));
         }
         let (code, access) = script_head(text)?;
         let script = self.interpreter().compile(code).map_err(|error| {
@@ -194,13 +210,16 @@ impl Scripts {
         self.make_room(text.len());
         self.bytes += text.len();
         self.clock += 1;
+        let digest: Arc<str> = sha1_hex(text).into();
+        let text: Arc<[u8]> = text.into();
+        self.digests.insert(Arc::clone(&text), Arc::clone(&digest));
         let cached = Cached {
-            text: text.into(),
+            text,
             access,
             script: Some(script),
             used: self.clock,
         };
-        self.cache.insert(digest.clone(), cached);
+        self.cache.insert(Arc::clone(&digest), cached);
         self.note();
         Ok(digest)
     }
@@ -210,10 +229,11 @@ impl Scripts {
             || (self.bytes + bytes > CACHED_BYTES_MAX && !self.cache.is_empty())
         {
             let oldest = self.cache.iter().min_by_key(|(_, cached)| cached.used);
-            let Some(oldest) = oldest.map(|(digest, _)| digest.clone()) else {
+            let Some(oldest) = oldest.map(|(digest, _)| Arc::clone(digest)) else {
                 return;
             };
             if let Some(cached) = self.cache.remove(&oldest) {
+                self.digests.remove(&cached.text);
                 self.bytes -= cached.text.len();
             }
         }
@@ -248,11 +268,11 @@ impl Scripts {
         cached.used = self.clock;
         let interpreter = self.interpreter.as_mut().expect("one was made above");
         let script = match &cached.script {
-            Some(script) => script.clone(),
+            Some(script) => script,
             None => {
                 let (code, _) = script_head(&cached.text).unwrap_or((&cached.text, Access::Any));
                 match interpreter.compile(code) {
-                    Ok(script) => cached.script.insert(script).clone(),
+                    Ok(script) => cached.script.insert(script),
                     Err(error) => return Some(Err(Failure::other(format!("ERR {error}")))),
                 }
             }
@@ -263,11 +283,15 @@ impl Scripts {
             cached.access
         };
         let outcome = hosted(call, Kind::Script, access, digest, |host, overseer| {
-            interpreter.run(&script, keys, argv, host, overseer)
+            interpreter.run(script, keys, argv, host, overseer)
         });
         self.note();
         Some(outcome)
     }
+}
+
+fn memory_bytes(interpreter: &Option<Interpreter>) -> usize {
+    interpreter.as_ref().map_or(0, Interpreter::memory_bytes)
 }
 
 /// The code of a script and what its first line allows it.
@@ -320,7 +344,7 @@ pub(crate) struct Functions {
     interpreter: Option<Interpreter>,
     /// What the replica called this state of the libraries.
     version: Option<u64>,
-    libraries: BTreeMap<Vec<u8>, Library>,
+    libraries: Libraries,
     figures: Arc<Figures>,
 }
 
@@ -338,6 +362,16 @@ pub(crate) struct Library {
     pub(crate) functions: Vec<Registered>,
 }
 
+type Libraries = BTreeMap<Vec<u8>, Library>;
+
+fn find<'l>(libraries: &'l Libraries, name: &[u8]) -> Option<(&'l [u8], &'l Registered)> {
+    libraries.iter().find_map(|(library, known)| {
+        let mut functions = known.functions.iter();
+        let function = functions.find(|function| function.name.eq_ignore_ascii_case(name));
+        function.map(|function| (&**library, function))
+    })
+}
+
 impl Functions {
     fn new(figures: Arc<Figures>) -> Functions {
         Functions {
@@ -348,12 +382,14 @@ impl Functions {
         }
     }
 
+    fn collect(&mut self) {
+        self.interpreter.iter_mut().for_each(Interpreter::collect);
+        self.note();
+    }
+
     /// Says how much there is now.
     fn note(&self) {
-        let used = self
-            .interpreter
-            .as_ref()
-            .map_or(0, Interpreter::memory_bytes);
+        let used = memory_bytes(&self.interpreter);
         let libraries = self.libraries.values();
         let (functions, bytes) = libraries.fold((0, 0), |(functions, bytes), library| {
             (
@@ -434,19 +470,13 @@ impl Functions {
             })
     }
 
-    pub(crate) fn libraries(&self) -> &BTreeMap<Vec<u8>, Library> {
+    pub(crate) fn libraries(&self) -> &Libraries {
         &self.libraries
     }
 
     /// The function of this name, in any case. Should two regions have given one name to two, it is that of the first library by name.
     pub(crate) fn find(&self, name: &[u8]) -> Option<(&[u8], &Registered)> {
-        self.libraries.iter().find_map(|(library, known)| {
-            let function = known
-                .functions
-                .iter()
-                .find(|function| function.name.eq_ignore_ascii_case(name));
-            function.map(|function| (&**library, function))
-        })
+        find(&self.libraries, name)
     }
 
     /// What the function of this name may do.
@@ -463,8 +493,8 @@ impl Functions {
         asked: Access,
         call: &mut Call<'_, '_>,
     ) -> Option<Outcome> {
-        let function = self.find(name)?.1.clone();
-        let access = access_of(&function);
+        let (_, function) = find(&self.libraries, name)?;
+        let access = access_of(function);
         if asked == Access::Read && access != Access::Read {
             return Some(Err(Failure::other(
                 "ERR Can not execute a script with write flag using *_ro command.",
@@ -473,11 +503,11 @@ impl Functions {
         let interpreter = self.interpreter.as_mut()?;
         let shown = String::from_utf8_lossy(name).into_owned();
         let outcome = hosted(call, Kind::Function, access, &shown, |host, overseer| {
-            interpreter.call(&function, keys, argv, host, overseer)
+            interpreter.call(function, keys, argv, host, overseer)
         });
-        let used = interpreter.memory_bytes();
-        let figure = &self.figures.library_lua_bytes;
-        figure.store(used, Ordering::Relaxed);
+        self.figures
+            .library_lua_bytes
+            .store(memory_bytes(&self.interpreter), Ordering::Relaxed);
         Some(outcome)
     }
 }

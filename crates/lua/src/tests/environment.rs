@@ -63,6 +63,68 @@ fn numbers_lose_nothing_as_arguments() {
     );
     check("return redis.call('echo', 3.99)", "3.9900000000000002");
     check("return redis.call('echo', 10/2)", "5");
+    check("return redis.call('echo', 1e14)", "100000000000000");
+    check("return redis.call('echo', 1/0)", "inf");
+    check("local zero = 0 return redis.call('echo', -zero)", "-0");
+    check("return redis.call('echo', '3.99')", "3.99");
+    check("return redis.call('echo', '1e5')", "1e5");
+}
+
+/// However many there are, and whatever else is among them: few come by themselves, more in a table.
+#[test]
+fn arguments_arrive_as_they_were_given() {
+    for (given, expected) in [
+        ("'a'", &[&b"a"[..]][..]),
+        ("'a', 1, 2.5, '3.5', ''", &[b"a", b"1", b"2.5", b"3.5", b""]),
+        ("'a', '\\255\\0', 7", &[b"a", b"\xff\0", b"7"]),
+        (
+            "'a', 1, 2, 3, 4, 5, 6.5, '\\255'",
+            &[b"a", b"1", b"2", b"3", b"4", b"5", b"6.5", b"\xff"],
+        ),
+    ] {
+        let (mut lua, mut host) = (Interpreter::new("7.0.15"), Echo::default());
+        let script = lua.compile(format!("redis.pcall({given})").as_bytes());
+        lua.run(&script.expect("is Lua"), &[], &[], &mut host, &limit())
+            .expect("runs");
+        assert_eq!(host.calls, [expected], "{given}");
+    }
+    for given in [
+        "'a', nil",
+        "'a', true",
+        "'a', {}, 1, 2, 3, 4, 5",
+        "nil, 'a'",
+    ] {
+        check_contains(
+            &format!("redis.call({given})"),
+            "Lua redis lib command arguments must be strings or integers",
+        );
+    }
+}
+
+#[test]
+fn keys_and_arguments_need_not_be_text() {
+    let mut lua = Interpreter::new("7.0.15");
+    let script = lua.compile(b"return KEYS[1] .. ARGV[2]").expect("is Lua");
+    let argv: [&[u8]; 2] = [b"x", b"\xfe\0"];
+    let answer = lua.run(&script, &[b"\xff"], &argv, &mut Echo::default(), &limit());
+    assert_eq!(answer, Ok(Answer::Bulk(b"\xff\xfe\0".to_vec())));
+}
+
+/// INFO shows it, and tools take more than 100 KB for a leak.
+#[test]
+fn the_environment_is_small_and_stays_so() {
+    let mut lua = Interpreter::new("7.0.15");
+    let fresh = lua.memory_bytes();
+    assert!(fresh < 92_000, "{fresh} bytes");
+    for _ in 0..2000 {
+        run_on(&mut lua, "return redis.call('echo', ARGV[1])", &["x"]).expect("an answer");
+    }
+    lua.collect();
+    assert!(
+        lua.memory_bytes() < fresh + 4_000,
+        "{} bytes",
+        lua.memory_bytes()
+    );
 }
 
 #[test]

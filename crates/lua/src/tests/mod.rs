@@ -17,12 +17,15 @@ fn limit() -> Arc<dyn Overseer> {
 struct Echo {
     calls: Vec<Vec<Vec<u8>>>,
     lines: Vec<(u8, String)>,
+    answer: Vec<u8>,
 }
 
 impl Host for Echo {
-    fn call(&mut self, args: &[&[u8]], _: Version, out: &mut Vec<u8>) {
+    fn call(&mut self, args: &[&[u8]], _: Version) -> &[u8] {
         self.calls
             .push(args.iter().map(|arg| arg.to_vec()).collect());
+        self.answer.clear();
+        let out = &mut self.answer;
         match args {
             [b"echo", text] => {
                 out.extend_from_slice(format!("${}\r\n", text.len()).as_bytes());
@@ -32,6 +35,7 @@ impl Host for Echo {
             [b"resp", bytes] => out.extend_from_slice(bytes),
             _ => out.extend_from_slice(b"-ERR Unknown Redis command called from script\r\n"),
         }
+        &self.answer
     }
 
     fn is_command(&self, name: &[u8]) -> bool {

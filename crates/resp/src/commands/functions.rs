@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use isles_lua::Registered;
 
 use super::config::help;
-use super::scripting::{check_mode, split_keys};
+use super::scripting::{check_mode, eval, split_keys};
 use crate::busy::{Invoked, Kind};
 use crate::call::{Call, is};
 use crate::error::{Failure, Outcome, preview};
@@ -22,8 +22,8 @@ const LIBRARY_BYTES_MAX: usize = 4 << 20;
 const LIBRARIES_MAX: usize = 1024;
 
 pub(super) const COMMANDS: &[Spec] = &[
-    fcall("fcall", fcall_write, "Invokes a function.").write(),
-    fcall("fcall_ro", fcall_read, "Invokes a read-only function.").read(),
+    eval("fcall", fcall_write, "Invokes a function.").write(),
+    eval("fcall_ro", fcall_read, "Invokes a read-only function.").read(),
     Spec::new(
         Family::Scripting,
         "function",
@@ -60,19 +60,6 @@ const HELP: &[&str] = &[
     "RESTORE <dump> [FLUSH|APPEND|REPLACE]",
     "STATS",
 ];
-
-const fn fcall(
-    name: &'static str,
-    run: fn(&mut Call<'_, '_>) -> Outcome,
-    summary: &'static str,
-) -> Spec {
-    Spec::new(Family::Scripting, name, -3, Run::Data(run), summary)
-        .counted_keys(2)
-        .many()
-        .long()
-        .no_script()
-        .skip_monitor()
-}
 
 fn fcall_write(call: &mut Call<'_, '_>) -> Outcome {
     invoke(call, Access::Any)

@@ -1,10 +1,12 @@
 //! EVAL and its kin, and SCRIPT.
 
+use std::sync::Arc;
+
 use super::config::help;
 use crate::busy::Kind;
 use crate::call::{Call, integer, is};
 use crate::error::{Failure, Outcome};
-use crate::scripts::Access;
+use crate::scripts::{Access, Scripts};
 use crate::spec::{Family, Run, Spec, Subcommand};
 use crate::watch;
 
@@ -48,7 +50,8 @@ const SUBCOMMANDS: &[Subcommand] = &[
     ("load", 3),
 ];
 
-const fn eval(
+/// A command that runs a script or a function, whose keys are counted by its second argument.
+pub(super) const fn eval(
     name: &'static str,
     run: fn(&mut Call<'_, '_>) -> Outcome,
     summary: &'static str,
@@ -78,20 +81,25 @@ fn evalsha_read(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn evaluate(call: &mut Call<'_, '_>, access: Access) -> Outcome {
-    watch::show_first(call);
-    let (keys, argv) = keys_and_arguments(call.args)?;
-    let mut scripts = call.surroundings.server.scripting.scripts();
-    let digest = scripts.load(call.args[1])?;
-    scripts
-        .run(&digest, keys, argv, access, call)
-        .unwrap_or_else(|| Err(no_script()))
+    run(call, access, |scripts, text| scripts.load(text))
 }
 
 fn evaluate_digest(call: &mut Call<'_, '_>, access: Access) -> Outcome {
+    run(call, access, |scripts, digest| {
+        scripts.find(digest).ok_or_else(no_script)
+    })
+}
+
+/// Runs the script with the digest that the first argument stands for.
+fn run(
+    call: &mut Call<'_, '_>,
+    access: Access,
+    digest: impl FnOnce(&mut Scripts, &[u8]) -> Result<Arc<str>, Failure>,
+) -> Outcome {
     watch::show_first(call);
-    let (keys, argv) = keys_and_arguments(call.args)?;
-    let digest = String::from_utf8_lossy(call.args[1]).to_ascii_lowercase();
+    let (keys, argv) = split_keys(call.args, integer(call.args[2])?)?;
     let mut scripts = call.surroundings.server.scripting.scripts();
+    let digest = digest(&mut scripts, call.args[1])?;
     scripts
         .run(&digest, keys, argv, access, call)
         .unwrap_or_else(|| Err(no_script()))
@@ -103,11 +111,6 @@ fn no_script() -> Failure {
 
 /// The keys of a script or function, and its other arguments.
 type Split<'a> = (&'a [&'a [u8]], &'a [&'a [u8]]);
-
-fn keys_and_arguments<'a>(args: &'a [&'a [u8]]) -> Result<Split<'a>, Failure> {
-    let count = integer(args[2])?;
-    split_keys(args, count)
-}
 
 /// Splits what follows the number of keys.
 pub(super) fn split_keys<'a>(args: &'a [&'a [u8]], count: i64) -> Result<Split<'a>, Failure> {
@@ -136,8 +139,7 @@ fn script(call: &mut Call<'_, '_>) -> Outcome {
         [_, ..] if is(subcommand, "EXISTS") => {
             call.reply.array(rest.len());
             for digest in rest {
-                let digest = String::from_utf8_lossy(digest).to_ascii_lowercase();
-                call.reply.flag(scripts.contains(&digest));
+                call.reply.flag(scripts.find(digest).is_some());
             }
         }
         _ if is(subcommand, "FLUSH") => {
