@@ -69,16 +69,28 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-fn list(values: &[Vec<u8>]) -> String {
+/// Values as one line for people; of long ones the beginning.
+#[must_use]
+pub fn list(values: &[Vec<u8>]) -> String {
     let values: Vec<String> = values.iter().map(|value| answer(Some(value))).collect();
     format!("[{}]", values.join(", "))
 }
 
-fn answer(value: Option<&[u8]>) -> String {
-    value.map_or_else(
-        || "all of them".to_owned(),
-        |value| format!("\"{}\"", value.escape_ascii()),
-    )
+/// Bytes of a value that are shown.
+const SHOWN_BYTES_MAX: usize = 256;
+
+/// An answer as one line for people; of a long one the beginning.
+#[must_use]
+pub fn answer(value: Option<&[u8]>) -> String {
+    match value {
+        None => "all of them".to_owned(),
+        Some(value) if value.len() <= SHOWN_BYTES_MAX => format!("\"{}\"", value.escape_ascii()),
+        Some(value) => format!(
+            "\"{}\"... ({} bytes)",
+            value[..SHOWN_BYTES_MAX].escape_ascii(),
+            value.len()
+        ),
+    }
 }
 
 /// Above this many siblings not every permutation is tried, only the rotations, forwards and backwards.
@@ -113,17 +125,31 @@ pub fn check_samples(resolver: &dyn Resolver) -> Result<(), Violation> {
         if chosen.count_ones() > SAMPLED_MAX {
             continue;
         }
-        for order in StampOrder::ALL {
-            check(resolver, &sample(chosen, order))?;
-        }
+        let values = SAMPLES.iter().enumerate();
+        let values = values.filter(|(index, _)| chosen & (1 << index) != 0);
+        let values: Vec<&[u8]> = values.map(|(_, value)| *value).collect();
+        check_values(resolver, &values)?;
     }
     Ok(())
+}
+
+/// Checks every law on siblings with these values, which have their stamps in several orders.
+///
+/// # Errors
+/// The first counter-example found.
+pub fn check_values(
+    resolver: &dyn Resolver,
+    values: &[impl AsRef<[u8]>],
+) -> Result<(), Violation> {
+    StampOrder::ALL
+        .into_iter()
+        .try_for_each(|order| check(resolver, &order.siblings(values)))
 }
 
 /// Values for which resolvers are known to go wrong: two spellings of a number, numbers whose order as text is another
 /// one, neighbours that a float cannot tell apart, what is nearly a number, emptiness, JSON, lines, and bytes that are no
 /// text.
-const SAMPLES: [&[u8]; 16] = [
+pub const SAMPLES: [&[u8]; 16] = [
     b"9",
     b"10",
     b"1.0",
@@ -143,6 +169,9 @@ const SAMPLES: [&[u8]; 16] = [
 ];
 const SAMPLED_MAX: u32 = 3;
 
+/// Some time in 2026.
+const STAMPED_AT_MS: u64 = 1_790_000_000_000;
+
 #[derive(Clone, Copy)]
 enum StampOrder {
     AsDots,
@@ -153,27 +182,24 @@ enum StampOrder {
 impl StampOrder {
     const ALL: [Self; 3] = [Self::AsDots, Self::AgainstDots, Self::AllEqual];
 
-    fn hlc(self, index: u64) -> Hlc {
-        match self {
-            Self::AsDots => Hlc::new(100 + index, 0),
-            Self::AgainstDots => Hlc::new(100 - index, 0),
-            Self::AllEqual => Hlc::new(100, 0),
-        }
+    fn siblings(self, values: &[impl AsRef<[u8]>]) -> Vec<Sibling<'_>> {
+        let values = (0u64..).zip(values);
+        values
+            .map(|(index, value)| {
+                let dot = Dot::new(ReplicaId::from_u128(u128::from(index)), 1);
+                Sibling::new(dot, self.hlc(index), value.as_ref())
+            })
+            .collect()
     }
-}
 
-fn sample(chosen: u32, order: StampOrder) -> Vec<Sibling<'static>> {
-    (0u64..)
-        .zip(SAMPLES)
-        .filter(|(index, _)| chosen & (1 << index) != 0)
-        .map(|(index, value)| {
-            Sibling::new(
-                Dot::new(ReplicaId::from_u128(u128::from(index)), 1),
-                order.hlc(index),
-                value,
-            )
-        })
-        .collect()
+    fn hlc(self, index: u64) -> Hlc {
+        let wall_ms = match self {
+            Self::AsDots => STAMPED_AT_MS + index,
+            Self::AgainstDots => STAMPED_AT_MS - index,
+            Self::AllEqual => STAMPED_AT_MS,
+        };
+        Hlc::new(wall_ms, 0)
+    }
 }
 
 fn check_winner(resolver: &dyn Resolver, siblings: &[Sibling<'_>]) -> Result<(), Violation> {

@@ -31,6 +31,7 @@ mod lists;
 mod object;
 mod persistence;
 mod pubsub;
+pub(crate) mod resolvers;
 mod scan;
 mod scripting;
 mod server;
@@ -79,6 +80,7 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     conflicts::COMMANDS,
     isles::COMMANDS,
     keyspaces::COMMANDS,
+    resolvers::COMMANDS,
     siblings::COMMANDS,
     sorted_sets::COMMANDS,
     geo::COMMANDS,

@@ -1,11 +1,11 @@
 //! Siblings, writes with a client's context, and keyspaces.
 
 use isles_clock::{Dot, Stamp, VectorClock};
-use isles_resolve::Strategy;
 
 use super::strings::saturated;
 use super::{Expiry, Txn, ValueType, type_of};
 use crate::keyspace::Keyspaces;
+use crate::lens::Lens;
 use crate::op::{Blob, KeyOp, Kind, Part};
 
 /// All concurrent values of a register, and the context that a write which replaces them names.
@@ -131,10 +131,11 @@ impl Txn<'_> {
         Ok(())
     }
 
-    /// Defines the strategy of all keys with a prefix, in every region.
-    pub fn keyspace_set(&mut self, prefix: &[u8], strategy: Strategy) {
+    /// Defines how all keys with a prefix are kept and read, in every region. A module that is not loaded yet reads
+    /// nothing: readers get the siblings as under `multi-value`.
+    pub fn keyspace_set(&mut self, prefix: &[u8], lens: impl Into<Lens>) {
         let key = Keyspaces::definition_key(prefix);
-        self.set_string(&key, strategy.to_string().as_bytes(), Expiry::Keep);
+        self.set_string(&key, lens.into().name().as_bytes(), Expiry::Keep);
     }
 
     /// Takes a definition away, in every region; whether there was one. Keys keep what they hold, siblings too.
@@ -143,18 +144,18 @@ impl Txn<'_> {
     }
 
     /// The defined keyspaces, longest prefix first.
-    pub fn keyspaces(&self) -> Vec<(Vec<u8>, Strategy)> {
+    pub fn keyspaces(&self) -> Vec<(Vec<u8>, Lens)> {
         self.replica
             .keyspaces
             .list()
             .iter()
-            .map(|(prefix, strategy)| (prefix.to_vec(), *strategy))
+            .map(|(prefix, lens)| (prefix.to_vec(), lens.clone()))
             .collect()
     }
 
-    /// The prefix and the strategy that hold for a key.
-    pub fn keyspace_of(&self, key: &[u8]) -> (Vec<u8>, Strategy) {
-        let (prefix, strategy) = self.replica.keyspaces.of(key);
-        (prefix.to_vec(), strategy)
+    /// The prefix and the lens that hold for a key.
+    pub fn keyspace_of(&self, key: &[u8]) -> (Vec<u8>, Lens) {
+        let (prefix, lens) = self.replica.keyspaces.of(key);
+        (prefix.to_vec(), lens.clone())
     }
 }

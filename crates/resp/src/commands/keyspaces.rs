@@ -1,11 +1,12 @@
 //! Keyspaces: which strategy holds for the keys with a prefix.
 
-use isles_resolve::Strategy;
+use isles_replica::Lens;
 
 use super::config::help;
 use super::isles::data;
+use super::resolvers::lens;
 use crate::call::{Call, is};
-use crate::error::{Failure, Outcome, preview};
+use crate::error::{Failure, Outcome};
 use crate::reply::Reply;
 use crate::spec::Spec;
 
@@ -28,7 +29,8 @@ fn keyspace(call: &mut Call<'_, '_>) -> Outcome {
     let (subcommand, rest) = (call.args[1], &call.args[2..]);
     match *rest {
         [prefix, name] if is(subcommand, "SET") => {
-            call.txn.keyspace_set(prefix, strategy(name)?);
+            let lens = lens(call, name)?;
+            call.txn.keyspace_set(prefix, lens);
             call.reply.ok();
         }
         [_, _, .., _] if is(subcommand, "SET") => {
@@ -47,11 +49,11 @@ fn keyspace(call: &mut Call<'_, '_>) -> Outcome {
             call.reply.array(keyspaces.len());
             keyspaces
                 .iter()
-                .for_each(|(prefix, strategy)| write_keyspace(call.reply, prefix, *strategy));
+                .for_each(|(prefix, lens)| write_keyspace(call.reply, prefix, lens));
         }
         [key] if is(subcommand, "GET") => {
-            let (prefix, strategy) = call.txn.keyspace_of(key);
-            write_keyspace(call.reply, &prefix, strategy);
+            let (prefix, lens) = call.txn.keyspace_of(key);
+            write_keyspace(call.reply, &prefix, &lens);
         }
         [] if is(subcommand, "HELP") => {
             help(
@@ -70,27 +72,10 @@ fn keyspace(call: &mut Call<'_, '_>) -> Outcome {
     Ok(())
 }
 
-fn strategy(name: &[u8]) -> Result<Strategy, Failure> {
-    let parsed = std::str::from_utf8(name)
-        .ok()
-        .and_then(|name| name.to_ascii_lowercase().parse().ok());
-    parsed.ok_or_else(|| {
-        let known: Vec<&str> = Strategy::ALL
-            .iter()
-            .map(|strategy| strategy.name())
-            .collect();
-        Failure::other(format!(
-            "ERR unknown strategy '{}', expected one of: {}",
-            preview(name),
-            known.join(", ")
-        ))
-    })
-}
-
-fn write_keyspace(reply: &mut Reply, prefix: &[u8], strategy: Strategy) {
+fn write_keyspace(reply: &mut Reply, prefix: &[u8], lens: &Lens) {
     reply.map(2);
     reply.text("prefix");
     reply.bulk(prefix);
     reply.text("strategy");
-    reply.text(strategy.name());
+    reply.text(lens.name());
 }

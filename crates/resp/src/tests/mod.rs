@@ -153,7 +153,8 @@ impl World {
             good_peers: self.good_peers,
         };
         let mut stop = Stop::Release;
-        while stop == Stop::Release {
+        while matches!(stop, Stop::Release | Stop::Errand) {
+            self.session.errands.run_here();
             let surroundings = Surroundings {
                 server: &self.server,
                 host: &host,
