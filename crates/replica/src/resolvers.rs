@@ -14,6 +14,7 @@ mod question;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use isles_resolve::{Failure, Resolution, Resolver, Sibling};
@@ -167,6 +168,13 @@ pub struct FailedKey {
     pub failure: Failure,
 }
 
+impl fmt::Display for FailedKey {
+    /// The resolver and why.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.failure)
+    }
+}
+
 impl Replica {
     /// The keys whose readers get the siblings because a resolver has failed, as far as somebody has read them since start;
     /// at most 10 000. Costs a look at each.
@@ -276,5 +284,63 @@ impl Txn<'_> {
             .filter(|(each, ..)| each == name)
             .map(|(_, failure, count)| (failure, count))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use isles_clock::ReplicaId;
+
+    use super::*;
+    use crate::replica::ReplicaConfig;
+    use crate::txn::Scope;
+
+    const LIMITS: Limits = Limits {
+        fuel: 1_000,
+        memory_bytes: 65_536,
+        answer_bytes: 7,
+    };
+
+    fn replica() -> Replica {
+        Replica::new(ReplicaId::from_u128(1), ReplicaConfig::default())
+    }
+
+    #[test]
+    fn what_is_stored_is_part_of_the_format() {
+        let (mut replica, name) = (replica(), "r".parse().unwrap());
+        let mut txn = replica.txn(1, Scope::Once);
+        txn.resolver_set(&name, b"wasm", LIMITS);
+        txn.commit().unwrap();
+        let loaded = &replica.resolvers.loaded[&name];
+        let expected = [1, 0xe8, 7, 0x80, 0x80, 4, 7, 4, b'w', b'a', b's', b'm'];
+        assert_eq!(*loaded.stored, expected);
+        assert_eq!(loaded.parts(), Some((LIMITS, &b"wasm"[..])));
+        assert!(loaded.module().is_none(), "this is no module");
+    }
+
+    #[test]
+    fn what_another_version_has_stored_is_unusable() {
+        for stored in [&[2, 0, 0, 0, 0][..], b"", b"\xff"] {
+            let mut resolvers = Resolvers::default();
+            resolvers.note(b"\0isles:resolver:r", Some(stored));
+            let loaded = &resolvers.loaded[&"r".parse().unwrap()];
+            assert_eq!(loaded.parts(), None);
+            let failure = loaded.resolve(&[]).failure();
+            assert_eq!(failure, Some(Failure::Unusable));
+        }
+    }
+
+    #[test]
+    fn other_keys_are_no_resolvers() {
+        let mut resolvers = Resolvers::default();
+        for key in [
+            &b"\0isles:resolver:"[..],
+            b"\0isles:resolver:no name",
+            b"\0isles:library:r",
+            b"r",
+        ] {
+            resolvers.note(key, Some(b""));
+        }
+        assert!(resolvers.loaded.is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 
-use isles_resolve::laws::{self, Violation};
+use isles_resolve::laws::{self, StampOrder, Violation};
 use isles_resolve::{Failure, Resolution, Resolver, Sibling};
 
 use crate::module::{RunError, WasmResolver};
@@ -11,12 +11,12 @@ use crate::module::{RunError, WasmResolver};
 /// Samples that are looked at.
 pub const SAMPLES_MAX: usize = 64;
 /// Sets of samples that are tried, and of values made from them.
-const SETS_MAX: usize = 300;
-const GENERATED_SETS_MAX: usize = 300;
+const SETS_MAX: usize = 400;
+const GENERATED_SETS_MAX: usize = 400;
 /// Values made from samples.
 const GENERATED_MAX: usize = 200;
 /// The largest set; larger ones take ever more calls and find little more.
-const SET_MAX: usize = 5;
+const SET_MAX: usize = 4;
 /// A made value is no longer than its samples and this.
 const EXTRA_BYTES_MAX: usize = 8;
 
@@ -45,6 +45,15 @@ pub struct Report {
 pub enum Refusal {
     /// It breaks a law; this is how.
     Law(Violation),
+    /// It has answered nothing at all.
+    Silent {
+        /// Calls of it.
+        calls: u64,
+        /// Those that failed; in the others it did not decide.
+        failed: u64,
+        /// The last way in which it failed.
+        failure: Option<Failure>,
+    },
     /// It fails for samples.
     Fails {
         /// The values of the siblings.
@@ -58,6 +67,17 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Law(violation) => violation.fmt(f),
+            Self::Silent {
+                calls,
+                failed,
+                failure,
+            } => {
+                write!(f, "it answered none of {calls} calls, of which {failed} failed")?;
+                match failure {
+                    Some(failure) => write!(f, ": {failure}"),
+                    None => Ok(()),
+                }
+            }
             Self::Fails { siblings, error } => {
                 write!(f, "{error}: siblings {}", laws::list(siblings))
             }
@@ -71,7 +91,7 @@ impl std::error::Error for Refusal {}
 /// with. The same module and samples are always tried in the same way.
 ///
 /// It must answer for every set of samples, unless it says that it cannot decide; what it fails for otherwise is only
-/// counted. Costs some ten thousand calls, most of them with small values.
+/// counted. Costs some twenty thousand calls, most of them with small values.
 ///
 /// # Errors
 /// The first and smallest counter-example found.
@@ -83,9 +103,9 @@ pub fn check(resolver: &WasmResolver, samples: &[impl AsRef<[u8]>]) -> Result<Re
     let watched = Watched::new(resolver);
     let random = &mut Random(0x1515_1515);
     let mut report = Report::default();
+    watched.samples.set(true);
     for set in sets(&samples, SETS_MAX, random) {
-        watched.samples.set(true);
-        try_set(&watched, &set)?;
+        try_set(&watched, &set, random)?;
         report.sets += 1;
     }
     watched.samples.set(false);
@@ -96,7 +116,7 @@ pub fn check(resolver: &WasmResolver, samples: &[impl AsRef<[u8]>]) -> Result<Re
     pool.sort_unstable_by_key(|value| (value.len(), *value));
     pool.dedup();
     for set in sets(&pool, GENERATED_SETS_MAX, random) {
-        try_set(&watched, &set)?;
+        try_set(&watched, &set, random)?;
         report.generated_sets += 1;
     }
     report.calls = watched.calls.get();
@@ -104,11 +124,23 @@ pub fn check(resolver: &WasmResolver, samples: &[impl AsRef<[u8]>]) -> Result<Re
     report.failed = watched.failed.get();
     report.failure = watched.failure.get();
     report.fuel_max = watched.fuel_max.get();
-    Ok(report)
+    match report.undecided + report.failed < report.calls {
+        true => Ok(report),
+        false => Err(Refusal::Silent {
+            calls: report.calls,
+            failed: report.failed,
+            failure: report.failure,
+        }),
+    }
 }
 
-fn try_set(watched: &Watched<'_>, values: &[&[u8]]) -> Result<(), Refusal> {
-    let checked = laws::check_values(watched, values);
+fn try_set(
+    watched: &Watched<'_>,
+    values: &[&[u8]],
+    random: &mut Random,
+) -> Result<(), Refusal> {
+    let order = StampOrder::ALL[random.below(StampOrder::ALL.len())];
+    let checked = laws::check(watched, &order.siblings(values));
     if let Some(refusal) = watched.refusal.take() {
         return Err(refusal);
     }

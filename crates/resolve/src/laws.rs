@@ -33,6 +33,18 @@ pub enum Law {
     Winner,
 }
 
+impl fmt::Display for Law {
+    /// What happens where it does not hold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Permutation => "the order of the siblings changes the answer",
+            Self::Duplication => "a repeated sibling changes the answer",
+            Self::Grouping => "resolving some siblings first changes the answer",
+            Self::Winner => "the sibling named as winner is not the answer",
+        })
+    }
+}
+
 /// A counter-example: two ways to ask that should have given one answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -50,15 +62,10 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let law = match self.law {
-            Law::Permutation => "the order of the siblings changes the answer",
-            Law::Duplication => "a repeated sibling changes the answer",
-            Law::Grouping => "resolving some siblings first changes the answer",
-            Law::Winner => "the sibling named as winner is not the answer",
-        };
         write!(
             f,
-            "{law}: {} gives {}, but {} gives {}",
+            "{}: {} gives {}, but {} gives {}",
+            self.law,
             list(&self.siblings),
             answer(self.expected.as_deref()),
             list(&self.again),
@@ -110,10 +117,16 @@ pub fn check(resolver: &dyn Resolver, siblings: &[Sibling<'_>]) -> Result<(), Vi
     if siblings.is_empty() {
         return Ok(());
     }
-    check_winner(resolver, &siblings)?;
-    check_permutations(resolver, &siblings)?;
-    check_duplicates(resolver, &siblings)?;
-    check_groups(resolver, &siblings)
+    let expected = resolver.resolve(&siblings);
+    check_winner(&siblings, &expected)?;
+    let asked = Asked {
+        resolver,
+        siblings: &siblings,
+        expected,
+    };
+    asked.check_permutations()?;
+    asked.check_duplicates()?;
+    asked.check_groups()
 }
 
 /// Checks every law on every set of one to three values that people are likely to store, with stamps in several orders.
@@ -172,17 +185,24 @@ const SAMPLED_MAX: u32 = 3;
 /// Some time in 2026.
 const STAMPED_AT_MS: u64 = 1_790_000_000_000;
 
-#[derive(Clone, Copy)]
-enum StampOrder {
+/// How the stamps of siblings lie to their dots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StampOrder {
+    /// The later dot has the later stamp.
     AsDots,
+    /// The later dot has the earlier stamp.
     AgainstDots,
+    /// All at once, so that replicas decide.
     AllEqual,
 }
 
 impl StampOrder {
-    const ALL: [Self; 3] = [Self::AsDots, Self::AgainstDots, Self::AllEqual];
+    /// Every order.
+    pub const ALL: [Self; 3] = [Self::AsDots, Self::AgainstDots, Self::AllEqual];
 
-    fn siblings(self, values: &[impl AsRef<[u8]>]) -> Vec<Sibling<'_>> {
+    /// Siblings with these values, each of a replica of its own.
+    #[must_use]
+    pub fn siblings(self, values: &[impl AsRef<[u8]>]) -> Vec<Sibling<'_>> {
         let values = (0u64..).zip(values);
         values
             .map(|(index, value)| {
@@ -202,8 +222,7 @@ impl StampOrder {
     }
 }
 
-fn check_winner(resolver: &dyn Resolver, siblings: &[Sibling<'_>]) -> Result<(), Violation> {
-    let resolution = resolver.resolve(siblings);
+fn check_winner(siblings: &[Sibling<'_>], resolution: &Resolution<'_>) -> Result<(), Violation> {
     let Some(winner) = resolution.winner() else {
         return Ok(());
     };
@@ -220,21 +239,11 @@ fn check_winner(resolver: &dyn Resolver, siblings: &[Sibling<'_>]) -> Result<(),
     ))
 }
 
-fn check_permutations(resolver: &dyn Resolver, siblings: &[Sibling<'_>]) -> Result<(), Violation> {
-    let mut again = siblings.to_vec();
-    if siblings.len() <= PERMUTED_MAX {
-        return permute(&mut again, 0, &mut |permuted| {
-            same(resolver, Law::Permutation, siblings, permuted)
-        });
-    }
-    for _ in 0..2 {
-        for _ in 0..again.len() {
-            again.rotate_left(1);
-            same(resolver, Law::Permutation, siblings, &again)?;
-        }
-        again.reverse();
-    }
-    Ok(())
+/// Siblings in the order of their dots, and what was answered for them.
+struct Asked<'r, 's, 'a> {
+    resolver: &'r dyn Resolver,
+    siblings: &'s [Sibling<'a>],
+    expected: Resolution<'a>,
 }
 
 /// Calls `visit` with every order of what lies from `start` on.
@@ -254,52 +263,89 @@ fn permute<T, E>(
     Ok(())
 }
 
-fn check_duplicates(resolver: &dyn Resolver, siblings: &[Sibling<'_>]) -> Result<(), Violation> {
-    for index in 0..siblings.len() {
-        let mut again = siblings.to_vec();
-        again.insert(index, siblings[index]);
-        same(resolver, Law::Duplication, siblings, &again)?;
+impl Asked<'_, '_, '_> {
+    fn check_permutations(&self) -> Result<(), Violation> {
+        let mut again = self.siblings.to_vec();
+        if again.len() <= PERMUTED_MAX {
+            return permute(&mut again, 0, &mut |permuted| {
+                self.same(Law::Permutation, permuted)
+            });
+        }
+        for _ in 0..2 {
+            for _ in 0..again.len() {
+                again.rotate_left(1);
+                self.same(Law::Permutation, &again)?;
+            }
+            again.reverse();
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-fn check_groups(resolver: &dyn Resolver, siblings: &[Sibling<'_>]) -> Result<(), Violation> {
-    let count = siblings.len();
-    if count <= GROUPED_MAX {
-        (1u32..1 << count).try_for_each(|first| {
-            check_group(resolver, siblings, |index| first & (1 << index) != 0)
-        })
-    } else {
-        (1..count).try_for_each(|split| check_group(resolver, siblings, |index| index < split))
+    fn check_duplicates(&self) -> Result<(), Violation> {
+        for index in 0..self.siblings.len() {
+            let mut again = self.siblings.to_vec();
+            again.insert(index, self.siblings[index]);
+            self.same(Law::Duplication, &again)?;
+        }
+        Ok(())
     }
-}
 
-/// Resolves the siblings for which `first` holds, then the answer together with the rest.
-fn check_group(
-    resolver: &dyn Resolver,
-    siblings: &[Sibling<'_>],
-    first: impl Fn(usize) -> bool,
-) -> Result<(), Violation> {
-    let (group, rest): (Vec<_>, Vec<_>) = siblings
-        .iter()
-        .copied()
-        .enumerate()
-        .partition(|(index, _)| first(*index));
-    let group: Vec<_> = group.into_iter().map(|(_, sibling)| sibling).collect();
-    let Resolution::One { value, winner } = resolver.resolve(&group) else {
-        return Ok(());
-    };
-    let written_back = Sibling {
-        value: &value,
-        ..writer(&group, winner)
-    };
-    let mut again: Vec<_> = rest
-        .into_iter()
-        .map(|(_, sibling)| sibling)
-        .chain([written_back])
-        .collect();
-    again.sort_unstable_by_key(|sibling| sibling.dot);
-    same(resolver, Law::Grouping, siblings, &again)
+    fn check_groups(&self) -> Result<(), Violation> {
+        let count = self.siblings.len();
+        if count <= GROUPED_MAX {
+            (1u32..1 << count)
+                .try_for_each(|first| self.check_group(|index| first & (1 << index) != 0))
+        } else {
+            (1..count).try_for_each(|split| self.check_group(|index| index < split))
+        }
+    }
+
+    /// Resolves the siblings for which `first` holds, then the answer together with the rest.
+    fn check_group(&self, first: impl Fn(usize) -> bool) -> Result<(), Violation> {
+        let (group, rest): (Vec<_>, Vec<_>) = self
+            .siblings
+            .iter()
+            .copied()
+            .enumerate()
+            .partition(|(index, _)| first(*index));
+        let group: Vec<_> = group.into_iter().map(|(_, sibling)| sibling).collect();
+        let Resolution::One { value, winner } = self.resolver.resolve(&group) else {
+            return Ok(());
+        };
+        let written_back = Sibling {
+            value: &value,
+            ..writer(&group, winner)
+        };
+        let mut again: Vec<_> = rest
+            .into_iter()
+            .map(|(_, sibling)| sibling)
+            .chain([written_back])
+            .collect();
+        again.sort_unstable_by_key(|sibling| sibling.dot);
+        self.same(Law::Grouping, &again)
+    }
+
+    fn same(&self, law: Law, again: &[Sibling<'_>]) -> Result<(), Violation> {
+        let (expected, found) = (&self.expected, self.resolver.resolve(again));
+        let dot = |resolution: &Resolution<'_>, among: &[Sibling<'_>]| {
+            Some(among.get(resolution.winner()?)?.dot)
+        };
+        // An answer made from several siblings has no winner until it is written back, so only two winners can differ.
+        let other_winner = matches!(
+            (dot(expected, self.siblings), dot(&found, again)),
+            (Some(left), Some(right)) if left != right
+        );
+        if expected.value() == found.value() && !other_winner {
+            return Ok(());
+        }
+        Err(violation(
+            law,
+            self.siblings,
+            again,
+            expected.value(),
+            found.value(),
+        ))
+    }
 }
 
 /// Under whose name an answer goes on: the winner's, or the last writer's where it was made from several.
@@ -314,33 +360,6 @@ fn writer<'a>(group: &[Sibling<'a>], winner: Option<usize>) -> Sibling<'a> {
         .and_then(|index| group.get(index).copied())
         .or_else(last)
         .expect("invariant: a group holds at least one sibling")
-}
-
-fn same(
-    resolver: &dyn Resolver,
-    law: Law,
-    siblings: &[Sibling<'_>],
-    again: &[Sibling<'_>],
-) -> Result<(), Violation> {
-    let (expected, found) = (resolver.resolve(siblings), resolver.resolve(again));
-    let dot = |resolution: &Resolution<'_>, among: &[Sibling<'_>]| {
-        Some(among.get(resolution.winner()?)?.dot)
-    };
-    // An answer made from several siblings has no winner until it is written back, so only two winners can differ.
-    let other_winner = matches!(
-        (dot(&expected, siblings), dot(&found, again)),
-        (Some(left), Some(right)) if left != right
-    );
-    if expected.value() == found.value() && !other_winner {
-        return Ok(());
-    }
-    Err(violation(
-        law,
-        siblings,
-        again,
-        expected.value(),
-        found.value(),
-    ))
 }
 
 fn violation(

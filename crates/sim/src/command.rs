@@ -1,11 +1,12 @@
 //! What clients ask for: a small grammar over all kinds, with few keys, so that conflicts are frequent.
 
-use isles_replica::{AddIf, ListEnd, ListSide};
+use isles_replica::{AddIf, Lens, ListEnd, ListSide};
 use isles_resolve::Strategy;
 
 use crate::options::{Family, Options};
 use crate::random::Random;
-use crate::{groups, small_kinds};
+use crate::resolvers::Rule;
+use crate::{groups, resolvers, small_kinds};
 
 /// Bytes of keys, members, fields and values.
 pub type Bytes = Vec<u8>;
@@ -126,7 +127,9 @@ pub enum Command {
     /// ISLES.SET with the context kept under a number.
     SetInContext(Bytes, Bytes, usize),
     /// ISLES.KEYSPACE SET for a prefix.
-    Keyspace(Bytes, Strategy),
+    Keyspace(Bytes, Lens),
+    /// ISLES.RESOLVER LOAD, or DEL.
+    Resolver(Option<Rule>),
 }
 
 /// What a client sends at once: one command, or a MULTI/EXEC.
@@ -173,10 +176,10 @@ pub fn draw(options: &Options, random: &mut Random) -> Script {
 }
 
 fn may_precede_flush(command: &Command) -> bool {
-    use Command::{Append, Copy, Flush, Keyspace, Rename, Set};
+    use Command::{Append, Copy, Flush, Keyspace, Rename, Resolver, Set};
     !matches!(
         command,
-        Append(..) | Copy(..) | Flush | Keyspace(..) | Rename(..) | Set(..)
+        Append(..) | Copy(..) | Flush | Keyspace(..) | Rename(..) | Resolver(..) | Set(..)
     )
 }
 
@@ -205,7 +208,7 @@ fn command(
         streams,
         small_kinds,
     ] = Family::ALL.map(has);
-    let kinds: [(u64, u32); 40] = [
+    let kinds: [(u64, u32); 41] = [
         (3, 0),
         (9 * strings, 1),
         (3 * strings, 2),
@@ -246,6 +249,7 @@ fn command(
         (2 * streams, 37),
         (16 * small_kinds, 38),
         (30 * streams, 39),
+        (spaces, 40),
     ];
     match random.weighted(&kinds) {
         0 => Command::Get(key(random)),
@@ -303,6 +307,11 @@ fn command(
         37 => Command::StreamAll(key(random)),
         38 => Command::Small(key(random), small_kinds::draw(random)),
         39 => Command::Group(key(random), groups::draw(random)),
+        40 => Command::Resolver(match random.below(5) {
+            0 => None,
+            1 => Some(Rule::Crash),
+            _ => Some(Rule::Longest),
+        }),
         _ => match random.percent(80) {
             true => Command::Keyspace(PREFIX.to_vec(), strategy(75, random)),
             false => Command::Keyspace(Vec::new(), strategy(40, random)),
@@ -310,9 +319,10 @@ fn command(
     }
 }
 
-/// A strategy; so often one that keeps siblings.
-fn strategy(multi_percent: u64, random: &mut Random) -> Strategy {
-    match random.percent(multi_percent) {
+/// A lens; so often one that keeps siblings.
+fn strategy(multi_percent: u64, random: &mut Random) -> Lens {
+    let strategy = match random.percent(multi_percent) {
+        true if random.percent(40) => return resolvers::lens(),
         true => *random.pick(&[
             Strategy::MultiValue,
             Strategy::Fww,
@@ -322,7 +332,8 @@ fn strategy(multi_percent: u64, random: &mut Random) -> Strategy {
             Strategy::Union,
         ]),
         false => Strategy::Lww,
-    }
+    };
+    strategy.into()
 }
 
 fn two(

@@ -50,8 +50,8 @@ fn siblings(call: &mut Call<'_, '_>) -> Outcome {
         None => reply.null(),
     }
     reply.text("failure");
-    let failure = failed.map(|failed| format!("{}: {}", failed.name, failed.failure));
-    reply.bulk_or_null(failure.as_ref().map(|text| text.as_bytes()));
+    let failed = failed.map(|failed| failed.to_string());
+    reply.bulk_or_null(failed.as_ref().map(|text| text.as_bytes()));
     reply.text("siblings");
     reply.array(siblings.versions.len());
     for version in &siblings.versions {

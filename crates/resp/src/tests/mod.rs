@@ -13,6 +13,7 @@ mod hashes;
 mod isles;
 mod lists;
 mod push;
+mod resolvers;
 mod scripting;
 mod server;
 mod sets;
@@ -51,6 +52,8 @@ struct World {
     loading: bool,
     busy: Option<Kind>,
     good_peers: usize,
+    /// Number of errands between two holds of the lock.
+    errands: usize,
 }
 
 #[derive(Default)]
@@ -115,6 +118,7 @@ impl World {
             loading: false,
             busy: None,
             good_peers: 1,
+            errands: 0,
         }
     }
 
@@ -154,6 +158,7 @@ impl World {
         };
         let mut stop = Stop::Release;
         while matches!(stop, Stop::Release | Stop::Errand) {
+            self.errands += usize::from(stop == Stop::Errand);
             self.session.errands.run_here();
             let surroundings = Surroundings {
                 server: &self.server,
