@@ -235,7 +235,12 @@ fn sets<'v>(values: &[&'v [u8]], limit: usize, random: &mut Random) -> Vec<Vec<&
         let set = (0..count).map(|_| values[random.below(values.len())]);
         sets.push(set.collect());
     }
-    sets.sort_by_key(|set| (set.len(), set.iter().map(|value| value.len()).sum::<usize>()));
+    let bytes = |set: &[&[u8]]| set.iter().map(|value| value.len()).sum::<usize>();
+    sets.sort_by(|one, other| {
+        let size = |set: &[&[u8]]| (set.len(), bytes(set));
+        size(one).cmp(&size(other)).then_with(|| one.cmp(other))
+    });
+    sets.dedup();
     sets
 }
 
