@@ -50,6 +50,11 @@ pub(crate) enum Command {
     },
     /// Ask a running node how it is
     Status(StatusOptions),
+    /// Check merge functions in WebAssembly
+    Resolver {
+        #[command(subcommand)]
+        command: ResolverCommand,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell to complete for
@@ -173,6 +178,31 @@ pub(crate) struct StatusOptions {
     /// Give up after this many milliseconds
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
     pub(crate) timeout_ms: u64,
+}
+
+/// `isles resolver`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ResolverCommand {
+    /// Try a module against the laws that every resolver keeps, as ISLES.RESOLVER LOAD does; ends with exit code 1 and a
+    /// counter-example if it breaks one
+    Check(ResolverCheckOptions),
+}
+
+/// `isles resolver check`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ResolverCheckOptions {
+    /// The module
+    #[arg(value_name = "FILE.wasm")]
+    pub(crate) file: PathBuf,
+    /// Folder whose files are values such as the keyspace will hold, one in each
+    #[arg(long, value_name = "DIR")]
+    pub(crate) samples: Option<PathBuf>,
+    /// Units of fuel that one call may use, as resolver-fuel-max
+    #[arg(long, value_name = "UNITS", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=isles_resolve_wasm::FUEL_MAX))]
+    pub(crate) fuel: u64,
+    /// Bytes of memory that one call may use, as resolver-memory-max
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20, value_parser = clap::value_parser!(u32).range(..=i64::from(isles_resolve_wasm::MEMORY_BYTES_MAX)))]
+    pub(crate) memory: u32,
 }
 
 /// A mistake of the user that no configuration file is to blame for; ends with exit code 2.

@@ -9,6 +9,7 @@ mod demo;
 mod identity;
 mod node;
 mod peers;
+mod resolver;
 mod start;
 mod status;
 
@@ -20,7 +21,7 @@ use clap::{CommandFactory, Parser};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-use crate::cli::{Cli, Command, ConfigCommand, IdentityCommand};
+use crate::cli::{Cli, Command, ConfigCommand, IdentityCommand, ResolverCommand};
 use crate::config::Config;
 
 fn main() -> ExitCode {
@@ -72,5 +73,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             command: IdentityCommand::Renew { config },
         } => identity::renew(&config),
         Command::Status(options) => status::run(&options),
+        Command::Resolver {
+            command: ResolverCommand::Check(options),
+        } => resolver::check(&options),
     }
 }

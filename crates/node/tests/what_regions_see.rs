@@ -154,7 +154,7 @@ impl Keys {
         match &name[..] {
             b"MULTI" | b"EXEC" => return Some(Vec::new()),
             // A script names its keys where nobody can change them.
-            b"EVAL" | b"FCALL" | b"FUNCTION" => return None,
+            b"EVAL" | b"FCALL" | b"FUNCTION" | b"ISLES.RESOLVER" => return None,
             // The prefix is the row's key or the beginning of it.
             b"ISLES.KEYSPACE" => return Some(vec![arguments[2].clone()]),
             _ => {}

@@ -4,11 +4,11 @@ use std::collections::{HashSet, VecDeque};
 use std::fmt;
 
 use isles_clock::{Dot, Hlc, Stamp};
-use isles_resolve::Strategy;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::hot_keys::HotKeys;
+use crate::lens::Lens;
 use crate::op::Kind;
 
 /// Of a contender's value the journal keeps this many bytes.
@@ -99,7 +99,7 @@ pub struct ConflictRecord {
     /// What met what.
     pub kind: ConflictKind,
     /// The strategy in force here when it was detected.
-    pub strategy: Strategy,
+    pub strategy: Lens,
     /// Both values are still there, as siblings.
     pub kept: bool,
     /// Which one reads answer.
@@ -149,7 +149,7 @@ impl ConflictRecord {
             component: self.component as u8,
             field: self.field.as_deref(),
             kind: self.kind,
-            strategy: &self.strategy.to_string(),
+            strategy: self.strategy.name(),
             kept: self.kept,
             winner: self.winner.clone(),
             loser: self.loser.clone(),
@@ -352,6 +352,7 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use isles_clock::ReplicaId;
+    use isles_resolve::Strategy;
 
     use super::*;
 
@@ -368,7 +369,7 @@ mod tests {
             component: Kind::RegisterMv,
             field: None,
             kind: ConflictKind::WriteWrite,
-            strategy: Strategy::MultiValue,
+            strategy: Strategy::MultiValue.into(),
             kept: true,
             winner,
             loser,

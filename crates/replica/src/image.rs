@@ -296,6 +296,7 @@ impl Replica {
         let value = row.lww().and_then(|cell| cell.value.clone());
         self.keyspaces.note(&row.key, value.as_deref());
         self.libraries.note(&row.key, value.as_deref());
+        self.resolvers.note(&row.key, value.as_deref());
         self.rows.load(row, wall_ms);
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 use isles_resolve::Strategy;
 
+use crate::lens::{Lens, ResolverName};
 use crate::rows::RESERVED_PREFIX;
 
 const DEFINITION: &[u8] = b"\0isles:keyspace:";
@@ -15,7 +16,9 @@ const _: () = assert!(RESERVED_PREFIX.len() < DEFINITION.len());
 /// The definitions in force, longest prefix first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keyspaces {
-    definitions: Vec<(Box<[u8]>, Strategy)>,
+    definitions: Vec<(Box<[u8]>, Lens)>,
+    /// Some of them are read by a module.
+    has_modules: bool,
     /// Ops of other replicas under each definition, in the same order.
     remote_ops: Vec<u64>,
     /// The same for keys outside all definitions, and for those whose definition has gone.
@@ -33,28 +36,45 @@ impl Keyspaces {
         let Some(prefix) = key.strip_prefix(DEFINITION) else {
             return;
         };
-        let strategy = value
+        let lens = value
             .and_then(|value| std::str::from_utf8(value).ok())
             .and_then(|name| name.parse().ok());
         let known = self
             .definitions
             .iter()
             .position(|(known, _)| **known == *prefix);
-        match (known, strategy) {
-            (Some(place), Some(strategy)) => self.definitions[place].1 = strategy,
+        match (known, lens) {
+            (Some(place), Some(lens)) => self.definitions[place].1 = lens,
             (Some(place), None) => {
                 self.definitions.remove(place);
                 self.remote_ops_elsewhere += self.remote_ops.remove(place);
             }
-            (None, Some(strategy)) => {
+            (None, Some(lens)) => {
                 let place = self
                     .definitions
                     .partition_point(|(known, _)| known.len() > prefix.len());
-                self.definitions.insert(place, (prefix.into(), strategy));
+                self.definitions.insert(place, (prefix.into(), lens));
                 self.remote_ops.insert(place, 0);
             }
             (None, None) => {}
         }
+        self.has_modules = self
+            .definitions
+            .iter()
+            .any(|(_, lens)| lens.module().is_some());
+    }
+
+    /// Whether any keyspace is read by a module.
+    pub(crate) fn has_modules(&self) -> bool {
+        self.has_modules
+    }
+
+    /// The prefixes of the keyspaces that are read by this module.
+    pub(crate) fn under<'a>(&'a self, name: &'a ResolverName) -> impl Iterator<Item = &'a [u8]> {
+        let definitions = self.definitions.iter();
+        definitions
+            .filter(move |(_, lens)| lens.module() == Some(name))
+            .map(|(prefix, _)| &**prefix)
     }
 
     /// Counts an op of another replica. Costs a look at each definition, as each local write does.
@@ -78,13 +98,12 @@ impl Keyspaces {
         self.remote_ops_elsewhere = 0;
     }
 
-    /// The keyspace of a key: its prefix and strategy. Keys outside all prefixes are under `lww`, prefix empty, and so
+    /// The keyspace of a key: its prefix and lens. Keys outside all prefixes are under `lww`, prefix empty, and so
     /// are Isles' own: a definition of the empty prefix must not change what definitions are.
-    pub(crate) fn of(&self, key: &[u8]) -> (&[u8], Strategy) {
+    pub(crate) fn of(&self, key: &[u8]) -> (&[u8], &Lens) {
+        static OTHERWISE: Lens = Lens::BuiltIn(Strategy::Lww);
         let found = self.place_of(key).map(|place| &self.definitions[place]);
-        found.map_or((b"", Strategy::Lww), |(prefix, strategy)| {
-            (prefix, *strategy)
-        })
+        found.map_or((b"", &OTHERWISE), |(prefix, lens)| (prefix, lens))
     }
 
     fn place_of(&self, key: &[u8]) -> Option<usize> {
@@ -94,7 +113,7 @@ impl Keyspaces {
             .position(|(prefix, _)| !is_own && key.starts_with(prefix))
     }
 
-    pub(crate) fn list(&self) -> &[(Box<[u8]>, Strategy)] {
+    pub(crate) fn list(&self) -> &[(Box<[u8]>, Lens)] {
         &self.definitions
     }
 }

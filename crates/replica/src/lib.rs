@@ -27,12 +27,14 @@ mod escrow;
 mod garbage;
 mod hot_keys;
 mod keyspace;
+mod lens;
 mod libraries;
 mod list;
 mod observer;
 mod paged;
 mod position;
 mod replica;
+mod resolvers;
 mod row;
 mod rows;
 mod sketches;
@@ -48,12 +50,14 @@ pub use self::conflict::{ConflictKind, ConflictRecord, Contender, Journal, Journ
 pub use self::frame::{Frame, FrameError};
 pub use self::garbage::Garbage;
 pub use self::hot_keys::{HOT_KEY_BYTES_MAX, HotKey, HotKeys, MONITORED};
+pub use self::lens::{Lens, ParseLensError, RESOLVER_NAME_BYTES_MAX, ResolverName};
 pub use self::observer::{OPEN_KEYS_MAX, Observer};
 pub use self::position::Position;
 pub use self::replica::{
     APPLY_ENTRIES, Note, ReplayError, Replica, ReplicaConfig, Restored, SIBLINGS_MAX_DEFAULT,
     Unlogged, UnloggedContent,
 };
+pub use self::resolvers::{Answered, FailedKey, LoadedResolver, Question, ResolverInUse};
 pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::sorted_set::SortedSet;
 pub use self::stream::{StreamId, StreamMark};

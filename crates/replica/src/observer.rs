@@ -6,8 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use isles_resolve::Strategy;
-
+use crate::lens::Lens;
 use crate::replica::Replica;
 use crate::row::Row;
 use crate::rows::hash_of;
@@ -20,7 +19,7 @@ pub trait Observer: Send + fmt::Debug {
     /// A clock that never goes back, in nanoseconds.
     fn now_ns(&self) -> u64;
     /// A conflict was settled, or a reader was given one answer for several siblings; it took so long.
-    fn resolved(&self, strategy: Strategy, ns: u64);
+    fn resolved(&self, lens: &Lens, ns: u64);
     /// A conflict has left so many values beside each other under one key.
     fn left_siblings(&self, siblings: usize);
     /// A write that had seen all values of a key has ended its conflict, which had been open for so long.
@@ -30,7 +29,7 @@ pub trait Observer: Send + fmt::Debug {
 /// Runs `resolve`, and tells the observer how long it took.
 pub(crate) fn timed<R>(
     observer: Option<&dyn Observer>,
-    strategy: Strategy,
+    lens: &Lens,
     resolve: impl FnOnce() -> R,
 ) -> R {
     let Some(observer) = observer else {
@@ -38,7 +37,7 @@ pub(crate) fn timed<R>(
     };
     let started = observer.now_ns();
     let result = resolve();
-    observer.resolved(strategy, observer.now_ns().saturating_sub(started));
+    observer.resolved(lens, observer.now_ns().saturating_sub(started));
     result
 }
 

@@ -21,6 +21,7 @@ use crate::libraries::Libraries;
 use crate::observer::Watch;
 use crate::op::{Attribute, Entry};
 use crate::position::Position;
+use crate::resolvers::Resolvers;
 use crate::row::Component;
 use crate::rows::{Rows, hash_of};
 use crate::waiting::Waiting;
@@ -167,6 +168,7 @@ pub struct Replica {
     pub(crate) journal: Journal,
     pub(crate) keyspaces: Keyspaces,
     pub(crate) libraries: Libraries,
+    pub(crate) resolvers: Resolvers,
     spare_bodies: Vec<Vec<u8>>,
     newest: HashMap<ReplicaId, Hlc>,
     pub(crate) watch: Watch,
@@ -234,6 +236,7 @@ impl Replica {
             journal: Journal::new(config.journal),
             keyspaces: Keyspaces::default(),
             libraries: Libraries::default(),
+            resolvers: Resolvers::default(),
             spare_bodies: Vec::new(),
             newest: HashMap::new(),
             watch: Watch::default(),

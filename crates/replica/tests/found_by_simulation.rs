@@ -198,10 +198,10 @@ fn definitions_of_keyspaces_are_no_part_of_any_keyspace() {
         txn.keyspace_set(b"log:", Strategy::Lww)
     });
     run(&mut eu, NOW_MS, |txn| {
-        assert_eq!(txn.keyspace_of(b"log:1"), (b"log:".to_vec(), Strategy::Lww));
+        assert_eq!(txn.keyspace_of(b"log:1"), (b"log:".to_vec(), Strategy::Lww.into()));
         assert_eq!(
             txn.keyspace_of(b"other"),
-            (Vec::new(), Strategy::MultiValue)
+            (Vec::new(), Strategy::MultiValue.into())
         );
     });
 }

@@ -145,7 +145,7 @@ fn a_conflict_record() {
         component: isles_replica::op::Kind::RegisterLww,
         field: None,
         kind: ConflictKind::WriteWrite,
-        strategy: Strategy::Lww,
+        strategy: Strategy::Lww.into(),
         kept: false,
         winner,
         loser,

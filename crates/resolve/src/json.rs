@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::resolver::Part;
 use crate::strategy::{Magnitude, one};
-use crate::{Resolution, Resolver, Sibling};
+use crate::{Failure, Resolution, Resolver, Sibling};
 
 /// Objects nested deeper than this are compared as texts, as everything else that is no object is.
 const DEPTH_MAX: usize = 32;
@@ -69,7 +69,7 @@ impl Json {
 
     /// Has a field resolved by `resolver`, which is given the JSON texts of its values, or of those of the greatest type
     /// where types differ; the names of nested fields are joined by points (`"price.net"`). Where it answers all of them,
-    /// or no JSON, the rule for other fields holds.
+    /// or no JSON, the rule for other fields holds. Where it fails, the whole does.
     ///
     /// The laws hold for the whole if they hold for `resolver` with values that pass for each other by content alone;
     /// strategies by time (`lww`, `fww`) do not qualify, see [`Json`].
@@ -90,23 +90,33 @@ impl Json {
     }
 
     /// Writes what the values of one field become.
-    fn unite<'t>(&self, values: &[Value<'_, 't>], path: &mut Vec<Cow<'t, str>>, out: &mut String) {
+    fn unite<'t>(
+        &self,
+        values: &[Value<'_, 't>],
+        path: &mut Vec<Cow<'t, str>>,
+        out: &mut String,
+    ) -> Result<(), Failure> {
         let kind = values.iter().map(Value::kind).max();
         let of_kind = |value: &&Value<'_, 't>| Some(value.kind()) == kind;
         let mut values: Vec<Value<'_, 't>> = values.iter().filter(of_kind).copied().collect();
         values.sort_unstable_by_key(|value| (value.text, value.of.dot));
         values.dedup_by_key(|value| value.text);
         if let [only] = values[..] {
-            return out.push_str(only.text);
+            out.push_str(only.text);
+            return Ok(());
         }
-        if let Some(answer) = self.rule_for(path).and_then(|rule| ask(rule, &values)) {
-            return out.push_str(&answer);
+        if let Some(rule) = self.rule_for(path)
+            && let Some(answer) = ask(rule, &values)?
+        {
+            out.push_str(&answer);
+            return Ok(());
         }
         match kind {
-            Some(Kind::Object) if path.len() < DEPTH_MAX => self.unite_objects(&values, path, out),
+            Some(Kind::Object) if path.len() < DEPTH_MAX => self.unite_objects(&values, path, out)?,
             Some(Kind::Number) => out.push_str(self.number_of(&values)),
             _ => out.extend(values.last().map(|value| value.text)),
         }
+        Ok(())
     }
 
     fn unite_objects<'t>(
@@ -114,7 +124,7 @@ impl Json {
         objects: &[Value<'_, 't>],
         path: &mut Vec<Cow<'t, str>>,
         out: &mut String,
-    ) {
+    ) -> Result<(), Failure> {
         let mut fields = BTreeMap::<Cow<'t, str>, Vec<Value<'_, 't>>>::new();
         for object in objects {
             for (name, text) in object.fields() {
@@ -129,13 +139,15 @@ impl Json {
             out.push_str(&serde_json::to_string(&name).expect("invariant: every text can be JSON"));
             out.push(':');
             path.push(name);
-            self.unite(&values, path, out);
+            let united = self.unite(&values, path, out);
             path.pop();
+            united?;
         }
         if before == '{' {
             out.push(before);
         }
         out.push('}');
+        Ok(())
     }
 
     fn number_of<'t>(&self, values: &[Value<'_, 't>]) -> &'t str {
@@ -163,13 +175,15 @@ impl Resolver for Json {
         }
         let values: Vec<Value<'_, 'a>> = parsed.into_iter().flatten().collect();
         let mut answer = String::new();
-        self.unite(&values, &mut Vec::new(), &mut answer);
-        Resolution::made(Cow::Owned(answer.into_bytes()))
+        match self.unite(&values, &mut Vec::new(), &mut answer) {
+            Ok(()) => Resolution::made(Cow::Owned(answer.into_bytes())),
+            Err(failure) => Resolution::Failed(failure),
+        }
     }
 }
 
 /// What `rule` answers for the values of a field, if that is one and JSON.
-fn ask(rule: &dyn Resolver, values: &[Value<'_, '_>]) -> Option<String> {
+fn ask(rule: &dyn Resolver, values: &[Value<'_, '_>]) -> Result<Option<String>, Failure> {
     let siblings: Vec<Sibling<'_>> = values
         .iter()
         .map(|value| Sibling {
@@ -178,8 +192,13 @@ fn ask(rule: &dyn Resolver, values: &[Value<'_, '_>]) -> Option<String> {
         })
         .collect();
     let answer = rule.resolve(&siblings);
-    let json: &RawValue = serde_json::from_slice(answer.value()?).ok()?;
-    Some(json.get().to_owned())
+    if let Some(failure) = answer.failure() {
+        return Err(failure);
+    }
+    let json = answer
+        .value()
+        .and_then(|text| serde_json::from_slice::<&RawValue>(text).ok());
+    Ok(json.map(|json| json.get().to_owned()))
 }
 
 /// A value within a document.

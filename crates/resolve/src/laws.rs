@@ -33,6 +33,18 @@ pub enum Law {
     Winner,
 }
 
+impl fmt::Display for Law {
+    /// What happens where it does not hold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Permutation => "the order of the siblings changes the answer",
+            Self::Duplication => "a repeated sibling changes the answer",
+            Self::Grouping => "resolving some siblings first changes the answer",
+            Self::Winner => "the sibling named as winner is not the answer",
+        })
+    }
+}
+
 /// A counter-example: two ways to ask that should have given one answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -50,15 +62,10 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let law = match self.law {
-            Law::Permutation => "the order of the siblings changes the answer",
-            Law::Duplication => "a repeated sibling changes the answer",
-            Law::Grouping => "resolving some siblings first changes the answer",
-            Law::Winner => "the sibling named as winner is not the answer",
-        };
         write!(
             f,
-            "{law}: {} gives {}, but {} gives {}",
+            "{}: {} gives {}, but {} gives {}",
+            self.law,
             list(&self.siblings),
             answer(self.expected.as_deref()),
             list(&self.again),
@@ -69,16 +76,28 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-fn list(values: &[Vec<u8>]) -> String {
+/// Values as one line for people; of long ones the beginning.
+#[must_use]
+pub fn list(values: &[Vec<u8>]) -> String {
     let values: Vec<String> = values.iter().map(|value| answer(Some(value))).collect();
     format!("[{}]", values.join(", "))
 }
 
-fn answer(value: Option<&[u8]>) -> String {
-    value.map_or_else(
-        || "all of them".to_owned(),
-        |value| format!("\"{}\"", value.escape_ascii()),
-    )
+/// Bytes of a value that are shown.
+const SHOWN_BYTES_MAX: usize = 256;
+
+/// An answer as one line for people; of a long one the beginning.
+#[must_use]
+pub fn answer(value: Option<&[u8]>) -> String {
+    match value {
+        None => "all of them".to_owned(),
+        Some(value) if value.len() <= SHOWN_BYTES_MAX => format!("\"{}\"", value.escape_ascii()),
+        Some(value) => format!(
+            "\"{}\"... ({} bytes)",
+            value[..SHOWN_BYTES_MAX].escape_ascii(),
+            value.len()
+        ),
+    }
 }
 
 /// Above this many siblings not every permutation is tried, only the rotations, forwards and backwards.
@@ -98,10 +117,16 @@ pub fn check(resolver: &dyn Resolver, siblings: &[Sibling<'_>]) -> Result<(), Vi
     if siblings.is_empty() {
         return Ok(());
     }
-    check_winner(resolver, &siblings)?;
-    check_permutations(resolver, &siblings)?;
-    check_duplicates(resolver, &siblings)?;
-    check_groups(resolver, &siblings)
+    let expected = resolver.resolve(&siblings);
+    check_winner(&siblings, &expected)?;
+    let asked = Asked {
+        resolver,
+        siblings: &siblings,
+        expected,
+    };
+    asked.check_permutations()?;
+    asked.check_duplicates()?;
+    asked.check_groups()
 }
 
 /// Checks every law on every set of one to three values that people are likely to store, with stamps in several orders.
@@ -113,17 +138,31 @@ pub fn check_samples(resolver: &dyn Resolver) -> Result<(), Violation> {
         if chosen.count_ones() > SAMPLED_MAX {
             continue;
         }
-        for order in StampOrder::ALL {
-            check(resolver, &sample(chosen, order))?;
-        }
+        let values = SAMPLES.iter().enumerate();
+        let values = values.filter(|(index, _)| chosen & (1 << index) != 0);
+        let values: Vec<&[u8]> = values.map(|(_, value)| *value).collect();
+        check_values(resolver, &values)?;
     }
     Ok(())
+}
+
+/// Checks every law on siblings with these values, which have their stamps in several orders.
+///
+/// # Errors
+/// The first counter-example found.
+pub fn check_values(
+    resolver: &dyn Resolver,
+    values: &[impl AsRef<[u8]>],
+) -> Result<(), Violation> {
+    StampOrder::ALL
+        .into_iter()
+        .try_for_each(|order| check(resolver, &order.siblings(values)))
 }
 
 /// Values for which resolvers are known to go wrong: two spellings of a number, numbers whose order as text is another
 /// one, neighbours that a float cannot tell apart, what is nearly a number, emptiness, JSON, lines, and bytes that are no
 /// text.
-const SAMPLES: [&[u8]; 16] = [
+pub const SAMPLES: [&[u8]; 16] = [
     b"9",
     b"10",
     b"1.0",
@@ -143,41 +182,47 @@ const SAMPLES: [&[u8]; 16] = [
 ];
 const SAMPLED_MAX: u32 = 3;
 
-#[derive(Clone, Copy)]
-enum StampOrder {
+/// Some time in 2026.
+const STAMPED_AT_MS: u64 = 1_790_000_000_000;
+
+/// How the stamps of siblings lie to their dots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StampOrder {
+    /// The later dot has the later stamp.
     AsDots,
+    /// The later dot has the earlier stamp.
     AgainstDots,
+    /// All at once, so that replicas decide.
     AllEqual,
 }
 
 impl StampOrder {
-    const ALL: [Self; 3] = [Self::AsDots, Self::AgainstDots, Self::AllEqual];
+    /// Every order.
+    pub const ALL: [Self; 3] = [Self::AsDots, Self::AgainstDots, Self::AllEqual];
+
+    /// Siblings with these values, each of a replica of its own.
+    #[must_use]
+    pub fn siblings(self, values: &[impl AsRef<[u8]>]) -> Vec<Sibling<'_>> {
+        let values = (0u64..).zip(values);
+        values
+            .map(|(index, value)| {
+                let dot = Dot::new(ReplicaId::from_u128(u128::from(index)), 1);
+                Sibling::new(dot, self.hlc(index), value.as_ref())
+            })
+            .collect()
+    }
 
     fn hlc(self, index: u64) -> Hlc {
-        match self {
-            Self::AsDots => Hlc::new(100 + index, 0),
-            Self::AgainstDots => Hlc::new(100 - index, 0),
-            Self::AllEqual => Hlc::new(100, 0),
-        }
+        let wall_ms = match self {
+            Self::AsDots => STAMPED_AT_MS + index,
+            Self::AgainstDots => STAMPED_AT_MS - index,
+            Self::AllEqual => STAMPED_AT_MS,
+        };
+        Hlc::new(wall_ms, 0)
     }
 }
 
-fn sample(chosen: u32, order: StampOrder) -> Vec<Sibling<'static>> {
-    (0u64..)
-        .zip(SAMPLES)
-        .filter(|(index, _)| chosen & (1 << index) != 0)
-        .map(|(index, value)| {
-            Sibling::new(
-                Dot::new(ReplicaId::from_u128(u128::from(index)), 1),
-                order.hlc(index),
-                value,
-            )
-        })
-        .collect()
-}
-
-fn check_winner(resolver: &dyn Resolver, siblings: &[Sibling<'_>]) -> Result<(), Violation> {
-    let resolution = resolver.resolve(siblings);
+fn check_winner(siblings: &[Sibling<'_>], resolution: &Resolution<'_>) -> Result<(), Violation> {
     let Some(winner) = resolution.winner() else {
         return Ok(());
     };
@@ -194,21 +239,11 @@ fn check_winner(resolver: &dyn Resolver, siblings: &[Sibling<'_>]) -> Result<(),
     ))
 }
 
-fn check_permutations(resolver: &dyn Resolver, siblings: &[Sibling<'_>]) -> Result<(), Violation> {
-    let mut again = siblings.to_vec();
-    if siblings.len() <= PERMUTED_MAX {
-        return permute(&mut again, 0, &mut |permuted| {
-            same(resolver, Law::Permutation, siblings, permuted)
-        });
-    }
-    for _ in 0..2 {
-        for _ in 0..again.len() {
-            again.rotate_left(1);
-            same(resolver, Law::Permutation, siblings, &again)?;
-        }
-        again.reverse();
-    }
-    Ok(())
+/// Siblings in the order of their dots, and what was answered for them.
+struct Asked<'r, 's, 'a> {
+    resolver: &'r dyn Resolver,
+    siblings: &'s [Sibling<'a>],
+    expected: Resolution<'a>,
 }
 
 /// Calls `visit` with every order of what lies from `start` on.
@@ -228,52 +263,89 @@ fn permute<T, E>(
     Ok(())
 }
 
-fn check_duplicates(resolver: &dyn Resolver, siblings: &[Sibling<'_>]) -> Result<(), Violation> {
-    for index in 0..siblings.len() {
-        let mut again = siblings.to_vec();
-        again.insert(index, siblings[index]);
-        same(resolver, Law::Duplication, siblings, &again)?;
+impl Asked<'_, '_, '_> {
+    fn check_permutations(&self) -> Result<(), Violation> {
+        let mut again = self.siblings.to_vec();
+        if again.len() <= PERMUTED_MAX {
+            return permute(&mut again, 0, &mut |permuted| {
+                self.same(Law::Permutation, permuted)
+            });
+        }
+        for _ in 0..2 {
+            for _ in 0..again.len() {
+                again.rotate_left(1);
+                self.same(Law::Permutation, &again)?;
+            }
+            again.reverse();
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-fn check_groups(resolver: &dyn Resolver, siblings: &[Sibling<'_>]) -> Result<(), Violation> {
-    let count = siblings.len();
-    if count <= GROUPED_MAX {
-        (1u32..1 << count).try_for_each(|first| {
-            check_group(resolver, siblings, |index| first & (1 << index) != 0)
-        })
-    } else {
-        (1..count).try_for_each(|split| check_group(resolver, siblings, |index| index < split))
+    fn check_duplicates(&self) -> Result<(), Violation> {
+        for index in 0..self.siblings.len() {
+            let mut again = self.siblings.to_vec();
+            again.insert(index, self.siblings[index]);
+            self.same(Law::Duplication, &again)?;
+        }
+        Ok(())
     }
-}
 
-/// Resolves the siblings for which `first` holds, then the answer together with the rest.
-fn check_group(
-    resolver: &dyn Resolver,
-    siblings: &[Sibling<'_>],
-    first: impl Fn(usize) -> bool,
-) -> Result<(), Violation> {
-    let (group, rest): (Vec<_>, Vec<_>) = siblings
-        .iter()
-        .copied()
-        .enumerate()
-        .partition(|(index, _)| first(*index));
-    let group: Vec<_> = group.into_iter().map(|(_, sibling)| sibling).collect();
-    let Resolution::One { value, winner } = resolver.resolve(&group) else {
-        return Ok(());
-    };
-    let written_back = Sibling {
-        value: &value,
-        ..writer(&group, winner)
-    };
-    let mut again: Vec<_> = rest
-        .into_iter()
-        .map(|(_, sibling)| sibling)
-        .chain([written_back])
-        .collect();
-    again.sort_unstable_by_key(|sibling| sibling.dot);
-    same(resolver, Law::Grouping, siblings, &again)
+    fn check_groups(&self) -> Result<(), Violation> {
+        let count = self.siblings.len();
+        if count <= GROUPED_MAX {
+            (1u32..1 << count)
+                .try_for_each(|first| self.check_group(|index| first & (1 << index) != 0))
+        } else {
+            (1..count).try_for_each(|split| self.check_group(|index| index < split))
+        }
+    }
+
+    /// Resolves the siblings for which `first` holds, then the answer together with the rest.
+    fn check_group(&self, first: impl Fn(usize) -> bool) -> Result<(), Violation> {
+        let (group, rest): (Vec<_>, Vec<_>) = self
+            .siblings
+            .iter()
+            .copied()
+            .enumerate()
+            .partition(|(index, _)| first(*index));
+        let group: Vec<_> = group.into_iter().map(|(_, sibling)| sibling).collect();
+        let Resolution::One { value, winner } = self.resolver.resolve(&group) else {
+            return Ok(());
+        };
+        let written_back = Sibling {
+            value: &value,
+            ..writer(&group, winner)
+        };
+        let mut again: Vec<_> = rest
+            .into_iter()
+            .map(|(_, sibling)| sibling)
+            .chain([written_back])
+            .collect();
+        again.sort_unstable_by_key(|sibling| sibling.dot);
+        self.same(Law::Grouping, &again)
+    }
+
+    fn same(&self, law: Law, again: &[Sibling<'_>]) -> Result<(), Violation> {
+        let (expected, found) = (&self.expected, self.resolver.resolve(again));
+        let dot = |resolution: &Resolution<'_>, among: &[Sibling<'_>]| {
+            Some(among.get(resolution.winner()?)?.dot)
+        };
+        // An answer made from several siblings has no winner until it is written back, so only two winners can differ.
+        let other_winner = matches!(
+            (dot(expected, self.siblings), dot(&found, again)),
+            (Some(left), Some(right)) if left != right
+        );
+        if expected.value() == found.value() && !other_winner {
+            return Ok(());
+        }
+        Err(violation(
+            law,
+            self.siblings,
+            again,
+            expected.value(),
+            found.value(),
+        ))
+    }
 }
 
 /// Under whose name an answer goes on: the winner's, or the last writer's where it was made from several.
@@ -288,33 +360,6 @@ fn writer<'a>(group: &[Sibling<'a>], winner: Option<usize>) -> Sibling<'a> {
         .and_then(|index| group.get(index).copied())
         .or_else(last)
         .expect("invariant: a group holds at least one sibling")
-}
-
-fn same(
-    resolver: &dyn Resolver,
-    law: Law,
-    siblings: &[Sibling<'_>],
-    again: &[Sibling<'_>],
-) -> Result<(), Violation> {
-    let (expected, found) = (resolver.resolve(siblings), resolver.resolve(again));
-    let dot = |resolution: &Resolution<'_>, among: &[Sibling<'_>]| {
-        Some(among.get(resolution.winner()?)?.dot)
-    };
-    // An answer made from several siblings has no winner until it is written back, so only two winners can differ.
-    let other_winner = matches!(
-        (dot(&expected, siblings), dot(&found, again)),
-        (Some(left), Some(right)) if left != right
-    );
-    if expected.value() == found.value() && !other_winner {
-        return Ok(());
-    }
-    Err(violation(
-        law,
-        siblings,
-        again,
-        expected.value(),
-        found.value(),
-    ))
 }
 
 fn violation(

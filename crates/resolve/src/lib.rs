@@ -6,6 +6,7 @@
 //! In reading order:
 //!
 //! * `resolver`: [`Sibling`], [`Resolver`], [`Resolution`], the port.
+//! * `failure`: [`Failure`], why one that should have answered did not.
 //! * `strategy`: [`Strategy`], the resolvers that are built in.
 //! * `json`, `union`: [`Json`] field by field, with a resolver for each; items of lists.
 //! * `by_prefix`: [`ByPrefix`], a resolver for each family of keys.
@@ -28,6 +29,7 @@
 
 mod by_prefix;
 mod decimal;
+mod failure;
 mod json;
 pub mod laws;
 mod resolver;
@@ -35,6 +37,7 @@ mod strategy;
 mod union;
 
 pub use crate::by_prefix::ByPrefix;
+pub use crate::failure::Failure;
 pub use crate::json::Json;
 pub use crate::resolver::{Resolution, Resolver, Sibling};
 pub use crate::strategy::{Class, ParseStrategyError, Strategy};

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use isles_clock::{Dot, Hlc, Stamp};
 
+use crate::Failure;
+
 /// One of several values of a register that were written concurrently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sibling<'a> {
@@ -41,6 +43,8 @@ pub enum Resolution<'a> {
     },
     /// All of them: the reader decides.
     Many,
+    /// It should have answered and could not. That never chooses: the reader gets all of them, and is told why.
+    Failed(Failure),
 }
 
 impl<'a> Resolution<'a> {
@@ -70,7 +74,7 @@ impl<'a> Resolution<'a> {
     pub fn value(&self) -> Option<&[u8]> {
         match self {
             Self::One { value, .. } => Some(value),
-            Self::Many => None,
+            Self::Many | Self::Failed(_) => None,
         }
     }
 
@@ -80,7 +84,17 @@ impl<'a> Resolution<'a> {
     pub fn winner(&self) -> Option<usize> {
         match self {
             Self::One { winner, .. } => *winner,
-            Self::Many => None,
+            Self::Many | Self::Failed(_) => None,
+        }
+    }
+
+    /// Why there is no answer, where there should have been one.
+    #[inline]
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Failed(failure) => Some(*failure),
+            Self::One { .. } | Self::Many => None,
         }
     }
 }
@@ -98,6 +112,12 @@ impl<'a> Resolution<'a> {
 ///
 /// [`laws::check`](crate::laws::check) tries them. Two calls with equal siblings must give equal answers, on every
 /// machine and in every version.
+///
+/// # Failing
+///
+/// A resolver of somebody else's code may run out of what it is given, or crash. Then it answers
+/// [`Failed`](Resolution::Failed), and never one of the siblings instead: limits can differ between versions, so what
+/// fails here might answer there, and a choice made in its place would be a second, different answer.
 pub trait Resolver {
     /// Resolves `siblings`, of which there is at least one, in the order of their dots.
     fn resolve<'a>(&self, siblings: &[Sibling<'a>]) -> Resolution<'a>;

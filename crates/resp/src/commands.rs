@@ -32,6 +32,7 @@ mod object;
 mod persistence;
 mod policy;
 mod pubsub;
+pub(crate) mod resolvers;
 mod scan;
 mod scripting;
 mod server;
@@ -81,6 +82,7 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     isles::COMMANDS,
     keyspaces::COMMANDS,
     policy::COMMANDS,
+    resolvers::COMMANDS,
     siblings::COMMANDS,
     sorted_sets::COMMANDS,
     geo::COMMANDS,

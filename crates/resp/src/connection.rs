@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use crate::call::Surroundings;
 use crate::clients::Client;
 use crate::engine::{Engine, EngineStopped};
+use crate::errand::Errand;
 use crate::error::Failure;
 use crate::execute::{self, Plan, Stop, Work};
 use crate::parser::{Batch, Parser, ParserLimits, ProtocolError};
@@ -245,6 +246,7 @@ impl<E: Engine> Connection<'_, E> {
                         return self.finish().await;
                     }
                 }
+                Stop::Errand => self.run_errand().await?,
                 Stop::Release => tokio::task::yield_now().await,
                 Stop::Done => return self.finish().await,
                 Stop::Send => self.finish().await?,
@@ -275,6 +277,25 @@ impl<E: Engine> Connection<'_, E> {
                 Stop::Abort => return Err(Closed::ReplyTooLarge),
             }
         }
+    }
+
+    /// Does what the next command needs without the replica. To check a module takes long, so earlier answers go first,
+    /// and there is one such check at a time.
+    async fn run_errand(&mut self) -> Result<(), Closed> {
+        let Some(errand) = self.session.errands.pending.take() else {
+            return Ok(());
+        };
+        let mut permit = None;
+        if matches!(errand, Errand::Check(_)) {
+            self.finish().await?;
+            permit = self.server.checks.acquire().await.ok();
+        }
+        // If it panics there is nothing to note: the command finds that out.
+        if let Ok(done) = tokio::task::spawn_blocking(move || errand.run()).await {
+            self.session.errands.note(done);
+        }
+        drop(permit);
+        Ok(())
     }
 
     /// Sleeps until the command that waits gets what it wants, or its time is up.

@@ -151,6 +151,7 @@ impl Console {
             let session = &mut self.session;
             match execute::run(&mut work, replica, session, &mut reply, surroundings) {
                 Stop::Release => {}
+                Stop::Errand => self.session.errands.run_here(),
                 // Nothing waits here: it answers what it would if its time were up.
                 Stop::Wait => {
                     let ticket = self.session.ticket.take();

@@ -24,7 +24,7 @@ use crate::session::{Answers, Next, Session};
 use crate::spec::{Family, Flags, Flow, Keys, Run, Spec};
 use crate::table::{self, CommandId};
 use crate::watch::Told;
-use crate::{expiry, transaction, unsupported, waiting, watch};
+use crate::{errand, expiry, transaction, unsupported, waiting, watch};
 
 /// The lock is released after this long, between commands.
 const HOLD_MAX: Duration = Duration::from_micros(100);
@@ -124,6 +124,8 @@ pub(crate) enum Stop {
     Save,
     /// The next command must wait for the end of a pause.
     Paused,
+    /// The next command needs something that is not done under the lock, see [`errand`].
+    Errand,
     Close,
     /// An answer is too large to be sent.
     Abort,
@@ -141,6 +143,7 @@ pub(crate) fn run(
     let mut warm_from = work.at;
     expiry::hold_while_paused(replica, surroundings.watch.paused);
     serve_waiting(replica, surroundings);
+    session.errands.settle(replica);
     while work.at < work.batch.len() {
         if work.at >= warm_from {
             warm_from = work.at + WARM_MAX;
@@ -160,10 +163,19 @@ pub(crate) fn run(
         {
             return Stop::Paused;
         }
-        work.at += 1;
         let long = command.is_some_and(|command| command.spec().flags.has(Flags::LONG));
+        if (long || replica.has_modules())
+            && surroundings.busy.is_none()
+            && command.is_some_and(|command| {
+                errand::comes_first(command, &args, replica, session, server)
+            })
+        {
+            return Stop::Errand;
+        }
+        work.at += 1;
         hold.before(long || args.len() > SHORT_ARGUMENTS_MAX);
         timed(replica, session, reply, surroundings, command, &args);
+        session.errands.end();
         if replica.has_changed_keys() {
             waiting::serve(replica, surroundings);
         }

@@ -30,6 +30,7 @@ mod console;
 mod decimal;
 mod double;
 mod engine;
+mod errand;
 mod error;
 mod errors;
 mod execute;

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use isles_clock::ReplicaId;
 use isles_replica::{Replica, ReplicaConfig};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
@@ -103,6 +103,8 @@ pub(crate) struct Server {
     pub(crate) scripting: Scripting,
     pub(crate) errors: ErrorStats,
     pub(crate) replicas: Replicas,
+    /// Who checks a module has it.
+    pub(crate) checks: Semaphore,
     /// What commands run on while a script keeps the replica for long: empty, and never written to.
     aside: Mutex<Replica>,
     pub(crate) connections_total: AtomicU64,
@@ -132,6 +134,7 @@ impl Server {
             pause: Pause::default(),
             scripting,
             errors: ErrorStats::default(),
+            checks: Semaphore::new(1),
             aside: Mutex::new(Replica::new(nobody, ReplicaConfig::default())),
             connections_total: AtomicU64::new(0),
             rejected_total: AtomicU64::new(0),

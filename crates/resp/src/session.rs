@@ -6,6 +6,7 @@ use std::time::Duration;
 use isles_replica::Position;
 
 use crate::clients::Client;
+use crate::errand::Errands;
 use crate::execute::Arguments;
 use crate::meters::{Counts, TIMED_EVERY};
 use crate::monitor::Monitoring;
@@ -59,6 +60,8 @@ pub(crate) struct Session {
     pub(crate) executing: bool,
     /// Its commands do not count as uses of keys, as CLIENT NO-TOUCH says.
     pub(crate) unnoticed: bool,
+    /// What the next command needs before it runs.
+    pub(crate) errands: Errands,
     /// The error that a script ends with has been counted, as that of a command which the script has called.
     pub(crate) error_counted: bool,
 }
@@ -113,6 +116,7 @@ impl Session {
             changes: Told::default(),
             executing: false,
             unnoticed: false,
+            errands: Errands::default(),
             error_counted: false,
         }
     }

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
+use isles_resolve_wasm::{ANSWER_BYTES_MAX, FUEL_MAX, MEMORY_BYTES_MAX, MODULE_BYTES_MAX};
+
 use crate::busy::TIME_MAX_MS_MAX;
 use crate::notify;
 use crate::server::ServeOptions;
@@ -59,6 +61,10 @@ const TOLERATED: &[(&str, &str)] = &[
     ("repl-diskless-sync", "yes"),
     ("repl-diskless-sync-delay", "5"),
     ("repl-timeout", "60"),
+    ("resolver-answer-max", "4194304"),
+    ("resolver-fuel-max", "1000000"),
+    ("resolver-memory-max", "16777216"),
+    ("resolver-module-max", "262144"),
     ("sanitize-dump-payload", "no"),
     ("save", ""),
     ("script-time-max", "30000"),
@@ -89,6 +95,10 @@ const OBEYED: &[&str] = &[
     "min-replicas-to-write",
     "min-slaves-max-lag",
     "min-slaves-to-write",
+    "resolver-answer-max",
+    "resolver-fuel-max",
+    "resolver-memory-max",
+    "resolver-module-max",
     "script-time-max",
     "slowlog-log-slower-than",
     "slowlog-max-len",
@@ -101,6 +111,10 @@ const RANGES: &[(&str, i64, i64)] = &[
     ("min-replicas-to-write", 0, i32::MAX as i64),
     ("min-slaves-max-lag", 0, i32::MAX as i64),
     ("min-slaves-to-write", 0, i32::MAX as i64),
+    ("resolver-answer-max", 0, ANSWER_BYTES_MAX as i64),
+    ("resolver-fuel-max", 1, FUEL_MAX as i64),
+    ("resolver-memory-max", 0, MEMORY_BYTES_MAX as i64),
+    ("resolver-module-max", 0, MODULE_BYTES_MAX as i64),
     ("script-time-max", 1, TIME_MAX_MS_MAX as i64),
 ];
 

@@ -2,6 +2,7 @@
 
 mod groups;
 mod lists;
+mod resolvers;
 mod small_kinds;
 mod sorted_sets;
 mod streams;
@@ -65,6 +66,7 @@ pub fn run(
     } else {
         Scope::Once
     };
+    crate::resolvers::answer_beforehand(replica, script);
     let mut txn = replica.txn(wall_ms, scope);
     let mut draft = Draft {
         ledger,
@@ -208,10 +210,9 @@ impl Draft<'_> {
         }
         let defined = |prefix: &[u8]| {
             let definition = self.state(&definition_key(prefix));
-            let name = definition.lww_value()?;
-            Strategy::ALL
-                .into_iter()
-                .find(|strategy| strategy.name().as_bytes() == name.as_slice())
+            let resolver = self.state(&crate::resolvers::register());
+            let stored = resolver.lww_value().map(Vec::as_slice);
+            crate::resolvers::reads_as(definition.lww_value()?, stored)
         };
         let special = key.starts_with(PREFIX).then(|| defined(PREFIX)).flatten();
         special.or_else(|| defined(b"")).unwrap_or(Strategy::Lww)
@@ -334,12 +335,13 @@ impl Draft<'_> {
                 Some(token) => self.set_in_context(txn, key, value, token),
                 None => Ok(()),
             },
-            Command::Keyspace(prefix, strategy) => {
-                let name = strategy.name().as_bytes();
+            Command::Keyspace(prefix, lens) => {
+                let name = lens.name().as_bytes();
                 self.set(&definition_key(prefix), name, Expiry::Keep);
-                txn.keyspace_set(prefix, *strategy);
+                txn.keyspace_set(prefix, lens.clone());
                 Ok(())
             }
+            Command::Resolver(rule) => self.run_resolver(txn, *rule),
         }
     }
 

@@ -1,11 +1,12 @@
 //! What clients ask for: a small grammar over all kinds, with few keys, so that conflicts are frequent.
 
-use isles_replica::{AddIf, ListEnd, ListSide};
+use isles_replica::{AddIf, Lens, ListEnd, ListSide};
 use isles_resolve::Strategy;
 
 use crate::options::{Family, Options};
 use crate::random::Random;
-use crate::{groups, small_kinds};
+use crate::resolvers::Rule;
+use crate::{groups, resolvers, small_kinds};
 
 /// Bytes of keys, members, fields and values.
 pub type Bytes = Vec<u8>;
@@ -128,7 +129,9 @@ pub enum Command {
     /// ISLES.SET with the context kept under a number.
     SetInContext(Bytes, Bytes, usize),
     /// ISLES.KEYSPACE SET for a prefix.
-    Keyspace(Bytes, Strategy),
+    Keyspace(Bytes, Lens),
+    /// ISLES.RESOLVER LOAD, or DEL.
+    Resolver(Option<Rule>),
 }
 
 /// What a client sends at once: one command, or a MULTI/EXEC.
@@ -175,10 +178,10 @@ pub fn draw(options: &Options, random: &mut Random) -> Script {
 }
 
 fn may_precede_flush(command: &Command) -> bool {
-    use Command::{Append, Copy, Flush, Keyspace, Rename, Set};
+    use Command::{Append, Copy, Flush, Keyspace, Rename, Resolver, Set};
     !matches!(
         command,
-        Append(..) | Copy(..) | Flush | Keyspace(..) | Rename(..) | Set(..)
+        Append(..) | Copy(..) | Flush | Keyspace(..) | Rename(..) | Resolver(..) | Set(..)
     )
 }
 
@@ -249,6 +252,7 @@ fn command(
         (16 * small_kinds, 38),
         (30 * streams, 39),
         (4 * sorted_sets, 40),
+        (spaces, 41),
     ];
     match random.weighted(&kinds) {
         0 => Command::Get(key(random)),
@@ -316,6 +320,11 @@ fn command(
             let [start, len] = if options.large { [10, 90] } else { [2, 3] };
             Command::SortedRemoveRanks(key(random), random.index(start), random.index(len))
         }
+        41 => Command::Resolver(match random.below(5) {
+            0 => None,
+            1 => Some(Rule::Crash),
+            _ => Some(Rule::Longest),
+        }),
         _ => match random.percent(80) {
             true => Command::Keyspace(PREFIX.to_vec(), strategy(75, random)),
             false => Command::Keyspace(Vec::new(), strategy(40, random)),
@@ -323,9 +332,10 @@ fn command(
     }
 }
 
-/// A strategy; so often one that keeps siblings.
-fn strategy(multi_percent: u64, random: &mut Random) -> Strategy {
-    match random.percent(multi_percent) {
+/// A lens; so often one that keeps siblings.
+fn strategy(multi_percent: u64, random: &mut Random) -> Lens {
+    let strategy = match random.percent(multi_percent) {
+        true if random.percent(40) => return resolvers::lens(),
         true => *random.pick(&[
             Strategy::MultiValue,
             Strategy::Fww,
@@ -335,7 +345,8 @@ fn strategy(multi_percent: u64, random: &mut Random) -> Strategy {
             Strategy::Union,
         ]),
         false => Strategy::Lww,
-    }
+    };
+    strategy.into()
 }
 
 fn two(

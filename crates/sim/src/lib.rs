@@ -25,6 +25,7 @@ pub mod node;
 pub mod options;
 pub mod plant;
 pub mod random;
+pub mod resolvers;
 pub mod run;
 pub mod small_kinds;
 pub mod step;

@@ -131,7 +131,7 @@ pub fn draw(options: &Options, seed: u64) -> Vec<Step> {
     if options.keyspaces {
         let commands = vec![command::Command::Keyspace(
             command::PREFIX.to_vec(),
-            isles_resolve::Strategy::MultiValue,
+            isles_resolve::Strategy::MultiValue.into(),
         )];
         steps.push(Step::Run {
             node: 0,

@@ -11,9 +11,11 @@ use super::Complaint;
 const RANKS: &[(&str, u8)] = &[
     ("isles-clock", 0),
     ("isles-lua", 0),
+    ("isles-resolver", 0),
     ("isles-wan", 0),
     ("isles-crdt", 1),
     ("isles-resolve", 2),
+    ("isles-resolve-wasm", 3),
     ("isles-store", 3),
     ("isles-transport", 3),
     ("isles-replica", 4),
@@ -30,6 +32,7 @@ const WITHOUT_RUNTIME: &[&str] = &[
     "isles-clock",
     "isles-crdt",
     "isles-resolve",
+    "isles-resolve-wasm",
     "isles-store",
     "isles-replica",
 ];

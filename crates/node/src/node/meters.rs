@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use isles_clock::ReplicaId;
-use isles_replica::ConflictRecord;
+use isles_replica::{ConflictRecord, ResolverName};
+use isles_resolve::Failure;
 use metrics::{Gauge, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use parking_lot::Mutex;
@@ -153,6 +154,14 @@ fn describe() {
         Unit::Seconds,
         "From the conflict's detection to the write that has seen all its values"
     );
+    describe_counter!(
+        "isles_resolver_failures_total",
+        "Sets of siblings that a resolver should have answered for and could not"
+    );
+    describe_gauge!(
+        "isles_resolver_failed_keys",
+        "Keys whose readers get siblings because a resolver has failed"
+    );
     describe_gauge!(
         "isles_conflicts_open",
         "Keys whose conflict waits for a write that has seen all its values"
@@ -181,6 +190,7 @@ pub(super) struct Meters {
     journal_records: Gauge,
     undurable_bytes: Gauge,
     conflicts_open: Gauge,
+    resolver_failed_keys: Gauge,
     counted: Mutex<Counted>,
 }
 
@@ -201,6 +211,7 @@ struct Totals {
     conflicts: BTreeMap<Labels, u64>,
     /// By the label of the keyspace.
     remote_ops: BTreeMap<String, u64>,
+    resolver_failures: Vec<(ResolverName, Failure, u64)>,
 }
 
 /// Keyspace, kind, strategy, and who wrote what lost.
@@ -219,6 +230,7 @@ impl Meters {
             journal_records: metrics::gauge!("isles_journal_records"),
             undurable_bytes: metrics::gauge!("isles_undurable_bytes"),
             conflicts_open: metrics::gauge!("isles_conflicts_open"),
+            resolver_failed_keys: metrics::gauge!("isles_resolver_failed_keys"),
             counted: Mutex::new(Counted::default()),
         }
     }
@@ -243,6 +255,9 @@ impl Node {
             self.meters
                 .conflicts_open
                 .set(replica.open_conflicts() as f64);
+            self.meters
+                .resolver_failed_keys
+                .set(replica.failed_keys().len() as f64);
             totals_of(replica, &mut counted)
         });
         self.count(&counted, &totals);
@@ -260,6 +275,11 @@ impl Node {
         for (keyspace, number) in &now.remote_ops {
             metrics::counter!("isles_remote_ops_total", "keyspace" => keyspace.clone())
                 .absolute(*number);
+        }
+        for (name, failure, number) in &now.resolver_failures {
+            metrics::counter!("isles_resolver_failures_total", "resolver" => name.to_string(),
+                "failure" => failure.name())
+            .absolute(*number);
         }
         for ((keyspace, kind, strategy, replica), number) in &now.conflicts {
             let region = self
@@ -319,6 +339,7 @@ fn totals_of(replica: &isles_replica::Replica, counted: &mut Counted) -> Totals 
         discarded_bytes: journal.discarded_bytes(),
         conflicts,
         remote_ops,
+        resolver_failures: replica.resolver_failures(),
     }
 }
 

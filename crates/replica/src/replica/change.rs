@@ -90,6 +90,7 @@ impl Replica {
         }
         if rivals_before > 1 && rivals < 2 {
             self.watch.note_collapse(hash, now_ms);
+            self.resolvers.forget(op.key.0);
         }
         if op.key.0.starts_with(RESERVED_PREFIX) {
             self.note_reserved(id);
@@ -122,6 +123,7 @@ impl Replica {
             let value = row.lww().and_then(|cell| cell.value.as_deref());
             self.keyspaces.note(&row.key, value);
             self.libraries.note(&row.key, value);
+            self.resolvers.note(&row.key, value);
         }
     }
 
@@ -149,8 +151,8 @@ impl Replica {
     }
 
     fn record(&mut self, key: &[u8], clash: Clash, now_ms: u64) {
-        let (prefix, strategy) = self.keyspaces.of(key);
-        timed(self.watch.observer(), strategy, || {
+        let (prefix, lens) = self.keyspaces.of(key);
+        timed(self.watch.observer(), lens, || {
             let [winner, loser] = clash.contenders;
             self.journal.push(ConflictRecord {
                 id: ConflictRecord::id(key, clash.component, clash.field.as_deref(), loser.dot),
@@ -159,7 +161,7 @@ impl Replica {
                 component: clash.component,
                 field: clash.field.map(Vec::from),
                 kind: clash.kind,
-                strategy,
+                strategy: lens.clone(),
                 kept: clash.kept,
                 winner,
                 loser,

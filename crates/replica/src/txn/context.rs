@@ -2,12 +2,12 @@
 
 use isles_clock::{Context, Dot, Stamp, VectorClock};
 use isles_crdt::op::{Cell, Contribution, Reset, Tally};
-use isles_resolve::Strategy;
 use smallvec::SmallVec;
 
 use super::strings::saturated;
 use super::{Expiry, Txn, ValueType, WrongType, type_of};
 use crate::keyspace::Keyspaces;
+use crate::lens::Lens;
 use crate::op::{Blob, KeyOp, Kind, Part};
 use crate::row::{Component, Row};
 
@@ -219,10 +219,11 @@ impl Txn<'_> {
         })
     }
 
-    /// Defines the strategy of all keys with a prefix, in every region.
-    pub fn keyspace_set(&mut self, prefix: &[u8], strategy: Strategy) {
+    /// Defines how all keys with a prefix are kept and read, in every region. A module that is not loaded yet reads
+    /// nothing: readers get the siblings as under `multi-value`.
+    pub fn keyspace_set(&mut self, prefix: &[u8], lens: impl Into<Lens>) {
         let key = Keyspaces::definition_key(prefix);
-        self.set_string(&key, strategy.to_string().as_bytes(), Expiry::Keep);
+        self.set_string(&key, lens.into().name().as_bytes(), Expiry::Keep);
     }
 
     /// Takes a definition away, in every region; whether there was one. Keys keep what they hold, siblings too.
@@ -231,12 +232,12 @@ impl Txn<'_> {
     }
 
     /// The defined keyspaces, longest prefix first.
-    pub fn keyspaces(&self) -> Vec<(Vec<u8>, Strategy)> {
+    pub fn keyspaces(&self) -> Vec<(Vec<u8>, Lens)> {
         self.replica
             .keyspaces
             .list()
             .iter()
-            .map(|(prefix, strategy)| (prefix.to_vec(), *strategy))
+            .map(|(prefix, lens)| (prefix.to_vec(), lens.clone()))
             .collect()
     }
 
@@ -249,9 +250,9 @@ impl Txn<'_> {
         live.map(Component::kind).collect()
     }
 
-    /// The prefix and the strategy that hold for a key.
-    pub fn keyspace_of(&self, key: &[u8]) -> (Vec<u8>, Strategy) {
-        let (prefix, strategy) = self.replica.keyspaces.of(key);
-        (prefix.to_vec(), strategy)
+    /// The prefix and the lens that hold for a key.
+    pub fn keyspace_of(&self, key: &[u8]) -> (Vec<u8>, Lens) {
+        let (prefix, lens) = self.replica.keyspaces.of(key);
+        (prefix.to_vec(), lens.clone())
     }
 }

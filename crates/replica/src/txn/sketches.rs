@@ -48,7 +48,7 @@ impl Txn<'_> {
                 Ok(row.sketches().map(|each| each.sketch()))
             }
             Some((row, Some(ValueType::String))) => {
-                Ok(Some(hyll::decode(&string_of(row, self.lens(key)))?))
+                Ok(Some(hyll::decode(&string_of(row, self.reader(key)))?))
             }
             Some(_) => Err(SketchError::WrongType),
         }

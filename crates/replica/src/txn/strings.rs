@@ -2,13 +2,17 @@
 
 use std::borrow::Cow;
 
+use isles_clock::Context;
 use isles_crdt::op::{Cell, Increment, Tally};
-use isles_resolve::{Class, Resolution, Resolver, Sibling, Strategy};
+use isles_resolve::{Class, Resolution, Resolver, Sibling};
 use smallvec::SmallVec;
 
 use super::{Spot, Txn, ValueType, WrongType, set_part};
-use crate::observer::{Observer, timed};
+use crate::lens::Lens;
+use crate::observer::timed;
 use crate::op::{Blob, KeyOp, Kind, Part};
+use crate::replica::Replica;
+use crate::resolvers::{Answer, Resolvers};
 use crate::row::Row;
 
 /// What a write does to the deadline of its key.
@@ -56,8 +60,9 @@ impl Txn<'_> {
             Ok(Some(_)) => {}
             Err(WrongType) => return self.sketch_string(&spot).map(|it| Some(Cow::Owned(it))),
         }
-        let lens = self.lens(key);
-        Ok(self.row_at(&spot).map(|row| string_of(row, lens)))
+        self.depend_on_module(key);
+        let reader = self.reader(key);
+        Ok(self.row_at(&spot).map(|row| string_of(row, reader)))
     }
 
     /// The length of a string in bytes, zero for an absent key.
@@ -114,7 +119,8 @@ impl Txn<'_> {
     /// The value is no integer, or the sum would not fit 64 bits; nothing was written.
     pub fn increment(&mut self, key: &[u8], by: i64) -> Result<i64, IncrementError> {
         let spot = self.spot(key);
-        let lens = self.lens(key);
+        self.depend_on_module(key);
+        let reader = self.reader(key);
         let row = match self.typed(&spot, ValueType::String) {
             Err(WrongType) if self.typed(&spot, ValueType::HyperLogLog).is_ok() => {
                 return Err(IncrementError::NotAnInteger);
@@ -122,7 +128,7 @@ impl Txn<'_> {
             row => row?,
         };
         let value = row
-            .map_or(Some(0), |row| integer_of(row, lens))
+            .map_or(Some(0), |row| integer_of(row, reader))
             .ok_or(IncrementError::NotAnInteger)?;
         let sum = value.checked_add(by).ok_or(IncrementError::Overflow)?;
         let counters = self.counters_if_hidden(&spot);
@@ -133,10 +139,21 @@ impl Txn<'_> {
         Ok(sum)
     }
 
-    pub(super) fn lens(&self, key: &[u8]) -> Lens<'_> {
-        Lens {
-            strategy: self.replica.keyspaces.of(key).1,
-            observer: self.replica.watch.observer(),
+    /// What a module makes of siblings depends on the write that it came with.
+    fn depend_on_module(&mut self, key: &[u8]) {
+        if !self.replica.has_modules() {
+            return;
+        }
+        if let Some(name) = self.replica.keyspaces.of(key).1.module() {
+            let register = Resolvers::key(name);
+            self.unnoticed_spot(&register);
+        }
+    }
+
+    pub(super) fn reader<'o>(&'o self, key: &'o [u8]) -> Reader<'o> {
+        Reader {
+            replica: self.replica,
+            key,
         }
     }
 
@@ -187,16 +204,39 @@ impl Txn<'_> {
     }
 }
 
-/// How siblings are read: by which strategy, and who is told how long it takes.
+/// Who reads which key.
 #[derive(Clone, Copy)]
-pub(super) struct Lens<'o> {
-    strategy: Strategy,
-    observer: Option<&'o dyn Observer>,
+pub(super) struct Reader<'o> {
+    replica: &'o Replica,
+    key: &'o [u8],
+}
+
+impl Reader<'_> {
+    /// What the keyspace's lens makes of siblings; none if the reader gets them all.
+    fn resolve<'s>(&self, siblings: &[Sibling<'s>]) -> Option<Cow<'s, [u8]>> {
+        let lens = self.replica.keyspaces.of(self.key).1;
+        timed(self.replica.watch.observer(), lens, || match lens {
+            Lens::BuiltIn(strategy) => match strategy.resolve(siblings) {
+                Resolution::One { value, .. } => Some(value),
+                _ => None,
+            },
+            Lens::Module(name) => {
+                // The dot of an entry that is not complete goes to another if it never will be.
+                let applied = self.replica.applied();
+                let settled = siblings.iter().all(|sibling| applied.covers(sibling.dot));
+                let resolvers = &self.replica.resolvers;
+                match resolvers.answer(name, self.key, siblings, settled) {
+                    Answer::Value(value) => Some(Cow::Owned(value.to_vec())),
+                    Answer::Many | Answer::Failed(_) => None,
+                }
+            }
+        })
+    }
 }
 
 /// The bytes that readers see of a string.
-pub(super) fn string_of<'r>(row: &'r Row, lens: Lens<'_>) -> Cow<'r, [u8]> {
-    let register = register_of(row, lens);
+pub(super) fn string_of<'r>(row: &'r Row, reader: Reader<'_>) -> Cow<'r, [u8]> {
+    let register = register_of(row, reader);
     let tally = row.tally().filter(|tally| !tally.all_covered());
     match tally.and_then(|tally| sum_of(register.as_deref(), tally)) {
         Some(sum) => Cow::Owned(sum.to_string().into_bytes()),
@@ -204,8 +244,8 @@ pub(super) fn string_of<'r>(row: &'r Row, lens: Lens<'_>) -> Cow<'r, [u8]> {
     }
 }
 
-fn integer_of(row: &Row, lens: Lens<'_>) -> Option<i64> {
-    let register = register_of(row, lens);
+fn integer_of(row: &Row, reader: Reader<'_>) -> Option<i64> {
+    let register = register_of(row, reader);
     match row.tally() {
         Some(tally) => sum_of(register.as_deref(), tally),
         None => parse_integer(&register?),
@@ -224,15 +264,15 @@ pub(super) fn saturated(sum: i128) -> i64 {
     sum.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
 }
 
-fn register_of<'r>(row: &'r Row, lens: Lens<'_>) -> Option<Cow<'r, [u8]>> {
+fn register_of<'r>(row: &'r Row, reader: Reader<'_>) -> Option<Cow<'r, [u8]>> {
     if let Some(value) = row.lww().and_then(|cell| cell.value.as_deref()) {
         return Some(Cow::Borrowed(value));
     }
-    row.mv().and_then(|cell| answer_of(cell, lens))
+    row.mv().and_then(|cell| answer_of(cell, reader))
 }
 
 /// What a strategy answers for the versions of a multi-value cell.
-fn answer_of<'c>(cell: &'c Cell<Box<[u8]>>, lens: Lens<'_>) -> Option<Cow<'c, [u8]>> {
+fn answer_of<'c>(cell: &'c Cell<Box<[u8]>>, reader: Reader<'_>) -> Option<Cow<'c, [u8]>> {
     let siblings: SmallVec<[Sibling<'_>; 2]> = match cell.versions() {
         [] => return None,
         [only] => return Some(Cow::Borrowed(&only.value)),
@@ -245,12 +285,8 @@ fn answer_of<'c>(cell: &'c Cell<Box<[u8]>>, lens: Lens<'_>) -> Option<Cow<'c, [u
             })
             .collect(),
     };
-    match timed(lens.observer, lens.strategy, || {
-        lens.strategy.resolve(&siblings)
-    }) {
-        Resolution::One { value, .. } => Some(value),
-        _ => cell.latest().map(|version| Cow::Borrowed(&*version.value)),
-    }
+    let latest = || cell.latest().map(|version| Cow::Borrowed(&*version.value));
+    reader.resolve(&siblings).or_else(latest)
 }
 
 /// Reads a canonical 64-bit decimal integer, as Redis's `string2ll`: no sign but minus, no leading zeros, no blanks.

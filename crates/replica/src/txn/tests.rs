@@ -10,8 +10,8 @@ use proptest::prelude::*;
 
 use crate::delivery::{Lane, LaneKind};
 use crate::{
-    AddIf, ConflictKind, Expiry, Frame, Observer, Replica, ReplicaConfig, Scope, Score, ScoreIf,
-    Txn, UnloggedContent,
+    AddIf, ConflictKind, Expiry, Frame, Lens, Observer, Replica, ReplicaConfig, Scope, Score,
+    ScoreIf, Txn, UnloggedContent,
 };
 
 const NOW_MS: u64 = 1_700_000_000_000;
@@ -263,8 +263,8 @@ impl Observer for Told {
         self.now_ns.fetch_add(1_000, Ordering::Relaxed)
     }
 
-    fn resolved(&self, strategy: Resolution, ns: u64) {
-        self.note(format!("{strategy} took {ns} ns"));
+    fn resolved(&self, lens: &Lens, ns: u64) {
+        self.note(format!("{lens} took {ns} ns"));
     }
 
     fn left_siblings(&self, siblings: usize) {

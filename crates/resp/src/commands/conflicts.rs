@@ -1,6 +1,6 @@
 //! The journal of conflicts.
 
-use isles_replica::{ConflictRecord, Contender};
+use isles_replica::{ConflictRecord, Contender, FailedKey};
 
 use super::isles::{inspect, write_stamp};
 use crate::call::{Inspection, integer, is};
@@ -54,7 +54,8 @@ fn conflicts(inspection: &mut Inspection<'_>) -> Outcome {
         .take(count);
     let (mut written, host) = (0, inspection.surroundings.host);
     for record in shown {
-        write_conflict(inspection.reply, record, host);
+        let failed = inspection.replica.failure_of(&record.key);
+        write_conflict(inspection.reply, record, failed, host);
         written += 1;
     }
     inspection.reply.array_at(mark, written);
@@ -82,8 +83,13 @@ fn hot_keys(inspection: &mut Inspection<'_>, limit: usize) -> Outcome {
     Ok(())
 }
 
-fn write_conflict(reply: &mut Reply, record: &ConflictRecord, host: &dyn Host) {
-    reply.map(11);
+fn write_conflict(
+    reply: &mut Reply,
+    record: &ConflictRecord,
+    failed: Option<FailedKey>,
+    host: &dyn Host,
+) {
+    reply.map(12);
     reply.text("id");
     reply.text(format!("{:032x}", record.id));
     reply.text("key");
@@ -106,6 +112,9 @@ fn write_conflict(reply: &mut Reply, record: &ConflictRecord, host: &dyn Host) {
     write_contender(reply, &record.winner, host);
     reply.text("loser");
     write_contender(reply, &record.loser, host);
+    reply.text("failure");
+    let failed = failed.map(|failed| failed.to_string());
+    reply.bulk_or_null(failed.as_ref().map(|text| text.as_bytes()));
 }
 
 fn write_contender(reply: &mut Reply, contender: &Contender, host: &dyn Host) {

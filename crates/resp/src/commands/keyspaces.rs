@@ -1,10 +1,10 @@
 //! Keyspaces: which strategy holds for the keys with a prefix.
 
-use isles_replica::{Migration, ValueType};
-use isles_resolve::Strategy;
+use isles_replica::{Lens, Migration, ValueType};
 
 use super::config::help;
 use super::isles::data;
+use super::resolvers::lens;
 use crate::call::{Call, integer, is};
 use crate::error::{Failure, Outcome, preview};
 use crate::number::parse_u64;
@@ -32,12 +32,13 @@ fn keyspace(call: &mut Call<'_, '_>) -> Outcome {
     let (subcommand, rest) = (call.args[1], &call.args[2..]);
     match *rest {
         [prefix, name] if is(subcommand, "SET") => {
-            let strategy = strategy(name)?;
+            let lens = lens(call, name)?;
             let before = call.txn.keyspace_of(prefix).1;
             let mut has_keys = false;
             call.txn.scan(0, 1, &mut |_, _| has_keys = true);
-            call.txn.keyspace_set(prefix, strategy);
-            match has_keys && before.class() != strategy.class() {
+            let other_class = before.class() != lens.class();
+            call.txn.keyspace_set(prefix, lens);
+            match has_keys && other_class {
                 true => call.reply.simple(ONLY_NEW_KEYS),
                 false => call.reply.ok(),
             }
@@ -59,11 +60,11 @@ fn keyspace(call: &mut Call<'_, '_>) -> Outcome {
             call.reply.array(keyspaces.len());
             keyspaces
                 .iter()
-                .for_each(|(prefix, strategy)| write_keyspace(call.reply, prefix, *strategy));
+                .for_each(|(prefix, lens)| write_keyspace(call.reply, prefix, lens));
         }
         [key] if is(subcommand, "GET") => {
-            let (prefix, strategy) = call.txn.keyspace_of(key);
-            write_keyspace(call.reply, &prefix, strategy);
+            let (prefix, lens) = call.txn.keyspace_of(key);
+            write_keyspace(call.reply, &prefix, &lens);
         }
         [] if is(subcommand, "HELP") => {
             help(
@@ -150,27 +151,10 @@ fn migrate(call: &mut Call<'_, '_>, prefix: &[u8], options: &[&[u8]]) -> Outcome
     Ok(())
 }
 
-fn strategy(name: &[u8]) -> Result<Strategy, Failure> {
-    let parsed = std::str::from_utf8(name)
-        .ok()
-        .and_then(|name| name.to_ascii_lowercase().parse().ok());
-    parsed.ok_or_else(|| {
-        let known: Vec<&str> = Strategy::ALL
-            .iter()
-            .map(|strategy| strategy.name())
-            .collect();
-        Failure::other(format!(
-            "ERR unknown strategy '{}', expected one of: {}",
-            preview(name),
-            known.join(", ")
-        ))
-    })
-}
-
-fn write_keyspace(reply: &mut Reply, prefix: &[u8], strategy: Strategy) {
+fn write_keyspace(reply: &mut Reply, prefix: &[u8], lens: &Lens) {
     reply.map(2);
     reply.text("prefix");
     reply.bulk(prefix);
     reply.text("strategy");
-    reply.text(strategy.name());
+    reply.text(lens.name());
 }

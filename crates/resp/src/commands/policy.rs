@@ -1,7 +1,8 @@
 //! What will become of a key when regions write it at the same time, and why.
 
+use isles_replica::Lens;
 use isles_replica::op::Kind;
-use isles_resolve::{Class, Strategy};
+use isles_resolve::Class;
 
 use super::isles::data;
 use crate::call::Call;
@@ -19,50 +20,59 @@ pub(super) const COMMANDS: &[Spec] = &[data(
 
 fn policy(call: &mut Call<'_, '_>) -> Outcome {
     let key = call.args[1];
-    let (prefix, strategy) = call.txn.keyspace_of(key);
+    let (prefix, lens) = call.txn.keyspace_of(key);
     let kinds = call.txn.kinds(key);
     let siblings = call.txn.siblings(key).map_or(0, |it| it.versions.len());
     // A key that does not exist yet would be a string to its keyspace.
-    let kind = kinds.first().copied().unwrap_or(register_of(strategy));
+    let kind = kinds.first().copied().unwrap_or(register_of(&lens));
     call.reply.map(7);
     call.reply.text("keyspace");
     call.reply.bulk(&prefix);
     call.reply.text("strategy");
-    call.reply.text(strategy.name());
+    call.reply.text(lens.name());
     call.reply.text("kinds");
     call.reply.array(kinds.len());
     kinds.iter().for_each(|kind| call.reply.text(kind.name()));
     call.reply.text("siblings");
     call.reply.count(siblings);
     call.reply.text("rule");
-    call.reply.text(rule(kind, strategy));
+    call.reply.text(rule(kind, &lens));
     call.reply.text("deadline");
     call.reply.text("of concurrent EXPIRE and PERSIST the one with the greater stamp counts, also if its time is earlier");
     call.reply.text("because");
-    call.reply.text(because(&prefix, strategy, &kinds));
+    call.reply.text(because(&prefix, &lens, &kinds));
     Ok(())
 }
 
-fn register_of(strategy: Strategy) -> Kind {
-    match strategy.class() {
+fn register_of(lens: &Lens) -> Kind {
+    match lens.class() {
         Class::Lww => Kind::RegisterLww,
         Class::MultiValue => Kind::RegisterMv,
     }
 }
 
-fn rule(kind: Kind, strategy: Strategy) -> String {
+fn rule(kind: Kind, lens: &Lens) -> String {
     match kind {
-        Kind::RegisterMv => format!("{}; readers are told {}", kind.rule(), strategy.answers()),
+        Kind::RegisterMv => format!("{}; readers are told {}", kind.rule(), answers(lens)),
         _ => kind.rule().to_owned(),
     }
 }
 
-fn because(prefix: &[u8], strategy: Strategy, kinds: &[Kind]) -> String {
+fn answers(lens: &Lens) -> String {
+    match lens {
+        Lens::BuiltIn(strategy) => strategy.answers().to_owned(),
+        Lens::Module(name) => format!(
+            "what the module '{name}' makes of them, or, where it fails, the value with the greatest stamp"
+        ),
+    }
+}
+
+fn because(prefix: &[u8], lens: &Lens, kinds: &[Kind]) -> String {
     let keyspace = match prefix {
         [] => "no keyspace is defined for this key, and lww is the default".to_owned(),
-        _ => format!("the keyspace '{}' says {strategy}", preview(prefix)),
+        _ => format!("the keyspace '{}' says {lens}", preview(prefix)),
     };
-    let wanted = register_of(strategy);
+    let wanted = register_of(lens);
     match kinds {
         [] => format!("the key does not exist; {keyspace}"),
         [found @ (Kind::RegisterLww | Kind::RegisterMv), ..] if *found != wanted => format!(

@@ -46,8 +46,9 @@ fn siblings(call: &mut Call<'_, '_>) -> Outcome {
         call.reply.null();
         return Ok(());
     };
+    let failed = call.txn.failure_of(key);
     let (reply, host) = (&mut *call.reply, call.surroundings.host);
-    reply.map(4);
+    reply.map(5);
     reply.text("kind");
     reply.text(siblings.kind.name());
     reply.text("context");
@@ -57,6 +58,9 @@ fn siblings(call: &mut Call<'_, '_>) -> Outcome {
         Some(sum) => reply.integer(sum),
         None => reply.null(),
     }
+    reply.text("failure");
+    let failed = failed.map(|failed| failed.to_string());
+    reply.bulk_or_null(failed.as_ref().map(|text| text.as_bytes()));
     reply.text("siblings");
     reply.array(siblings.versions.len());
     for version in &siblings.versions {

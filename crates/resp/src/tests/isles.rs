@@ -352,7 +352,7 @@ fn keyspaces() {
         ),
         (
             "ISLES.KEYSPACE SET user: foo",
-            "-ERR unknown strategy 'foo', expected one of: lww, fww, multi-value, max, min, longest, union, json, json-min",
+            "-ERR unknown strategy 'foo', expected one of: lww, fww, multi-value, max, min, longest, union, json, json-min, wasm:<resolver>",
         ),
         (
             "ISLES.KEYSPACE SET user:",
@@ -439,7 +439,7 @@ fn a_conflict_shows_both_sides() {
     assert_eq!(world.run("GET cart:1"), "$6 theirs");
     let answer = world.run("ISLES.CONFLICTS KEY cart:*");
     for part in [
-        "*1 *22 $2 id $32 ",
+        "*1 *24 $2 id $32 ",
         "$3 key $6 cart:1 ",
         "$4 kind $11 write-write $8 strategy $3 lww $4 kept :0 ",
         "$6 winner *14 $5 value $6 theirs $11 value_bytes :6 ",

@@ -14,6 +14,7 @@ mod isles;
 mod lists;
 mod push;
 mod remote_events;
+mod resolvers;
 mod scripting;
 mod server;
 mod sets;
@@ -52,6 +53,8 @@ struct World {
     loading: bool,
     busy: Option<Kind>,
     good_peers: usize,
+    /// Number of errands between two holds of the lock.
+    errands: usize,
 }
 
 #[derive(Default)]
@@ -116,6 +119,7 @@ impl World {
             loading: false,
             busy: None,
             good_peers: 1,
+            errands: 0,
         }
     }
 
@@ -154,7 +158,9 @@ impl World {
             good_peers: self.good_peers,
         };
         let mut stop = Stop::Release;
-        while stop == Stop::Release {
+        while matches!(stop, Stop::Release | Stop::Errand) {
+            self.errands += usize::from(stop == Stop::Errand);
+            self.session.errands.run_here();
             let surroundings = Surroundings {
                 server: &self.server,
                 host: &host,

@@ -2,7 +2,8 @@
 //!
 //! Such a table has exactly the columns of [`COLUMNS`]. A cell of commands holds each in backticks, separated by `; `; a
 //! command may begin with `@5 `, milliseconds after the start. The cell of answers holds pairs of `` `command` → `answer` ``,
-//! where several answers may be right: `` `x` or `y` ``. A bar in a cell is written `\|`.
+//! where several answers may be right: `` `x` or `y` ``. A bar in a cell is written `\|`. A word `<name.wat` stands for that module
+//! of `docs/examples/resolvers`, compiled.
 
 use std::fmt;
 
@@ -178,9 +179,26 @@ fn command(time: &str, text: &str) -> Result<Command, String> {
         "" => Err("a command is empty".to_owned()),
         line => Ok(Command {
             at_ms,
-            line: line.to_owned(),
+            line: with_modules(line)?,
         }),
     }
+}
+
+/// The line with modules in the place of their names, quoted as redis-cli quotes bytes.
+fn with_modules(line: &str) -> Result<String, String> {
+    let words = line.split(' ').map(|word| match word.strip_prefix('<') {
+        Some(file) if file.ends_with(".wat") => module(file),
+        _ => Ok(word.to_owned()),
+    });
+    Ok(words.collect::<Result<Vec<String>, String>>()?.join(" "))
+}
+
+fn module(file: &str) -> Result<String, String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/examples/resolvers");
+    let path = format!("{folder}/{file}");
+    let module = wat::parse_file(path).map_err(|error| error.to_string())?;
+    let bytes = module.iter().map(|byte| format!("\\x{byte:02x}"));
+    Ok(format!("\"{}\"", bytes.collect::<String>()))
 }
 
 fn checks(cell: &str) -> Result<Vec<Check>, String> {

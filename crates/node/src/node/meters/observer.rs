@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use isles_replica::Observer;
+use isles_replica::{Lens, Observer};
 use isles_resolve::Strategy;
 use metrics::Histogram;
 
@@ -10,20 +10,19 @@ use metrics::Histogram;
 struct Histograms {
     started: Instant,
     resolution_seconds: [(Strategy, Histogram); Strategy::ALL.len()],
+    /// Of all modules, whose names come and go.
+    module_seconds: Histogram,
     siblings: Histogram,
     open_seconds: Histogram,
 }
 
 /// Handles are looked up once: what is called under the replica's lock only records.
 pub(crate) fn observer() -> Box<dyn Observer> {
-    let resolution = |strategy: Strategy| {
-        let histogram =
-            metrics::histogram!("isles_resolution_seconds", "strategy" => strategy.name());
-        (strategy, histogram)
-    };
+    let resolution = |name| metrics::histogram!("isles_resolution_seconds", "strategy" => name);
     Box::new(Histograms {
         started: Instant::now(),
-        resolution_seconds: Strategy::ALL.map(resolution),
+        resolution_seconds: Strategy::ALL.map(|strategy| (strategy, resolution(strategy.name()))),
+        module_seconds: resolution("wasm"),
         siblings: metrics::histogram!("isles_siblings"),
         open_seconds: metrics::histogram!("isles_conflict_open_seconds"),
     })
@@ -34,9 +33,15 @@ impl Observer for Histograms {
         self.started.elapsed().as_nanos() as u64
     }
 
-    fn resolved(&self, strategy: Strategy, ns: u64) {
-        let known = self.resolution_seconds.iter();
-        if let Some((_, histogram)) = known.clone().find(|(each, _)| *each == strategy) {
+    fn resolved(&self, lens: &Lens, ns: u64) {
+        let mut known = self.resolution_seconds.iter();
+        let histogram = match lens {
+            Lens::BuiltIn(strategy) => known
+                .find(|(each, _)| each == strategy)
+                .map(|(_, histogram)| histogram),
+            Lens::Module(_) => Some(&self.module_seconds),
+        };
+        if let Some(histogram) = histogram {
             histogram.record(ns as f64 / 1e9);
         }
     }
