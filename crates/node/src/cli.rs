@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Parser, Subcommand};
 use crate::config::key::{Fallback, KEYS, Kind};
 use crate::config::layer::Origin;
 use crate::config::{ConfigError, Overrides};
+use crate::conflicts::options::ConflictsOptions;
 
 /// Several leaders, each takes writes at local speed; they replicate, disagree, and agree again.
 #[derive(Debug, Parser)]
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     },
     /// Ask a running node how it is
     Status(StatusOptions),
+    /// Find, explain and put right conflicts: what was lost to whom, on a running node
+    Conflicts(ConflictsOptions),
     /// Print a completion script for a shell
     Completions {
         /// The shell to complete for

@@ -4,6 +4,7 @@
 mod certs;
 mod cli;
 mod config;
+mod conflicts;
 mod database;
 mod demo;
 mod identity;
@@ -72,5 +73,6 @@ fn run(command: Command) -> anyhow::Result<()> {
             command: IdentityCommand::Renew { config },
         } => identity::renew(&config),
         Command::Status(options) => status::run(&options),
+        Command::Conflicts(options) => conflicts::run(&options),
     }
 }

@@ -230,6 +230,8 @@ pub(crate) struct Deadline {
     /// Milliseconds since 1970; [`Deadline::NEVER_MS`] for a key that stays.
     pub(crate) at_ms: u64,
     pub(crate) stamp: Stamp,
+    /// The entry that said so, among those of its replica.
+    pub(crate) sequence: u64,
 }
 
 impl Deadline {
@@ -243,7 +245,13 @@ impl Deadline {
                 hlc: Hlc::ZERO,
                 replica: ReplicaId::from_u128(0),
             },
+            sequence: 0,
         }
+    }
+
+    /// The entry that set it; one that everybody has seen if none did.
+    pub(crate) fn dot(self) -> Dot {
+        Dot::new(self.stamp.replica, self.sequence)
     }
 
     pub(crate) fn is_set(self) -> bool {
@@ -276,6 +284,8 @@ pub(crate) struct Row {
     pub(crate) dirty: bool,
     /// It counts among the visible keys.
     pub(crate) counted: bool,
+    /// The journal may have records about it, which a write of it may settle.
+    pub(crate) contested: bool,
     /// When it was last used; it lies where alignment leaves room, so that it costs no memory.
     pub(crate) used: Tick,
 }
@@ -315,6 +325,7 @@ impl Row {
             stored: SmallVec::new(),
             dirty: false,
             counted: false,
+            contested: false,
             used: Tick::default(),
         }
     }

@@ -9,8 +9,8 @@ use super::error::{ConfigError, Problem};
 use super::key::{Fallback, Key, Kind};
 use super::layer::{Form, Layers, Origin, PEER_FIELDS, Raw, RawPeer};
 use super::{
-    AdminConfig, CheckpointConfig, ClockConfig, Config, Durability, LogConfig, Peer, PeersConfig,
-    RedisConfig, TlsConfig, TraceConfig, TraceFormat,
+    AdminConfig, CheckpointConfig, ClockConfig, Config, Durability, JournalConfig, LogConfig, Peer,
+    PeersConfig, RedisConfig, TlsConfig, TraceConfig, TraceFormat,
 };
 
 /// Longest name of a cluster, node or region: they become labels of host names and metrics.
@@ -59,6 +59,7 @@ impl Checker {
             .number("clock.max_skew_ms")
             .map(|max_skew_ms| ClockConfig { max_skew_ms });
         let log = self.log();
+        let journal = self.journal();
         let checkpoint = self.checkpoint();
         let trace = self.trace();
         let peer = self.peers(raw_peers, node.as_deref());
@@ -78,6 +79,7 @@ impl Checker {
             tls,
             clock: clock?,
             log: log?,
+            journal: journal?,
             checkpoint: checkpoint?,
             trace: trace?,
         })
@@ -124,6 +126,15 @@ impl Checker {
         Some(LogConfig {
             segment_bytes: segment_bytes?,
             retention_bytes: retention_bytes?,
+        })
+    }
+
+    fn journal(&mut self) -> Option<JournalConfig> {
+        let bytes = self.count("journal.bytes");
+        let age_ms = self.number("journal.age_ms");
+        Some(JournalConfig {
+            bytes: bytes?,
+            age_ms: age_ms?,
         })
     }
 

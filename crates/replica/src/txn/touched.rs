@@ -21,6 +21,8 @@ pub(super) struct Touched {
     pub(super) stream: Vec<Vec<u8>>,
     /// How many list elements the entry has inserted.
     pub(super) ordinals: u32,
+    /// The journal may have records that the entry settles.
+    pub(super) contested: bool,
 }
 
 impl Touched {
