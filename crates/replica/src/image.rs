@@ -490,7 +490,7 @@ fn image_of(row: &mut Row) -> RowImage {
         (kept < old.pages).then_some((old.kind, kept..old.pages))
     });
     dropped.extend(fewer);
-    row.stored = stored;
+    row.stored = stored.into();
     let header = (!row.is_gone()).then(|| to_bytes(&stored_row(row)));
     RowImage {
         key: row.key.clone(),
@@ -692,7 +692,7 @@ fn note_pages(row: &mut Row, kind: Kind, pages: u32, is_paged: &mut bool) {
 
 fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError> {
     let key = row.key.clone();
-    for stored in row.stored.clone() {
+    for stored in row.stored.to_vec() {
         if stored.kind == Kind::List {
             let loaded = lists::load(&key, row.hash, scan)?;
             if let Some(Component::List(list)) = row.component_mut(Kind::List) {

@@ -266,6 +266,30 @@ pub(crate) struct Stored {
     pub(crate) pages: u32,
 }
 
+/// The same for all components of a key; nearly always none, so that a row has room for no more than that.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StoredPages(Option<Box<SmallVec<[Stored; 1]>>>);
+
+impl StoredPages {
+    pub(crate) fn push(&mut self, stored: Stored) {
+        self.0.get_or_insert_default().push(stored);
+    }
+}
+
+impl std::ops::Deref for StoredPages {
+    type Target = [Stored];
+
+    fn deref(&self) -> &[Stored] {
+        self.0.as_deref().map_or(&[], |stored| stored)
+    }
+}
+
+impl From<SmallVec<[Stored; 1]>> for StoredPages {
+    fn from(stored: SmallVec<[Stored; 1]>) -> Self {
+        StoredPages((!stored.is_empty()).then(|| Box::new(stored)))
+    }
+}
+
 /// What a replica holds of one key.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
@@ -279,7 +303,7 @@ pub(crate) struct Row {
     /// Sorted by kind, at most one of each; nearly always exactly one.
     pub(crate) components: SmallVec<[Component; 1]>,
     /// Pages that the table holds of this key, for rewriting and removing them.
-    pub(crate) stored: SmallVec<[Stored; 1]>,
+    pub(crate) stored: StoredPages,
     /// The checkpoint will take an image of it.
     pub(crate) dirty: bool,
     /// It counts among the visible keys.
@@ -322,7 +346,7 @@ impl Row {
             deadline: Deadline::unset(),
             sum: 0,
             components: SmallVec::new(),
-            stored: SmallVec::new(),
+            stored: StoredPages::default(),
             dirty: false,
             counted: false,
             contested: false,

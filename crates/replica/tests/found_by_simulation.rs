@@ -159,7 +159,7 @@ fn a_type_conflict_names_two_writes_that_had_not_seen_each_other() {
         };
         assert_eq!(
             (record.kind, record.component),
-            (ConflictKind::Type, Kind::SetAw)
+            (ConflictKind::Type, Some(Kind::SetAw))
         );
         assert_eq!(record.winner.dot, Dot::new(ReplicaId::from_u128(1), 1));
         assert_eq!(record.loser.dot, Dot::new(ReplicaId::from_u128(2), 1));

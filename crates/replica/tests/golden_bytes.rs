@@ -3,6 +3,8 @@
 //! A difference here means that nodes of two versions no longer understand each other, or their own disks. Then the
 //! format's version goes up, the old bytes stay here, and a test shows that they are still read.
 
+use std::sync::Arc;
+
 use isles_clock::{Dot, Hlc, ReplicaId, Stamp};
 use isles_replica::journal::Detected;
 use isles_replica::image::{Meta, TableChange};

@@ -1,5 +1,7 @@
 //! Answers in RESP3, as values and as JSON.
 
+use std::io::Read as _;
+
 use anyhow::{Context, bail, ensure};
 
 /// Nesting of an answer about conflicts is four levels at most.
@@ -152,7 +154,7 @@ const BULK_BYTES_MAX: u64 = 64 << 20;
 fn read_bulk(stream: &mut impl std::io::BufRead, bytes: u64) -> anyhow::Result<Vec<u8>> {
     ensure!(bytes <= BULK_BYTES_MAX, "an answer of {bytes} bytes");
     let mut bulk = Vec::new();
-    let read = std::io::Read::take(&mut *stream, bytes + 2).read_to_end(&mut bulk)?;
+    let read = stream.by_ref().take(bytes + 2).read_to_end(&mut bulk)?;
     ensure!(read as u64 == bytes + 2, "the connection has ended");
     bulk.truncate(bytes as usize);
     Ok(bulk)

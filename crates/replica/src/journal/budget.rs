@@ -40,7 +40,7 @@ impl Budget {
     /// Time has gone on.
     pub(super) fn refill(&mut self, now_ms: u64) {
         let elapsed_ms = now_ms.saturating_sub(self.as_of_ms).min(FILL_MS);
-        let earned = self.journal_bytes * elapsed_ms / FILL_MS;
+        let earned = (self.journal_bytes / FILL_MS).saturating_mul(elapsed_ms);
         if earned == 0 {
             return;
         }

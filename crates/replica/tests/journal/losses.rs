@@ -186,9 +186,12 @@ fn deadlines() {
     let lost = |value| [("deadline", Deadline, value)];
     check("two", set("k", "v"), until("k", soon), until("k", later), &lost(Some("1700000060000")));
     check("the same", set("k", "v"), until("k", soon), until("k", soon), &[]);
-    // An overwrite takes the deadline away, of whose setting it knows nothing.
-    check("against an overwrite", set("k", "v"), until("k", soon), set("k", "w"), &lost(Some("1700000060000")));
-    check("an overwrite against one", set("k", "v"), set("k", "w"), until("k", soon), &lost(None));
+    let limited = |txn: &mut Txn<'_>| txn.set_string(b"k", b"v", Expiry::At(soon));
+    let persist = |txn: &mut Txn<'_>| assert!(txn.set_deadline(b"k", None));
+    check("against taking it away", limited, until("k", later), persist, &lost(Some("1700000090000")));
+    check("taking it away against one", limited, persist, until("k", later), &lost(None));
+    // A SET that saw no deadline says nothing of one: the other region's holds, and nothing is lost.
+    check("against an overwrite", set("k", "v"), until("k", soon), set("k", "w"), &[]);
     let both = |value: &'static str, at_ms| {
         move |txn: &mut Txn<'_>| txn.set_string(b"k", value.as_bytes(), Expiry::At(at_ms))
     };
