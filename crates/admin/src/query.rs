@@ -11,7 +11,9 @@ const QUERY_BYTES_MAX: usize = 16 << 10;
 /// Says what is wrong, for whoever asked.
 pub(crate) fn parse(query: &str) -> Result<Vec<String>, String> {
     if query.len() > QUERY_BYTES_MAX {
-        return Err(format!("the question is longer than {QUERY_BYTES_MAX} bytes"));
+        return Err(format!(
+            "the question is longer than {QUERY_BYTES_MAX} bytes"
+        ));
     }
     let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
     let mut words = Vec::new();
@@ -32,7 +34,11 @@ pub(crate) fn parse(query: &str) -> Result<Vec<String>, String> {
 
 /// Text without percent signs and pluses for what a URL cannot hold.
 fn decoded(text: &str) -> Result<String, String> {
-    let bad = || format!("'{text}' is not encoded as URLs are: a percent sign and two hexadecimal digits for a byte");
+    let bad = || {
+        format!(
+            "'{text}' is not encoded as URLs are: a percent sign and two hexadecimal digits for a byte"
+        )
+    };
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

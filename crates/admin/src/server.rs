@@ -158,7 +158,10 @@ fn router(probe: Arc<dyn Probe>) -> Router {
         .route("/status", get(status))
         .route("/conflicts", get(conflicts).fallback(read_only))
         .route("/conflicts/hot", get(hot_conflicts))
-        .route("/conflicts/{what}", get(conflicts_about).fallback(read_only))
+        .route(
+            "/conflicts/{what}",
+            get(conflicts_about).fallback(read_only),
+        )
         .fallback(|| async { (StatusCode::NOT_FOUND, format!("no such path\n\n{INDEX}")) })
         .with_state(probe)
 }

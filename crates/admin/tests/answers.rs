@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use isles_admin::{Admin, BindError, ConflictsError, HotConflict, HotConflicts, NodeStatus, PeerStatus, Probe};
+use isles_admin::{
+    Admin, BindError, ConflictsError, HotConflict, HotConflicts, NodeStatus, PeerStatus, Probe,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -269,7 +271,10 @@ async fn questions_about_conflicts_become_words() {
         ("/conflicts?key=%zz", 400),
     ] {
         let (head, _) = ask(running.address, &format!("GET {path}")).await;
-        assert!(head.starts_with(&format!("http/1.1 {code}")), "{path}: {head}");
+        assert!(
+            head.starts_with(&format!("http/1.1 {code}")),
+            "{path}: {head}"
+        );
     }
 }
 

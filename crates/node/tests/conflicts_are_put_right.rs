@@ -55,7 +55,10 @@ fn lines(node: &Node, arguments: &[&str]) -> Vec<Value> {
 }
 
 fn text<'v>(value: &'v Value, path: &str) -> &'v str {
-    value.pointer(path).and_then(Value::as_str).unwrap_or_default()
+    value
+        .pointer(path)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 #[test]
@@ -65,7 +68,10 @@ fn by_the_command_line() {
         panic!("there are three nodes");
     };
     let table = good(one, &["list"]);
-    assert!(table.contains("write-write") && table.contains("cart:1"), "{table}");
+    assert!(
+        table.contains("write-write") && table.contains("cart:1"),
+        "{table}"
+    );
     let found = lines(one, &["list", "--key", "cart:*", "--state", "open"]);
     assert_eq!(found.len(), 3);
     assert!(lines(one, &["list", "--since", "0s", "--until", "1"]).is_empty());
@@ -93,8 +99,14 @@ fn by_the_command_line() {
 
     // Many by a filter; a run that ended early goes on, and does nothing twice.
     let preview = good(one, &["restore", "--key", "cart:*", "--dry-run"]);
-    assert!(preview.contains("2 lost writes to restore") && preview.contains("nothing was written"), "{preview}");
-    let part = good(one, &["restore", "--key", "cart:*", "--apply", "--limit", "1"]);
+    assert!(
+        preview.contains("2 lost writes to restore") && preview.contains("nothing was written"),
+        "{preview}"
+    );
+    let part = good(
+        one,
+        &["restore", "--key", "cart:*", "--apply", "--limit", "1"],
+    );
     assert!(part.contains("1 restored"), "{part}");
     let rest = good(one, &["restore", "--key", "cart:*", "--apply"]);
     assert!(rest.contains("1 restored"), "{rest}");
@@ -110,20 +122,30 @@ fn by_the_command_line() {
     assert_eq!(value, "mine");
 
     let replayed = good(one, &["replay", "--strategy", "fww"]);
-    assert!(replayed.contains("4 of 4 conflicts would have had another answer"), "{replayed}");
+    assert!(
+        replayed.contains("4 of 4 conflicts would have had another answer"),
+        "{replayed}"
+    );
     let stats = &lines(one, &["stats"])[0];
-    assert_eq!((stats["records"].as_u64(), stats["open"].as_u64()), (Some(4), Some(0)));
+    assert_eq!(
+        (stats["records"].as_u64(), stats["open"].as_u64()),
+        (Some(4), Some(0))
+    );
     let followed = lines(one, &["follow", "--after", "0", "--count", "4"]);
     assert_eq!(followed.len(), 4);
     let table = good(one, &["stats"]);
-    assert!(table.contains("KEYSPACE") && table.contains("HOT KEY"), "{table}");
+    assert!(
+        table.contains("KEYSPACE") && table.contains("HOT KEY"),
+        "{table}"
+    );
 }
 
 #[test]
 fn by_http_and_mistakes_are_explained() {
     let cluster = after_a_cut(&["cart:1"]);
     let node = &cluster.nodes[0];
-    let page: Value = serde_json::from_str(&node.admin("/conflicts?key=cart:*&state=open")).unwrap();
+    let page: Value =
+        serde_json::from_str(&node.admin("/conflicts?key=cart:*&state=open")).unwrap();
     let id = text(&page, "/records/0/id").to_owned();
     assert_eq!(text(&page, "/records/0/key"), "cart:1");
     let one: Value = serde_json::from_str(&node.admin(&format!("/conflicts/{id}"))).unwrap();
@@ -136,7 +158,10 @@ fn by_http_and_mistakes_are_explained() {
         (&["list", "--since", "yesterday"], "such as 90s"),
         (&["replay", "--strategy", "best"], "expected one of: lww"),
         (&["resolve", "cart:1", "--dot", "x:1"], "there are: "),
-        (&["resolve", "nothing", "--value", "x"], "neither siblings nor open records"),
+        (
+            &["resolve", "nothing", "--value", "x"],
+            "neither siblings nor open records",
+        ),
         (&["follow", "--after", "999999"], "another node"),
     ] {
         let (said, success) = conflicts(node, arguments);

@@ -14,13 +14,13 @@ use isles_clock::{Context, Dot, Hlc, Stamp};
 use isles_crdt::op::{Cell, HyperLogLogOp, OpBased, Presence, Reset, Tally, Version};
 use smallvec::SmallVec;
 
+pub(crate) use self::losses::live_types;
 use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::garbage::Garbage;
-pub(crate) use self::losses::live_types;
 use crate::observer::rivals;
 use crate::op::{
-    Base, EscrowChange, FieldPut, FieldRemoval, KeyOp, Kind, ListPart, MapPart, Part,
-    SetPart, SketchPart,
+    Base, EscrowChange, FieldPut, FieldRemoval, KeyOp, Kind, ListPart, MapPart, Part, SetPart,
+    SketchPart,
 };
 use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, Row};
 use crate::sum;

@@ -112,11 +112,7 @@ impl Contender {
 
     /// Forgets what is beyond so many bytes of the value.
     pub(crate) fn truncate(&mut self, kept_bytes: usize) {
-        if let Some(value) = self
-            .value
-            .as_mut()
-            .filter(|value| value.len() > kept_bytes)
-        {
+        if let Some(value) = self.value.as_mut().filter(|value| value.len() > kept_bytes) {
             value.truncate(kept_bytes);
             value.shrink_to_fit();
         }

@@ -295,8 +295,9 @@ impl Replica {
             Ok(by) => _ = settled.insert(key[1..].to_vec(), by),
             Err(error) => failed = failed.take().or(Some(error)),
         });
-        scan(&[CONFLICT], &mut |key, value| {
-            match ConflictRecord::decode(value) {
+        scan(
+            &[CONFLICT],
+            &mut |key, value| match ConflictRecord::decode(value) {
                 Ok(record) => {
                     if let Some(id) = self.rows.find(&record.key, hash_of(&record.key)) {
                         self.rows.image_mut(id).contested = true;
@@ -305,8 +306,8 @@ impl Replica {
                     self.journal.restore(record, by);
                 }
                 Err(error) => failed = failed.take().or(Some(error)),
-            }
-        });
+            },
+        );
         scan(JOURNAL, &mut |_, value| match Head::decode(value) {
             Ok(stored) => head = Some(stored),
             Err(error) => failed = failed.take().or(Some(error)),
@@ -348,7 +349,10 @@ impl Images {
         for change in &self.conflicts {
             match change {
                 JournalChange::Put(record) => {
-                    each(TableChange::Put(conflict_key(CONFLICT, record.id), record.encode()));
+                    each(TableChange::Put(
+                        conflict_key(CONFLICT, record.id),
+                        record.encode(),
+                    ));
                 }
                 JournalChange::Settle(id, by) => {
                     each(TableChange::Put(conflict_key(SETTLED, *id), by.encode()));

@@ -30,7 +30,9 @@ pub use self::counts::{CONFLICT_GROUPS_MAX, ConflictCounts, ConflictGroup};
 use self::places::{HashedMap, PlaceId, Places, place_of};
 pub use self::what_if::{WhatIf, WhatIfAnswer};
 use crate::apply::Author;
-use crate::conflict::{CONTENDER_BYTES_TERSE, Clash, ConflictRecord, Contender, Origin, Settled, Settling};
+use crate::conflict::{
+    CONTENDER_BYTES_TERSE, Clash, ConflictRecord, Contender, Origin, Settled, Settling,
+};
 use crate::hot_keys::HotKeys;
 use crate::op::KeyOp;
 use crate::position::Position;
@@ -256,7 +258,9 @@ impl Journal {
 
     /// Number of records kept that were detected at this time, in milliseconds since 1970, or later.
     pub fn detected_since(&self, ms: u64) -> usize {
-        let before = self.records.partition_point(|record| record.detected_ms < ms);
+        let before = self
+            .records
+            .partition_point(|record| record.detected_ms < ms);
         self.records.len() - before
     }
 
@@ -631,9 +635,16 @@ impl Journal {
     pub(crate) fn check(&self) -> Result<(), String> {
         let bytes: usize = self.records.iter().map(|record| record.bytes()).sum();
         if bytes != self.bytes {
-            return Err(format!("the journal counts {} bytes, has {bytes}", self.bytes));
+            return Err(format!(
+                "the journal counts {} bytes, has {bytes}",
+                self.bytes
+            ));
         }
-        if !self.records.iter().is_sorted_by_key(|record| record.sequence) {
+        if !self
+            .records
+            .iter()
+            .is_sorted_by_key(|record| record.sequence)
+        {
             return Err("the journal is not in the order of its sequences".to_owned());
         }
         let (mut kept, mut open) = (0, 0);
@@ -647,7 +658,8 @@ impl Journal {
                 self.records.len()
             ));
         }
-        let indexed = |record: &&JournalRecord| self.by_id.get(&record.id) == Some(&record.sequence);
+        let indexed =
+            |record: &&JournalRecord| self.by_id.get(&record.id) == Some(&record.sequence);
         if self.by_id.len() != self.records.len() || !self.records.iter().all(|r| indexed(&r)) {
             return Err("the journal's index by id is not that of its records".to_owned());
         }

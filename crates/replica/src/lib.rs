@@ -46,9 +46,7 @@ mod waiting;
 mod warm;
 
 pub use self::changes::{Change, ChangeObserver, Effect, RemoteChange, Sight};
-pub use self::conflict::{
-    ConflictKind, ConflictRecord, Contender, Origin, Settled, Settling,
-};
+pub use self::conflict::{ConflictKind, ConflictRecord, Contender, Origin, Settled, Settling};
 pub use self::frame::{Frame, FrameError};
 pub use self::garbage::Garbage;
 pub use self::hot_keys::{HOT_KEY_BYTES_MAX, HotKey, HotKeys, MONITORED};
@@ -63,12 +61,13 @@ pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::sorted_set::SortedSet;
 pub use self::stream::{StreamId, StreamMark};
 pub use self::txn::{
-    Acknowledged, AddIf, Added, Answer, AutoClaimed, ConsumerInfo, ContextError, EachEntry, EachField,
-    EachPending, EntryTooLarge, EscrowError, Expiry, FieldValue, FlagKind, GROUP_CONSUMERS_MAX,
-    GROUP_FORCED_MAX, GROUP_NAME_BYTES_MAX, GROUP_PENDING_MAX, GroupError, GroupInfo, GroupStart,
-    IncrementError, InsertError, ListEnd, ListSide, NewStreamId, NotANumber, PendingInfo,
-    PendingQuery, RESOLVES_MAX, RestoreError, RestoreIf, RestoreOutcome, STREAM_GROUPS_MAX, Savepoint, Scope, ScoreIf, SetStreamIdError, SiblingVersion,
-    Siblings, SketchError, StreamAddError, StreamClaim, StreamInfo, StreamTrim, StreamTrimBound,
+    Acknowledged, AddIf, Added, Answer, AutoClaimed, ConsumerInfo, ContextError, EachEntry,
+    EachField, EachPending, EntryTooLarge, EscrowError, Expiry, FieldValue, FlagKind,
+    GROUP_CONSUMERS_MAX, GROUP_FORCED_MAX, GROUP_NAME_BYTES_MAX, GROUP_PENDING_MAX, GroupError,
+    GroupInfo, GroupStart, IncrementError, InsertError, ListEnd, ListSide, NewStreamId, NotANumber,
+    PendingInfo, PendingQuery, RESOLVES_MAX, RestoreError, RestoreIf, RestoreOutcome,
+    STREAM_GROUPS_MAX, Savepoint, Scope, ScoreIf, SetStreamIdError, SiblingVersion, Siblings,
+    SketchError, StreamAddError, StreamClaim, StreamInfo, StreamTrim, StreamTrimBound,
     StreamTrimUnits, Txn, ValueType, WholeStream, WrongType, sketch_hash,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};

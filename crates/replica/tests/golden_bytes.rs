@@ -6,12 +6,11 @@
 use std::sync::Arc;
 
 use isles_clock::{Dot, Hlc, ReplicaId, Stamp};
-use isles_replica::journal::Detected;
 use isles_replica::image::{Meta, TableChange};
+use isles_replica::journal::Detected;
 use isles_replica::{
     ConflictKind, ConflictRecord, Contender, Expiry, Frame, Note, Origin, Replica, ReplicaConfig,
-    Scope, Settled, Settling,
-    UnloggedContent,
+    Scope, Settled, Settling, UnloggedContent,
 };
 use isles_resolve::Strategy;
 

@@ -22,7 +22,9 @@ impl Client {
         let address = options.redis.clone();
         let timeout = Duration::from_millis(options.timeout_ms);
         let failed = || {
-            format!("no answer from {address}; is the node running, and is this its redis.listen? (--redis HOST:PORT)")
+            format!(
+                "no answer from {address}; is the node running, and is this its redis.listen? (--redis HOST:PORT)"
+            )
         };
         let mut last = None;
         for resolved in address.to_socket_addrs().with_context(failed)? {
@@ -76,7 +78,10 @@ impl Client {
             request.extend_from_slice(b"\r\n");
         }
         let failed = || format!("{} does not answer", self.address);
-        self.stream.get_mut().write_all(&request).with_context(failed)?;
+        self.stream
+            .get_mut()
+            .write_all(&request)
+            .with_context(failed)?;
         resp3::read(&mut self.stream, 0).with_context(failed)
     }
 }

@@ -35,18 +35,14 @@ pub(crate) enum ConflictsCommand {
     )]
     List(ListOptions),
     /// Show one conflict with everything that is kept of it
-    #[command(
-        after_help = "Example:\n  isles conflicts show 86022cf366f58e46bd15afc988e45607"
-    )]
+    #[command(after_help = "Example:\n  isles conflicts show 86022cf366f58e46bd15afc988e45607")]
     Show {
         /// The conflict, as `list` names it
         #[arg(value_name = "ID")]
         id: String,
     },
     /// Print conflicts as they are detected, until Ctrl-C
-    #[command(
-        after_help = "Example:\n  isles conflicts follow --keyspace cart: --json"
-    )]
+    #[command(after_help = "Example:\n  isles conflicts follow --keyspace cart: --json")]
     Follow(FollowOptions),
     /// Count conflicts by keyspace, kind, strategy and regions; how many are open, and what was dropped
     Stats,
@@ -176,7 +172,11 @@ pub(crate) struct RestoreOptions {
 #[derive(Debug, Args)]
 pub(crate) struct ResolveOptions {
     /// The key, a string
-    #[arg(value_name = "KEY", required_unless_present = "id", conflicts_with = "id")]
+    #[arg(
+        value_name = "KEY",
+        required_unless_present = "id",
+        conflicts_with = "id"
+    )]
     pub(crate) key: Option<String>,
     /// The conflict, as `list` names it: for fields, members and elements
     #[arg(long, value_name = "ID")]

@@ -50,7 +50,8 @@ pub(super) fn resolve(
         (Some(dot), ..) => words.extend([b"DOT".to_vec(), dot.as_bytes().to_vec()]),
         (None, Some(value), _) => words.extend([b"VALUE".to_vec(), value.as_bytes().to_vec()]),
         (None, None, Some(file)) => {
-            let value = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let value =
+                std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
             words.extend([b"VALUE".to_vec(), value]);
         }
         (None, None, None) => anyhow::bail!("say --dot which contender, or --value which value"),

@@ -111,7 +111,11 @@ fn long_state_of(record: &Value) -> String {
     let resolved = record.get("resolved");
     match resolved {
         Value::Null => "open: nobody who had seen the lost write has written here since".to_owned(),
-        _ => format!("resolved: {} {}", resolved.get("how").text(), written(resolved)),
+        _ => format!(
+            "resolved: {} {}",
+            resolved.get("how").text(),
+            written(resolved)
+        ),
     }
 }
 
@@ -133,7 +137,11 @@ pub(super) fn stats(stats: &Value) -> String {
         ("since start", stats.get("detected_since_start").text()),
         (
             "bytes",
-            format!("{} of {}", stats.get("bytes").text(), stats.get("bytes_max").text()),
+            format!(
+                "{} of {}",
+                stats.get("bytes").text(),
+                stats.get("bytes_max").text()
+            ),
         ),
         ("dropped", dropped_text(dropped)),
         (
@@ -144,17 +152,27 @@ pub(super) fn stats(stats: &Value) -> String {
         rows.push(vec![name.to_owned(), value]);
     }
     let mut text = columns(&rows);
-    let head = ["KEYSPACE", "KIND", "STRATEGY", "LOSER", "WINNER", "RECORDS", "OPEN"];
+    let head = [
+        "KEYSPACE", "KIND", "STRATEGY", "LOSER", "WINNER", "RECORDS", "OPEN",
+    ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for group in stats.get("groups").items() {
-        let names = ["keyspace", "kind", "strategy", "loser", "winner", "records", "open"];
+        let names = [
+            "keyspace", "kind", "strategy", "loser", "winner", "records", "open",
+        ];
         rows.push(names.map(|name| group.get(name).text()).to_vec());
     }
     text.push('\n');
     text.push_str(&columns(&rows));
-    let mut rows = vec![vec!["HOT KEY".to_owned(), "CONFLICTS SINCE START".to_owned()]];
+    let mut rows = vec![vec![
+        "HOT KEY".to_owned(),
+        "CONFLICTS SINCE START".to_owned(),
+    ]];
     for hot in stats.get("hot_keys").items() {
-        rows.push(vec![short(&hot.get("key").text()), hot.get("conflicts").text()]);
+        rows.push(vec![
+            short(&hot.get("key").text()),
+            hot.get("conflicts").text(),
+        ]);
     }
     text.push('\n');
     text.push_str(&columns(&rows));
@@ -189,7 +207,11 @@ pub(super) fn utc(ms: u64) -> String {
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
     let shifted = (5 * day + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     let year = era * 400 + year + u64::from(month <= 2);
     format!(
         "{year:04}-{month:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",

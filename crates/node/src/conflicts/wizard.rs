@@ -43,7 +43,9 @@ pub(super) fn restore(
     let plan = plan(client, &options.filter)?;
     preview(&plan, options, output)?;
     if !options.apply {
-        return output.say("\nnothing was written; --apply does it").map_err(Into::into);
+        return output
+            .say("\nnothing was written; --apply does it")
+            .map_err(Into::into);
     }
     apply(client, &plan, options.limit, output)
 }
@@ -121,9 +123,18 @@ fn preview(plan: &Plan, options: &RestoreOptions, output: &mut Output) -> anyhow
     }
     output.say(format!("\n{} lost writes to restore", plan.restores.len()))?;
     for (count, what) in [
-        (plan.older, "lost before them in the same places, and stay lost"),
-        (plan.truncated, "cannot be restored: the journal has only their first bytes"),
-        (plan.no_value, "are of kinds that leave nothing to restore: both values are there"),
+        (
+            plan.older,
+            "lost before them in the same places, and stay lost",
+        ),
+        (
+            plan.truncated,
+            "cannot be restored: the journal has only their first bytes",
+        ),
+        (
+            plan.no_value,
+            "are of kinds that leave nothing to restore: both values are there",
+        ),
     ] {
         if count > 0 {
             output.say(format!("{count} {what}"))?;
@@ -163,6 +174,9 @@ fn apply(
     output.say(format!(
         "\n{restored} restored, {settled} settled by somebody meanwhile, {refused} refused"
     ))?;
-    anyhow::ensure!(refused == 0, "{refused} could not be restored; the reasons are above");
+    anyhow::ensure!(
+        refused == 0,
+        "{refused} could not be restored; the reasons are above"
+    );
     Ok(())
 }

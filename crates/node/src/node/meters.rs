@@ -253,7 +253,8 @@ impl Node {
                 .set(replica.conflicts().len() as f64);
             let journal = replica.conflicts();
             self.meters.journal_bytes.set(journal.bytes() as f64);
-            metrics::counter!("isles_journal_dropped_total").absolute(journal.dropped_since_start());
+            metrics::counter!("isles_journal_dropped_total")
+                .absolute(journal.dropped_since_start());
             metrics::counter!("isles_journal_truncated_total")
                 .absolute(journal.truncated_since_start());
             self.meters

@@ -263,7 +263,12 @@ impl Drive<'_> {
             (cursor, session.skew(), replica)
         };
         let peer = self.channel.peer();
-        let known = self.peers.states.lock().get(&peer.node).and_then(|state| state.skew);
+        let known = self
+            .peers
+            .states
+            .lock()
+            .get(&peer.node)
+            .and_then(|state| state.skew);
         if let Some(replica) = replica.filter(|_| skew.is_some() && skew != known) {
             self.peers
                 .note_origin(replica, &peer.node, &peer.region, skew);

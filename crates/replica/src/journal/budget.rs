@@ -67,7 +67,11 @@ mod tests {
         budget.spend(16 << 20);
         assert_eq!(budget.kept_bytes(), CONTENDER_BYTES_TERSE);
         budget.refill(1_000_001);
-        assert_eq!(budget.kept_bytes(), CONTENDER_BYTES_MAX, "1 MiB in a second");
+        assert_eq!(
+            budget.kept_bytes(),
+            CONTENDER_BYTES_MAX,
+            "1 MiB in a second"
+        );
         budget.spend(2 << 20);
         budget.refill(1_001_001);
         assert_eq!(budget.kept_bytes(), CONTENDER_BYTES_TERSE);

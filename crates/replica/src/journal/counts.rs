@@ -71,7 +71,9 @@ impl Counts {
     }
 
     pub(super) fn forget_detected(&mut self) {
-        self.counts.iter_mut().for_each(|counts| counts.detected = 0);
+        self.counts
+            .iter_mut()
+            .for_each(|counts| counts.detected = 0);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&ConflictGroup, &ConflictCounts)> {

@@ -132,9 +132,7 @@ impl Places {
     fn make(&mut self, key: u64, id: PlaceId) -> &mut Place {
         match self.keys.entry(key) {
             Entry::Occupied(known) => known.into_mut().make(id),
-            Entry::Vacant(free) => free
-                .insert(KeyPlaces::One(id, Place::default()))
-                .make(id),
+            Entry::Vacant(free) => free.insert(KeyPlaces::One(id, Place::default())).make(id),
         }
     }
 
@@ -215,7 +213,10 @@ impl Places {
         }
         if let Some(through) = op.parts.iter().find_map(trimmed_through) {
             places.each(|(tag, _), place| {
-                let id = place.any().filter(|_| tag == Kind::Stream as u8).and_then(&id_of);
+                let id = place
+                    .any()
+                    .filter(|_| tag == Kind::Stream as u8)
+                    .and_then(&id_of);
                 if id.is_some_and(|id| id <= through) {
                     collect(place);
                 }

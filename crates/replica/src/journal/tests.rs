@@ -90,11 +90,21 @@ fn cursors_find_their_place_whatever_was_dropped() {
     }
     journal.advance(155);
     assert_eq!(ids(&journal), [6, 7, 8, 9, 10]);
-    let after = |cursor| journal.after(cursor).map(|record| record.sequence).collect::<Vec<_>>();
+    let after = |cursor| {
+        journal
+            .after(cursor)
+            .map(|record| record.sequence)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(after(0), [6, 7, 8, 9, 10]);
     assert_eq!(after(8), [9, 10]);
     assert!(after(10).is_empty() && after(99).is_empty());
-    let before = |cursor| journal.before(cursor).map(|record| record.sequence).collect::<Vec<_>>();
+    let before = |cursor| {
+        journal
+            .before(cursor)
+            .map(|record| record.sequence)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(before(u64::MAX), [10, 9, 8, 7, 6]);
     assert_eq!(before(7), [6]);
     assert!(before(3).is_empty());
@@ -119,7 +129,10 @@ fn a_write_settles_what_it_has_seen() {
     assert_eq!(journal.open_of(b"key").count(), 0);
     // The one with the smaller stamp takes its place.
     journal.overwrite(hash, &op, &author(2, &Everything), position);
-    let by: Vec<u64> = journal.iter().filter_map(|record| Some(record.settled()?.dot.sequence)).collect();
+    let by: Vec<u64> = journal
+        .iter()
+        .filter_map(|record| Some(record.settled()?.dot.sequence))
+        .collect();
     assert_eq!(by, [2, 2]);
     journal.check().expect("the indexes fit");
 }

@@ -47,7 +47,11 @@ impl ConflictRecord {
         if self.winner.is_truncated() || self.loser.is_truncated() {
             return WhatIf::Truncated;
         }
-        let now_class = if self.kept { Class::MultiValue } else { Class::Lww };
+        let now_class = if self.kept {
+            Class::MultiValue
+        } else {
+            Class::Lww
+        };
         WhatIf::Answer {
             now: self.answer(&self.strategy, now_class),
             then: self.answer(resolver, class),
@@ -59,7 +63,9 @@ impl ConflictRecord {
             let stamp = self.loser.stamp.max(self.winner.stamp);
             let newest = [&self.winner, &self.loser].into_iter();
             let newest = newest.filter(|contender| contender.stamp == stamp);
-            let value = newest.filter_map(|contender| contender.value.clone()).next();
+            let value = newest
+                .filter_map(|contender| contender.value.clone())
+                .next();
             return value.map_or(WhatIfAnswer::Nothing, WhatIfAnswer::Value);
         }
         // A deletion removes what it has seen, and so neither of the two.

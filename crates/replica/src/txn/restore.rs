@@ -92,13 +92,19 @@ pub enum RestoreError {
         hint: &'static str,
     },
     /// No contender or sibling has this dot.
-    #[error("no contender of this conflict was written by {0}; show the record, or the key's siblings, for their dots")]
+    #[error(
+        "no contender of this conflict was written by {0}; show the record, or the key's siblings, for their dots"
+    )]
     NoContender(Dot),
     /// The key is not in conflict.
-    #[error("key has neither siblings nor open records in this node's journal, so there is nothing to resolve")]
+    #[error(
+        "key has neither siblings nor open records in this node's journal, so there is nothing to resolve"
+    )]
     NoConflict,
     /// The key belongs to Isles.
-    #[error("key belongs to Isles: set what it stands for again, as with ISLES.KEYSPACE or FUNCTION LOAD")]
+    #[error(
+        "key belongs to Isles: set what it stands for again, as with ISLES.KEYSPACE or FUNCTION LOAD"
+    )]
     Reserved,
     /// The value does not fit what it would be written to.
     #[error("value is no {0}")]
@@ -178,7 +184,9 @@ impl Txn<'_> {
         answer: Answer<'_>,
         how: RestoreIf,
     ) -> Result<usize, RestoreError> {
-        let siblings = self.siblings(key).map_or(Vec::new(), |found| found.versions);
+        let siblings = self
+            .siblings(key)
+            .map_or(Vec::new(), |found| found.versions);
         let settled = self.open_records(key, |record| is_string(record.component));
         if settled.is_empty() && siblings.len() < 2 {
             return Err(RestoreError::NoConflict);
@@ -202,12 +210,11 @@ impl Txn<'_> {
         record.ok_or(RestoreError::NoRecord { id })
     }
 
-    fn open_records(
-        &mut self,
-        key: &[u8],
-        is_meant: impl Fn(&JournalRecord) -> bool,
-    ) -> Vec<u128> {
-        let open = self.journal().open_of(key).filter(|record| is_meant(record));
+    fn open_records(&mut self, key: &[u8], is_meant: impl Fn(&JournalRecord) -> bool) -> Vec<u128> {
+        let open = self
+            .journal()
+            .open_of(key)
+            .filter(|record| is_meant(record));
         open.map(|record| record.id).collect()
     }
 
@@ -248,7 +255,12 @@ impl Txn<'_> {
                 "both values are under the key; whoever deletes the visible one deletes both, so copy it elsewhere first",
             ));
         }
-        let field = || record.field.as_deref().ok_or_else(|| no_value("it names no field"));
+        let field = || {
+            record
+                .field
+                .as_deref()
+                .ok_or_else(|| no_value("it names no field"))
+        };
         match record.component {
             None => self.write_deadline(key, value, force),
             Some(Kind::RegisterLww | Kind::RegisterMv) => self.write_string(key, value, force),
@@ -256,7 +268,9 @@ impl Txn<'_> {
             Some(Kind::SortedSet) => self.write_score(key, field()?, value, force),
             Some(Kind::List) => self.write_element(key, field()?, value),
             Some(Kind::Stream) => Err(no_value("both entries are in the stream")),
-            Some(Kind::Counter) => Err(no_value("the increments come back with an integer: SET one")),
+            Some(Kind::Counter) => Err(no_value(
+                "the increments come back with an integer: SET one",
+            )),
             Some(_) => Err(no_value("its values merge")),
         }
     }
@@ -314,7 +328,8 @@ impl Txn<'_> {
         self.make_way(key, ValueType::SortedSet, force)?;
         match score {
             Some(score) => {
-                let added = self.sorted_set_add(key, &[(member, score)], AddIf::Always, ScoreIf::Any);
+                let added =
+                    self.sorted_set_add(key, &[(member, score)], AddIf::Always, ScoreIf::Any);
                 added.expect("what was in the way is gone");
             }
             None => {
@@ -359,7 +374,9 @@ impl Txn<'_> {
         let at_ms = value.map(|value| {
             let text = std::str::from_utf8(value).ok();
             let at_ms = text.and_then(|text| text.parse::<u64>().ok());
-            at_ms.ok_or(RestoreError::BadValue("deadline in milliseconds since 1970"))
+            at_ms.ok_or(RestoreError::BadValue(
+                "deadline in milliseconds since 1970",
+            ))
         });
         let at_ms = at_ms.transpose()?;
         if let Some(at_ms) = at_ms.filter(|at_ms| *at_ms <= self.now_ms() && !force) {

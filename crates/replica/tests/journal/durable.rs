@@ -31,7 +31,10 @@ fn a_restart_from_the_log_gives_the_same_records() {
     clash(&mut a, &mut b, 0..5);
     let back = a.restarted(NOW_MS + 3_600_000);
     assert_eq!(records(&back), a.records());
-    assert_eq!(back.conflicts().next_sequence(), a.journal().next_sequence());
+    assert_eq!(
+        back.conflicts().next_sequence(),
+        a.journal().next_sequence()
+    );
     let first = &records(&back)[0];
     assert_eq!((first.sequence, first.detected_ms), (1, NOW_MS + 1_000));
     let origin = first.winner.origin.as_ref().expect("it was known");
@@ -50,7 +53,8 @@ fn so_does_one_from_the_table_and_one_from_both() {
     a.write_table();
     assert_eq!(records(&a.restarted(NOW_MS + 3_600_000)), a.records());
     let id = a.records()[3].id;
-    a.run(|txn| txn.restore_loser(id, RestoreIf::Same)).expect("nothing is in the way");
+    a.run(|txn| txn.restore_loser(id, RestoreIf::Same))
+        .expect("nothing is in the way");
     a.flush();
     assert_eq!(records(&a.restarted(NOW_MS + 3_600_000)), a.records());
 }
@@ -62,7 +66,11 @@ fn what_is_detected_after_a_restart_goes_on_where_the_journal_was() {
     a.checkpoint();
     let back = a.restarted(NOW_MS + 10_000);
     assert_eq!(back.conflicts().next_sequence(), 3);
-    let after: Vec<u64> = back.conflicts().after(1).map(|record| record.sequence).collect();
+    let after: Vec<u64> = back
+        .conflicts()
+        .after(1)
+        .map(|record| record.sequence)
+        .collect();
     assert_eq!(after, [2]);
 }
 
@@ -78,10 +86,16 @@ fn the_oldest_go_when_there_are_too_many_bytes_and_are_counted() {
     let (kept, dropped) = (a.records(), a.journal().dropped());
     assert_eq!(dropped.records as usize + kept.len(), 40);
     assert_eq!(kept.last().map(|record| record.sequence), Some(40));
-    assert_eq!((dropped.first_ms, dropped.last_ms), (NOW_MS + 1_000, NOW_MS + 1_000));
+    assert_eq!(
+        (dropped.first_ms, dropped.last_ms),
+        (NOW_MS + 1_000, NOW_MS + 1_000)
+    );
     a.checkpoint();
     let back = a.restarted(NOW_MS + 10_000);
-    assert_eq!((records(&back), back.conflicts().dropped()), (kept, dropped));
+    assert_eq!(
+        (records(&back), back.conflicts().dropped()),
+        (kept, dropped)
+    );
 }
 
 #[test]
@@ -121,9 +135,17 @@ fn a_storm_shortens_values_and_loses_no_record() {
     let records = a.records();
     assert_eq!((records.len(), a.journal().dropped().records), (800, 0));
     let short = records.iter().filter(|record| record.loser.is_truncated());
-    assert!((200..800).contains(&short.clone().count()), "{}", short.count());
+    assert!(
+        (200..800).contains(&short.clone().count()),
+        "{}",
+        short.count()
+    );
     let back = a.restarted(NOW_MS + 3_600_000);
-    assert_eq!(self::records(&back), records, "a replay shortens the same ones");
+    assert_eq!(
+        self::records(&back),
+        records,
+        "a replay shortens the same ones"
+    );
     // In calm times whole values are kept again.
     a.now_ms += 600_000;
     b.now_ms += 600_000;

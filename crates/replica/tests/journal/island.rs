@@ -143,7 +143,9 @@ impl Island {
             let rows = rows.take_while(|(key, _)| key.starts_with(prefix));
             rows.for_each(|(key, value)| each(key, value));
         };
-        replica.load_table(scan, wall_ms).expect("the table is sound");
+        replica
+            .load_table(scan, wall_ms)
+            .expect("the table is sound");
         for (number, logged) in &self.log {
             if *number <= self.restored.record {
                 continue;

@@ -43,7 +43,10 @@ fn a_lost_string_comes_back_in_every_region_and_only_once() {
         panic!("{outcome:?}");
     };
     meet(&mut a, &mut b);
-    assert_eq!((a.string("k"), b.string("k")), (Some("older".into()), Some("older".into())));
+    assert_eq!(
+        (a.string("k"), b.string("k")),
+        (Some("older".into()), Some("older".into()))
+    );
     for island in [&a, &b] {
         let settled = island.only().settled().expect("it was restored");
         assert_eq!((settled.how, settled.dot), (Settling::Explicit, dot));
@@ -60,9 +63,15 @@ fn a_restore_by_the_wizard_leaves_alone_what_somebody_has_written_over() {
     a.set("k", "later");
     let id = a.only().id;
     let outcome = a.run(|txn| txn.restore_loser(id, RestoreIf::Open));
-    assert!(matches!(outcome, Ok(RestoreOutcome::Settled(_))), "{outcome:?}");
+    assert!(
+        matches!(outcome, Ok(RestoreOutcome::Settled(_))),
+        "{outcome:?}"
+    );
     let outcome = a.run(|txn| txn.restore_loser(id, RestoreIf::Same));
-    assert!(matches!(outcome, Ok(RestoreOutcome::Restored(_))), "{outcome:?}");
+    assert!(
+        matches!(outcome, Ok(RestoreOutcome::Restored(_))),
+        "{outcome:?}"
+    );
     assert_eq!(a.string("k"), Some("older".into()));
 }
 
@@ -108,10 +117,18 @@ fn fields_scores_elements_and_deadlines_come_back() {
     };
     let (mut a, _) = after(|_| {}, score(1.5), score(2.0));
     restore(&mut a).expect("nothing is in the way");
-    let back = a.run(|txn| txn.sorted_set(b"z").expect("a sorted set").and_then(|set| set.score(b"m")));
+    let back = a.run(|txn| {
+        txn.sorted_set(b"z")
+            .expect("a sorted set")
+            .and_then(|set| set.score(b"m"))
+    });
     assert_eq!(back.map(f64::from), Some(1.5));
 
-    let push = |txn: &mut Txn<'_>| _ = txn.list_push(b"l", ListEnd::Back, &[b"x", b"0"]).expect("a list");
+    let push = |txn: &mut Txn<'_>| {
+        _ = txn
+            .list_push(b"l", ListEnd::Back, &[b"x", b"0"])
+            .expect("a list")
+    };
     let write = |value: &'static [u8]| {
         move |txn: &mut Txn<'_>| assert!(txn.list_set(b"l", 1, value).expect("a list"))
     };
@@ -123,7 +140,10 @@ fn fields_scores_elements_and_deadlines_come_back() {
     let until = |at_ms| move |txn: &mut Txn<'_>| assert!(txn.set_deadline(b"k", Some(at_ms)));
     let (mut a, _) = after(set("v"), until(NOW_MS + 60_000), until(NOW_MS + 90_000));
     restore(&mut a).expect("nothing is in the way");
-    assert_eq!(a.run(|txn| txn.deadline_ms(b"k")), Some(Some(NOW_MS + 60_000)));
+    assert_eq!(
+        a.run(|txn| txn.deadline_ms(b"k")),
+        Some(Some(NOW_MS + 60_000))
+    );
 }
 
 #[test]
@@ -135,7 +155,10 @@ fn what_cannot_be_restored_says_why() {
         txn.set_add(b"k", &[b"m"]).expect("the key is free");
     });
     let refused = a.run(|txn| txn.restore_loser(id, RestoreIf::Same));
-    assert!(matches!(refused, Err(RestoreError::OtherType(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(RestoreError::OtherType(_))),
+        "{refused:?}"
+    );
     let forced = a.run(|txn| txn.restore_loser(id, RestoreIf::Force));
     assert!(forced.is_ok(), "{forced:?}");
     assert_eq!(a.string("k"), Some("older".into()));
@@ -166,14 +189,21 @@ fn an_answer_collapses_siblings_and_settles_their_records() {
     let define = |txn: &mut Txn<'_>| txn.keyspace_set(b"k", Strategy::MultiValue);
     let (mut a, mut b) = after(define, set("older"), set("newer"));
     let siblings = a.run(|txn| txn.siblings(b"k").expect("there are two").versions);
-    let older = siblings.iter().find(|sibling| sibling.value == b"older").expect("it is kept").dot;
+    let older = siblings
+        .iter()
+        .find(|sibling| sibling.value == b"older")
+        .expect("it is kept")
+        .dot;
     let settled = a.run(|txn| txn.resolve_key(b"k", Answer::Dot(older), RestoreIf::Same));
     assert_eq!(settled, Ok(1));
     meet(&mut a, &mut b);
     for island in [&mut a, &mut b] {
         let left = island.run(|txn| txn.siblings(b"k").expect("one is left").versions.len());
         assert_eq!((left, island.string("k")), (1, Some("older".into())));
-        assert_eq!(island.only().settled().map(|by| by.how), Some(Settling::Explicit));
+        assert_eq!(
+            island.only().settled().map(|by| by.how),
+            Some(Settling::Explicit)
+        );
     }
     let again = a.run(|txn| txn.resolve_key(b"k", Answer::Value(b"x"), RestoreIf::Same));
     assert_eq!(again, Err(RestoreError::NoConflict));
@@ -189,7 +219,11 @@ fn an_answer_to_a_record_may_be_any_value() {
     let settled = a.run(|txn| txn.resolve_record(id, Answer::Value(b"both"), RestoreIf::Same));
     assert_eq!(settled, Ok(1));
     meet(&mut a, &mut b);
-    let field = b.run(|txn| txn.hash_get(b"h", b"f").expect("a hash").map(|value| value.to_vec()));
+    let field = b.run(|txn| {
+        txn.hash_get(b"h", b"f")
+            .expect("a hash")
+            .map(|value| value.to_vec())
+    });
     assert_eq!(field.as_deref(), Some(&b"both"[..]));
     assert!(!b.only().is_open());
 }

@@ -26,7 +26,10 @@ fn a_write_that_has_seen_the_loser_settles_it_everywhere() {
     meet(&mut a, &mut b);
     let settled = a.only().settled().expect("a later write has seen it");
     assert_eq!(Some(settled), b.only().settled());
-    assert_eq!((settled.how, settled.dot.replica), (Settling::Overwritten, b.replica.id()));
+    assert_eq!(
+        (settled.how, settled.dot.replica),
+        (Settling::Overwritten, b.replica.id())
+    );
     assert_eq!(settled.hlc.wall_ms(), b.now_ms);
 }
 
@@ -81,7 +84,11 @@ fn of_two_writes_that_settle_it_concurrently_the_earlier_counts_everywhere() {
         record.settled().expect("two writes have seen it")
     };
     assert_eq!(settled(&a), settled(&b));
-    assert_eq!(settled(&a).dot.replica, b.replica.id(), "b's stamp is smaller");
+    assert_eq!(
+        settled(&a).dot.replica,
+        b.replica.id(),
+        "b's stamp is smaller"
+    );
 }
 
 #[test]
@@ -125,7 +132,8 @@ fn a_context_that_lacks_a_sibling_leaves_its_record_open() {
     b.set("mv:k", "two");
     meet(&mut a, &mut b);
     a.now_ms += 50;
-    a.run(|txn| txn.set_string_in_context(b"mv:k", b"three", &context)).expect("it is known here");
+    a.run(|txn| txn.set_string_in_context(b"mv:k", b"three", &context))
+        .expect("it is known here");
     meet(&mut a, &mut b);
     let open = |island: &Island| {
         let open = island.journal().open_of(b"mv:k");
@@ -133,7 +141,11 @@ fn a_context_that_lacks_a_sibling_leaves_its_record_open() {
         lost.sort();
         lost
     };
-    assert_eq!(open(&a), [Some(b"two".to_vec())], "one is settled, and two has lost to three");
+    assert_eq!(
+        open(&a),
+        [Some(b"two".to_vec())],
+        "one is settled, and two has lost to three"
+    );
     assert_eq!(open(&a), open(&b));
     a.run(|txn| txn.set_string(b"mv:k", b"all", Expiry::Clear));
     meet(&mut a, &mut b);

@@ -56,7 +56,10 @@ pub(super) fn list(reading: &Reading<'_>, options: &[&[u8]], reply: &mut Reply) 
         strategy: false,
     };
     let query = Query::parse(options, &words, reading.now_ms)?;
-    let before = query.cursor.filter(|cursor| *cursor > 0).unwrap_or(u64::MAX);
+    let before = query
+        .cursor
+        .filter(|cursor| *cursor > 0)
+        .unwrap_or(u64::MAX);
     reply.map(3);
     let records = reading.journal.before(before);
     let page = write_page(reply, records, &query, reading, |record| {
@@ -84,7 +87,10 @@ pub(super) fn follow(reading: &Reading<'_>, options: &[&[u8]], reply: &mut Reply
              cursors of its own, or begin with AFTER 0"
         )));
     }
-    let oldest = journal.iter().next().map_or(end + 1, |first| first.sequence);
+    let oldest = journal
+        .iter()
+        .next()
+        .map_or(end + 1, |first| first.sequence);
     reply.map(4);
     let page = write_page(reply, journal.after(after), &query, reading, |_| false);
     write_number(reply, "cursor", page.last.unwrap_or(after));
@@ -111,7 +117,9 @@ fn no_record(id: u128) -> Failure {
 
 /// The id of a record: 32 hexadecimal digits.
 pub(super) fn parse_id(text: &[u8]) -> Result<u128, Failure> {
-    let digits = std::str::from_utf8(text).ok().filter(|text| text.len() == 32);
+    let digits = std::str::from_utf8(text)
+        .ok()
+        .filter(|text| text.len() == 32);
     let id = digits.and_then(|digits| u128::from_str_radix(digits, 16).ok());
     id.ok_or_else(|| {
         Failure::other(format!(

@@ -203,7 +203,12 @@ fn time_ms(text: &[u8], now_ms: u64) -> Result<u64, Failure> {
         ))
     };
     let text = std::str::from_utf8(text).map_err(|_| bad())?;
-    let units = [("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+    let units = [
+        ("s", 1_000),
+        ("m", 60_000),
+        ("h", 3_600_000),
+        ("d", 86_400_000),
+    ];
     let unit = units
         .iter()
         .find_map(|(unit, ms)| Some((text.strip_suffix(unit)?, *ms)));

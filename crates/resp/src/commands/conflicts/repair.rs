@@ -50,7 +50,11 @@ pub(super) fn restore(call: &mut Call<'_, '_>) -> Outcome {
     };
     reply.text(text);
     reply.text("dot");
-    reply.bulk_or_null(dot.map(|dot| dot.to_string()).as_ref().map(String::as_bytes));
+    reply.bulk_or_null(
+        dot.map(|dot| dot.to_string())
+            .as_ref()
+            .map(String::as_bytes),
+    );
     reply.text("resolved");
     match settled {
         Some(settled) => write_settled(reply, settled, &reading),
@@ -119,8 +123,7 @@ fn dots_of_key(txn: &mut Txn<'_>, key: &[u8]) -> Vec<Dot> {
 /// The dot that a text means, as answers show it or with the whole id of its replica.
 fn chosen(dots: &[Dot], text: &[u8]) -> Result<Dot, Failure> {
     let whole = |dot: &Dot| format!("{}:{}", dot.replica, dot.sequence);
-    let is_meant =
-        |dot: &&Dot| dot.to_string().as_bytes() == text || whole(dot).as_bytes() == text;
+    let is_meant = |dot: &&Dot| dot.to_string().as_bytes() == text || whole(dot).as_bytes() == text;
     let found: Vec<&Dot> = dots.iter().filter(is_meant).collect();
     match found[..] {
         [only] => Ok(*only),

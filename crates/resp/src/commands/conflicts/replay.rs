@@ -72,7 +72,10 @@ fn judge<'r>(
     resolver: &dyn Resolver,
     class: Class,
 ) -> (Verdict<'r>, u64) {
-    let before = query.cursor.filter(|cursor| *cursor > 0).unwrap_or(u64::MAX);
+    let before = query
+        .cursor
+        .filter(|cursor| *cursor > 0)
+        .unwrap_or(u64::MAX);
     let (mut verdict, mut scanned, mut judged, mut last) = (Verdict::default(), 0, 0, 0);
     for record in reading.journal.before(before) {
         if query.is_past(record) {

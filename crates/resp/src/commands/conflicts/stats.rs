@@ -71,7 +71,13 @@ fn write_groups(reply: &mut Reply, reading: &Reading<'_>) {
     for (group, counts) in reading.journal.groups() {
         let [winner, loser] = [group.winner, group.loser].map(|replica| region(replica, reading));
         let strategy = group.strategy.to_string();
-        let name = (group.keyspace.to_vec(), group.kind.name(), strategy, winner, loser);
+        let name = (
+            group.keyspace.to_vec(),
+            group.kind.name(),
+            strategy,
+            winner,
+            loser,
+        );
         let sum = groups.entry(name).or_default();
         sum.detected += counts.detected;
         sum.kept += counts.kept;
