@@ -1,4 +1,4 @@
-//! Binding the port and answering the four paths.
+//! Binding the port and answering what is asked.
 
 use std::future::Future;
 use std::io;
@@ -6,19 +6,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::connection::LimitedListener;
+use crate::query;
 use crate::status::{HotConflicts, NodeStatus};
 
 /// What Prometheus expects of its text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-const INDEX: &str = "isles\n\n/metrics  Prometheus text\n/healthz  does the process answer\n/readyz   may it be given traffic\n/status   everything, as JSON\n/conflicts/hot  the keys most often in conflict, as JSON\n";
+const INDEX: &str = "isles\n\n/metrics  Prometheus text\n/healthz  does the process answer\n/readyz   may it be given traffic\n/status   everything, as JSON\n/conflicts  the journal of conflicts, newest first, as JSON; /conflicts/ID one record\n/conflicts/follow, /conflicts/stats, /conflicts/replay, /conflicts/hot\n";
 
 /// What a node can be asked. Each method may block for a moment (a lock, a large rendering): they are called off the
 /// threads that serve sockets.
@@ -35,11 +36,28 @@ pub trait Probe: Send + Sync + 'static {
     /// # Errors
     /// As [`Probe::status`].
     fn hot_conflicts(&self) -> Result<HotConflicts, String>;
+    /// What the journal of conflicts answers to a question, such as `LIST`, `KEY`, `cart:*`, as JSON.
+    ///
+    /// # Errors
+    /// As [`Probe::status`], or what is wrong with the question.
+    fn conflicts(&self, question: &[String]) -> Result<serde_json::Value, ConflictsError>;
     /// Whether the node may be given traffic.
     ///
     /// # Errors
     /// Why not, in words for an operator.
     fn ready(&self) -> Result<(), String>;
+}
+
+/// Why the journal of conflicts gives no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConflictsError {
+    /// Not yet; why, in words for an operator.
+    NotReady(String),
+    /// The question is wrong; what is wrong with it.
+    Question(String),
+    /// There is no such record.
+    NotFound(String),
 }
 
 /// Why the port could not be had, and what to do.
@@ -138,7 +156,12 @@ fn router(probe: Arc<dyn Probe>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/status", get(status))
+        .route("/conflicts", get(conflicts).fallback(read_only))
         .route("/conflicts/hot", get(hot_conflicts))
+        .route(
+            "/conflicts/{what}",
+            get(conflicts_about).fallback(read_only),
+        )
         .fallback(|| async { (StatusCode::NOT_FOUND, format!("no such path\n\n{INDEX}")) })
         .with_state(probe)
 }
@@ -165,6 +188,52 @@ fn not_ready(reason: &str) -> Response {
 
 async fn status(State(probe): State<Arc<dyn Probe>>) -> Response {
     json(ask(probe, |probe| probe.status()).await)
+}
+
+async fn conflicts(State(probe): State<Arc<dyn Probe>>, RawQuery(query): RawQuery) -> Response {
+    answer_about_conflicts(probe, vec!["LIST".to_owned()], query).await
+}
+
+async fn conflicts_about(
+    State(probe): State<Arc<dyn Probe>>,
+    Path(what): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let question = match what.as_str() {
+        "follow" | "replay" | "stats" => vec![what.to_ascii_uppercase()],
+        _ => vec!["SHOW".to_owned(), what],
+    };
+    answer_about_conflicts(probe, question, query).await
+}
+
+async fn answer_about_conflicts(
+    probe: Arc<dyn Probe>,
+    mut question: Vec<String>,
+    query: Option<String>,
+) -> Response {
+    match query::parse(query.as_deref().unwrap_or_default()) {
+        Ok(parameters) => question.extend(parameters),
+        Err(why) => return (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
+    }
+    match ask(probe, move |probe| probe.conflicts(&question)).await {
+        Ok(Ok(content)) => axum::Json(content).into_response(),
+        Ok(Err(ConflictsError::NotReady(reason))) => not_ready(&reason),
+        Ok(Err(ConflictsError::Question(why))) => {
+            (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response()
+        }
+        Ok(Err(ConflictsError::NotFound(why))) => {
+            (StatusCode::NOT_FOUND, format!("{why}\n")).into_response()
+        }
+        Err(failed) => failed,
+    }
+}
+
+/// Whoever reaches this port may read, and a web page can have a browser post here: there is nothing to tell an operator
+/// by. Writes go through the Redis port.
+async fn read_only() -> Response {
+    let text = "conflicts can only be read here: this port has no passwords, so it writes nothing; \
+                use `isles conflicts restore` or `isles conflicts resolve`, or ISLES.CONFLICTS on the Redis port\n";
+    (StatusCode::METHOD_NOT_ALLOWED, text).into_response()
 }
 
 async fn hot_conflicts(State(probe): State<Arc<dyn Probe>>) -> Response {

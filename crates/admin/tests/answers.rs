@@ -1,11 +1,13 @@
-//! The four paths, over real sockets.
+//! What is answered, over real sockets.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use isles_admin::{Admin, BindError, HotConflict, HotConflicts, NodeStatus, PeerStatus, Probe};
+use isles_admin::{
+    Admin, BindError, ConflictsError, HotConflict, HotConflicts, NodeStatus, PeerStatus, Probe,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -48,6 +50,14 @@ impl Probe for Node {
             conflicts_total: 20,
             keys: vec![hot],
         })
+    }
+
+    fn conflicts(&self, question: &[String]) -> Result<serde_json::Value, ConflictsError> {
+        match question.last().map(String::as_str) {
+            Some("none") => Err(ConflictsError::NotFound("no such record".into())),
+            Some("bad") => Err(ConflictsError::Question("no such kind".into())),
+            _ => Ok(question.into()),
+        }
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -231,4 +241,50 @@ async fn an_idle_connection_is_closed() {
     // The paused clock jumps ahead as soon as everybody waits.
     stream.read_to_end(&mut answer).await.unwrap();
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"));
+}
+
+#[tokio::test]
+async fn questions_about_conflicts_become_words() {
+    let running = start().await;
+    for (path, words) in [
+        ("/conflicts", r#"["LIST"]"#),
+        (
+            "/conflicts?key=cart%3A*&count=5",
+            r#"["LIST","KEY","cart:*","COUNT","5"]"#,
+        ),
+        ("/conflicts/follow?after=7", r#"["FOLLOW","AFTER","7"]"#),
+        ("/conflicts/stats", r#"["STATS"]"#),
+        (
+            "/conflicts/replay?strategy=max",
+            r#"["REPLAY","STRATEGY","max"]"#,
+        ),
+        ("/conflicts/0123", r#"["SHOW","0123"]"#),
+    ] {
+        let (head, body) = ask(running.address, &format!("GET {path}")).await;
+        assert!(head.starts_with("http/1.1 200"), "{path}: {head}");
+        assert_eq!(body, words, "{path}");
+    }
+    for (path, code) in [
+        ("/conflicts/none", 404),
+        ("/conflicts?kind=bad", 400),
+        ("/conflicts?key", 400),
+        ("/conflicts?key=%zz", 400),
+    ] {
+        let (head, _) = ask(running.address, &format!("GET {path}")).await;
+        assert!(
+            head.starts_with(&format!("http/1.1 {code}")),
+            "{path}: {head}"
+        );
+    }
+}
+
+// A web page can have a browser on the operator's machine post to this port.
+#[tokio::test]
+async fn nothing_is_written_here() {
+    let running = start().await;
+    for path in ["/conflicts", "/conflicts/0123"] {
+        let (head, body) = ask(running.address, &format!("POST {path}")).await;
+        assert!(head.starts_with("http/1.1 405"), "{head}");
+        assert!(body.contains("isles conflicts restore"), "{body}");
+    }
 }

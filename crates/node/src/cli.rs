@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Parser, Subcommand};
 use crate::config::key::{Fallback, KEYS, Kind};
 use crate::config::layer::Origin;
 use crate::config::{ConfigError, Overrides};
+use crate::conflicts::options::ConflictsOptions;
 
 /// Several leaders, each takes writes at local speed; they replicate, disagree, and agree again.
 #[derive(Debug, Parser)]
@@ -55,6 +56,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ResolverCommand,
     },
+    /// Find, explain and put right conflicts: what was lost to whom, on a running node
+    Conflicts(ConflictsOptions),
     /// Print a completion script for a shell
     Completions {
         /// The shell to complete for

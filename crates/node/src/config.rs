@@ -51,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) siblings: SiblingsConfig,
     /// The log.
     pub(crate) log: LogConfig,
+    /// The journal of conflicts.
+    pub(crate) journal: JournalConfig,
     /// The checkpointer.
     pub(crate) checkpoint: CheckpointConfig,
     /// What is reported on standard error.
@@ -130,6 +132,13 @@ pub(crate) struct SiblingsConfig {
 pub(crate) struct LogConfig {
     pub(crate) segment_bytes: u64,
     pub(crate) retention_bytes: u64,
+}
+
+/// The journal of conflicts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct JournalConfig {
+    pub(crate) bytes: usize,
+    pub(crate) age_ms: u64,
 }
 
 /// The checkpointer.

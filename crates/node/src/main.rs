@@ -4,6 +4,7 @@
 mod certs;
 mod cli;
 mod config;
+mod conflicts;
 mod database;
 mod demo;
 mod identity;
@@ -76,5 +77,6 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Resolver {
             command: ResolverCommand::Check(options),
         } => resolver::check(&options),
+        Command::Conflicts(options) => conflicts::run(&options),
     }
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use isles_clock::ReplicaId;
+use isles_replica::Origin;
 use isles_replica::session::{
     Direction, Now, Retry, SessionConfig, SessionError, Skew, Timing, watermark,
 };
@@ -279,6 +280,7 @@ impl Peers {
     }
 
     fn note_name(&self, replica: ReplicaId, node: &str, region: &str) {
+        self.note_origin(replica, node, region, None);
         let mut names = self.names.lock();
         if names.len() < NAMES_MAX {
             names.insert(
@@ -289,6 +291,23 @@ impl Peers {
                 },
             );
         }
+    }
+
+    /// What is recorded of this writer's conflicts from here on.
+    fn note_origin(&self, replica: ReplicaId, node: &str, region: &str, skew: Option<Skew>) {
+        self.database.hold(|all, _| {
+            let ahead_ms = match skew {
+                Some(skew) => Some(skew.ahead_ms),
+                None if all.id() == replica => Some(0),
+                None => None,
+            };
+            let origin = Origin {
+                node: node.to_owned(),
+                region: region.to_owned(),
+                ahead_ms,
+            };
+            all.note_origin(replica, origin);
+        });
     }
 
     /// The stamp up to which all regions are known to be equal, in milliseconds since 1970.

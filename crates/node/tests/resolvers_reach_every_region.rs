@@ -45,7 +45,13 @@ fn one_load_serves_all_regions() {
     });
     let mut clients = cluster.connect();
     load(&mut clients[0], "cart", CART, &["milk 1\n", "eggs 6 1\n"]).unwrap();
-    load(&mut clients[0], "picky", &wat::parse_str(PICKY).unwrap(), &[]).unwrap();
+    load(
+        &mut clients[0],
+        "picky",
+        &wat::parse_str(PICKY).unwrap(),
+        &[],
+    )
+    .unwrap();
     for (prefix, lens) in [("cart:", "wasm:cart"), ("x:", "wasm:picky")] {
         let mut define = cmd("ISLES.KEYSPACE");
         define.arg("SET").arg(prefix).arg(lens);
@@ -79,7 +85,9 @@ fn other_clients_are_served_while_a_module_is_checked() {
         ..Options::default()
     });
     let (mut loading, mut other) = (cluster.nodes[0].connect(), cluster.nodes[0].connect());
-    let samples: Vec<String> = (0..40).map(|item| format!("item-{item} {item}\n")).collect();
+    let samples: Vec<String> = (0..40)
+        .map(|item| format!("item-{item} {item}\n"))
+        .collect();
     let done = std::sync::atomic::AtomicBool::new(false);
     let served = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -94,7 +102,10 @@ fn other_clients_are_served_while_a_module_is_checked() {
         }
         served
     });
-    assert!(served > 10, "only {served} writes while a module was checked");
+    assert!(
+        served > 10,
+        "only {served} writes while a module was checked"
+    );
 }
 
 #[test]
@@ -121,14 +132,23 @@ fn the_command_line_checks_modules() {
     let output = check(&module);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{output:?}");
-    assert!(said.contains("keeps the laws, as far as ") && said.contains(" of 3 samples"), "{said}");
+    assert!(
+        said.contains("keeps the laws, as far as ") && said.contains(" of 3 samples"),
+        "{said}"
+    );
     let output = check(&bad);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(said.contains("bad.wasm is refused: the resolver crashed: "), "{said}");
+    assert!(
+        said.contains("bad.wasm is refused: the resolver crashed: "),
+        "{said}"
+    );
     assert!(said.contains("\n  siblings:\n    \"x 0 2\\n\"\n"), "{said}");
     let missing = folder.path().join("missing.wasm");
     let output = check(&missing);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.starts_with("error: cannot read ") && output.status.code() == Some(1), "{said}");
+    assert!(
+        said.starts_with("error: cannot read ") && output.status.code() == Some(1),
+        "{said}"
+    );
 }

@@ -4,6 +4,7 @@
 //! replica holds depends on the ops that it applied, and on nothing else.
 
 mod clear;
+mod losses;
 mod sorted_set;
 mod stream;
 
@@ -11,14 +12,15 @@ use std::collections::HashMap;
 
 use isles_clock::{Context, Dot, Hlc, Stamp};
 use isles_crdt::op::{Cell, HyperLogLogOp, OpBased, Presence, Reset, Tally, Version};
-use isles_crdt::update::FlagUpdate;
+use smallvec::SmallVec;
 
+pub(crate) use self::losses::live_types;
 use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::garbage::Garbage;
 use crate::observer::rivals;
 use crate::op::{
-    Base, EscrowChange, FieldPut, FieldRemoval, GroupStep, KeyOp, Kind, ListPart, MapPart, Part,
-    SetPart, SketchPart,
+    Base, EscrowChange, FieldPut, FieldRemoval, KeyOp, Kind, ListPart, MapPart, Part, SetPart,
+    SketchPart,
 };
 use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, Row};
 use crate::sum;
@@ -62,6 +64,8 @@ pub(crate) struct Outcome {
     pub(crate) rivals: [usize; 2],
     /// What was removed and takes long to free.
     pub(crate) garbage: Garbage,
+    /// Of the contenders' values so many bytes are kept.
+    pub(crate) kept_bytes: usize,
 }
 
 /// Applies one op to its row and keeps the row's sum.
@@ -74,24 +78,22 @@ pub(crate) fn apply<C: Context>(
     author: &Author<'_, C>,
     outcome: &mut Outcome,
 ) {
-    let live_before = live_values(row);
-    outcome.rivals[0] = rivals(row, live_before);
+    let types_before = losses::live_types(row);
+    outcome.rivals[0] = rivals(row, types_before.count_ones() as usize);
     match op.base {
         Base::Keep => {}
         Base::Clear | Base::Create => {
+            let was_hidden = row.is_hidden(author.hlc.wall_ms());
             clear::clear(row, op, author, &mut outcome.garbage);
+            if op.base == Base::Create && was_hidden {
+                losses::report_unhidden(row, author, outcome);
+            }
             if !op
                 .parts
                 .iter()
                 .any(|part| matches!(part, Part::Deadline { .. }))
             {
-                set_deadline(
-                    row,
-                    Deadline {
-                        at_ms: Deadline::NEVER_MS,
-                        stamp: author.stamp(None),
-                    },
-                );
+                set_deadline(row, Deadline::NEVER_MS, None, author, outcome);
             }
         }
     }
@@ -109,30 +111,13 @@ pub(crate) fn apply<C: Context>(
     row.sweep();
     // Only if this is all that the op did.
     outcome.repeats &= op.base == Base::Keep && op.parts.len() == 1;
-    let live_after = live_values(row);
-    outcome.rivals[1] = rivals(row, live_after);
-    if live_before == 1 && live_after > 1 {
-        report_type_clash(row, op, author, outcome);
+    let types = losses::live_types(row).count_ones();
+    outcome.rivals[1] = rivals(row, types as usize);
+    if types > 1 {
+        losses::report_type(row, op, types_before, author, outcome);
     }
-}
-
-/// Number of values of different types that readers could see; an integer register and its counter are one.
-pub(crate) fn live_values(row: &Row) -> usize {
-    match row.components.as_slice() {
-        [] => 0,
-        [only] => usize::from(only.is_live()),
-        several => {
-            let string =
-                |kind| matches!(kind, Kind::RegisterLww | Kind::RegisterMv | Kind::Counter);
-            let live = || {
-                several
-                    .iter()
-                    .filter(|component| component.is_live())
-                    .map(Component::kind)
-            };
-            usize::from(live().any(string)) + live().filter(|kind| !string(*kind)).count()
-        }
-    }
+    losses::report_increments(row, author, outcome);
+    losses::keep_one_per_write(&mut outcome.clashes);
 }
 
 /// What removals say of the counter of each field; nothing of a field that they do not name.
@@ -170,13 +155,7 @@ fn apply_part<C: Context>(
         Part::Stream(part) => stream::change(row, part, author, outcome),
         Part::Deadline { stamp, at_ms } => {
             let at_ms = at_ms.unwrap_or(Deadline::NEVER_MS);
-            set_deadline(
-                row,
-                Deadline {
-                    at_ms,
-                    stamp: author.stamp(*stamp),
-                },
-            );
+            set_deadline(row, at_ms, *stamp, author, outcome);
         }
         Part::FlagEw(_) | Part::FlagDw(_) => change_flag(row, part, author, outcome),
         Part::HyperLogLog(part) => raise_sketch(row, part, author, outcome),
@@ -209,7 +188,21 @@ pub(crate) fn is_known(part: &Part<'_>) -> bool {
 }
 
 /// The greater stamp wins, whether or not the older one was observed; the deadline's place in the sum moves with it.
-fn set_deadline(row: &mut Row, new: Deadline) {
+fn set_deadline<C: Context>(
+    row: &mut Row,
+    at_ms: u64,
+    raised: Option<Hlc>,
+    author: &Author<'_, C>,
+    outcome: &mut Outcome,
+) {
+    let new = Deadline {
+        at_ms,
+        stamp: author.stamp(raised),
+        sequence: author.dot.sequence,
+    };
+    if row.deadline.at_ms != at_ms && !author.context.covers(row.deadline.dot()) {
+        losses::report_deadline(row.deadline, new, outcome);
+    }
     if new.stamp <= row.deadline.stamp {
         return;
     }
@@ -249,11 +242,12 @@ fn write_lww<C: Context>(
             true => ConflictKind::WriteWrite,
             false => ConflictKind::WriteDelete,
         };
-        let old = Contender::new(cell.dot, cell.hlc, cell.value.as_deref());
-        let new = Contender::new(author.dot, stamp.hlc, value);
+        let kept_bytes = outcome.kept_bytes;
+        let old = Contender::new(cell.dot, cell.hlc, cell.value.as_deref(), kept_bytes);
+        let new = Contender::new(author.dot, stamp.hlc, value, kept_bytes);
         let contenders = if wins { [new, old] } else { [old, new] };
         outcome.clashes.push(Clash {
-            component: Kind::RegisterLww,
+            component: Some(Kind::RegisterLww),
             field: None,
             kind,
             kept: false,
@@ -285,13 +279,14 @@ fn write_mv<C: Context>(
         return;
     };
     let before = sum::of_cell(hash, Kind::RegisterMv, 0, cell);
-    let clashes = write_cell(cell, value.into(), |value| value.to_vec(), author);
+    let shown = |value: &Box<[u8]>, kept_bytes| shown_bytes(value, kept_bytes);
+    let clashes = write_cell(cell, value.into(), shown, author, outcome.kept_bytes);
     let after = sum::of_cell(hash, Kind::RegisterMv, 0, cell);
     row.sum = row.sum.wrapping_sub(before).wrapping_add(after);
     outcome
         .clashes
         .extend(clashes.into_iter().map(|contenders| Clash {
-            component: Kind::RegisterMv,
+            component: Some(Kind::RegisterMv),
             field: None,
             kind: ConflictKind::WriteWrite,
             kept: true,
@@ -299,13 +294,22 @@ fn write_mv<C: Context>(
         }));
 }
 
+/// The bytes of a value that a record keeps, and the length of the whole.
+type Shown = (Vec<u8>, u64);
+
+fn shown_bytes(value: &[u8], kept_bytes: usize) -> Shown {
+    let kept = &value[..value.len().min(kept_bytes)];
+    (kept.to_vec(), value.len() as u64)
+}
+
 /// Writes a multi-value cell; the pairs that it reports have the greater stamp first.
 fn write_cell<V, C: Context>(
     cell: &mut Cell<V>,
     value: V,
-    shown: impl Fn(&V) -> Vec<u8>,
+    shown: impl Fn(&V, usize) -> Shown,
     author: &Author<'_, C>,
-) -> Vec<[Contender; 2]> {
+    kept_bytes: usize,
+) -> SmallVec<[[Contender; 2]; 1]> {
     cell.write(
         Version {
             dot: author.dot,
@@ -315,16 +319,23 @@ fn write_cell<V, C: Context>(
         author.context,
     );
     let [_, _, ..] = cell.versions() else {
-        return Vec::new();
+        return SmallVec::new();
     };
     let stamp = author.stamp(None);
-    let contender =
-        |each: &Version<V>| Contender::new(each.dot, each.hlc, Some(&shown(&each.value)));
+    let contender = |each: &Version<V>| {
+        let (value, value_bytes) = shown(&each.value, kept_bytes);
+        Contender {
+            dot: each.dot,
+            stamp: each.stamp(),
+            origin: None,
+            value: Some(value),
+            value_bytes,
+        }
+    };
     let versions = cell.versions().iter();
-    let (own, others): (Vec<_>, Vec<_>) = versions.partition(|each| each.dot == author.dot);
-    let pairs = others
-        .into_iter()
-        .flat_map(|other| own.iter().map(move |own| (other, *own)));
+    let own = versions.clone().find(|each| each.dot == author.dot);
+    let others = versions.filter(|each| each.dot != author.dot);
+    let pairs = others.flat_map(|other| own.map(|own| (other, own)));
     pairs
         .map(|(other, own)| {
             let (old, new) = (contender(other), contender(own));
@@ -424,24 +435,28 @@ fn change_map<C: Context>(
     fields.change_each(&part.remove, |removal| removal.field.0, remove);
     for put in &part.put {
         change_field(map, hash, put.field.0, &mut delta, |field| {
+            let name = Some(put.field.0);
             let value = Box::from(put.value.0);
             put_field(
                 field,
                 put,
                 value,
                 Kind::Map,
-                |value| value.to_vec(),
+                |value, kept_bytes| shown_bytes(value, kept_bytes),
                 author,
                 outcome,
-            )
+            );
+            let (value, tally) = (losses::latest_of(&field.cell), field.tally.as_deref());
+            losses::hidden_increments(Kind::Map, name, value, tally, author, outcome);
         });
     }
     for add in &part.add {
         change_field(map, hash, add.field.0, &mut delta, |field| {
-            field
-                .tally
-                .get_or_insert_default()
-                .apply(author.dot, add.tally);
+            let (name, cell) = (Some(add.field.0), &field.cell);
+            let tally = field.tally.get_or_insert_default();
+            tally.apply(author.dot, add.tally);
+            let value = losses::latest_of(cell);
+            losses::hidden_increments(Kind::Map, name, value, Some(&**tally), author, outcome);
         });
     }
     row.sum = row.sum.wrapping_add(delta);
@@ -452,18 +467,18 @@ fn put_field<V, P, C: Context>(
     put: &FieldPut<'_, P>,
     value: V,
     component: Kind,
-    shown: impl Fn(&V) -> Vec<u8>,
+    shown: impl Fn(&V, usize) -> Shown,
     author: &Author<'_, C>,
     outcome: &mut Outcome,
 ) {
-    let clashes = write_cell(&mut field.cell, value, shown, author);
+    let clashes = write_cell(&mut field.cell, value, shown, author, outcome.kept_bytes);
     if let Some(tally) = &mut field.tally {
         tally.reset(&put.resets);
     }
     outcome
         .clashes
         .extend(clashes.into_iter().map(|contenders| Clash {
-            component,
+            component: Some(component),
             field: Some(put.field.0.into()),
             kind: ConflictKind::WriteWrite,
             kept: false,
@@ -573,137 +588,4 @@ fn change_slot(
     if field.is_residue_free() {
         *slot = None;
     }
-}
-
-/// Two types live under one key: the visible one wins by precedence, and what the author wrote is one of the two.
-///
-/// What the author had seen is no conflict: a key that held two types when it was written to is reported once, by the
-/// op that brought the second one about.
-fn report_type_clash<C: Context>(
-    row: &Row,
-    op: &KeyOp<'_>,
-    author: &Author<'_, C>,
-    outcome: &mut Outcome,
-) {
-    let Some(written) = op.parts.iter().filter_map(added_kind).next() else {
-        return;
-    };
-    let unseen = row
-        .components
-        .iter()
-        .filter(|component| {
-            component.is_live() && type_class(component.kind()) != type_class(written)
-        })
-        .find_map(|component| Some((component.kind(), newest_unseen(component, author.context)?)));
-    let (Some((other, (dot, hlc))), Some(visible)) = (unseen, row.visible()) else {
-        return;
-    };
-    let contender =
-        |dot: Dot, hlc: Hlc, kind: Kind| Contender::new(dot, hlc, Some(kind.name().as_bytes()));
-    let new = contender(author.dot, author.hlc, written);
-    let old = contender(dot, hlc, other);
-    let wins = type_class(visible.kind()) == type_class(written);
-    outcome.clashes.push(Clash {
-        component: if wins { other } else { written },
-        field: None,
-        kind: ConflictKind::Type,
-        kept: true,
-        contenders: if wins { [new, old] } else { [old, new] },
-    });
-}
-
-/// Kinds that readers see as one type.
-fn type_class(kind: Kind) -> Kind {
-    match kind {
-        Kind::RegisterMv | Kind::Counter => Kind::RegisterLww,
-        other => other,
-    }
-}
-
-/// The kind of which a part brings something; none for one that only takes away.
-fn added_kind(part: &Part<'_>) -> Option<Kind> {
-    let adds = match part {
-        Part::RegisterLww { value, .. } => value.is_some(),
-        Part::Map(part) => part.adds(),
-        Part::SortedSet(part) => part.adds(),
-        Part::SetAw(part) => !part.add.is_empty(),
-        Part::SortedSetKept(_) => false,
-        Part::List(part) => part.adds(),
-        Part::Stream(part) => {
-            let creates = |step: &GroupStep<'_>| matches!(step, GroupStep::Create(_));
-            part.mark.is_some() || part.groups.iter().any(creates)
-        }
-        Part::FlagEw(update) | Part::FlagDw(update) => *update == FlagUpdate::Enable,
-        _ => true,
-    };
-    part.kind().filter(|_| adds)
-}
-
-/// A dot that stands for a component in a conflict record: the greatest that the author had not seen.
-fn newest_unseen<C: Context>(component: &Component, context: &C) -> Option<(Dot, Hlc)> {
-    let unseen = |dot: &Dot| !context.covers(*dot);
-    let of_tally = |tally: &Tally| {
-        let dots = tally
-            .uncovered()
-            .map(|each| Dot::new(each.replica, each.sequence));
-        dots.filter(unseen).max().map(|dot| (dot, Hlc::ZERO))
-    };
-    match component {
-        Component::FlagEw(flag) => newest(flag.dots().iter().copied(), context),
-        Component::FlagDw(flag) => newest(flag.present_by(), context),
-        Component::HyperLogLog(sketches) => {
-            newest(sketches.sketches().iter().map(|(dot, _)| *dot), context)
-        }
-        Component::BoundedCounter(escrow) => {
-            newest(escrow.counters().iter().map(|(dot, _)| *dot), context)
-        }
-        Component::Lww(cell) => unseen(&cell.dot).then_some((cell.dot, cell.hlc)),
-        Component::Mv(cell) => newest_version(cell, context),
-        Component::Counter(tally) => of_tally(tally),
-        Component::Set(set) => {
-            let dots = set
-                .members
-                .iter()
-                .flat_map(|(_, presence)| presence.dots().iter().copied());
-            dots.filter(unseen).max().map(|dot| (dot, Hlc::ZERO))
-        }
-        Component::List(list) => list.dots().filter(|(dot, _)| unseen(dot)).max(),
-        Component::Map(map) => {
-            let fields = map.fields.iter().map(|(_, field)| field);
-            fields
-                .filter_map(|field| {
-                    newest_version(&field.cell, context)
-                        .max(field.tally.as_deref().and_then(of_tally))
-                })
-                .max()
-        }
-        Component::SortedSet(set) => {
-            let members = set.members().iter().map(|(_, member)| member);
-            members
-                .filter_map(|member| {
-                    newest_version(&member.cell, context)
-                        .max(member.tally.as_deref().and_then(of_tally))
-                })
-                .max()
-        }
-        Component::Stream(stream) => {
-            let marks = stream.marks.versions().iter();
-            let dots = marks.map(|version| (version.dot, version.hlc));
-            let groups = stream.groups.iter().flat_map(|(_, groups)| groups);
-            let dots = dots.chain(groups.map(|(dot, _)| (*dot, Hlc::ZERO)));
-            dots.filter(|(dot, _)| unseen(dot)).max()
-        }
-    }
-}
-
-fn newest_version<V, C: Context>(cell: &Cell<V>, context: &C) -> Option<(Dot, Hlc)> {
-    let versions = cell.versions().iter();
-    let dots = versions.map(|version| (version.dot, version.hlc));
-    dots.filter(|(dot, _)| !context.covers(*dot)).max()
-}
-
-/// The greatest of some dots that a context does not cover; they have no stamps.
-fn newest(dots: impl Iterator<Item = Dot>, context: &impl Context) -> Option<(Dot, Hlc)> {
-    let unseen = dots.filter(|dot| !context.covers(*dot));
-    unseen.max().map(|dot| (dot, Hlc::ZERO))
 }

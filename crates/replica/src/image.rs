@@ -9,6 +9,8 @@ mod lists;
 mod sorted_set;
 mod stream;
 
+use std::collections::HashMap;
+
 use isles_clock::{Dot, Everything, Hlc, ReplicaId, Stamp};
 use isles_crdt::hyper_log_log::Sketch;
 use isles_crdt::list::ListPage;
@@ -21,7 +23,8 @@ use smallvec::SmallVec;
 
 use self::lists::StoredList;
 use crate::bound::Bounded;
-use crate::conflict::ConflictRecord;
+use crate::conflict::{ConflictRecord, Settled};
+use crate::journal::{Head, JournalChange};
 use crate::list::{Element, ListValue};
 use crate::op::Kind;
 use crate::paged::{ChangedPages, Page, PagedMap};
@@ -42,6 +45,8 @@ const META: &[u8] = b"m";
 const ROW: u8 = b'r';
 const PAGE: u8 = b'p';
 const CONFLICT: u8 = b'j';
+const SETTLED: u8 = b'k';
+const JOURNAL: &[u8] = b"h";
 
 /// A change of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +61,8 @@ pub enum TableChange {
 #[derive(Debug, Default)]
 pub struct Images {
     rows: Vec<RowImage>,
-    conflicts: Vec<ConflictRecord>,
-    forgotten: Vec<u128>,
+    conflicts: Vec<JournalChange>,
+    journal: Option<Head>,
     position: Position,
 }
 
@@ -85,6 +90,7 @@ struct StoredRow<'a> {
     deadline_ms: Option<u64>,
     deadline_hlc: Hlc,
     deadline_replica: ReplicaId,
+    deadline_sequence: u64,
     sum: u128,
     /// Greatest op dot per origin; nothing uses it yet.
     touched: Vec<(ReplicaId, u64)>,
@@ -250,7 +256,10 @@ impl Replica {
                 self.rows.remove(id);
             }
         }
-        (images.conflicts, images.forgotten) = self.journal.take_changes();
+        (images.conflicts, images.journal) = self.journal.take_changes();
+        if let Some(head) = &images.journal {
+            images.position = images.position.max(Position::from_u64(head.position));
+        }
         images
     }
 
@@ -276,14 +285,35 @@ impl Replica {
             load_pages(&mut row, scan)?;
             self.load_row(row, wall_ms)?;
         }
+        failed.map_or(Ok(()), Err)?;
+        self.load_journal(scan).map_err(ImageError::Content)
+    }
+
+    fn load_journal(&mut self, scan: &mut ScanTable<'_>) -> Result<(), String> {
+        let (mut failed, mut head) = (None, None);
+        let mut settled = HashMap::new();
+        scan(&[SETTLED], &mut |key, value| match Settled::decode(value) {
+            Ok(by) => _ = settled.insert(key[1..].to_vec(), by),
+            Err(error) => failed = failed.take().or(Some(error)),
+        });
         scan(
             &[CONFLICT],
-            &mut |_, value| match ConflictRecord::decode(value) {
-                Ok(record) => self.journal.restore(record),
-                Err(error) => failed = failed.take().or(Some(ImageError::Content(error))),
+            &mut |key, value| match ConflictRecord::decode(value) {
+                Ok(record) => {
+                    if let Some(id) = self.rows.find(&record.key, hash_of(&record.key)) {
+                        self.rows.image_mut(id).contested = true;
+                    }
+                    let by = settled.get(&key[1..]).copied();
+                    self.journal.restore(record, by);
+                }
+                Err(error) => failed = failed.take().or(Some(error)),
             },
         );
-        self.journal.sort();
+        scan(JOURNAL, &mut |_, value| match Head::decode(value) {
+            Ok(stored) => head = Some(stored),
+            Err(error) => failed = failed.take().or(Some(error)),
+        });
+        self.journal.resume(head);
         failed.map_or(Ok(()), Err)
     }
 
@@ -308,7 +338,7 @@ pub type ScanTable<'s> = dyn FnMut(&[u8], &mut dyn FnMut(&[u8], &[u8])) + 's;
 impl Images {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.conflicts.is_empty() && self.forgotten.is_empty()
+        self.rows.is_empty() && self.conflicts.is_empty()
     }
 
     /// The log must be durable through this place before the images are written.
@@ -318,11 +348,25 @@ impl Images {
 
     /// Encodes everything as changes of the table.
     pub fn encode(&self, each: &mut dyn FnMut(TableChange)) {
-        for record in &self.conflicts {
-            each(TableChange::Put(conflict_key(record.id), record.encode()));
+        for change in &self.conflicts {
+            match change {
+                JournalChange::Put(record) => {
+                    each(TableChange::Put(
+                        conflict_key(CONFLICT, record.id),
+                        record.encode(),
+                    ));
+                }
+                JournalChange::Settle(id, by) => {
+                    each(TableChange::Put(conflict_key(SETTLED, *id), by.encode()));
+                }
+                JournalChange::Drop(id) => {
+                    each(TableChange::Delete(conflict_key(CONFLICT, *id)));
+                    each(TableChange::Delete(conflict_key(SETTLED, *id)));
+                }
+            }
         }
-        for id in &self.forgotten {
-            each(TableChange::Delete(conflict_key(*id)));
+        if let Some(head) = &self.journal {
+            each(TableChange::Put(JOURNAL.to_vec(), head.encode()));
         }
         for row in &self.rows {
             row.encode(each);
@@ -379,8 +423,8 @@ fn to_bytes(value: &impl Serialize) -> Vec<u8> {
     bytes
 }
 
-fn conflict_key(id: u128) -> Vec<u8> {
-    [&[CONFLICT][..], &id.to_be_bytes()].concat()
+fn conflict_key(prefix: u8, id: u128) -> Vec<u8> {
+    [&[prefix][..], &id.to_be_bytes()].concat()
 }
 
 fn pages_prefix(key: &[u8], kind: Kind) -> Vec<u8> {
@@ -457,7 +501,7 @@ fn image_of(row: &mut Row) -> RowImage {
         (kept < old.pages).then_some((old.kind, kept..old.pages))
     });
     dropped.extend(fewer);
-    row.stored = stored;
+    row.stored = stored.into();
     let header = (!row.is_gone()).then(|| to_bytes(&stored_row(row)));
     RowImage {
         key: row.key.clone(),
@@ -489,6 +533,7 @@ fn stored_row(row: &Row) -> StoredRow<'_> {
         deadline_ms: row.deadline.is_set().then_some(row.deadline.at_ms),
         deadline_hlc: row.deadline.stamp.hlc,
         deadline_replica: row.deadline.stamp.replica,
+        deadline_sequence: row.deadline.sequence,
         sum: row.sum,
         touched: Vec::new(),
         components: row.components.iter().map(stored_component).collect(),
@@ -583,6 +628,7 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
             hlc: stored.deadline_hlc,
             replica: stored.deadline_replica,
         },
+        sequence: stored.deadline_sequence,
     };
     row.sum = stored.sum;
     let mut is_paged = false;
@@ -657,7 +703,7 @@ fn note_pages(row: &mut Row, kind: Kind, pages: u32, is_paged: &mut bool) {
 
 fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError> {
     let key = row.key.clone();
-    for stored in row.stored.clone() {
+    for stored in row.stored.to_vec() {
         if stored.kind == Kind::List {
             let loaded = lists::load(&key, row.hash, scan)?;
             if let Some(Component::List(list)) = row.component_mut(Kind::List) {

@@ -146,6 +146,7 @@ impl Replica {
         for (_, row) in self.rows.iter() {
             check_row(row).map_err(|what| format!("key \"{}\": {what}", row.key.escape_ascii()))?;
         }
+        self.journal.check()?;
         self.rows.check()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A [`Replica`] is a plain state machine. Commands run on a [`Txn`] and become ops ([`op`]) in frames ([`frame`]);
 //! frames of peers wait in [`delivery`] until everything before them is applied; every op, whoever wrote it, changes its
-//! row in one place, `apply`, where concurrent writes are detected exactly and recorded ([`conflict`]). A [`session`]
+//! row in one place, `apply`, where concurrent writes are detected exactly ([`conflict`]) and recorded ([`journal`]). A [`session`]
 //! decides what one peer is told, and [`image`] what the table keeps.
 //!
 //! This crate never sees tokio, sockets, files, the clock of the machine, or randomness: time comes in as arguments,
@@ -17,6 +17,7 @@ pub mod history;
 pub mod hyll;
 pub mod image;
 pub mod inspect;
+pub mod journal;
 pub mod op;
 pub mod session;
 
@@ -30,6 +31,7 @@ mod keyspace;
 mod lens;
 mod libraries;
 mod list;
+mod note;
 mod observer;
 mod paged;
 mod position;
@@ -46,28 +48,31 @@ mod waiting;
 mod warm;
 
 pub use self::changes::{Change, ChangeObserver, Effect, RemoteChange, Sight};
-pub use self::conflict::{ConflictKind, ConflictRecord, Contender, Journal, JournalLimits};
+pub use self::conflict::{ConflictKind, ConflictRecord, Contender, Origin, Settled, Settling};
 pub use self::frame::{Frame, FrameError};
 pub use self::garbage::Garbage;
 pub use self::hot_keys::{HOT_KEY_BYTES_MAX, HotKey, HotKeys, MONITORED};
+pub use self::journal::{Journal, JournalLimits, JournalRecord};
 pub use self::lens::{Lens, ParseLensError, RESOLVER_NAME_BYTES_MAX, ResolverName};
+pub use self::note::Note;
 pub use self::observer::{OPEN_KEYS_MAX, Observer};
 pub use self::position::Position;
 pub use self::replica::{
-    APPLY_ENTRIES, Note, ReplayError, Replica, ReplicaConfig, Restored, SIBLINGS_MAX_DEFAULT,
-    Unlogged, UnloggedContent,
+    APPLY_ENTRIES, ReplayError, Replica, ReplicaConfig, Restored, SIBLINGS_MAX_DEFAULT, Unlogged,
+    UnloggedContent,
 };
 pub use self::resolvers::{Answered, FailedKey, LoadedResolver, Question, ResolverInUse};
 pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::sorted_set::SortedSet;
 pub use self::stream::{StreamId, StreamMark};
 pub use self::txn::{
-    Acknowledged, AddIf, Added, AutoClaimed, ConsumerInfo, ContextError, EachEntry, EachField,
-    EachPending, EscrowError, Expiry, FieldValue, FlagKind, GROUP_CONSUMERS_MAX, GROUP_FORCED_MAX,
-    GROUP_NAME_BYTES_MAX, GROUP_PENDING_MAX, GroupError, GroupInfo, GroupStart, IncrementError,
-    InsertError, KEY_BYTES_MAX, ListEnd, ListSide, Migration, NewStreamId, NotANumber, PendingInfo,
-    PendingQuery, STREAM_GROUPS_MAX, Savepoint, Scope, ScoreIf, SetStreamIdError, SiblingVersion,
-    Siblings, SketchError, StreamAddError, StreamClaim, StreamInfo, StreamTrim, StreamTrimBound,
+    Acknowledged, AddIf, Added, Answer, AutoClaimed, ConsumerInfo, ContextError, EachEntry,
+    EachField, EachPending, EscrowError, Expiry, FieldValue, FlagKind, GROUP_CONSUMERS_MAX,
+    GROUP_FORCED_MAX, GROUP_NAME_BYTES_MAX, GROUP_PENDING_MAX, GroupError, GroupInfo, GroupStart,
+    IncrementError, InsertError, KEY_BYTES_MAX, ListEnd, ListSide, Migration, NewStreamId,
+    NotANumber, PendingInfo, PendingQuery, RESOLVES_MAX, RestoreError, RestoreIf, RestoreOutcome,
+    STREAM_GROUPS_MAX, Savepoint, Scope, ScoreIf, SetStreamIdError, SiblingVersion, Siblings,
+    SketchError, StreamAddError, StreamClaim, StreamInfo, StreamTrim, StreamTrimBound,
     StreamTrimUnits, Txn, ValueType, WholeStream, WriteRefused, WrongType, sketch_hash,
 };
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};

@@ -199,10 +199,11 @@ impl ListValue {
                 hlc: other.hlc,
                 replica: other.dot.replica,
             };
-            let old = Contender::new(other.dot, other.hlc, Some(&other.value.0));
-            let new = Contender::new(author.dot, hlc, Some(put.value.0));
+            let kept_bytes = outcome.kept_bytes;
+            let old = Contender::new(other.dot, other.hlc, Some(&other.value.0), kept_bytes);
+            let new = Contender::new(author.dot, hlc, Some(put.value.0), kept_bytes);
             outcome.clashes.push(Clash {
-                component: Kind::List,
+                component: Some(Kind::List),
                 field: Some(name_of(&put.position).into_bytes().into()),
                 kind: ConflictKind::WriteWrite,
                 kept: false,
@@ -267,7 +268,7 @@ fn sum_of(key_hash: u64, name: &[u8; NAME_BYTES], version: &Version<&Element>) -
 }
 
 /// What conflicts call an element: the entry that inserted it, and which of its elements it is.
-fn name_of(position: &Position) -> String {
+pub(crate) fn name_of(position: &Position) -> String {
     format!("{}.{}", position.dot(), position.ordinal())
 }
 

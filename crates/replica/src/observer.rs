@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use crate::apply::live_types;
 use crate::lens::Lens;
 use crate::replica::Replica;
 use crate::row::Row;
@@ -92,7 +93,7 @@ impl Replica {
         let open = kept.filter_map(|record| {
             let hash = hash_of(&record.key);
             let row = self.rows.get(self.rows.find(&record.key, hash)?);
-            let rivals = rivals(row, crate::apply::live_values(row));
+            let rivals = rivals(row, live_types(row).count_ones() as usize);
             (rivals > 1).then_some((hash, record.detected_ms))
         });
         // Of several records of one key the oldest comes first.

@@ -6,18 +6,19 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use isles_clock::{Context, Dot, Hlc, HybridClock, ReplicaId, VectorClock};
 use isles_transport::ChainLink;
-use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::apply::Author;
 use crate::changes::Changes;
-use crate::conflict::{Journal, JournalLimits};
+use crate::conflict::{Origin, Settled, Settling};
 use crate::delivery::{Delivery, DeliveryLimits, Lane, Offer};
 use crate::frame::{FRAME_BYTES, FRAME_ENTRIES_MAX, Frame, FrameError, FrameHeader, OpenFrame};
 use crate::garbage::Garbage;
 use crate::hyll::SPARSE_BYTES_MAX_DEFAULT;
+use crate::journal::{Journal, JournalLimits};
 use crate::keyspace::Keyspaces;
 use crate::libraries::Libraries;
+use crate::note::Note;
 use crate::observer::Watch;
 use crate::op::{Attribute, Entry};
 use crate::position::Position;
@@ -76,45 +77,6 @@ pub enum UnloggedContent {
     Remote(Frame),
     /// A record that is no frame and is never sent.
     Note(Note),
-}
-
-/// A record of the log that is no frame: what the node tells itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Note {
-    /// A process began to write this log.
-    Start {
-        /// The boot of the machine that it ran in.
-        boot: String,
-        /// Random, of this start alone.
-        nonce: u64,
-        /// Who writes.
-        replica: ReplicaId,
-    },
-    /// The table holds everything through a record.
-    Checkpoint {
-        /// The number of the checkpoint, as in the table's [`Meta`](crate::image::Meta).
-        checkpoint: u64,
-        /// The number of the record.
-        record: u64,
-    },
-    /// The process ended in order: nothing follows what is here.
-    Stop,
-}
-
-impl Note {
-    /// The bytes to log.
-    pub fn encode(&self) -> Vec<u8> {
-        postcard::to_allocvec(self).expect("a note holds nothing that cannot be encoded")
-    }
-
-    /// Reads what [`encode`](Self::encode) wrote.
-    ///
-    /// # Errors
-    /// Says why the bytes are not a note that this version knows.
-    pub fn decode(bytes: &[u8]) -> Result<Note, String> {
-        postcard::from_bytes(bytes).map_err(|error| error.to_string())
-    }
 }
 
 /// What a replica must tell before it can be rebuilt: see [`Replica::restore`].
@@ -276,8 +238,11 @@ impl Replica {
         self.chains.insert(link.replica, link);
     }
 
-    /// Passes over a record of the log that is no frame, at start-up.
-    pub fn replay_note(&mut self, number: u64) {
+    /// Takes up a record of the log that is no frame, at start-up.
+    pub fn replay_note(&mut self, number: u64, note: &Note) {
+        if let Note::Detected(detected) = note {
+            self.journal.replay_batch(detected);
+        }
         self.durable_record = number;
         self.next_record = number + 1;
     }
@@ -398,6 +363,16 @@ impl Replica {
         &self.journal
     }
 
+    /// Which node writes under a replica id, for what is recorded of conflicts from here on.
+    pub fn note_origin(&mut self, replica: ReplicaId, origin: Origin) {
+        self.journal.note_origin(replica, origin);
+    }
+
+    /// Forgets conflicts that are older than the journal keeps them; whenever conflicts are detected that happens by itself.
+    pub fn trim_journal(&mut self, wall_ms: u64) {
+        self.journal.advance(wall_ms);
+    }
+
     /// Number of keys that readers see.
     pub fn visible_keys(&self) -> usize {
         self.rows.visible()
@@ -461,6 +436,9 @@ impl Replica {
     /// Closes the open frame and hands over everything that is to be logged, in order.
     pub fn take_unlogged(&mut self) -> Vec<Unlogged> {
         self.close_open();
+        if let Some(detected) = self.journal.end_batch() {
+            self.log_note(Note::Detected(detected));
+        }
         self.unlogged_bytes = 0;
         let taken = std::mem::take(&mut self.unlogged);
         for unlogged in &taken {
@@ -538,6 +516,7 @@ impl Replica {
     /// Stops after about [`APPLY_ENTRIES`] entries, so that the lock is not held long: call it again until it is zero.
     pub fn apply_ready(&mut self, wall_ms: u64) -> usize {
         let (mut frames, mut entries) = (0, 0);
+        self.journal.advance(wall_ms);
         while self.open.is_none() && entries < APPLY_ENTRIES {
             let Some(frame) = self.delivery.next_ready(&self.applied) else {
                 break;
@@ -631,6 +610,18 @@ impl Replica {
                 }
             }
         }
+        for attribute in &entry.attributes {
+            if let Attribute::Resolves(id) = attribute {
+                self.settle_explicitly(*id, dot, hlc, position);
+            }
+        }
+    }
+
+    /// An entry names this record of the journal as the one that it settles.
+    pub(crate) fn settle_explicitly(&mut self, id: u128, dot: Dot, hlc: Hlc, position: Position) {
+        let how = Settling::Explicit;
+        self.journal
+            .settle_explicitly(id, Settled { how, hlc, dot }, position);
     }
 
     /// The stamp for a command that begins now.

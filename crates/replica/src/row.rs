@@ -230,6 +230,8 @@ pub(crate) struct Deadline {
     /// Milliseconds since 1970; [`Deadline::NEVER_MS`] for a key that stays.
     pub(crate) at_ms: u64,
     pub(crate) stamp: Stamp,
+    /// The entry that said so, among those of its replica.
+    pub(crate) sequence: u64,
 }
 
 impl Deadline {
@@ -243,7 +245,13 @@ impl Deadline {
                 hlc: Hlc::ZERO,
                 replica: ReplicaId::from_u128(0),
             },
+            sequence: 0,
         }
+    }
+
+    /// The entry that set it; one that everybody has seen if none did.
+    pub(crate) fn dot(self) -> Dot {
+        Dot::new(self.stamp.replica, self.sequence)
     }
 
     pub(crate) fn is_set(self) -> bool {
@@ -256,6 +264,30 @@ impl Deadline {
 pub(crate) struct Stored {
     pub(crate) kind: Kind,
     pub(crate) pages: u32,
+}
+
+/// The same for all components of a key; nearly always none, so that a row has room for no more than that.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StoredPages(Option<Box<SmallVec<[Stored; 1]>>>);
+
+impl StoredPages {
+    pub(crate) fn push(&mut self, stored: Stored) {
+        self.0.get_or_insert_default().push(stored);
+    }
+}
+
+impl std::ops::Deref for StoredPages {
+    type Target = [Stored];
+
+    fn deref(&self) -> &[Stored] {
+        self.0.as_deref().map_or(&[], |stored| stored)
+    }
+}
+
+impl From<SmallVec<[Stored; 1]>> for StoredPages {
+    fn from(stored: SmallVec<[Stored; 1]>) -> Self {
+        StoredPages((!stored.is_empty()).then(|| Box::new(stored)))
+    }
 }
 
 /// What a replica holds of one key.
@@ -271,11 +303,13 @@ pub(crate) struct Row {
     /// Sorted by kind, at most one of each; nearly always exactly one.
     pub(crate) components: SmallVec<[Component; 1]>,
     /// Pages that the table holds of this key, for rewriting and removing them.
-    pub(crate) stored: SmallVec<[Stored; 1]>,
+    pub(crate) stored: StoredPages,
     /// The checkpoint will take an image of it.
     pub(crate) dirty: bool,
     /// It counts among the visible keys.
     pub(crate) counted: bool,
+    /// The journal may have records about it, which a write of it may settle.
+    pub(crate) contested: bool,
     /// When it was last used; it lies where alignment leaves room, so that it costs no memory.
     pub(crate) used: Tick,
 }
@@ -312,9 +346,10 @@ impl Row {
             deadline: Deadline::unset(),
             sum: 0,
             components: SmallVec::new(),
-            stored: SmallVec::new(),
+            stored: StoredPages::default(),
             dirty: false,
             counted: false,
+            contested: false,
             used: Tick::default(),
         }
     }

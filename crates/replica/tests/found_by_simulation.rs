@@ -127,7 +127,7 @@ fn a_type_conflict_names_two_writes_that_had_not_seen_each_other() {
         };
         assert_eq!(
             (record.kind, record.component),
-            (ConflictKind::Type, Kind::SetAw)
+            (ConflictKind::Type, Some(Kind::SetAw))
         );
         assert_eq!(record.winner.dot, Dot::new(ReplicaId::from_u128(1), 1));
         assert_eq!(record.loser.dot, Dot::new(ReplicaId::from_u128(2), 1));
@@ -198,7 +198,10 @@ fn definitions_of_keyspaces_are_no_part_of_any_keyspace() {
         txn.keyspace_set(b"log:", Strategy::Lww)
     });
     run(&mut eu, NOW_MS, |txn| {
-        assert_eq!(txn.keyspace_of(b"log:1"), (b"log:".to_vec(), Strategy::Lww.into()));
+        assert_eq!(
+            txn.keyspace_of(b"log:1"),
+            (b"log:".to_vec(), Strategy::Lww.into())
+        );
         assert_eq!(
             txn.keyspace_of(b"other"),
             (Vec::new(), Strategy::MultiValue.into())

@@ -5,11 +5,14 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use isles_clock::{Dot, Hlc, ReplicaId, Stamp};
 use isles_replica::image::{Meta, TableChange};
+use isles_replica::journal::Detected;
 use isles_replica::{
-    ConflictKind, ConflictRecord, Contender, Expiry, Frame, Replica, ReplicaConfig, Scope,
-    UnloggedContent,
+    ConflictKind, ConflictRecord, Contender, Expiry, Frame, Note, Origin, Replica, ReplicaConfig,
+    Scope, Settled, Settling, UnloggedContent,
 };
 use isles_resolve::Strategy;
 use support::{NOW_MS, bytes_of, hex};
@@ -120,7 +123,7 @@ fn the_table_s_checkpoint() {
 
 #[test]
 fn a_conflict_record() {
-    let contender = |replica, ms, value: &[u8]| {
+    let contender = |replica, ms, region: Option<&str>, value: &[u8]| {
         let dot = Dot {
             replica: ReplicaId::from_u128(replica),
             sequence: 5,
@@ -129,20 +132,30 @@ fn a_conflict_record() {
             hlc: Hlc::new(NOW_MS + ms, 0),
             replica: dot.replica,
         };
+        let origin = region.map(|region| Origin {
+            node: format!("{region}-1"),
+            region: region.to_owned(),
+            ahead_ms: Some(-40),
+        });
         Contender {
             dot,
             stamp,
+            origin: origin.map(Arc::new),
             value: Some(value.to_vec()),
-            value_bytes: value.len() as u64,
+            value_bytes: 300,
         }
     };
-    let (winner, loser) = (contender(0xb, 1, b"kept"), contender(0xa, 0, b"lost"));
-    let golden = include_str!("golden/conflict_v1.hex");
+    let (winner, loser) = (
+        contender(0xb, 1, Some("us"), b"kept"),
+        contender(0xa, 0, None, b"lost"),
+    );
+    let golden = include_str!("golden/conflict_v2.hex");
     let record = ConflictRecord {
         id: 0xb6f1,
+        sequence: 77,
         key: b"k".to_vec(),
         keyspace: b"".to_vec(),
-        component: isles_replica::op::Kind::RegisterLww,
+        component: Some(isles_replica::op::Kind::RegisterLww),
         field: None,
         kind: ConflictKind::WriteWrite,
         strategy: Strategy::Lww.into(),
@@ -152,7 +165,7 @@ fn a_conflict_record() {
         detected_ms: NOW_MS + 2,
     };
     assert_eq!(hex(&record.encode()), golden.trim());
-    let read = ConflictRecord::decode(&bytes_of(golden)).expect("version 1 is read");
+    let read = ConflictRecord::decode(&bytes_of(golden)).expect("version 2 is read");
     assert_eq!(
         read,
         ConflictRecord {
@@ -164,6 +177,35 @@ fn a_conflict_record() {
         format!("{:032x}", read.id),
         "86022cf366f58e46bd15afc988e45607"
     );
+}
+
+#[test]
+fn what_settled_a_conflict() {
+    let settled = Settled {
+        how: Settling::Explicit,
+        hlc: Hlc::new(NOW_MS, 2),
+        dot: Dot::new(ReplicaId::from_u128(0xb), 6),
+    };
+    let golden = include_str!("golden/settled_v2.hex");
+    assert_eq!(hex(&settled.encode()), golden.trim());
+    assert_eq!(Settled::decode(&bytes_of(golden)), Ok(settled));
+}
+
+#[test]
+fn a_note_of_what_was_detected() {
+    let origin = Origin {
+        node: "us-1".to_owned(),
+        region: "us".to_owned(),
+        ahead_ms: None,
+    };
+    let note = Note::Detected(Detected {
+        at_ms: NOW_MS,
+        kept_bytes: 64,
+        origins: vec![(ReplicaId::from_u128(0xb), origin)],
+    });
+    let golden = include_str!("golden/note_detected_v1.hex");
+    assert_eq!(hex(&note.encode()), golden.trim());
+    assert_eq!(Note::decode(&bytes_of(golden)), Ok(note));
 }
 
 #[test]

@@ -34,8 +34,17 @@ fn siblings<'v>(values: &'v [String]) -> Vec<Sibling<'v>> {
 
 /// A cart of so many items, a third of them in every cart.
 fn cart(index: usize, items: usize) -> String {
-    let item = |number: usize| format!("item-{:05} {} {}\n", number * 7919 % 100_000, number % 9, index);
-    (0..items).map(|number| item(number + index * items / 3)).collect()
+    let item = |number: usize| {
+        format!(
+            "item-{:05} {} {}\n",
+            number * 7919 % 100_000,
+            number % 9,
+            index
+        )
+    };
+    (0..items)
+        .map(|number| item(number + index * items / 3))
+        .collect()
 }
 
 fn calls(criterion: &mut Criterion) {
@@ -71,22 +80,35 @@ fn bounds(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("all the fuel");
     group.sample_size(20);
     let fill = |bytes: u32| {
-        format!("(drop (memory.grow (i32.const 15))) (loop $a (memory.fill (i32.const 0) (i32.const 1) (i32.const {bytes})) (br $a)) unreachable")
+        format!(
+            "(drop (memory.grow (i32.const 15))) (loop $a (memory.fill (i32.const 0) (i32.const 1) (i32.const {bytes})) (br $a)) unreachable"
+        )
     };
     let fill = [fill(64), fill(1 << 20)];
     for (name, resolve) in [
         ("a loop", "(loop $a (br $a)) unreachable"),
-        ("loads and stores", "(loop $a (i64.store (local.get $i) (i64.load offset=8 (local.get $i))) (local.set $i (i32.and (i32.add (local.get $i) (i32.const 264)) (i32.const 65279))) (br $a)) unreachable"),
-        ("divisions", "(loop $a (local.set $i (i32.div_u (i32.const 2000000000) (i32.or (local.get $i) (i32.const 3)))) (br $a)) unreachable"),
+        (
+            "loads and stores",
+            "(loop $a (i64.store (local.get $i) (i64.load offset=8 (local.get $i))) (local.set $i (i32.and (i32.add (local.get $i) (i32.const 264)) (i32.const 65279))) (br $a)) unreachable",
+        ),
+        (
+            "divisions",
+            "(loop $a (local.set $i (i32.div_u (i32.const 2000000000) (i32.or (local.get $i) (i32.const 3)))) (br $a)) unreachable",
+        ),
         ("small fills", fill[0].as_str()),
         ("large fills", fill[1].as_str()),
-        ("growing", "(loop $a (drop (memory.grow (i32.const 1))) (br $a)) unreachable"),
+        (
+            "growing",
+            "(loop $a (drop (memory.grow (i32.const 1))) (br $a)) unreachable",
+        ),
     ] {
         let module = text(resolve);
         let values = ["a".to_owned(), "b".to_owned()];
         let siblings = siblings(&values);
         assert!(module.run(&siblings).is_err(), "{name}");
-        group.bench_function(name, |bencher| bencher.iter(|| module.run(black_box(&siblings))));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| module.run(black_box(&siblings)))
+        });
     }
     group.finish();
 }

@@ -72,7 +72,10 @@ impl fmt::Display for Refusal {
                 failed,
                 failure,
             } => {
-                write!(f, "it answered none of {calls} calls, of which {failed} failed")?;
+                write!(
+                    f,
+                    "it answered none of {calls} calls, of which {failed} failed"
+                )?;
                 match failure {
                     Some(failure) => write!(f, ": {failure}"),
                     None => Ok(()),
@@ -134,11 +137,7 @@ pub fn check(resolver: &WasmResolver, samples: &[impl AsRef<[u8]>]) -> Result<Re
     }
 }
 
-fn try_set(
-    watched: &Watched<'_>,
-    values: &[&[u8]],
-    random: &mut Random,
-) -> Result<(), Refusal> {
+fn try_set(watched: &Watched<'_>, values: &[&[u8]], random: &mut Random) -> Result<(), Refusal> {
     let order = StampOrder::ALL[random.below(StampOrder::ALL.len())];
     let checked = laws::check(watched, &order.siblings(values));
     if let Some(refusal) = watched.refusal.take() {

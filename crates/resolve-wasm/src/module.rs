@@ -147,9 +147,12 @@ impl WasmResolver {
         }
         check_memory(&module, limits)?;
         let i32s = |count| vec![ValType::I32; count];
-        check_function(&module, abi::ALLOC, "a function isles_alloc_v1(i32) -> i32", || {
-            FuncType::new(i32s(1), i32s(1))
-        })?;
+        check_function(
+            &module,
+            abi::ALLOC,
+            "a function isles_alloc_v1(i32) -> i32",
+            || FuncType::new(i32s(1), i32s(1)),
+        )?;
         check_function(
             &module,
             abi::RESOLVE,

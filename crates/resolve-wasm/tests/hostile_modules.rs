@@ -45,12 +45,24 @@ fn what_does_not_end_runs_out_of_fuel() {
     let endless = "(loop $again (br $again)) unreachable";
     check_stopped("a loop", &module(endless, ""), Failure::Fuel);
     let start = "(start $start) (func $start (loop $again (br $again)))";
-    check_stopped("a start function", &module("(i64.const 0)", start), Failure::Fuel);
+    check_stopped(
+        "a start function",
+        &module("(i64.const 0)", start),
+        Failure::Fuel,
+    );
     let initialize = r#"(func (export "_initialize") (loop $again (br $again)))"#;
-    check_stopped("an initializer", &module("(i64.const 0)", initialize), Failure::Fuel);
+    check_stopped(
+        "an initializer",
+        &module("(i64.const 0)", initialize),
+        Failure::Fuel,
+    );
     let tail = "(func $again (return_call $again))";
     let calls = "(call $again) (i64.const 0)";
-    check_stopped("calls that leave no frame", &module(calls, tail), Failure::Fuel);
+    check_stopped(
+        "calls that leave no frame",
+        &module(calls, tail),
+        Failure::Fuel,
+    );
     let fill = "(loop $again (memory.fill (i32.const 0) (i32.const 1) (i32.const 65536)) (br $again)) unreachable";
     check_stopped("a loop of fills", &module(fill, ""), Failure::Fuel);
 }
@@ -60,7 +72,8 @@ fn what_calls_itself_is_too_deep() {
     let calls = "(call $resolve (local.get 0) (local.get 1))";
     check_stopped("a call of itself", &module(calls, ""), Failure::Depth);
     let locals = "(local i64)".repeat(2_000);
-    let large = format!("{locals} (i64.add (i64.const 1) (call $resolve (local.get 0) (local.get 1)))");
+    let large =
+        format!("{locals} (i64.add (i64.const 1) (call $resolve (local.get 0) (local.get 1)))");
     check_stopped("large frames", &module(&large, ""), Failure::Depth);
 }
 
@@ -75,7 +88,11 @@ fn memory_has_a_limit() {
             (func (export "isles_alloc_v1") (param i32) (result i32) (i32.const 0))
             (func (export "isles_resolve_v1") (param i32 i32) (result i64) (i64.const 0)))"#,
     );
-    check_refused("from the start", &declared.unwrap(), "begins with 4294967296 bytes of memory");
+    check_refused(
+        "from the start",
+        &declared.unwrap(),
+        "begins with 4294967296 bytes of memory",
+    );
 }
 
 #[test]
@@ -87,14 +104,21 @@ fn tables_have_limits() {
     let stopped = WasmResolver::load(&module(growing, "(table $t 1 funcref)"), SMALL).unwrap();
     assert!(stopped.resolve(&two_siblings()).failure().is_some());
     let many = "(table 1 funcref)".repeat(200);
-    check_refused("many", &module("(i64.const 0)", &many), "exceeds the limit of 100 tables");
+    check_refused(
+        "many",
+        &module("(i64.const 0)", &many),
+        "exceeds the limit of 100 tables",
+    );
 }
 
 #[test]
 fn what_crashes_traps() {
     for (name, resolve) in [
         ("unreachable", "unreachable"),
-        ("a division by zero", "(i64.div_u (i64.const 1) (i64.const 0))"),
+        (
+            "a division by zero",
+            "(i64.div_u (i64.const 1) (i64.const 0))",
+        ),
         ("a read beyond the memory", "(i64.load (i32.const 65536))"),
     ] {
         check_stopped(name, &module(resolve, ""), Failure::Trap);
@@ -148,16 +172,25 @@ fn imports_are_refused_by_name() {
         (memory (export "memory") 1)
         (func (export "isles_alloc_v1") (param i32) (result i32) (i32.const 0))
         (func (export "isles_resolve_v1") (param i32 i32) (result i64) (i64.const 0)))"#;
-    check_refused("a function", &wat::parse_str(text).unwrap(), "imports \"env\" \"random\"");
+    check_refused(
+        "a function",
+        &wat::parse_str(text).unwrap(),
+        "imports \"env\" \"random\"",
+    );
     let text = r#"(module (import "env" "memory" (memory 1)) (export "memory" (memory 0)))"#;
-    check_refused("a memory", &wat::parse_str(text).unwrap(), "imports \"env\" \"memory\"");
+    check_refused(
+        "a memory",
+        &wat::parse_str(text).unwrap(),
+        "imports \"env\" \"memory\"",
+    );
 }
 
 #[test]
 fn exports_must_be_there_and_of_their_types() {
     let memory = r#"(memory (export "memory") 1)"#;
     let alloc = r#"(func (export "isles_alloc_v1") (param i32) (result i32) (i32.const 0))"#;
-    let resolve = r#"(func (export "isles_resolve_v1") (param i32 i32) (result i64) (i64.const 0))"#;
+    let resolve =
+        r#"(func (export "isles_resolve_v1") (param i32 i32) (result i64) (i64.const 0))"#;
     let other = r#"(func (export "isles_resolve_v1") (param i32 i32) (result i32) (i32.const 0))"#;
     let global = r#"(global (export "isles_alloc_v1") i32 (i32.const 0))"#;
     for (parts, missing) in [
@@ -184,7 +217,11 @@ fn what_is_no_module_is_refused() {
     let large = vec![0; MODULE_BYTES_MAX + 1];
     check_refused("too large", &large, "are the limit");
     let threads = r#"(module (memory (export "memory") 1 1 shared))"#;
-    check_refused("threads", &wat::parse_str(threads).unwrap(), "cannot be compiled");
+    check_refused(
+        "threads",
+        &wat::parse_str(threads).unwrap(),
+        "cannot be compiled",
+    );
 }
 
 #[test]
@@ -220,7 +257,10 @@ fn a_call_takes_the_same_fuel_every_time() {
     let fuel: Vec<u64> = (0..3)
         .map(|_| resolver.run_measured(&two_siblings()).1)
         .collect();
-    assert!(fuel[0] > 1_000 && fuel.iter().all(|each| *each == fuel[0]), "{fuel:?}");
+    assert!(
+        fuel[0] > 1_000 && fuel.iter().all(|each| *each == fuel[0]),
+        "{fuel:?}"
+    );
     let exact = Limits {
         fuel: fuel[0],
         ..SMALL

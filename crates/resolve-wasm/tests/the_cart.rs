@@ -56,7 +56,10 @@ fn check_merges(cart: &WasmResolver) {
     for (values, expected) in cases {
         assert_eq!(merge(cart, values).as_deref(), *expected, "{values:?}");
     }
-    assert_eq!(merge(cart, &["as it stands"]).as_deref(), Some("as it stands"));
+    assert_eq!(
+        merge(cart, &["as it stands"]).as_deref(),
+        Some("as it stands")
+    );
 }
 
 #[test]
@@ -67,7 +70,10 @@ fn carts_become_one_with_the_items_of_all() {
 #[test]
 fn the_cart_keeps_the_laws() {
     let report = check(&load(CART), SAMPLES).unwrap();
-    assert!(report.sets > 50 && report.generated_sets > 100, "{report:?}");
+    assert!(
+        report.sets > 50 && report.generated_sets > 100,
+        "{report:?}"
+    );
     assert!(report.undecided > 0 && report.failed == 0, "{report:?}");
     assert!(report.fuel_max * 10 < Limits::default().fuel, "{report:?}");
 }
@@ -85,7 +91,11 @@ fn the_example_is_what_its_source_compiles_to() {
     for one in SAMPLES {
         for other in SAMPLES {
             let values = [*one, *other];
-            assert_eq!(merge(&cart, &values), merge(&committed, &values), "{values:?}");
+            assert_eq!(
+                merge(&cart, &values),
+                merge(&committed, &values),
+                "{values:?}"
+            );
         }
     }
 }
@@ -106,7 +116,14 @@ fn build_the_example() -> Option<Vec<u8>> {
     }
     let built = Command::new(cargo)
         .current_dir(root)
-        .args(["build", "--quiet", "--package", "isles-resolver", "--example", "cart"])
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "isles-resolver",
+            "--example",
+            "cart",
+        ])
         .args(["--target", TARGET, "--profile", "resolver", "--target-dir"])
         .arg(&target)
         .output()
@@ -131,7 +148,10 @@ fn a_resolver_of_a_field_is_a_resolver() {
 fn the_complete_example_in_text_is_a_resolver() {
     let module = include_str!("../../../docs/examples/resolvers/longest.wat");
     let longest = load(&wat::parse_str(module).unwrap());
-    assert_eq!(merge(&longest, &["a", "abc", "xyz", "zz"]).as_deref(), Some("xyz"));
+    assert_eq!(
+        merge(&longest, &["a", "abc", "xyz", "zz"]).as_deref(),
+        Some("xyz")
+    );
     assert_eq!(merge(&longest, &["", ""]).as_deref(), Some(""));
     let report = check(&longest, SAMPLES).unwrap();
     assert_eq!((report.undecided, report.failed), (0, 0));
@@ -165,7 +185,9 @@ fn breaking_a_law_is_refused_with_a_counter_example() {
     let count = broken("(i64.const 0x00000400_00000001)");
     let refusal = check(&count, &["a", "b"]).unwrap_err();
     assert!(
-        refusal.to_string().starts_with("a repeated sibling changes the answer: "),
+        refusal
+            .to_string()
+            .starts_with("a repeated sibling changes the answer: "),
         "{refusal}"
     );
 }
@@ -182,15 +204,26 @@ fn failing_for_a_sample_is_refused_and_failing_otherwise_is_counted() {
         "{refusal}"
     );
     let report = check(&picky, &["h", "p", "y"]).unwrap();
-    assert!(report.failed > 0, "some of the values that are made begin with an x: {report:?}");
+    assert!(
+        report.failed > 0,
+        "some of the values that are made begin with an x: {report:?}"
+    );
 }
 
 #[test]
 fn answering_nothing_at_all_is_refused() {
     let refusal = check(&broken("(i64.const -1)"), &["a", "b"]).unwrap_err();
-    assert!(refusal.to_string().starts_with("it answered none of "), "{refusal}");
+    assert!(
+        refusal.to_string().starts_with("it answered none of "),
+        "{refusal}"
+    );
     let refusal = check(&broken("unreachable"), &[b""; 0]).unwrap_err();
-    assert!(refusal.to_string().ends_with(" failed: the resolver crashed"), "{refusal}");
+    assert!(
+        refusal
+            .to_string()
+            .ends_with(" failed: the resolver crashed"),
+        "{refusal}"
+    );
 }
 
 #[test]
@@ -198,10 +231,17 @@ fn a_failure_within_a_composition_is_a_failure_of_the_whole() {
     let crash = broken("unreachable");
     let json = Json::new().per_field("n", crash);
     let sibling = |id, value: &'static str| {
-        Sibling::new(Dot::new(ReplicaId::from_u128(id), 1), Hlc::ZERO, value.as_bytes())
+        Sibling::new(
+            Dot::new(ReplicaId::from_u128(id), 1),
+            Hlc::ZERO,
+            value.as_bytes(),
+        )
     };
     let same = [sibling(1, r#"{"n":1}"#), sibling(2, r#"{"m":1,"n":1}"#)];
-    assert!(matches!(json.resolve(&same), Resolution::One { .. }), "nobody is asked");
+    assert!(
+        matches!(json.resolve(&same), Resolution::One { .. }),
+        "nobody is asked"
+    );
     let differing = [sibling(1, r#"{"n":1}"#), sibling(2, r#"{"n":2}"#)];
     assert!(matches!(json.resolve(&differing), Resolution::Failed(_)));
 }

@@ -112,7 +112,9 @@ impl Json {
             return Ok(());
         }
         match kind {
-            Some(Kind::Object) if path.len() < DEPTH_MAX => self.unite_objects(&values, path, out)?,
+            Some(Kind::Object) if path.len() < DEPTH_MAX => {
+                self.unite_objects(&values, path, out)?
+            }
             Some(Kind::Number) => out.push_str(self.number_of(&values)),
             _ => out.extend(values.last().map(|value| value.text)),
         }

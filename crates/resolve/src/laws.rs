@@ -150,10 +150,7 @@ pub fn check_samples(resolver: &dyn Resolver) -> Result<(), Violation> {
 ///
 /// # Errors
 /// The first counter-example found.
-pub fn check_values(
-    resolver: &dyn Resolver,
-    values: &[impl AsRef<[u8]>],
-) -> Result<(), Violation> {
+pub fn check_values(resolver: &dyn Resolver, values: &[impl AsRef<[u8]>]) -> Result<(), Violation> {
     StampOrder::ALL
         .into_iter()
         .try_for_each(|order| check(resolver, &order.siblings(values)))

@@ -37,7 +37,10 @@ fn parse(line: &[u8]) -> Option<(&[u8], Count)> {
     let item = words.next().filter(|item| !item.is_empty())?;
     let quantity = number(words.next()?)?;
     let changes = words.next().map_or(Some(0), number)?;
-    words.next().is_none().then_some((item, (changes, quantity)))
+    words
+        .next()
+        .is_none()
+        .then_some((item, (changes, quantity)))
 }
 
 /// A number without sign or leading zeros, so that each has one spelling.
@@ -45,7 +48,11 @@ fn number(digits: &[u8]) -> Option<u64> {
     if digits.len() > 1 && digits[0] == b'0' {
         return None;
     }
-    std::str::from_utf8(digits).ok()?.parse().ok().filter(|_| digits[0] != b'+')
+    std::str::from_utf8(digits)
+        .ok()?
+        .parse()
+        .ok()
+        .filter(|_| digits[0] != b'+')
 }
 
 fn write(cart: &BTreeMap<&[u8], Count>) -> Vec<u8> {

@@ -24,7 +24,6 @@ pub(crate) struct Call<'c, 'r> {
 /// One command on the replica as a whole.
 pub(crate) struct Inspection<'c> {
     pub(crate) replica: &'c mut Replica,
-    pub(crate) args: &'c [&'c [u8]],
     pub(crate) reply: &'c mut Reply,
     pub(crate) surroundings: Surroundings<'c>,
 }

@@ -337,7 +337,6 @@ pub(crate) fn dispatch(
                     session.depend_on(replica.position());
                     run(&mut Inspection {
                         replica,
-                        args,
                         reply,
                         surroundings,
                     })

@@ -93,7 +93,7 @@ impl Scripting {
 
     /// Whether a command that may write does so, as far as its script says that it does not.
     pub(crate) fn may_write(&self, spec: &Spec, args: &[&[u8]]) -> bool {
-        self.access(spec, args) != Some(Access::Read)
+        self.access(spec, args) != Some(Access::Read) && spec.writes(args)
     }
 
     /// Whether a command that may write must be taken for one that does. A script that does not say what it is shows that by what
@@ -101,7 +101,7 @@ impl Scripting {
     pub(crate) fn is_write(&self, spec: &Spec, args: &[&[u8]]) -> bool {
         match spec.name {
             "eval" | "evalsha" | "fcall" => self.access(spec, args) == Some(Access::Write),
-            _ => true,
+            _ => spec.writes(args),
         }
     }
 

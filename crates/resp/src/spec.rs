@@ -215,6 +215,8 @@ pub(crate) struct Spec {
     pub(crate) summary: &'static str,
     /// The subcommands that its first argument can name; empty if it names none.
     pub(crate) subcommands: &'static [Subcommand],
+    /// Of a command that writes, the subcommands that do; empty if it always does.
+    pub(crate) writing: &'static [&'static str],
     pub(crate) run: Run,
 }
 
@@ -237,6 +239,7 @@ impl Spec {
             family,
             summary,
             subcommands: &[],
+            writing: &[],
             run,
         }
     }
@@ -314,6 +317,17 @@ impl Spec {
             subcommands,
             ..self
         }
+    }
+
+    /// Only these of its subcommands write.
+    pub(crate) const fn writing(self, writing: &'static [&'static str]) -> Spec {
+        Spec { writing, ..self }
+    }
+
+    /// Whether a command that writes does so with these arguments.
+    pub(crate) fn writes(&self, args: &[&[u8]]) -> bool {
+        let given = args.get(1).copied().unwrap_or_default();
+        self.writing.is_empty() || self.writing.iter().any(|name| is(given, name))
     }
 
     /// The first argument is the key.

@@ -173,6 +173,28 @@ impl World {
             self.check_acknowledged(node)?;
             self.check_conflicts(node)?;
         }
+        self.check_settled()
+    }
+
+    /// What has settled a record is the same in every journal that has it.
+    fn check_settled(&self) -> Checked {
+        let mut known = BTreeMap::new();
+        for (node, this) in self.nodes.iter().enumerate() {
+            let replica = this.process.iter().map(|process| &process.engine.replica);
+            // What was forgotten and lost again is open again.
+            let whole = replica.filter(|replica| replica.conflicts().dropped().records == 0);
+            for record in whole.flat_map(|replica| replica.conflicts().iter()) {
+                let (first, settled) = *known.entry(record.id).or_insert((node, record.settled()));
+                if settled != record.settled() {
+                    let what = format!(
+                        "n{first} has the loss of {} settled by {settled:?}, n{node} by {:?}",
+                        record.loser.dot,
+                        record.settled()
+                    );
+                    return Err((Invariant::Conflicts, what));
+                }
+            }
+        }
         Ok(())
     }
 
@@ -229,17 +251,16 @@ impl World {
             }
         }
         self.counts.conflicts += recorded.len() as u64;
-        let limit = self.options.journal_records;
-        if recorded.len() > limit {
-            let what = format!("n{node} keeps {} records, of {limit}", recorded.len());
+        let (bytes, limit) = (replica.conflicts().bytes(), self.options.journal_bytes);
+        if bytes > limit {
+            let what = format!("n{node} keeps {bytes} bytes of records, of {limit}");
             return Err((Invariant::Conflicts, what));
         }
-        if recorded.len() == limit {
-            // Older ones may have been dropped.
+        if replica.conflicts().dropped().records > 0 {
             return Ok(());
         }
         for (key, dot) in unseen_losses(&self.ledger, replica) {
-            if !recorded.contains_key(&(&key[..], Kind::RegisterLww, None, dot)) {
+            if !recorded.contains_key(&(&key[..], Some(Kind::RegisterLww), None, dot)) {
                 let key = key.escape_ascii();
                 let what = format!(
                     "n{node} has no record of {dot}, whose write of \"{key}\" was lost without having been seen"
@@ -252,7 +273,7 @@ impl World {
 }
 
 /// What a record is about: key, component, field, and the write that lost.
-type Lost<'a> = (&'a [u8], Kind, Option<&'a [u8]>, Dot);
+type Lost<'a> = (&'a [u8], Option<Kind>, Option<&'a [u8]>, Dot);
 
 fn content_hash(replica: &Replica) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -276,11 +297,15 @@ fn check_record(ledger: &Ledger, record: &ConflictRecord) -> Result<(), String> 
             winner.dot, loser.dot, record.kind
         ));
     }
-    if record.kind == ConflictKind::Type {
+    let is_value = matches!(
+        record.kind,
+        ConflictKind::WriteWrite | ConflictKind::WriteDelete
+    );
+    if !is_value || record.component == Some(Kind::Counter) {
         return Ok(());
     }
     for (entry, contender) in [(winner, &record.winner), (loser, &record.loser)] {
-        if record.component == Kind::Stream {
+        if record.component == Some(Kind::Stream) {
             check_entry(entry, record, contender)?;
             continue;
         }
@@ -316,7 +341,7 @@ fn check_entry(
 /// What an entry wrote where a record says that it did.
 fn written(entry: &Entry, record: &ConflictRecord) -> Option<Option<Bytes>> {
     let effect = entry.effects.get(&record.key)?;
-    match record.component {
+    match record.component? {
         Kind::RegisterLww => effect.lww.as_ref().map(|(_, value)| value.clone()),
         Kind::RegisterMv => effect.mv.clone().map(Some),
         Kind::Map => {

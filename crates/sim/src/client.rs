@@ -725,6 +725,10 @@ impl Draft<'_> {
         token: VectorClock,
     ) -> Result<(), String> {
         let before = self.before(key);
+        // What a context covers of a counter is not in the model.
+        if !before.counter.is_empty() {
+            return Ok(());
+        }
         let visible = before.visible(self.now_ms);
         let ahead = token
             .iter()

@@ -210,7 +210,7 @@ fn command(
         streams,
         small_kinds,
     ] = Family::ALL.map(has);
-    let kinds: [(u64, u32); 41] = [
+    let kinds: [(u64, u32); 42] = [
         (3, 0),
         (9 * strings, 1),
         (3 * strings, 2),

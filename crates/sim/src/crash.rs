@@ -117,7 +117,7 @@ impl World {
             config: ReplicaConfig {
                 max_skew_ms: self.options.max_skew_ms,
                 journal: JournalLimits {
-                    records: self.options.journal_records,
+                    bytes: self.options.journal_bytes,
                     ..JournalLimits::default()
                 },
                 ..ReplicaConfig::default()

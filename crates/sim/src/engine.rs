@@ -568,18 +568,22 @@ fn replay(
     for record in log.scan(log.first()) {
         let record = record.map_err(|error| error.to_string())?;
         let number = record.number.0;
+        let note = match record.kind {
+            RecordKind::Frame => None,
+            _ => Some(Note::decode(&record.bytes)?),
+        };
         let frame = frame_of(record.kind, record.bytes);
         index.extend(frame.iter().map(|frame| (number, frame.last_dot())));
         if number < from {
             continue;
         }
-        match frame {
-            Some(frame) => {
-                replica
-                    .replay(number, &frame, wall_ms)
-                    .map_err(|error| error.to_string())?;
-            }
-            None => replica.replay_note(number),
+        if let Some(frame) = frame {
+            replica
+                .replay(number, &frame, wall_ms)
+                .map_err(|error| error.to_string())?;
+        }
+        if let Some(note) = note {
+            replica.replay_note(number, &note);
         }
     }
     Ok(index)

@@ -96,8 +96,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Bytes of recent frames kept in memory; what is older is read from the log.
     pub history_bytes: usize,
-    /// Conflicts that a journal keeps.
-    pub journal_records: usize,
+    /// Bytes that a journal keeps.
+    pub journal_bytes: usize,
     /// A planted bug.
     pub mutant: Option<Mutant>,
 }
@@ -135,7 +135,7 @@ impl Options {
             image_restores: random.percent(12),
             segment_bytes: *random.pick(&[1 << 10, 2 << 10, 16 << 10]),
             history_bytes: *random.pick(&[256, 2 << 10, 1 << 20]),
-            journal_records: *random.pick(&[1, 5, 30, 100_000, 100_000]),
+            journal_bytes: *random.pick(&[1 << 10, 4 << 10, 24 << 10, 64 << 20, 64 << 20]),
             mutant: None,
         };
         options.settle();

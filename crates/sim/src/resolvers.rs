@@ -37,9 +37,7 @@ impl Rule {
         let compile = |text| wat::parse_str(text).expect("these modules are well-formed");
         match self {
             Rule::Longest => LONGEST.get_or_init(|| {
-                compile(include_str!(
-                    "../../../docs/examples/resolvers/longest.wat"
-                ))
+                compile(include_str!("../../../docs/examples/resolvers/longest.wat"))
             }),
             Rule::Crash => CRASHING.get_or_init(|| compile(CRASH)),
         }

@@ -9,8 +9,8 @@ use super::error::{ConfigError, Problem};
 use super::key::{Fallback, Key, Kind};
 use super::layer::{Form, Layers, Origin, PEER_FIELDS, Raw, RawPeer};
 use super::{
-    AdminConfig, CheckpointConfig, ClockConfig, Config, Durability, LogConfig, Peer, PeersConfig,
-    RedisConfig, SiblingsConfig, TlsConfig, TraceConfig, TraceFormat,
+    AdminConfig, CheckpointConfig, ClockConfig, Config, Durability, JournalConfig, LogConfig, Peer,
+    PeersConfig, RedisConfig, SiblingsConfig, TlsConfig, TraceConfig, TraceFormat,
 };
 
 /// Longest name of a cluster, node or region: they become labels of host names and metrics.
@@ -58,10 +58,9 @@ impl Checker {
         let clock = self
             .number("clock.max_skew_ms")
             .map(|max_skew_ms| ClockConfig { max_skew_ms });
-        let siblings = self
-            .count("siblings.max")
-            .map(|max| SiblingsConfig { max });
+        let siblings = self.count("siblings.max").map(|max| SiblingsConfig { max });
         let log = self.log();
+        let journal = self.journal();
         let checkpoint = self.checkpoint();
         let trace = self.trace();
         let peer = self.peers(raw_peers, node.as_deref());
@@ -82,6 +81,7 @@ impl Checker {
             clock: clock?,
             siblings: siblings?,
             log: log?,
+            journal: journal?,
             checkpoint: checkpoint?,
             trace: trace?,
         })
@@ -128,6 +128,15 @@ impl Checker {
         Some(LogConfig {
             segment_bytes: segment_bytes?,
             retention_bytes: retention_bytes?,
+        })
+    }
+
+    fn journal(&mut self) -> Option<JournalConfig> {
+        let bytes = self.count("journal.bytes");
+        let age_ms = self.number("journal.age_ms");
+        Some(JournalConfig {
+            bytes: bytes?,
+            age_ms: age_ms?,
         })
     }
 

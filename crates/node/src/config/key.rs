@@ -265,6 +265,27 @@ pub(crate) const KEYS: &[Key] = &[
         example: "1GiB",
     },
     Key {
+        name: "journal.bytes",
+        kind: Kind::Bytes {
+            min: MIB,
+            max: 64 * GIB,
+        },
+        default: Value("64MiB"),
+        about: "Memory for records of conflicts, in bytes or with KiB, MiB, GiB; beyond it the oldest go, and are counted. A record takes about \
+                640 bytes and the values that met, up to 64 KiB of each.",
+        example: "64MiB",
+    },
+    Key {
+        name: "journal.age_ms",
+        kind: Kind::Count {
+            min: 60_000,
+            max: 3650 * DAY_MS,
+        },
+        default: Value("604800000"),
+        about: "Milliseconds that records of conflicts are kept; older ones go, and are counted.",
+        example: "604800000",
+    },
+    Key {
         name: "checkpoint.interval_ms",
         kind: Kind::Count {
             min: 100,

@@ -92,8 +92,10 @@ impl Checkpointer {
 
     /// Writes all rows that have changed by now, and moves the checkpoint.
     fn round(&mut self, database: &Database) -> anyhow::Result<()> {
-        let ((restored, rows), id) =
-            database.hold(|replica, _| (replica.begin_checkpoint(), replica.id()));
+        let ((restored, rows), id) = database.hold(|replica, wall_ms| {
+            replica.trim_journal(wall_ms);
+            (replica.begin_checkpoint(), replica.id())
+        });
         let (mut left, mut batch, mut through) = (rows, Batch::new(), Position::ZERO);
         loop {
             let images =

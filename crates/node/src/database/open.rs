@@ -8,7 +8,7 @@ use isles_clock::ReplicaId;
 use isles_replica::history::{HISTORY_BYTES, History};
 use isles_replica::image::Meta;
 use isles_replica::session::Exchange;
-use isles_replica::{Frame, Note, Replica, ReplicaConfig};
+use isles_replica::{Frame, JournalLimits, Note, Origin, Replica, ReplicaConfig};
 use isles_store::{
     DirLock, FileStorage, FjallConfig, FjallTable, Log, LogConfig, RecordKind, RecordNumber,
     Recovered, Table,
@@ -247,9 +247,18 @@ fn recover(
     let settings = ReplicaConfig {
         max_skew_ms: config.clock.max_skew_ms,
         siblings_max: config.siblings.max,
-        ..ReplicaConfig::default()
+        journal: JournalLimits {
+            bytes: config.journal.bytes,
+            age_ms: config.journal.age_ms,
+        },
     };
     let mut replica = Replica::new(id, settings);
+    let own = Origin {
+        node: config.node.clone(),
+        region: config.region.clone(),
+        ahead_ms: Some(0),
+    };
+    replica.note_origin(id, own);
     if let Some(meta) = meta {
         replica.restore(&meta.restored());
     }
@@ -259,7 +268,9 @@ fn recover(
         let record = record?;
         progress.note_record(record.number.0, last);
         if record.kind != RecordKind::Frame {
-            replica.replay_note(record.number.0);
+            let note = Note::decode(&record.bytes).map_err(anyhow::Error::msg);
+            let unread = || format!("record {} of the log cannot be read", record.number);
+            replica.replay_note(record.number.0, &note.with_context(unread)?);
             continue;
         }
         let frame = Frame::decode(record.bytes.into())

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use isles_clock::ReplicaId;
-use isles_replica::{ConflictRecord, ResolverName};
+use isles_replica::ResolverName;
+use isles_replica::journal::ConflictGroup;
 use isles_resolve::Failure;
 use metrics::{Gauge, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -100,6 +101,19 @@ fn describe() {
     );
     describe_gauge!("isles_journal_records", "Conflicts that can be looked up");
     describe_gauge!(
+        "isles_journal_bytes",
+        Unit::Bytes,
+        "Memory that they take, of journal.bytes"
+    );
+    describe_counter!(
+        "isles_journal_dropped_total",
+        "Conflicts that can no longer be looked up, because of journal.bytes or journal.age_ms"
+    );
+    describe_counter!(
+        "isles_journal_truncated_total",
+        "Conflicts of which a value was shortened, because of its size or of a storm"
+    );
+    describe_gauge!(
         "isles_undurable_bytes",
         Unit::Bytes,
         "Entries applied and not yet durable"
@@ -188,6 +202,7 @@ pub(super) struct Meters {
     keys: Gauge,
     rows: Gauge,
     journal_records: Gauge,
+    journal_bytes: Gauge,
     undurable_bytes: Gauge,
     conflicts_open: Gauge,
     resolver_failed_keys: Gauge,
@@ -197,7 +212,7 @@ pub(super) struct Meters {
 /// Totals of the replica that the counters already include.
 #[derive(Default)]
 struct Counted {
-    conflicts: u64,
+    conflicts: BTreeMap<Labels, u64>,
     merged: u64,
     discarded_bytes: u64,
     labels: KeyspaceLabels,
@@ -205,7 +220,6 @@ struct Counted {
 
 /// What a round of counting has found.
 struct Totals {
-    conflicts_total: u64,
     merged: u64,
     discarded_bytes: u64,
     conflicts: BTreeMap<Labels, u64>,
@@ -215,7 +229,7 @@ struct Totals {
 }
 
 /// Keyspace, kind, strategy, and who wrote what lost.
-type Labels = (String, &'static str, String, ReplicaId);
+type Labels = (String, &'static str, String, Option<ReplicaId>);
 
 /// How long one waits at most for another to bring the metrics up to date.
 const PATIENCE: Duration = Duration::from_millis(5);
@@ -228,6 +242,7 @@ impl Meters {
             keys: metrics::gauge!("isles_keys"),
             rows: metrics::gauge!("isles_rows"),
             journal_records: metrics::gauge!("isles_journal_records"),
+            journal_bytes: metrics::gauge!("isles_journal_bytes"),
             undurable_bytes: metrics::gauge!("isles_undurable_bytes"),
             conflicts_open: metrics::gauge!("isles_conflicts_open"),
             resolver_failed_keys: metrics::gauge!("isles_resolver_failed_keys"),
@@ -249,6 +264,12 @@ impl Node {
             self.meters
                 .journal_records
                 .set(replica.conflicts().len() as f64);
+            let journal = replica.conflicts();
+            self.meters.journal_bytes.set(journal.bytes() as f64);
+            metrics::counter!("isles_journal_dropped_total")
+                .absolute(journal.dropped_since_start());
+            metrics::counter!("isles_journal_truncated_total")
+                .absolute(journal.truncated_since_start());
             self.meters
                 .undurable_bytes
                 .set(replica.undurable_bytes() as f64);
@@ -261,7 +282,7 @@ impl Node {
             totals_of(replica, &mut counted)
         });
         self.count(&counted, &totals);
-        counted.conflicts = totals.conflicts_total;
+        counted.conflicts = totals.conflicts;
         counted.merged = totals.merged;
         counted.discarded_bytes = totals.discarded_bytes;
         drop(counted);
@@ -281,14 +302,20 @@ impl Node {
                 "failure" => failure.name())
             .absolute(*number);
         }
-        for ((keyspace, kind, strategy, replica), number) in &now.conflicts {
-            let region = self
-                .peers
-                .writer(*replica)
-                .map_or_else(|| replica.short(), |writer| writer.region);
-            metrics::counter!("isles_conflicts_total", "keyspace" => keyspace.clone(), "kind" => *kind,
-                "strategy" => strategy.clone(), "origin_region" => region)
-            .increment(*number);
+        for (labels, number) in &now.conflicts {
+            let new = number - before.conflicts.get(labels).unwrap_or(&0);
+            let (keyspace, kind, strategy, replica) = labels;
+            let writer = replica.and_then(|replica| self.peers.writer(replica));
+            let region = match (writer, replica) {
+                (Some(writer), _) => writer.region,
+                (None, Some(replica)) => replica.short(),
+                (None, None) => "others".to_owned(),
+            };
+            if new > 0 {
+                metrics::counter!("isles_conflicts_total", "keyspace" => keyspace.clone(), "kind" => *kind,
+                    "strategy" => strategy.clone(), "origin_region" => region)
+                .increment(new);
+            }
         }
     }
 
@@ -323,18 +350,16 @@ impl Node {
 
 fn totals_of(replica: &isles_replica::Replica, counted: &mut Counted) -> Totals {
     let journal = replica.conflicts();
-    let new = (journal.total() - counted.conflicts) as usize;
     let mut conflicts = BTreeMap::new();
-    for record in journal.iter().rev().take(new) {
-        let labels = labels_of(record, &mut counted.labels);
-        *conflicts.entry(labels).or_insert(0) += 1;
+    for (group, counts) in journal.groups() {
+        let labels = labels_of(group, &mut counted.labels);
+        *conflicts.entry(labels).or_insert(0) += counts.detected;
     }
     let mut remote_ops = BTreeMap::new();
     for (prefix, number) in replica.remote_ops() {
         *remote_ops.entry(counted.labels.of(prefix)).or_insert(0) += number;
     }
     Totals {
-        conflicts_total: journal.total(),
         merged: journal.merged(),
         discarded_bytes: journal.discarded_bytes(),
         conflicts,
@@ -343,11 +368,11 @@ fn totals_of(replica: &isles_replica::Replica, counted: &mut Counted) -> Totals 
     }
 }
 
-fn labels_of(record: &ConflictRecord, labels: &mut KeyspaceLabels) -> Labels {
+fn labels_of(group: &ConflictGroup, labels: &mut KeyspaceLabels) -> Labels {
     (
-        labels.of(&record.keyspace),
-        record.kind.name(),
-        record.strategy.to_string(),
-        record.loser.dot.replica,
+        labels.of(&group.keyspace),
+        group.kind.name(),
+        group.strategy.to_string(),
+        group.loser,
     )
 }

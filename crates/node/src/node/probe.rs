@@ -1,13 +1,17 @@
 //! The node as its operator sees it.
 
 use isles_admin::{
-    ClockEntry, HotConflict, HotConflicts, LogStatus, NodeStatus, PeerStatus, Probe,
+    ClockEntry, ConflictsError, HotConflict, HotConflicts, LogStatus, NodeStatus, PeerStatus, Probe,
 };
 use isles_clock::VectorClock;
 
 use super::engine::policy;
 use super::{Front, Node};
+use crate::conflicts::resp3::Value;
 use crate::peers::PeerState;
+
+/// What the front-end says of a record that is not there.
+const NO_RECORD: &str = "ERR no record";
 
 /// Keys that `/conflicts/hot` lists at most.
 const HOT_KEYS: usize = 32;
@@ -26,6 +30,26 @@ impl Probe for Front {
 
     fn hot_conflicts(&self) -> Result<HotConflicts, String> {
         Ok(self.loaded()?.hot_conflicts())
+    }
+
+    fn conflicts(&self, question: &[String]) -> Result<serde_json::Value, ConflictsError> {
+        let node = self.loaded().map_err(ConflictsError::NotReady)?;
+        let words: Vec<&[u8]> = question.iter().map(|word| word.as_bytes()).collect();
+        let (answer, position) = node.database.hold(|replica, wall_ms| {
+            let answer = isles_resp::read_conflicts(replica, self, wall_ms, &words);
+            (answer, replica.position())
+        });
+        let answer = answer.map_err(|why| match why.starts_with(NO_RECORD) {
+            true => ConflictsError::NotFound(why),
+            false => ConflictsError::Question(why),
+        })?;
+        // Nothing leaves before it is durable. Probes may block.
+        let durable = node.database.wait_durable(position);
+        tokio::runtime::Handle::current()
+            .block_on(durable)
+            .map_err(|error| ConflictsError::NotReady(error.to_string()))?;
+        let answer = Value::decode(&answer).expect("invariant: the front-end answers in RESP3");
+        Ok(answer.to_json())
     }
 
     fn ready(&self) -> Result<(), String> {

@@ -256,10 +256,23 @@ impl Drive<'_> {
 
     fn note_figures(&self) {
         let stats = self.channel.stats();
-        let (cursor, skew) = {
+        let (cursor, skew, replica) = {
             let session = self.session.lock();
-            (session.feed_cursor(TrafficClass::Frames), session.skew())
+            let replica = session.peer().map(|hello| hello.replica);
+            let cursor = session.feed_cursor(TrafficClass::Frames);
+            (cursor, session.skew(), replica)
         };
+        let peer = self.channel.peer();
+        let known = self
+            .peers
+            .states
+            .lock()
+            .get(&peer.node)
+            .and_then(|state| state.skew);
+        if let Some(replica) = replica.filter(|_| skew.is_some() && skew != known) {
+            self.peers
+                .note_origin(replica, &peer.node, &peer.region, skew);
+        }
         let backlog = cursor.map(|cursor| self.peers.database.history().lock().backlog(cursor));
         self.peers.change(&self.channel.peer().node, |state| {
             state.round_trip = Some(stats.rtt);

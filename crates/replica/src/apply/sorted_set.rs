@@ -30,7 +30,11 @@ pub(super) fn change<C: Context>(
         }
     }
     for put in &part.put {
-        let shown = |score: &_| f64::from(*score).to_string().into_bytes();
+        let shown = |score: &_, _| {
+            let text = f64::from(*score).to_string().into_bytes();
+            let bytes = text.len() as u64;
+            (text, bytes)
+        };
         change_member(set, hash, put.field.0, &mut delta, |member| {
             put_field(
                 member,

@@ -128,8 +128,11 @@ fn report_twins<C: Context>(
     author: &Author<'_, C>,
     outcome: &mut Outcome,
 ) {
-    let contender =
-        |entry: &Entry| Contender::new(entry.name.dot, entry.hlc, Some(&entry.fields.shown()));
+    let kept_bytes = outcome.kept_bytes;
+    let contender = |entry: &Entry| {
+        let shown = entry.fields.shown();
+        Contender::new(entry.name.dot, entry.hlc, Some(&shown), kept_bytes)
+    };
     let twins = stream.with_id(new.name.id);
     for twin in twins.filter(|twin| !author.context.covers(twin.name.dot)) {
         if twin.name.dot == new.name.dot {
@@ -138,7 +141,7 @@ fn report_twins<C: Context>(
         let mut contenders = [contender(new), contender(twin)];
         contenders.sort_by_key(|contender| std::cmp::Reverse(contender.stamp));
         outcome.clashes.push(Clash {
-            component: Kind::Stream,
+            component: Some(Kind::Stream),
             field: Some(new.name.id.to_string().into_bytes().into()),
             kind: ConflictKind::WriteWrite,
             kept: true,

@@ -5,7 +5,8 @@ use isles_clock::{Context, ReplicaId};
 use super::Replica;
 use crate::apply::{Author, Outcome, apply};
 use crate::changes::{RemoteChange, Sight};
-use crate::conflict::{Clash, ConflictRecord};
+use crate::conflict::Clash;
+use crate::journal::Detection;
 use crate::observer::timed;
 use crate::op::{KeyOp, Part};
 use crate::position::Position;
@@ -27,7 +28,32 @@ impl Replica {
                 .note_change(hash, author.dot.replica, author.dot.sequence);
             return;
         }
+        let contested = self.is_contested(id);
         self.change_row(id, op, author, position, now_ms);
+        if contested {
+            self.settle_conflicts(id, op, author, position);
+        }
+    }
+
+    /// Whether the journal may have records that a write of this row settles; to be asked before it is written.
+    #[inline]
+    pub(crate) fn is_contested(&self, id: RowId) -> bool {
+        let row = self.rows.get(id);
+        // A row that was dropped with its key may be made anew.
+        row.contested || row.position == Position::ZERO && self.journal.has_places(row.hash)
+    }
+
+    /// An op has changed a contested row, and will be logged: what it has taken the place of is settled.
+    pub(crate) fn settle_conflicts<C: Context>(
+        &mut self,
+        id: RowId,
+        op: &KeyOp<'_>,
+        author: &Author<'_, C>,
+        position: Position,
+    ) {
+        let hash = self.rows.get(id).hash;
+        self.journal.overwrite(hash, op, author, position);
+        self.rows.image_mut(id).contested = self.journal.has_places(hash);
     }
 
     /// Applies an op to its row and everything that follows from it.
@@ -39,7 +65,10 @@ impl Replica {
         position: Position,
         now_ms: u64,
     ) {
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome {
+            kept_bytes: self.journal.kept_bytes(),
+            ..Outcome::default()
+        };
         let observed = self.changes.is_some();
         let mut sight = Sight {
             before: false,
@@ -84,8 +113,9 @@ impl Replica {
         let [rivals_before, rivals] = outcome.rivals;
         if !outcome.clashes.is_empty() {
             self.watch.note_conflict(hash, rivals, now_ms);
+            self.rows.image_mut(id).contested = true;
             for clash in outcome.clashes {
-                self.record(op.key.0, clash, now_ms);
+                self.record(op.key.0, hash, clash, position, now_ms);
             }
         }
         if rivals_before > 1 && rivals < 2 {
@@ -150,23 +180,18 @@ impl Replica {
         }
     }
 
-    fn record(&mut self, key: &[u8], clash: Clash, now_ms: u64) {
-        let (prefix, lens) = self.keyspaces.of(key);
+    fn record(&mut self, key: &[u8], hash: u64, clash: Clash, position: Position, now_ms: u64) {
+        let (keyspace, lens) = self.keyspaces.of(key);
         timed(self.watch.observer(), lens, || {
-            let [winner, loser] = clash.contenders;
-            self.journal.push(ConflictRecord {
-                id: ConflictRecord::id(key, clash.component, clash.field.as_deref(), loser.dot),
-                key: key.to_vec(),
-                keyspace: prefix.to_vec(),
-                component: clash.component,
-                field: clash.field.map(Vec::from),
-                kind: clash.kind,
-                strategy: lens.clone(),
-                kept: clash.kept,
-                winner,
-                loser,
-                detected_ms: now_ms,
-            });
+            let detection = Detection {
+                key,
+                hash,
+                keyspace,
+                strategy: lens,
+                now_ms,
+                position,
+            };
+            self.journal.push(&detection, clash);
         });
     }
 }

@@ -83,9 +83,7 @@ impl Answers {
         siblings: &[Sibling<'_>],
     ) -> Option<Answer> {
         if let Some(known) = self.young.get(key) {
-            return known
-                .is_for(number, siblings)
-                .then(|| known.answer.clone());
+            return known.is_for(number, siblings).then(|| known.answer.clone());
         }
         let (key, known) = self.old.remove_entry(key)?;
         let answer = known.is_for(number, siblings).then(|| known.answer.clone());

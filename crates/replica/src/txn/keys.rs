@@ -299,12 +299,16 @@ impl Txn<'_> {
                 hlc: self.hlc,
                 context: &Everything,
             };
+            let contested = self.replica.is_contested(*id);
             self.replica
                 .change_row(*id, &op, &author, position, self.hlc.wall_ms());
+            if contested {
+                self.replica.settle_conflicts(*id, &op, &author, position);
+            }
             self.barrier = self.barrier.max(position);
         }
         self.replica.log_entry(self.hlc, |out, stamp_delta| {
-            put_entry_head(out, stamp_delta, None, ids.len());
+            put_entry_head(out, stamp_delta, None, &[], ids.len());
             out.extend_from_slice(&ops);
         });
     }

@@ -11,6 +11,7 @@ mod list_draft;
 mod lists;
 mod merge;
 mod migrate;
+mod restore;
 mod savepoint;
 mod sets;
 mod sketches;
@@ -41,6 +42,7 @@ pub use self::groups::{
 pub use self::hashes::{EachField, FieldValue};
 pub use self::lists::{InsertError, ListEnd, ListSide};
 pub use self::migrate::Migration;
+pub use self::restore::{Answer, RESOLVES_MAX, RestoreError, RestoreIf, RestoreOutcome};
 pub use self::savepoint::Savepoint;
 pub use self::sketches::{SketchError, sketch_hash};
 pub use self::sorted_sets::{AddIf, Added, NotANumber, ScoreIf};
@@ -49,6 +51,7 @@ pub use self::streams::{
     EachEntry, NewStreamId, SetStreamIdError, StreamAddError, StreamInfo, StreamTrim,
     StreamTrimBound, StreamTrimUnits,
 };
+pub(crate) use self::strings::parse_integer;
 pub use self::strings::{Expiry, IncrementError};
 use self::touched::{Touched, decode, only_list};
 use crate::apply::Author;
@@ -141,6 +144,8 @@ pub struct Txn<'r> {
     written: bool,
     context: Option<VectorClock>,
     refused: Option<WriteRefused>,
+    /// Records of the journal that the entry names as settled by it.
+    resolves: Vec<u128>,
     undo: Option<savepoint::Undo>,
     /// What is looked up does not count as used.
     unnoticed: bool,
@@ -178,6 +183,7 @@ impl Replica {
             written: false,
             context: None,
             refused: None,
+            resolves: Vec::new(),
             undo: None,
             unnoticed: false,
         }
@@ -241,9 +247,11 @@ impl Txn<'_> {
             self.undo_touched();
             return Err(WriteRefused::EntryTooLarge { bytes });
         }
-        let (touched, context) = (&self.touched, self.context.take());
+        let (context, resolves) = (self.context.take(), std::mem::take(&mut self.resolves));
+        self.settle_conflicts(context.as_ref(), &resolves);
+        let touched = &self.touched;
         self.replica.log_entry(self.hlc, |out, stamp_delta| {
-            put_entry_head(out, stamp_delta, context, touched.len());
+            put_entry_head(out, stamp_delta, context, &resolves, touched.len());
             touched
                 .iter()
                 .for_each(|touched| out.extend_from_slice(&touched.op));
@@ -255,6 +263,33 @@ impl Txn<'_> {
         // What is logged cannot be taken back.
         self.forget_undo();
         Ok(())
+    }
+
+    /// What the entry has taken the place of, and the conflicts that it names, are settled; to be called when it is certain
+    /// that it will be logged.
+    fn settle_conflicts(&mut self, context: Option<&VectorClock>, resolves: &[u128]) {
+        let (dot, position) = (self.replica.next_dot(), self.replica.next_position());
+        for touched in &self.touched {
+            if !touched.contested {
+                continue;
+            }
+            let op = decode(&touched.op);
+            let (replica, hlc) = (&mut *self.replica, self.hlc);
+            match context {
+                Some(context) => {
+                    let author = Author { dot, hlc, context };
+                    replica.settle_conflicts(touched.id, &op, &author, position);
+                }
+                None => {
+                    let context = &Everything;
+                    let author = Author { dot, hlc, context };
+                    replica.settle_conflicts(touched.id, &op, &author, position);
+                }
+            }
+        }
+        for id in resolves {
+            self.replica.settle_explicitly(*id, dot, self.hlc, position);
+        }
     }
 
     /// Whether what is looked up from here on does not count as used; returns what held before.
@@ -418,10 +453,20 @@ impl Txn<'_> {
             self.hlc = self.replica.stamp(self.hlc.wall_ms());
         }
         let id = self.row_of(spot);
+        let contested = self.replica.is_contested(id);
         self.apply(id, op);
+        if contested {
+            let author = Author {
+                dot: self.replica.next_dot(),
+                hlc: self.hlc,
+                context: &Everything,
+            };
+            let position = self.replica.next_position();
+            self.replica.settle_conflicts(id, op, &author, position);
+        }
         self.written = true;
         self.replica.log_entry(self.hlc, |out, stamp_delta| {
-            put_entry_head(out, stamp_delta, None, 1);
+            put_entry_head(out, stamp_delta, None, &[], 1);
             put(out, op);
         });
     }
@@ -430,9 +475,10 @@ impl Txn<'_> {
         let id = self.row_of(spot);
         let Some(index) = self.index.get(&id).copied() else {
             let before = self.replica.rows.get(id).clone();
+            let contested = self.replica.is_contested(id);
             self.apply(id, op);
             self.index.insert(id, self.touched.len());
-            self.touched.push(Touched::new(id, before, op));
+            self.touched.push(Touched::new(id, before, op, contested));
             return;
         };
         self.keep_for_undo(index);
@@ -558,8 +604,16 @@ fn put(out: &mut Vec<u8>, op: &KeyOp<'_>) {
     *out = postcard::to_extend(op, buffer).expect("an op holds nothing that cannot be encoded");
 }
 
-fn put_entry_head(out: &mut Vec<u8>, stamp_delta: u64, context: Option<VectorClock>, ops: usize) {
-    let attributes: Vec<Attribute<'_>> = context.into_iter().map(Attribute::Context).collect();
+fn put_entry_head(
+    out: &mut Vec<u8>,
+    stamp_delta: u64,
+    context: Option<VectorClock>,
+    resolves: &[u128],
+    ops: usize,
+) {
+    let context = context.into_iter().map(Attribute::Context);
+    let resolves = resolves.iter().map(|id| Attribute::Resolves(*id));
+    let attributes: Vec<Attribute<'_>> = context.chain(resolves).collect();
     let buffer = std::mem::take(out);
     let head = (stamp_delta, attributes, ops as u64);
     *out = postcard::to_extend(&head, buffer)

@@ -80,6 +80,7 @@ impl Txn<'_> {
         let now_ms = self.hlc.wall_ms();
         let after = self.replica.rows.change(id, now_ms, |row| {
             before.dirty = row.dirty;
+            before.contested = row.contested;
             std::mem::replace(row, before)
         });
         self.replica.discard(after);

@@ -290,7 +290,7 @@ fn answer_of<'c>(cell: &'c Cell<Box<[u8]>>, reader: Reader<'_>) -> Option<Cow<'c
 }
 
 /// Reads a canonical 64-bit decimal integer, as Redis's `string2ll`: no sign but minus, no leading zeros, no blanks.
-pub(super) fn parse_integer(bytes: &[u8]) -> Option<i64> {
+pub(crate) fn parse_integer(bytes: &[u8]) -> Option<i64> {
     let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
     let canonical = match digits {
         [b'0'] => bytes.len() == 1,

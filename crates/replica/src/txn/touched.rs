@@ -27,11 +27,13 @@ pub(super) struct Touched {
     counted: HashSet<Box<[u8]>>,
     /// How many list elements the entry has inserted.
     pub(super) ordinals: u32,
+    /// The journal may have records that the entry settles.
+    pub(super) contested: bool,
 }
 
 impl Touched {
     /// A key that the entry writes for the first time, by this op.
-    pub(super) fn new(id: RowId, before: Row, op: &KeyOp<'_>) -> Touched {
+    pub(super) fn new(id: RowId, before: Row, op: &KeyOp<'_>, contested: bool) -> Touched {
         let mut touched = Touched {
             id,
             before,
@@ -40,6 +42,7 @@ impl Touched {
             later: Vec::new(),
             counted: HashSet::new(),
             ordinals: 0,
+            contested,
         };
         put(&mut touched.op, op);
         touched.note(op);

@@ -1,41 +1,141 @@
-//! The journal of conflicts.
+//! The journal of conflicts: finding them, understanding them, and putting them right.
+//!
+//! In reading order: `query`, the filters that all subcommands share; `answer`, how a record looks; `list`, `stats` and
+//! `replay` read; `repair` writes.
 
-use isles_replica::{ConflictRecord, Contender, FailedKey};
+mod answer;
+mod list;
+mod query;
+mod repair;
+mod replay;
+mod stats;
 
-use super::isles::{inspect, write_stamp};
-use crate::call::{Inspection, integer, is};
+use isles_replica::{Journal, Replica};
+
+use self::answer::write_record;
+use self::query::Query;
+use super::config::help;
+use super::isles::data;
+use crate::call::{Call, integer, is};
 use crate::engine::Host;
 use crate::error::{Failure, Outcome};
 use crate::glob::{Case, Glob};
-use crate::reply::Reply;
+use crate::reply::{Protocol, Reply};
 use crate::spec::Spec;
 
-pub(super) const COMMANDS: &[Spec] = &[inspect(
+pub(super) const COMMANDS: &[Spec] = &[data(
     "isles.conflicts",
     -1,
     conflicts,
-    "Lists the newest conflicts.",
+    "Lists, explains, restores and resolves conflicts.",
 )
-.read()
+.subcommands(&[
+    ("count", -3),
+    ("follow", -2),
+    ("help", 2),
+    ("hot", -2),
+    ("key", -3),
+    ("list", -2),
+    ("replay", -4),
+    ("resolve", -6),
+    ("restore", -3),
+    ("show", 3),
+    ("stats", 2),
+])
+.write()
+.writing(&["resolve", "restore"])
+.no_multi()
+.no_script()
+.many()
 .long()];
 
 /// Records that one answer lists unless told otherwise.
 const CONFLICTS_DEFAULT: usize = 10;
-/// Records that one answer lists at most.
+/// Records that one answer of the plain form lists at most.
 const CONFLICTS_MAX: usize = 10_000;
 
-fn conflicts(inspection: &mut Inspection<'_>) -> Outcome {
-    match inspection.args {
-        [_, word] if is(word, "HOT") => return hot_keys(inspection, CONFLICTS_DEFAULT),
-        [_, word, count, number] if is(word, "HOT") && is(count, "COUNT") => {
-            let limit = usize::try_from(integer(number)?).map_err(|_| Failure::NotPositive)?;
-            return hot_keys(inspection, limit);
-        }
-        _ => {}
+/// What subcommands that only read get to work with.
+pub(super) struct Reading<'r> {
+    pub(super) journal: &'r Journal,
+    pub(super) host: &'r dyn Host,
+    pub(super) now_ms: u64,
+}
+
+fn conflicts(call: &mut Call<'_, '_>) -> Outcome {
+    let subcommand = call.args.get(1).copied().unwrap_or(b"count");
+    if is(subcommand, "HELP") {
+        write_help(call);
+        return Ok(());
     }
+    if is(subcommand, "RESTORE") {
+        return repair::restore(call);
+    }
+    if is(subcommand, "RESOLVE") {
+        return repair::resolve(call);
+    }
+    let now_ms = call.txn.now_ms();
+    let reading = Reading {
+        journal: call.txn.journal(),
+        host: call.surroundings.host,
+        now_ms,
+    };
+    read(&reading, &call.args[1..], call.reply)
+}
+
+/// The subcommands that only read; `words` begin with the subcommand.
+fn read(reading: &Reading<'_>, words: &[&[u8]], reply: &mut Reply) -> Outcome {
+    let Some((subcommand, rest)) = words.split_first() else {
+        return plain(reading, &[], reply);
+    };
+    if is(subcommand, "HOT") {
+        return hot_keys(reading, rest, reply);
+    }
+    if is(subcommand, "LIST") {
+        return list::list(reading, rest, reply);
+    }
+    if is(subcommand, "FOLLOW") {
+        return list::follow(reading, rest, reply);
+    }
+    if is(subcommand, "SHOW") {
+        return list::show(reading, rest, reply);
+    }
+    if is(subcommand, "STATS") {
+        return stats::stats(reading, reply);
+    }
+    if is(subcommand, "REPLAY") {
+        return replay::replay(reading, rest, reply);
+    }
+    plain(reading, words, reply)
+}
+
+/// Answers a question about a replica's journal, such as `LIST KEY cart:*`, in RESP3: what the HTTP side of a node passes on.
+/// The answer may leave once the log is durable through the replica's position.
+///
+/// # Errors
+/// What a Redis client would be answered.
+pub fn read_conflicts(
+    replica: &Replica,
+    host: &dyn Host,
+    now_ms: u64,
+    words: &[&[u8]],
+) -> Result<Vec<u8>, String> {
+    let reading = Reading {
+        journal: replica.conflicts(),
+        host,
+        now_ms,
+    };
+    let mut reply = Reply::default();
+    reply.protocol = Protocol::Resp3;
+    let answered = read(&reading, words, &mut reply);
+    answered.map_err(|failure| failure.to_string())?;
+    Ok(reply.as_bytes().to_vec())
+}
+
+/// `ISLES.CONFLICTS [COUNT n] [KEY glob]`: the newest records.
+fn plain(reading: &Reading<'_>, options: &[&[u8]], reply: &mut Reply) -> Outcome {
     let mut count = CONFLICTS_DEFAULT;
     let mut pattern: &[u8] = b"*";
-    for option in inspection.args[1..].chunks(2) {
+    for option in options.chunks(2) {
         match *option {
             [word, number] if is(word, "COUNT") => {
                 count = usize::try_from(integer(number)?)
@@ -47,83 +147,61 @@ fn conflicts(inspection: &mut Inspection<'_>) -> Outcome {
         }
     }
     let glob = Glob::new(pattern, Case::Sensitive)?;
-    let mark = inspection.reply.mark();
-    let records = inspection.replica.conflicts().iter().rev();
+    let mark = reply.mark();
+    let records = reading.journal.iter().rev();
     let shown = records
         .filter(|record| glob.matches(&record.key))
         .take(count);
-    let (mut written, host) = (0, inspection.surroundings.host);
+    let (mut written, start) = (0, reply.len());
     for record in shown {
-        let failed = inspection.replica.failure_of(&record.key);
-        write_conflict(inspection.reply, record, failed, host);
+        write_record(reply, record, reading, answer::LISTED_VALUE_BYTES);
         written += 1;
+        if reply.len() - start > answer::ANSWER_BYTES_MAX {
+            break;
+        }
     }
-    inspection.reply.array_at(mark, written);
+    reply.array_at(mark, written);
     Ok(())
 }
 
 /// The keys that were in conflict most often since start.
-fn hot_keys(inspection: &mut Inspection<'_>, limit: usize) -> Outcome {
-    let top = inspection.replica.conflicts().hot_keys().top(limit);
-    inspection.reply.array(top.len());
-    for hot in top {
-        inspection.reply.map(3);
-        inspection.reply.text("key");
-        inspection.reply.bulk(&hot.key);
-        for (name, count) in [
-            ("conflicts", hot.conflicts),
-            ("at_least", hot.conflicts - hot.error),
-        ] {
-            inspection.reply.text(name);
-            inspection
-                .reply
-                .integer(i64::try_from(count).unwrap_or(i64::MAX));
+fn hot_keys(reading: &Reading<'_>, options: &[&[u8]], reply: &mut Reply) -> Outcome {
+    let limit = match *options {
+        [] => CONFLICTS_DEFAULT,
+        [word, number] if is(word, "COUNT") => {
+            usize::try_from(integer(number)?).map_err(|_| Failure::NotPositive)?
         }
-    }
+        _ => return Err(Failure::Syntax),
+    };
+    answer::write_hot_keys(reply, reading.journal, limit);
     Ok(())
 }
 
-fn write_conflict(
-    reply: &mut Reply,
-    record: &ConflictRecord,
-    failed: Option<FailedKey>,
-    host: &dyn Host,
-) {
-    reply.map(12);
-    reply.text("id");
-    reply.text(format!("{:032x}", record.id));
-    reply.text("key");
-    reply.bulk(&record.key);
-    reply.text("field");
-    reply.bulk_or_null(record.field.as_deref());
-    reply.text("keyspace");
-    reply.bulk(&record.keyspace);
-    reply.text("component");
-    reply.text(record.component.name());
-    reply.text("kind");
-    reply.text(record.kind.name());
-    reply.text("strategy");
-    reply.text(record.strategy.name());
-    reply.text("kept");
-    reply.boolean(record.kept);
-    reply.text("detected_ms");
-    reply.integer(i64::try_from(record.detected_ms).unwrap_or(i64::MAX));
-    reply.text("winner");
-    write_contender(reply, &record.winner, host);
-    reply.text("loser");
-    write_contender(reply, &record.loser, host);
-    reply.text("failure");
-    let failed = failed.map(|failed| failed.to_string());
-    reply.bulk_or_null(failed.as_ref().map(|text| text.as_bytes()));
-}
-
-fn write_contender(reply: &mut Reply, contender: &Contender, host: &dyn Host) {
-    reply.map(7);
-    reply.text("value");
-    reply.bulk_or_null(contender.value.as_deref());
-    reply.text("value_bytes");
-    reply.integer(i64::try_from(contender.value_bytes).unwrap_or(i64::MAX));
-    reply.text("dot");
-    reply.text(contender.dot.to_string());
-    write_stamp(reply, contender.stamp, host);
+fn write_help(call: &mut Call<'_, '_>) {
+    help(
+        call,
+        "ISLES.CONFLICTS",
+        &[
+            "[COUNT <count>] [KEY <glob>]",
+            "    The newest records, newest first.",
+            "LIST [<filter> ...] [COUNT <count>] [CURSOR <cursor>]",
+            "    Records that match, newest first, and the cursor of the next page; 0 at the end.",
+            "FOLLOW [<filter> ...] [COUNT <count>] [AFTER <cursor>]",
+            "    Records after a cursor, oldest first, and the cursor to go on from; without AFTER, where the journal ends now.",
+            "SHOW <id>",
+            "    One record with all that is kept of its values.",
+            "STATS",
+            "    Counts by keyspace, kind, strategy and regions; open records; what was dropped.",
+            "HOT [COUNT <count>]",
+            "    The keys in conflict most often since start.",
+            "RESTORE <id> [IFOPEN | FORCE]",
+            "    Writes the loser back, as a write that has seen everything.",
+            "RESOLVE KEY <key> | ID <id> DOT <dot> | VALUE <value> [FORCE]",
+            "    Writes an answer over all contenders and settles their records.",
+            "REPLAY STRATEGY <strategy> [<filter> ...] [COUNT <count>] [CURSOR <cursor>]",
+            "    What another strategy would have answered, with a sample of the differences.",
+            "Filters: KEY <glob>, KEYSPACE <prefix>, KIND <kind>, REGION | LOSER | WINNER <region>,",
+            "    SINCE | UNTIL <milliseconds since 1970, or an age such as 90s, 15m, 1h, 7d>, STATE open | resolved | all.",
+        ],
+    );
 }

@@ -213,8 +213,7 @@ fn write_resolver(call: &mut Call<'_, '_>, name: &ResolverName, loaded: &LoadedR
     let failures = call.txn.failures_of(name);
     let (limits, module) = loaded.parts().unzip();
     let limits = limits.unwrap_or_default();
-    call.reply
-        .map(8 + if version.is_some() { 5 } else { 0 });
+    call.reply.map(8 + if version.is_some() { 5 } else { 0 });
     call.reply.text("name");
     call.reply.text(name.as_str());
     call.reply.text("strategy");

@@ -397,8 +397,15 @@ fn conflicts_can_be_listed() {
             "ISLES.CONFLICTS COUNT -1",
             "-ERR value is out of range, must be positive",
         ),
-        ("ISLES.CONFLICTS COUNT", SYNTAX),
-        ("ISLES.CONFLICTS FOO 1", SYNTAX),
+        (
+            "ISLES.CONFLICTS COUNT",
+            "-ERR wrong number of arguments for 'isles.conflicts|count' command",
+        ),
+        ("ISLES.CONFLICTS COUNT 1 KEY", SYNTAX),
+        (
+            "ISLES.CONFLICTS FOO 1",
+            "-ERR unknown subcommand 'FOO'. Try ISLES.CONFLICTS HELP.",
+        ),
         ("ISLES.CONFLICTS HOT", "*0"),
         (
             "ISLES.CONFLICTS HOT COUNT -1",
@@ -439,12 +446,12 @@ fn a_conflict_shows_both_sides() {
     assert_eq!(world.run("GET cart:1"), "$6 theirs");
     let answer = world.run("ISLES.CONFLICTS KEY cart:*");
     for part in [
-        "*1 *24 $2 id $32 ",
+        "*1 *26 $2 id $32 ",
         "$3 key $6 cart:1 ",
         "$4 kind $11 write-write $8 strategy $3 lww $4 kept :0 ",
-        "$6 winner *14 $5 value $6 theirs $11 value_bytes :6 ",
-        "$4 node $-1 $6 region $-1 $5 loser *14 $5 value $4 mine $11 value_bytes :4 ",
-        "$4 node $4 eu-1 $6 region $2 eu",
+        "$6 winner *18 $5 value $6 theirs $11 value_bytes :6 $10 kept_bytes :6 ",
+        "$4 node $-1 $6 region $-1 $5 loser *18 $5 value $4 mine $11 value_bytes :4 ",
+        "$4 node $4 eu-1 $6 region $2 eu $8 resolved $-1",
     ] {
         assert!(answer.contains(part), "{part} in {answer}");
     }
@@ -455,6 +462,220 @@ fn a_conflict_shows_both_sides() {
     );
     assert_eq!(world.run("ISLES.CONFLICTS HOT COUNT 0"), "*0");
     assert!(world.run("ISLES.STATUS").contains("$9 conflicts :1"));
+}
+
+/// The id of the first record in an answer.
+fn id_of(answer: &str) -> String {
+    let (_, after) = answer.split_once("$2 id $32 ").expect("a record");
+    after[..32].to_owned()
+}
+
+fn in_conflict() -> World {
+    let mut world = World::new();
+    world.run("SET cart:1 mine");
+    learn_from(&mut world, 2, "SET cart:1 theirs");
+    world
+}
+
+#[test]
+fn conflicts_are_listed_by_page_and_filter() {
+    let mut world = in_conflict();
+    world.run("SET cart:2 mine");
+    learn_from(&mut world, 3, "SET cart:2 theirs");
+    let first = world.run("ISLES.CONFLICTS LIST COUNT 1");
+    assert!(
+        first.contains("cart:2") && !first.contains("cart:1"),
+        "{first}"
+    );
+    assert!(
+        first.contains("$6 cursor :2 $7 dropped *6 $7 records :0 "),
+        "{first}"
+    );
+    let second = world.run("ISLES.CONFLICTS LIST COUNT 1 CURSOR 2");
+    assert!(
+        second.contains("cart:1") && !second.contains("cart:2"),
+        "{second}"
+    );
+    let last = world.run("ISLES.CONFLICTS LIST CURSOR 1");
+    assert!(last.starts_with("*6 $7 records *0 $6 cursor :0 "), "{last}");
+    for (filter, count) in [
+        ("KEY cart:*", 2),
+        ("KEY *:1 STATE open", 1),
+        ("STATE resolved", 0),
+        ("KIND write-write", 2),
+        ("KIND expiry", 0),
+        ("KEYSPACE cart:", 0),
+        ("LOSER eu", 1),
+        ("WINNER eu", 1),
+        ("REGION eu", 2),
+        ("SINCE 1d", 2),
+        ("UNTIL 1", 0),
+    ] {
+        let answer = world.run(&format!("ISLES.CONFLICTS LIST {filter}"));
+        let expected = format!("*6 $7 records *{count} ");
+        assert!(answer.starts_with(&expected), "{filter}: {answer}");
+    }
+    let id = id_of(&first);
+    let shown = world.run(&format!("ISLES.CONFLICTS SHOW {id}"));
+    assert!(
+        shown.starts_with("*26 $2 id $32 ") && shown.contains("cart:2"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn the_journal_can_be_followed() {
+    let mut world = in_conflict();
+    let end = world.run("ISLES.CONFLICTS FOLLOW");
+    assert!(
+        end.starts_with("*8 $7 records *0 $6 cursor :1 $6 missed :0 "),
+        "{end}"
+    );
+    learn_from(&mut world, 3, "SET cart:1 others");
+    let more = world.run("ISLES.CONFLICTS FOLLOW AFTER 1");
+    assert!(more.starts_with("*8 $7 records *1 "), "{more}");
+    assert!(more.contains("$6 cursor :2 "), "{more}");
+    let all = world.run("ISLES.CONFLICTS FOLLOW AFTER 0 COUNT 1");
+    assert!(all.contains("$6 cursor :1 "), "{all}");
+    let error = world.run("ISLES.CONFLICTS FOLLOW AFTER 9");
+    assert!(error.contains("it is of another node"), "{error}");
+}
+
+#[test]
+fn conflicts_are_put_right() {
+    let mut world = in_conflict();
+    let id = id_of(&world.run("ISLES.CONFLICTS"));
+    let restored = world.run(&format!("ISLES.CONFLICTS RESTORE {id}"));
+    assert!(
+        restored.contains("$7 outcome $8 restored $3 dot "),
+        "{restored}"
+    );
+    check_in(&mut world, &[("GET cart:1", "$4 mine")]);
+    let shown = world.run(&format!("ISLES.CONFLICTS SHOW {id}"));
+    assert!(
+        shown.contains("$8 resolved *12 $3 how $8 explicit "),
+        "{shown}"
+    );
+    let again = world.run(&format!("ISLES.CONFLICTS RESTORE {id} IFOPEN"));
+    assert!(again.contains("$7 outcome $14 settled before "), "{again}");
+
+    let mut world = in_conflict();
+    let id = id_of(&world.run("ISLES.CONFLICTS"));
+    let answer = format!("ISLES.CONFLICTS RESOLVE ID {id} VALUE both");
+    check_in(
+        &mut world,
+        &[
+            (&answer, "*2 $8 resolved :1"),
+            ("GET cart:1", "$4 both"),
+            (
+                "ISLES.CONFLICTS RESOLVE KEY cart:1 VALUE x",
+                "-ERR key has neither siblings nor open records in this node's journal, so there is nothing to resolve",
+            ),
+        ],
+    );
+    let mut world = in_conflict();
+    let shown = world.run("ISLES.CONFLICTS");
+    let (_, loser) = shown.split_once("$5 loser ").expect("a loser");
+    let (_, replica) = loser.split_once("$7 replica $32 ").expect("a replica");
+    // The short ids of the two are the same.
+    let error = world.run("ISLES.CONFLICTS RESOLVE KEY cart:1 DOT 00000000:1");
+    assert!(error.contains("give the whole replica id"), "{error}");
+    let answer = format!(
+        "ISLES.CONFLICTS RESOLVE KEY cart:1 DOT {}:1",
+        &replica[..32]
+    );
+    check_in(
+        &mut world,
+        &[(&answer, "*2 $8 resolved :1"), ("GET cart:1", "$4 mine")],
+    );
+}
+
+#[test]
+fn another_strategy_can_be_tried() {
+    let mut world = in_conflict();
+    let answer = world.run("ISLES.CONFLICTS REPLAY STRATEGY min");
+    for part in [
+        "$4 same :0 $9 different :1 ",
+        "$6 cursor :0 ",
+        "$3 now *4 $6 answer $5 value $5 value $6 theirs ",
+        "$4 then *4 $6 answer $5 value $5 value $4 mine",
+    ] {
+        assert!(answer.contains(part), "{part} in {answer}");
+    }
+    let answer = world.run("ISLES.CONFLICTS REPLAY STRATEGY lww");
+    assert!(answer.contains("$4 same :1 $9 different :0 "), "{answer}");
+    let stats = world.run("ISLES.CONFLICTS STATS");
+    for part in [
+        "$7 records :1 ",
+        "$4 open :1 ",
+        "$11 last_minute :1 ",
+        "$6 groups *1 *16 ",
+        "$5 loser $2 eu ",
+    ] {
+        assert!(stats.contains(part), "{part} in {stats}");
+    }
+}
+
+#[test]
+fn mistakes_about_conflicts_say_what_to_do() {
+    for (line, words) in [
+        (
+            "LIST FOO 1",
+            "has no option 'FOO'; there are KEY, KEYSPACE,",
+        ),
+        (
+            "LIST KEY",
+            "option 'KEY' of ISLES.CONFLICTS LIST needs a value",
+        ),
+        (
+            "LIST KIND x",
+            "expected one of: write-write, write-delete, type, expiry",
+        ),
+        ("LIST STATE x", "expected one of: open, resolved, all"),
+        ("LIST SINCE x", "or how long ago, such as 90s"),
+        ("LIST CURSOR x", "not an integer"),
+        ("LIST AFTER 1", "has no option 'AFTER'"),
+        ("SHOW 12", "32 hexadecimal digits"),
+        (
+            "SHOW 00000000000000000000000000000007",
+            "no record 00000000000000000000000000000007",
+        ),
+        ("RESTORE 00000000000000000000000000000007", "no record"),
+        (
+            "RESTORE 00000000000000000000000000000007 NOW",
+            "[IFOPEN | FORCE]",
+        ),
+        ("RESOLVE KEY k VALUE", "wrong number of arguments"),
+        ("RESOLVE KEY k FOO x", "then DOT <dot> or VALUE <value>"),
+        (
+            "RESOLVE THING k VALUE x",
+            "expected ISLES.CONFLICTS RESOLVE KEY",
+        ),
+        ("REPLAY KEY x", "say which strategy to try"),
+        ("REPLAY STRATEGY best", "expected one of: lww"),
+        ("FOLLOW CURSOR 1", "has no option 'CURSOR'"),
+    ] {
+        let answer = World::new().run(&format!("ISLES.CONFLICTS {line}"));
+        assert!(
+            answer.starts_with('-') && answer.contains(words),
+            "{line}: {answer}"
+        );
+    }
+}
+
+// An operator could not look at conflicts while too few peers were there, which is when they are made.
+#[test]
+fn conflicts_can_be_read_while_writes_are_refused() {
+    let mut world = in_conflict();
+    let id = id_of(&world.run("ISLES.CONFLICTS"));
+    world.run("CONFIG SET min-replicas-to-write 9");
+    assert!(
+        world
+            .run("ISLES.CONFLICTS LIST")
+            .starts_with("*6 $7 records *1 ")
+    );
+    let refused = world.run(&format!("ISLES.CONFLICTS RESTORE {id}"));
+    assert!(refused.starts_with("-NOREPLICAS"), "{refused}");
 }
 
 #[test]

@@ -1,0 +1,182 @@
+//! Restoring many: a filter, a preview, and then the writes, one by one.
+//!
+//! Nothing has to be remembered between two runs. Each restore settles its record in every region, and the node refuses to
+//! restore one that something has settled: a run that was interrupted goes on where it was by being run again.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use super::client::Client;
+use super::options::{Filter, RestoreOptions};
+use super::resp3::Value;
+use super::{Output, table};
+
+/// Records that are asked for at once.
+const PAGE: u64 = 500;
+/// Places that one run restores.
+const PLACES_MAX: usize = 200_000;
+/// Restores that a preview shows.
+const SHOWN: usize = 20;
+
+/// A key, component, and field.
+type Place = (Vec<u8>, String, Vec<u8>);
+
+/// What a run would do.
+#[derive(Default)]
+struct Plan {
+    /// In each place what lost last.
+    restores: BTreeMap<Place, Value>,
+    /// Writes that lost there before it.
+    older: usize,
+    truncated: usize,
+    /// Conflicts that leave nothing to write back.
+    no_value: usize,
+    /// There are more.
+    is_full: bool,
+}
+
+pub(super) fn restore(
+    client: &mut Client,
+    options: &RestoreOptions,
+    output: &mut Output,
+) -> anyhow::Result<()> {
+    let plan = plan(client, &options.filter)?;
+    preview(&plan, options, output)?;
+    if !options.apply {
+        return output
+            .say("\nnothing was written; --apply does it")
+            .map_err(Into::into);
+    }
+    apply(client, &plan, options.limit, output)
+}
+
+fn plan(client: &mut Client, filter: &Filter) -> anyhow::Result<Plan> {
+    let mut filter = filter.clone();
+    filter.state.get_or_insert_with(|| "open".to_owned());
+    let end = client.conflicts(&["STATS"])?.get("next_sequence").number();
+    let (mut plan, mut after) = (Plan::default(), 0);
+    loop {
+        let mut words = vec!["FOLLOW".to_owned()];
+        words.extend(filter.words());
+        words.extend(["COUNT".to_owned(), PAGE.to_string()]);
+        words.extend(["AFTER".to_owned(), after.to_string()]);
+        let page = client.conflicts(&words)?;
+        for record in page.get("records").items() {
+            plan.add(record);
+        }
+        let cursor = page.get("cursor").number();
+        if cursor == after || cursor + 1 >= end || plan.is_full {
+            return Ok(plan);
+        }
+        after = cursor;
+    }
+}
+
+impl Plan {
+    fn add(&mut self, record: &Value) {
+        let (kind, component) = (record.get("kind").text(), record.get("component").text());
+        let loser = record.get("loser");
+        if kind == "type" || matches!(&*component, "stream" | "counter") {
+            self.no_value += 1;
+            return;
+        }
+        if loser.get("kept_bytes").number() < loser.get("value_bytes").number() {
+            self.truncated += 1;
+            return;
+        }
+        let bytes = |name| record.get(name).bytes().unwrap_or_default().to_vec();
+        let component = match &*component {
+            "register-mv" => "register-lww".to_owned(),
+            _ => component,
+        };
+        let place = (bytes("key"), component, bytes("field"));
+        self.is_full = self.restores.len() >= PLACES_MAX;
+        match self.restores.entry(place) {
+            Entry::Vacant(_) if self.is_full => {}
+            Entry::Vacant(free) => _ = free.insert(record.clone()),
+            Entry::Occupied(mut known) => {
+                self.older += 1;
+                let stamp = |record: &Value| record.get("loser").get("stamp_ms").number();
+                if stamp(record) >= stamp(known.get()) {
+                    known.insert(record.clone());
+                }
+            }
+        }
+    }
+}
+
+fn preview(plan: &Plan, options: &RestoreOptions, output: &mut Output) -> anyhow::Result<()> {
+    if output.json {
+        if !options.apply {
+            for record in plan.restores.values() {
+                output.line(record, String::new)?;
+            }
+        }
+        return Ok(());
+    }
+    let shown: Vec<Value> = plan.restores.values().take(SHOWN).cloned().collect();
+    if !shown.is_empty() {
+        output.say(table::records(&shown))?;
+    }
+    if plan.restores.len() > SHOWN {
+        output.say(format!("and {} more", plan.restores.len() - SHOWN))?;
+    }
+    output.say(format!("\n{} lost writes to restore", plan.restores.len()))?;
+    for (count, what) in [
+        (
+            plan.older,
+            "lost before them in the same places, and stay lost",
+        ),
+        (
+            plan.truncated,
+            "cannot be restored: the journal has only their first bytes",
+        ),
+        (
+            plan.no_value,
+            "are of kinds that leave nothing to restore: both values are there",
+        ),
+    ] {
+        if count > 0 {
+            output.say(format!("{count} {what}"))?;
+        }
+    }
+    if plan.is_full {
+        output.say("there are more: run it again afterwards")?;
+    }
+    Ok(())
+}
+
+fn apply(
+    client: &mut Client,
+    plan: &Plan,
+    limit: Option<u64>,
+    output: &mut Output,
+) -> anyhow::Result<()> {
+    let (mut restored, mut settled, mut refused) = (0, 0, 0);
+    for record in plan.restores.values() {
+        if limit.is_some_and(|limit| restored >= limit) {
+            break;
+        }
+        let id = record.get("id").text();
+        let answer = client.refusable(&["RESTORE", &id, "IFOPEN"])?;
+        match (&answer, answer.get("resolved")) {
+            (Value::Error(why), _) => {
+                refused += 1;
+                eprintln!("{}: {why}", table::place(record));
+            }
+            (_, Value::Null) => restored += 1,
+            _ => settled += 1,
+        }
+        if output.json {
+            output.line(&answer, String::new)?;
+        }
+    }
+    output.say(format!(
+        "\n{restored} restored, {settled} settled by somebody meanwhile, {refused} refused"
+    ))?;
+    anyhow::ensure!(
+        refused == 0,
+        "{refused} could not be restored; the reasons are above"
+    );
+    Ok(())
+}

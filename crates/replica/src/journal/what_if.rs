@@ -1,0 +1,97 @@
+//! What another strategy would have answered for a conflict of the journal.
+
+use isles_resolve::{Class, Resolution, Resolver, Sibling, Strategy};
+
+use crate::conflict::{ConflictKind, ConflictRecord};
+use crate::lens::Lens;
+use crate::op::Kind;
+
+/// What readers would see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WhatIfAnswer {
+    /// One value.
+    Value(Vec<u8>),
+    /// Nothing: the deletion wins.
+    Nothing,
+    /// Both values, for the reader to decide.
+    Siblings,
+}
+
+/// What a strategy would have made of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhatIf {
+    /// It would have answered `then`, where readers were given `now`.
+    Answer {
+        /// What the strategy in force answered.
+        now: WhatIfAnswer,
+        /// What the other one would have.
+        then: WhatIfAnswer,
+    },
+    /// The journal has only the first bytes of a value.
+    Truncated,
+    /// The conflict is not about the value of a string, and strategies are for no other.
+    NoChoice,
+}
+
+impl ConflictRecord {
+    /// What a resolver would have answered if the key had been under it, of this class. Costs a resolution or two.
+    pub fn what_if(&self, resolver: &dyn Resolver, class: Class) -> WhatIf {
+        let is_string = matches!(self.component, Some(Kind::RegisterLww | Kind::RegisterMv));
+        let is_write = matches!(
+            self.kind,
+            ConflictKind::WriteWrite | ConflictKind::WriteDelete
+        );
+        if !is_string || !is_write {
+            return WhatIf::NoChoice;
+        }
+        if self.winner.is_truncated() || self.loser.is_truncated() {
+            return WhatIf::Truncated;
+        }
+        let now_class = if self.kept {
+            Class::MultiValue
+        } else {
+            Class::Lww
+        };
+        let now = match &self.strategy {
+            Lens::BuiltIn(strategy) => *strategy,
+            // A module is not run for this: what it was fed is there.
+            Lens::Module(_) => Strategy::MultiValue,
+        };
+        WhatIf::Answer {
+            now: self.answer(&now, now_class),
+            then: self.answer(resolver, class),
+        }
+    }
+
+    fn answer(&self, resolver: &dyn Resolver, class: Class) -> WhatIfAnswer {
+        if class == Class::Lww {
+            let stamp = self.loser.stamp.max(self.winner.stamp);
+            let newest = [&self.winner, &self.loser].into_iter();
+            let newest = newest.filter(|contender| contender.stamp == stamp);
+            let value = newest
+                .filter_map(|contender| contender.value.clone())
+                .next();
+            return value.map_or(WhatIfAnswer::Nothing, WhatIfAnswer::Value);
+        }
+        // A deletion removes what it has seen, and so neither of the two.
+        let siblings = [&self.winner, &self.loser].into_iter();
+        let siblings = siblings.filter_map(|contender| {
+            let value = contender.value.as_deref()?;
+            Some(Sibling {
+                dot: contender.dot,
+                stamp: contender.stamp,
+                value,
+            })
+        });
+        let mut siblings: Vec<Sibling<'_>> = siblings.collect();
+        siblings.sort_by_key(|sibling| sibling.dot);
+        if siblings.is_empty() {
+            return WhatIfAnswer::Nothing;
+        }
+        match resolver.resolve(&siblings) {
+            Resolution::One { value, .. } => WhatIfAnswer::Value(value.into_owned()),
+            _ => WhatIfAnswer::Siblings,
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! Putting conflicts right: a lost write is written back, or an answer chosen, by an entry that has seen all of it and that
+//! names the records it settles.
+
+use std::ops::ControlFlow;
+
+use isles_clock::Dot;
+use isles_crdt::sorted_set::Score;
+
+use super::{AddIf, Expiry, ScoreIf, Txn, ValueType};
+use crate::conflict::{ConflictKind, ConflictRecord, Contender, Settled, Settling};
+use crate::journal::JournalRecord;
+use crate::list;
+use crate::op::Kind;
+use crate::rows::RESERVED_PREFIX;
+
+/// Records that one entry names as settled by it; those beyond are settled as being overwritten.
+pub const RESOLVES_MAX: usize = 1000;
+
+/// How careful a restore is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestoreIf {
+    /// Refuse where the key now holds another type, or would be gone at once.
+    Same,
+    /// Also where the conflict has been settled in any way: for working through many.
+    Open,
+    /// Take the place of whatever is there.
+    Force,
+}
+
+/// What a restore has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestoreOutcome {
+    /// The lost write is back, by this entry.
+    Restored(Dot),
+    /// Nothing, for this had settled the conflict.
+    Settled(Settled),
+}
+
+/// An answer to a conflict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer<'v> {
+    /// What this entry wrote.
+    Dot(Dot),
+    /// This value.
+    Value(&'v [u8]),
+}
+
+/// Why a conflict cannot be put right in this way. Nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// The journal has no such record.
+    #[error(
+        "no record {id:032x} in this node's journal: it was dropped to keep within journal.bytes and journal.age_ms, or it is of \
+         another node; list what there is"
+    )]
+    NoRecord {
+        /// The id asked for.
+        id: u128,
+    },
+    /// Only the first bytes of the value are kept.
+    #[error(
+        "only {kept_bytes} of {value_bytes} bytes of this value are kept in the journal, so it cannot be written back; the \
+         application that wrote it may still have it"
+    )]
+    Truncated {
+        /// Bytes kept.
+        kept_bytes: usize,
+        /// Bytes that were written.
+        value_bytes: u64,
+    },
+    /// The key holds a value of another type.
+    #[error("key now holds another type ({0:?}); to write over it, use FORCE")]
+    OtherType(ValueType),
+    /// There is nothing left that the value could be written to.
+    #[error("what was lost belongs to {0}, which is gone")]
+    Gone(&'static str),
+    /// The deadline has passed.
+    #[error("deadline {at_ms} has passed, so the key would go at once; to have it so, use FORCE")]
+    Passed {
+        /// The deadline, in milliseconds since 1970.
+        at_ms: u64,
+    },
+    /// What was lost is no value.
+    #[error("a conflict of kind {kind} on {component} leaves nothing to write back: {hint}")]
+    NoValue {
+        /// What met what.
+        kind: ConflictKind,
+        /// Where.
+        component: &'static str,
+        /// What to do instead.
+        hint: &'static str,
+    },
+    /// No contender or sibling has this dot.
+    #[error(
+        "no contender of this conflict was written by {0}; show the record, or the key's siblings, for their dots"
+    )]
+    NoContender(Dot),
+    /// The key is not in conflict.
+    #[error(
+        "key has neither siblings nor open records in this node's journal, so there is nothing to resolve"
+    )]
+    NoConflict,
+    /// The key belongs to Isles.
+    #[error(
+        "key belongs to Isles: set what it stands for again, as with ISLES.KEYSPACE or FUNCTION LOAD"
+    )]
+    Reserved,
+    /// The value does not fit what it would be written to.
+    #[error("value is no {0}")]
+    BadValue(&'static str),
+}
+
+impl Txn<'_> {
+    /// The node's journal. Notes that the answer depends on everything applied.
+    pub fn journal(&mut self) -> &crate::Journal {
+        self.barrier = self.barrier.max(self.replica.position());
+        self.replica.conflicts()
+    }
+
+    /// Writes what lost a conflict back, as a write that has seen everything, and settles the record in every region.
+    /// Needs [`Scope::Many`](super::Scope::Many).
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub fn restore_loser(
+        &mut self,
+        id: u128,
+        how: RestoreIf,
+    ) -> Result<RestoreOutcome, RestoreError> {
+        let record = self.record(id)?;
+        if let Some(settled) = record.settled()
+            && (settled.how == Settling::Explicit || how == RestoreIf::Open)
+            && how != RestoreIf::Force
+        {
+            return Ok(RestoreOutcome::Settled(settled));
+        }
+        let value = whole(&record.loser)?.map(<[u8]>::to_vec);
+        self.write_place(&record, value.as_deref(), how == RestoreIf::Force)?;
+        self.resolves.push(id);
+        Ok(RestoreOutcome::Restored(self.replica.next_dot()))
+    }
+
+    /// Writes an answer in the place that a record is about, and settles all open records about it in every region.
+    /// Returns how many. Needs [`Scope::Many`](super::Scope::Many).
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub fn resolve_record(
+        &mut self,
+        id: u128,
+        answer: Answer<'_>,
+        how: RestoreIf,
+    ) -> Result<usize, RestoreError> {
+        let record = self.record(id)?;
+        let value = match answer {
+            Answer::Value(value) => Some(value.to_vec()),
+            Answer::Dot(dot) => {
+                let mut both = [&record.winner, &record.loser].into_iter();
+                let chosen = both.find(|contender| contender.dot == dot);
+                let chosen = chosen.ok_or(RestoreError::NoContender(dot))?;
+                whole(chosen)?.map(<[u8]>::to_vec)
+            }
+        };
+        self.write_place(&record, value.as_deref(), how == RestoreIf::Force)?;
+        let same = |other: &JournalRecord| {
+            (other.component, &other.field) == (record.component, &record.field)
+        };
+        let mut settled = self.open_records(&record.key, same);
+        if !settled.contains(&id) {
+            settled.push(id);
+        }
+        Ok(self.settle(settled))
+    }
+
+    /// Writes an answer over all siblings of a string, and settles all open records about it in every region. Returns how
+    /// many. Needs [`Scope::Many`](super::Scope::Many).
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub fn resolve_key(
+        &mut self,
+        key: &[u8],
+        answer: Answer<'_>,
+        how: RestoreIf,
+    ) -> Result<usize, RestoreError> {
+        let siblings = self
+            .siblings(key)
+            .map_or(Vec::new(), |found| found.versions);
+        let settled = self.open_records(key, |record| is_string(record.component));
+        if settled.is_empty() && siblings.len() < 2 {
+            return Err(RestoreError::NoConflict);
+        }
+        let value = match answer {
+            Answer::Value(value) => Some(value.to_vec()),
+            Answer::Dot(dot) => {
+                let live = siblings.into_iter().find(|sibling| sibling.dot == dot);
+                match live {
+                    Some(sibling) => Some(sibling.value),
+                    None => self.contender_of(key, dot)?,
+                }
+            }
+        };
+        self.write_string(key, value.as_deref(), how == RestoreIf::Force)?;
+        Ok(self.settle(settled))
+    }
+
+    fn record(&mut self, id: u128) -> Result<JournalRecord, RestoreError> {
+        let record = self.journal().get(id).cloned();
+        record.ok_or(RestoreError::NoRecord { id })
+    }
+
+    fn open_records(&mut self, key: &[u8], is_meant: impl Fn(&JournalRecord) -> bool) -> Vec<u128> {
+        let open = self
+            .journal()
+            .open_of(key)
+            .filter(|record| is_meant(record));
+        open.map(|record| record.id).collect()
+    }
+
+    /// What the open records about a string say that an entry wrote.
+    fn contender_of(&mut self, key: &[u8], dot: Dot) -> Result<Option<Vec<u8>>, RestoreError> {
+        let open = self.journal().open_of(key);
+        let open = open.filter(|record| is_string(record.component));
+        let mut contenders = open.flat_map(|record| [&record.winner, &record.loser]);
+        let found = contenders.find(|contender| contender.dot == dot);
+        let found = found.ok_or(RestoreError::NoContender(dot))?;
+        Ok(whole(found)?.map(<[u8]>::to_vec))
+    }
+
+    fn settle(&mut self, records: Vec<u128>) -> usize {
+        let count = records.len();
+        self.resolves.extend(records.into_iter().take(RESOLVES_MAX));
+        count
+    }
+
+    /// Writes a value, or a deletion, in the place that a record is about.
+    fn write_place(
+        &mut self,
+        record: &ConflictRecord,
+        value: Option<&[u8]>,
+        force: bool,
+    ) -> Result<(), RestoreError> {
+        let key = &record.key[..];
+        if key.starts_with(RESERVED_PREFIX) {
+            return Err(RestoreError::Reserved);
+        }
+        let no_value = |hint| RestoreError::NoValue {
+            kind: record.kind,
+            component: record.component_name(),
+            hint,
+        };
+        if record.kind == ConflictKind::Type {
+            return Err(no_value(
+                "both values are under the key; whoever deletes the visible one deletes both, so copy it elsewhere first",
+            ));
+        }
+        let field = || {
+            record
+                .field
+                .as_deref()
+                .ok_or_else(|| no_value("it names no field"))
+        };
+        match record.component {
+            None => self.write_deadline(key, value, force),
+            Some(Kind::RegisterLww | Kind::RegisterMv) => self.write_string(key, value, force),
+            Some(Kind::Map) => self.write_field(key, field()?, value, force),
+            Some(Kind::SortedSet) => self.write_score(key, field()?, value, force),
+            Some(Kind::List) => self.write_element(key, field()?, value),
+            Some(Kind::Stream) => Err(no_value("both entries are in the stream")),
+            Some(Kind::Counter) => Err(no_value(
+                "the increments come back with an integer: SET one",
+            )),
+            Some(_) => Err(no_value("its values merge")),
+        }
+    }
+
+    fn write_string(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        force: bool,
+    ) -> Result<(), RestoreError> {
+        if key.starts_with(RESERVED_PREFIX) {
+            return Err(RestoreError::Reserved);
+        }
+        self.make_way(key, ValueType::String, force)?;
+        match value {
+            Some(value) => self.set_string(key, value, Expiry::Keep),
+            None if !self.delete(key) => return Err(RestoreError::Gone("a key")),
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn write_field(
+        &mut self,
+        key: &[u8],
+        field: &[u8],
+        value: Option<&[u8]>,
+        force: bool,
+    ) -> Result<(), RestoreError> {
+        self.make_way(key, ValueType::Hash, force)?;
+        let written = match value {
+            Some(value) => self.hash_put(key, &[(field, value)]),
+            None => self.hash_remove(key, &[field]),
+        };
+        written.expect("what was in the way is gone");
+        Ok(())
+    }
+
+    fn write_score(
+        &mut self,
+        key: &[u8],
+        member: &[u8],
+        value: Option<&[u8]>,
+        force: bool,
+    ) -> Result<(), RestoreError> {
+        let score = value.map(|value| {
+            let number = std::str::from_utf8(value).ok()?.parse::<f64>().ok()?;
+            Score::try_from(number).ok()
+        });
+        let score = match score {
+            Some(None) => return Err(RestoreError::BadValue("score")),
+            Some(score) => score,
+            None => None,
+        };
+        self.make_way(key, ValueType::SortedSet, force)?;
+        match score {
+            Some(score) => {
+                let added =
+                    self.sorted_set_add(key, &[(member, score)], AddIf::Always, ScoreIf::Any);
+                added.expect("what was in the way is gone");
+            }
+            None => {
+                let removed = self.sorted_set_remove(key, &[member]);
+                removed.expect("what was in the way is gone");
+            }
+        }
+        Ok(())
+    }
+
+    fn write_element(
+        &mut self,
+        key: &[u8],
+        name: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), RestoreError> {
+        let spot = self.spot(key);
+        let row = self.visible(&spot).and_then(crate::row::Row::list);
+        let elements = row.into_iter().flat_map(|list| list.elements().elements());
+        let mut index = None;
+        let found = elements.enumerate().try_for_each(|(at, (position, _))| {
+            if list::name_of(&position).as_bytes() == name {
+                index = Some(at);
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
+        debug_assert_eq!(found.is_break(), index.is_some());
+        let index = index.ok_or(RestoreError::Gone("an element of a list"))?;
+        let value = value.ok_or(RestoreError::BadValue("element"))?;
+        let written = self.list_set(key, index, value);
+        written.expect("the element was just found in a list");
+        Ok(())
+    }
+
+    fn write_deadline(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        force: bool,
+    ) -> Result<(), RestoreError> {
+        let at_ms = value.map(|value| {
+            let text = std::str::from_utf8(value).ok();
+            let at_ms = text.and_then(|text| text.parse::<u64>().ok());
+            at_ms.ok_or(RestoreError::BadValue(
+                "deadline in milliseconds since 1970",
+            ))
+        });
+        let at_ms = at_ms.transpose()?;
+        if let Some(at_ms) = at_ms.filter(|at_ms| *at_ms <= self.now_ms() && !force) {
+            return Err(RestoreError::Passed { at_ms });
+        }
+        match self.set_deadline(key, at_ms) {
+            true => Ok(()),
+            false => Err(RestoreError::Gone("a key")),
+        }
+    }
+
+    /// Sees to it that a key holds nothing of another type.
+    fn make_way(&mut self, key: &[u8], wanted: ValueType, force: bool) -> Result<(), RestoreError> {
+        match self.value_type(key) {
+            Some(other) if other != wanted && !force => Err(RestoreError::OtherType(other)),
+            Some(other) if other != wanted => {
+                self.delete(key);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_string(component: Option<Kind>) -> bool {
+    matches!(
+        component,
+        Some(Kind::RegisterLww | Kind::RegisterMv | Kind::Counter)
+    )
+}
+
+/// What a contender wrote, if the journal has all of it; none for a deletion.
+fn whole(contender: &Contender) -> Result<Option<&[u8]>, RestoreError> {
+    match contender.is_truncated() {
+        true => Err(RestoreError::Truncated {
+            kept_bytes: contender.kept_bytes(),
+            value_bytes: contender.value_bytes,
+        }),
+        false => Ok(contender.value.as_deref()),
+    }
+}

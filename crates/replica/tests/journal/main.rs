@@ -1,0 +1,7 @@
+//! The journal of conflicts as two and three regions keep it.
+
+mod durable;
+mod island;
+mod losses;
+mod repair;
+mod settled;

@@ -1,0 +1,253 @@
+//! Losers come back as later writes, and answers take the place of all contenders.
+
+use isles_crdt::sorted_set::Score;
+use isles_replica::journal::{WhatIf, WhatIfAnswer};
+use isles_replica::{
+    AddIf, Answer, Expiry, ListEnd, RestoreError, RestoreIf, RestoreOutcome, ScoreIf, Settling, Txn,
+};
+use isles_resolve::{Resolver, Strategy};
+
+use crate::island::{Island, NOW_MS, meet, pair};
+
+/// Two regions that wrote at once, the second later.
+fn after(
+    before: impl FnOnce(&mut Txn<'_>),
+    first: impl FnOnce(&mut Txn<'_>),
+    second: impl FnOnce(&mut Txn<'_>),
+) -> (Island, Island) {
+    let (mut a, mut b) = pair();
+    a.run(before);
+    meet(&mut a, &mut b);
+    b.now_ms += 5;
+    a.run(first);
+    b.run(second);
+    meet(&mut a, &mut b);
+    (a, b)
+}
+
+fn set(value: &'static str) -> impl FnOnce(&mut Txn<'_>) {
+    move |txn| txn.set_string(b"k", value.as_bytes(), Expiry::Clear)
+}
+
+fn restore(island: &mut Island) -> Result<RestoreOutcome, RestoreError> {
+    let id = island.records()[0].id;
+    island.run(|txn| txn.restore_loser(id, RestoreIf::Same))
+}
+
+#[test]
+fn a_lost_string_comes_back_in_every_region_and_only_once() {
+    let (mut a, mut b) = after(|_| {}, set("older"), set("newer"));
+    b.now_ms += 50;
+    let outcome = restore(&mut b).expect("nothing is in the way");
+    let RestoreOutcome::Restored(dot) = outcome else {
+        panic!("{outcome:?}");
+    };
+    meet(&mut a, &mut b);
+    assert_eq!(
+        (a.string("k"), b.string("k")),
+        (Some("older".into()), Some("older".into()))
+    );
+    for island in [&a, &b] {
+        let settled = island.only().settled().expect("it was restored");
+        assert_eq!((settled.how, settled.dot), (Settling::Explicit, dot));
+    }
+    a.set("k", "later");
+    let again = restore(&mut a).expect("it is no mistake to try");
+    assert!(matches!(again, RestoreOutcome::Settled(by) if by.dot == dot));
+    assert_eq!(a.string("k"), Some("later".into()));
+}
+
+#[test]
+fn a_restore_by_the_wizard_leaves_alone_what_somebody_has_written_over() {
+    let (mut a, _) = after(|_| {}, set("older"), set("newer"));
+    a.set("k", "later");
+    let id = a.only().id;
+    let outcome = a.run(|txn| txn.restore_loser(id, RestoreIf::Open));
+    assert!(
+        matches!(outcome, Ok(RestoreOutcome::Settled(_))),
+        "{outcome:?}"
+    );
+    let outcome = a.run(|txn| txn.restore_loser(id, RestoreIf::Same));
+    assert!(
+        matches!(outcome, Ok(RestoreOutcome::Restored(_))),
+        "{outcome:?}"
+    );
+    assert_eq!(a.string("k"), Some("older".into()));
+}
+
+#[test]
+fn a_restore_keeps_the_deadline_of_the_key() {
+    let (mut a, _) = after(|_| {}, set("older"), set("newer"));
+    a.run(|txn| txn.set_deadline(b"k", Some(NOW_MS + 60_000)));
+    restore(&mut a).expect("nothing is in the way");
+    let deadline = a.run(|txn| txn.deadline_ms(b"k"));
+    assert_eq!(deadline, Some(Some(NOW_MS + 60_000)));
+}
+
+#[test]
+fn a_lost_deletion_and_a_lost_write_against_one() {
+    let delete = |txn: &mut Txn<'_>| assert!(txn.delete(b"k"));
+    let (mut a, _) = after(set("0"), delete, set("newer"));
+    restore(&mut a).expect("nothing is in the way");
+    assert_eq!(a.string("k"), None);
+    let (mut a, _) = after(set("0"), set("older"), delete);
+    restore(&mut a).expect("nothing is in the way");
+    assert_eq!(a.string("k"), Some("older".into()));
+}
+
+#[test]
+fn fields_scores_elements_and_deadlines_come_back() {
+    let put = |value: &'static [u8]| {
+        move |txn: &mut Txn<'_>| _ = txn.hash_put(b"h", &[(b"f", value)]).expect("a hash")
+    };
+    let (mut a, _) = after(|_| {}, put(b"older"), put(b"newer"));
+    restore(&mut a).expect("nothing is in the way");
+    let field = a.run(|txn| {
+        let value = txn.hash_get(b"h", b"f").expect("a hash");
+        value.map(|value| value.to_vec())
+    });
+    assert_eq!(field.as_deref(), Some(&b"older"[..]));
+
+    let score = |number: f64| {
+        move |txn: &mut Txn<'_>| {
+            let score = Score::try_from(number).expect("a number");
+            let added = txn.sorted_set_add(b"z", &[(b"m", score)], AddIf::Always, ScoreIf::Any);
+            added.expect("a sorted set");
+        }
+    };
+    let (mut a, _) = after(|_| {}, score(1.5), score(2.0));
+    restore(&mut a).expect("nothing is in the way");
+    let back = a.run(|txn| {
+        txn.sorted_set(b"z")
+            .expect("a sorted set")
+            .and_then(|set| set.score(b"m"))
+    });
+    assert_eq!(back.map(f64::from), Some(1.5));
+
+    let push = |txn: &mut Txn<'_>| {
+        _ = txn
+            .list_push(b"l", ListEnd::Back, &[b"x", b"0"])
+            .expect("a list")
+    };
+    let write = |value: &'static [u8]| {
+        move |txn: &mut Txn<'_>| assert!(txn.list_set(b"l", 1, value).expect("a list"))
+    };
+    let (mut a, _) = after(push, write(b"older"), write(b"newer"));
+    restore(&mut a).expect("nothing is in the way");
+    let element = a.run(|txn| txn.list_get(b"l", 1).expect("a list").map(<[u8]>::to_vec));
+    assert_eq!(element.as_deref(), Some(&b"older"[..]));
+
+    let until = |at_ms| move |txn: &mut Txn<'_>| assert!(txn.set_deadline(b"k", Some(at_ms)));
+    let (mut a, _) = after(set("v"), until(NOW_MS + 60_000), until(NOW_MS + 90_000));
+    restore(&mut a).expect("nothing is in the way");
+    assert_eq!(
+        a.run(|txn| txn.deadline_ms(b"k")),
+        Some(Some(NOW_MS + 60_000))
+    );
+}
+
+#[test]
+fn what_cannot_be_restored_says_why() {
+    let (mut a, _) = after(|_| {}, set("older"), set("newer"));
+    let id = a.only().id;
+    a.run(|txn| {
+        txn.delete(b"k");
+        txn.set_add(b"k", &[b"m"]).expect("the key is free");
+    });
+    let refused = a.run(|txn| txn.restore_loser(id, RestoreIf::Same));
+    assert!(
+        matches!(refused, Err(RestoreError::OtherType(_))),
+        "{refused:?}"
+    );
+    let forced = a.run(|txn| txn.restore_loser(id, RestoreIf::Force));
+    assert!(forced.is_ok(), "{forced:?}");
+    assert_eq!(a.string("k"), Some("older".into()));
+
+    let unknown = a.run(|txn| txn.restore_loser(7, RestoreIf::Same));
+    assert_eq!(unknown, Err(RestoreError::NoRecord { id: 7 }));
+
+    let long = |txn: &mut Txn<'_>| txn.set_string(b"k", &[b'x'; 100_000], Expiry::Clear);
+    let (mut a, _) = after(|_| {}, long, set("newer"));
+    let truncated = RestoreError::Truncated {
+        kept_bytes: 64 << 10,
+        value_bytes: 100_000,
+    };
+    assert_eq!(restore(&mut a), Err(truncated));
+
+    let add = |txn: &mut Txn<'_>| _ = txn.set_add(b"k", &[b"m"]).expect("the key is free");
+    let (mut a, _) = after(|_| {}, add, set("v"));
+    assert!(matches!(restore(&mut a), Err(RestoreError::NoValue { .. })));
+
+    let until = |at_ms| move |txn: &mut Txn<'_>| assert!(txn.set_deadline(b"k", Some(at_ms)));
+    let (mut a, _) = after(set("v"), until(NOW_MS + 60_000), until(NOW_MS + 90_000));
+    a.now_ms += 70_000;
+    assert!(matches!(restore(&mut a), Err(RestoreError::Passed { .. })));
+}
+
+#[test]
+fn an_answer_collapses_siblings_and_settles_their_records() {
+    let define = |txn: &mut Txn<'_>| txn.keyspace_set(b"k", Strategy::MultiValue);
+    let (mut a, mut b) = after(define, set("older"), set("newer"));
+    let siblings = a.run(|txn| txn.siblings(b"k").expect("there are two").versions);
+    let older = siblings
+        .iter()
+        .find(|sibling| sibling.value == b"older")
+        .expect("it is kept")
+        .dot;
+    let settled = a.run(|txn| txn.resolve_key(b"k", Answer::Dot(older), RestoreIf::Same));
+    assert_eq!(settled, Ok(1));
+    meet(&mut a, &mut b);
+    for island in [&mut a, &mut b] {
+        let left = island.run(|txn| txn.siblings(b"k").expect("one is left").versions.len());
+        assert_eq!((left, island.string("k")), (1, Some("older".into())));
+        assert_eq!(
+            island.only().settled().map(|by| by.how),
+            Some(Settling::Explicit)
+        );
+    }
+    let again = a.run(|txn| txn.resolve_key(b"k", Answer::Value(b"x"), RestoreIf::Same));
+    assert_eq!(again, Err(RestoreError::NoConflict));
+}
+
+#[test]
+fn an_answer_to_a_record_may_be_any_value() {
+    let put = |value: &'static [u8]| {
+        move |txn: &mut Txn<'_>| _ = txn.hash_put(b"h", &[(b"f", value)]).expect("a hash")
+    };
+    let (mut a, mut b) = after(|_| {}, put(b"older"), put(b"newer"));
+    let id = a.only().id;
+    let settled = a.run(|txn| txn.resolve_record(id, Answer::Value(b"both"), RestoreIf::Same));
+    assert_eq!(settled, Ok(1));
+    meet(&mut a, &mut b);
+    let field = b.run(|txn| {
+        txn.hash_get(b"h", b"f")
+            .expect("a hash")
+            .map(|value| value.to_vec())
+    });
+    assert_eq!(field.as_deref(), Some(&b"both"[..]));
+    assert!(!b.only().is_open());
+}
+
+#[test]
+fn another_strategy_is_asked_what_it_would_have_answered() {
+    let (a, _) = after(|_| {}, set("9"), set("10"));
+    let record = a.only();
+    let ask = |strategy: Strategy| record.what_if(&strategy, strategy.class());
+    let value = |text: &str| WhatIfAnswer::Value(text.as_bytes().to_vec());
+    let answer = |then| WhatIf::Answer {
+        now: value("10"),
+        then,
+    };
+    assert_eq!(ask(Strategy::Lww), answer(value("10")));
+    assert_eq!(ask(Strategy::Min), answer(value("9")));
+    assert_eq!(ask(Strategy::MultiValue), answer(WhatIfAnswer::Siblings));
+    let delete = |txn: &mut Txn<'_>| assert!(txn.delete(b"k"));
+    let (a, _) = after(set("0"), set("older"), delete);
+    let record = a.only();
+    let resolver: &dyn Resolver = &Strategy::Max;
+    let expected = WhatIf::Answer {
+        now: WhatIfAnswer::Nothing,
+        then: value("older"),
+    };
+    assert_eq!(record.what_if(resolver, Strategy::Max.class()), expected);
+}
