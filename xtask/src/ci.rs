@@ -19,6 +19,7 @@ pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()>
     arguments.end()?;
     process::run(&mut workspace.cargo(&["fmt", "--all", "--check"]))?;
     tidy::run(workspace, Arguments::new([]))?;
+    test_alerts(workspace)?;
     process::run(&mut workspace.cargo(&[
         "clippy",
         "--workspace",
@@ -36,6 +37,24 @@ pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()>
     } else {
         test::run(workspace, Arguments::new([]))
     }
+}
+
+/// Alert rules are code: each has series for which it fires and series for which it must not.
+fn test_alerts(workspace: &Workspace) -> Result<()> {
+    let folder = workspace.root.join("deploy/prometheus");
+    let promtool = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("promtool");
+        command.args(arguments).current_dir(&folder);
+        command
+    };
+    if process::output(&mut promtool(&["--version"])).is_err() {
+        println!(
+            "note: promtool is not installed, so the alert rules are not tested; it comes with Prometheus (`apt-get install prometheus`)"
+        );
+        return Ok(());
+    }
+    process::run(&mut promtool(&["check", "rules", "alerts.yml"]))?;
+    process::run(&mut promtool(&["test", "rules", "alerts_test.yml"]))
 }
 
 fn check_no_std(workspace: &Workspace) -> Result<()> {

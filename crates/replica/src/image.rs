@@ -5,11 +5,10 @@
 //! changed pages are written. The layout is drawn in `docs/format.md`.
 
 mod groups;
+mod journal;
 mod lists;
 mod sorted_set;
 mod stream;
-
-use std::collections::HashMap;
 
 use isles_clock::{Dot, Everything, Hlc, ReplicaId, Stamp};
 use isles_crdt::hyper_log_log::Sketch;
@@ -23,7 +22,7 @@ use smallvec::SmallVec;
 
 use self::lists::StoredList;
 use crate::bound::Bounded;
-use crate::conflict::{ConflictRecord, Settled};
+
 use crate::journal::{Head, JournalChange};
 use crate::list::{Element, ListValue};
 use crate::op::Kind;
@@ -287,34 +286,6 @@ impl Replica {
         }
         failed.map_or(Ok(()), Err)?;
         self.load_journal(scan).map_err(ImageError::Content)
-    }
-
-    fn load_journal(&mut self, scan: &mut ScanTable<'_>) -> Result<(), String> {
-        let (mut failed, mut head) = (None, None);
-        let mut settled = HashMap::new();
-        scan(&[SETTLED], &mut |key, value| match Settled::decode(value) {
-            Ok(by) => _ = settled.insert(key[1..].to_vec(), by),
-            Err(error) => failed = failed.take().or(Some(error)),
-        });
-        scan(
-            &[CONFLICT],
-            &mut |key, value| match ConflictRecord::decode(value) {
-                Ok(record) => {
-                    if let Some(id) = self.rows.find(&record.key, hash_of(&record.key)) {
-                        self.rows.image_mut(id).contested = true;
-                    }
-                    let by = settled.get(&key[1..]).copied();
-                    self.journal.restore(record, by);
-                }
-                Err(error) => failed = failed.take().or(Some(error)),
-            },
-        );
-        scan(JOURNAL, &mut |_, value| match Head::decode(value) {
-            Ok(stored) => head = Some(stored),
-            Err(error) => failed = failed.take().or(Some(error)),
-        });
-        self.journal.resume(head);
-        failed.map_or(Ok(()), Err)
     }
 
     fn load_row(&mut self, row: Row, wall_ms: u64) -> Result<(), ImageError> {

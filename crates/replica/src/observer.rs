@@ -112,6 +112,11 @@ impl Replica {
         self.watch.open.len()
     }
 
+    /// Since when the oldest of them waits, in milliseconds since 1970. Costs a look at each.
+    pub fn open_conflicts_since_ms(&self) -> Option<u64> {
+        self.watch.open.values().min().copied()
+    }
+
     /// Ops of other replicas applied since start, by the prefix of their keyspace.
     pub fn remote_ops(&self) -> impl Iterator<Item = (&[u8], u64)> {
         self.keyspaces.counts()

@@ -177,6 +177,11 @@ fn describe() {
         "Keys whose readers get siblings because a resolver has failed"
     );
     describe_gauge!(
+        "isles_conflict_open_oldest_seconds",
+        Unit::Seconds,
+        "How long the oldest conflict has been waiting for a write that has seen all values of its key"
+    );
+    describe_gauge!(
         "isles_conflicts_open",
         "Keys whose conflict waits for a write that has seen all its values"
     );
@@ -205,6 +210,7 @@ pub(super) struct Meters {
     journal_bytes: Gauge,
     undurable_bytes: Gauge,
     conflicts_open: Gauge,
+    conflict_open_oldest: Gauge,
     resolver_failed_keys: Gauge,
     counted: Mutex<Counted>,
 }
@@ -245,6 +251,7 @@ impl Meters {
             journal_bytes: metrics::gauge!("isles_journal_bytes"),
             undurable_bytes: metrics::gauge!("isles_undurable_bytes"),
             conflicts_open: metrics::gauge!("isles_conflicts_open"),
+            conflict_open_oldest: metrics::gauge!("isles_conflict_open_oldest_seconds"),
             resolver_failed_keys: metrics::gauge!("isles_resolver_failed_keys"),
             counted: Mutex::new(Counted::default()),
         }
@@ -258,7 +265,10 @@ impl Node {
         let Some(mut counted) = self.meters.counted.try_lock_for(PATIENCE) else {
             return;
         };
-        let totals = self.database.hold(|replica, _| {
+        let totals = self.database.hold(|replica, wall_ms| {
+            let since_ms = replica.open_conflicts_since_ms().unwrap_or(wall_ms);
+            let oldest_ms = wall_ms.saturating_sub(since_ms);
+            self.meters.conflict_open_oldest.set(oldest_ms as f64 / 1e3);
             self.meters.keys.set(replica.visible_keys() as f64);
             self.meters.rows.set(replica.rows_len() as f64);
             self.meters

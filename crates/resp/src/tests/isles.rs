@@ -20,11 +20,11 @@ fn a_value_has_one_sibling() {
     );
     let answer = world.run("ISLES.SIBLINGS a");
     assert!(
-        answer.starts_with("*8 $4 kind $12 register-lww $7 context "),
+        answer.starts_with("*10 $4 kind $12 register-lww $7 context "),
         "{answer}"
     );
     assert!(
-        answer.contains("$7 counter $-1 $8 siblings *1 *12 $5 value $1 1 $3 dot "),
+        answer.contains("$7 counter $-1 $7 failure $-1 $8 siblings *1 *12 $5 value $1 1 $3 dot "),
         "{answer}"
     );
     assert!(
@@ -51,10 +51,10 @@ fn a_counter_is_shown_beside_the_register() {
     check_in(&mut world, &[("INCRBY n 5", ":5")]);
     let answer = world.run("ISLES.SIBLINGS n");
     assert!(
-        answer.starts_with("*8 $4 kind $7 counter $7 context "),
+        answer.starts_with("*10 $4 kind $7 counter $7 context "),
         "{answer}"
     );
-    assert!(answer.ends_with("$7 counter :5 $8 siblings *0"), "{answer}");
+    assert!(answer.ends_with("$7 counter :5 $7 failure $-1 $8 siblings *0"), "{answer}");
     check_in(&mut world, &[("SET n 10", "+OK"), ("DECR n", ":9")]);
     let answer = world.run("ISLES.SIBLINGS n");
     for part in ["register-lww", "$7 counter :-1 ", "$5 value $2 10 "] {

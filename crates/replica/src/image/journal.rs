@@ -1,0 +1,39 @@
+//! The journal of conflicts as the table keeps it.
+
+use std::collections::HashMap;
+
+use super::{CONFLICT, JOURNAL, SETTLED, ScanTable};
+use crate::conflict::{ConflictRecord, Settled};
+use crate::journal::Head;
+use crate::replica::Replica;
+use crate::rows::hash_of;
+
+impl Replica {
+    pub(super) fn load_journal(&mut self, scan: &mut ScanTable<'_>) -> Result<(), String> {
+        let (mut failed, mut head) = (None, None);
+        let mut settled = HashMap::new();
+        scan(&[SETTLED], &mut |key, value| match Settled::decode(value) {
+            Ok(by) => _ = settled.insert(key[1..].to_vec(), by),
+            Err(error) => failed = failed.take().or(Some(error)),
+        });
+        scan(
+            &[CONFLICT],
+            &mut |key, value| match ConflictRecord::decode(value) {
+                Ok(record) => {
+                    if let Some(id) = self.rows.find(&record.key, hash_of(&record.key)) {
+                        self.rows.image_mut(id).contested = true;
+                    }
+                    let by = settled.get(&key[1..]).copied();
+                    self.journal.restore(record, by);
+                }
+                Err(error) => failed = failed.take().or(Some(error)),
+            },
+        );
+        scan(JOURNAL, &mut |_, value| match Head::decode(value) {
+            Ok(stored) => head = Some(stored),
+            Err(error) => failed = failed.take().or(Some(error)),
+        });
+        self.journal.resume(head);
+        failed.map_or(Ok(()), Err)
+    }
+}
