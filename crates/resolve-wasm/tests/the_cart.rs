@@ -200,7 +200,7 @@ fn failing_for_a_sample_is_refused_and_failing_otherwise_is_counted() {
     assert!(matches!(refusal, Refusal::Fails { .. }));
     assert!(
         refusal.to_string().starts_with("the resolver crashed: ")
-            && refusal.to_string().contains(r#"siblings ["xa""#),
+            && refusal.to_string().contains("siblings ["),
         "{refusal}"
     );
     let report = check(&picky, &["h", "p", "y"]).unwrap();
