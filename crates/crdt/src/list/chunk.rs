@@ -200,6 +200,11 @@ impl<T: Clone> Chunk<T> {
         self.entries.is_empty()
     }
 
+    /// Whether some element may hold another value than the one that it was inserted with.
+    pub(super) fn may_be_written(&self) -> bool {
+        self.written.is_some()
+    }
+
     /// Cuts off the elements from `index` on, of which there must be some on both sides.
     pub(crate) fn split_off(&mut self, index: usize, digester: Option<Digester<T>>) -> Self {
         let first = self.position(index);

@@ -10,9 +10,11 @@ use isles_clock::Context;
 
 use super::body::{Body, join_around};
 use super::chunk::{Chunk, Page};
+use super::entry::Entry;
 use super::extent::{Digester, Extent};
+use super::ids::Span;
 use super::sweep::{ones, without};
-use super::update::Stretch;
+use super::update::{Positions, Stretch};
 use crate::counted_tree::{CountedTree, Item};
 use crate::op::List;
 
@@ -41,6 +43,44 @@ impl<T: Clone> List<T> {
     ///
     /// `ctx` is that of an operation: what it covers of a replica is all up to some dot.
     pub fn cut(&mut self, stretch: &Stretch, ctx: &impl Context) -> Cut<T> {
+        let (removed, left) = self.body.cut(self.indices(stretch), ctx);
+        let scope = self.scope;
+        let body = removed;
+        Cut {
+            removed: Self { body, scope },
+            left,
+        }
+    }
+
+    /// The elements of a stretch that were written after they were inserted: O(log n), and O(1) for each 64 neighbours of
+    /// which none was.
+    #[must_use]
+    pub fn written(&self, stretch: &Stretch) -> Positions {
+        let indices = self.indices(stretch);
+        let mut written = Positions::default();
+        let mut left = indices.len();
+        for (chunk, inside) in self.body.chunks_tree().iter_from(indices.start) {
+            let len = (chunk.entries().len() - inside).min(left);
+            if chunk.may_be_written() {
+                let entries = chunk.entries().iter().enumerate();
+                for (index, entry) in entries.skip(inside).take(len) {
+                    if matches!(entry, Entry::Written(_)) {
+                        let position = chunk.position(index);
+                        let span = Span::one(position.slot);
+                        written.push(position, span);
+                    }
+                }
+            }
+            left -= len;
+            if left == 0 {
+                break;
+            }
+        }
+        written
+    }
+
+    /// Where the elements of a stretch are.
+    fn indices(&self, stretch: &Stretch) -> Range<usize> {
         let start = match self.body.search(stretch.first()) {
             Ok(index) | Err(index) => index,
         };
@@ -48,13 +88,7 @@ impl<T: Clone> List<T> {
             Ok(index) => index + 1,
             Err(index) => index,
         };
-        let (removed, left) = self.body.cut(start..end.max(start), ctx);
-        let scope = self.scope;
-        let body = removed;
-        Cut {
-            removed: Self { body, scope },
-            left,
-        }
+        start..end.max(start)
     }
 
     /// Removes what `ctx`, that of an operation, covers of every element, and returns the list as it was. Costs what

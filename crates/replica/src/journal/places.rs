@@ -1,7 +1,7 @@
 //! Which records of the journal a write may settle, by key and by the place in it that was lost.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use isles_clock::{Context, Dot};
@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::conflict::Settled;
 use crate::list;
-use crate::op::{Base, KeyOp, Kind, ListPart, Part};
+use crate::op::{Base, Blob, KeyOp, Kind, ListPart, Part};
 use crate::stream::StreamId;
 
 /// A component, zero for the deadline, and the hash of a field in it, zero for a component without.
@@ -222,6 +222,14 @@ impl Places {
                 }
             });
         }
+        if let Some(kept) = op.parts.iter().find_map(kept_members) {
+            let kept: HashSet<u64> = kept.iter().map(|name| xxh3_64(name.0)).collect();
+            places.each(|(tag, field), place| {
+                if tag == Kind::SortedSet as u8 && !kept.contains(&field) {
+                    collect(place);
+                }
+            });
+        }
         each_place(op, places, |id| match places {
             KeyPlaces::One(only, place) if *only == id => collect(place),
             KeyPlaces::Many(all) => all.get(&id).into_iter().for_each(&mut collect),
@@ -234,6 +242,13 @@ impl Places {
 fn trimmed_through(part: &Part<'_>) -> Option<StreamId> {
     match part {
         Part::Stream(part) => part.trim,
+        _ => None,
+    }
+}
+
+fn kept_members<'p, 'a>(part: &'p Part<'a>) -> Option<&'p [Blob<'a>]> {
+    match part {
+        Part::SortedSetKept(kept) => Some(kept),
         _ => None,
     }
 }

@@ -8,7 +8,7 @@ use crate::changes::{RemoteChange, Sight};
 use crate::conflict::Clash;
 use crate::journal::Detection;
 use crate::observer::timed;
-use crate::op::{KeyOp, Part};
+use crate::op::{KeyOp, ListPart, Part};
 use crate::position::Position;
 use crate::row::Component;
 use crate::rows::{RESERVED_PREFIX, RowId, hash_of};
@@ -29,10 +29,32 @@ impl Replica {
             return;
         }
         let contested = self.is_contested(id);
+        let unnamed = contested.then(|| self.unnamed(id, op)).flatten();
         self.change_row(id, op, author, position, now_ms);
         if contested {
-            self.settle_conflicts(id, op, author, position);
+            for op in [Some(op), unnamed.as_ref()].into_iter().flatten() {
+                self.settle_conflicts(id, op, author, position);
+            }
         }
+    }
+
+    /// What an op removes without naming it, as far as there may be records about it: its writer need not have had them.
+    fn unnamed<'k>(&self, id: RowId, op: &KeyOp<'k>) -> Option<KeyOp<'k>> {
+        let list = self.rows.get(id).list()?;
+        let parts = op.parts.iter().filter_map(|part| match part {
+            Part::List(part) => Some(part),
+            _ => None,
+        });
+        let cuts = parts.flat_map(|part| &part.cut);
+        let written = cuts.map(|stretch| ListPart {
+            remove: list.elements().written(stretch),
+            ..ListPart::default()
+        });
+        let parts = written.map(|part| Part::List(Box::new(part))).collect();
+        Some(KeyOp {
+            parts,
+            ..KeyOp::new(op.key.0)
+        })
     }
 
     /// Whether the journal may have records that a write of this row settles; to be asked before it is written.

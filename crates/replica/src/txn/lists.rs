@@ -209,10 +209,16 @@ impl Txn<'_> {
         if end == ListEnd::Back {
             popped.reverse();
         }
+        let contested = self.is_contested(&spot);
         let mut removal = ListPart::default();
-        add_removal(&mut removal, elements, range);
+        add_removal(&mut removal, elements, range, contested);
         self.remove_elements(&spot, removal);
         Ok(popped)
+    }
+
+    /// Whether the journal may have records that a write of this key settles.
+    fn is_contested(&self, spot: &Spot<'_>) -> bool {
+        spot.id.is_some_and(|id| self.replica.is_contested(id))
     }
 
     fn remove_elements<'k>(&mut self, spot: &Spot<'k>, removal: ListPart<'k>) {
@@ -333,9 +339,15 @@ impl Txn<'_> {
             self.delete(key);
             return Ok(());
         }
+        let contested = self.is_contested(&spot);
         let mut removal = ListPart::default();
-        add_removal(&mut removal, list.elements(), 0..kept.start);
-        add_removal(&mut removal, list.elements(), kept.end.min(len)..len);
+        add_removal(&mut removal, list.elements(), 0..kept.start, contested);
+        add_removal(
+            &mut removal,
+            list.elements(),
+            kept.end.min(len)..len,
+            contested,
+        );
         self.remove_elements(&spot, removal);
         Ok(())
     }
@@ -389,11 +401,21 @@ impl Txn<'_> {
 /// So many neighbours are named by the first and the last of them.
 const CUT_MIN: usize = 16;
 
-/// Adds a range of elements, behind those that are removed already.
-fn add_removal(part: &mut ListPart<'_>, list: &List<Element>, range: Range<usize>) {
-    match range.len() {
-        CUT_MIN.. => part.cut.extend(list.stretch(range)),
-        _ => part.remove.append(list.positions(range)),
+/// Adds a range of elements, behind those that are removed already. Where there may be records of lost writes, those that lost
+/// one are named beside a range, so that its receivers know what it settles: only an element that was written can have.
+fn add_removal(
+    part: &mut ListPart<'_>,
+    list: &List<Element>,
+    range: Range<usize>,
+    contested: bool,
+) {
+    if range.len() < CUT_MIN {
+        part.remove.append(list.positions(range));
+    } else if let Some(stretch) = list.stretch(range) {
+        if contested {
+            part.remove.append(list.written(&stretch));
+        }
+        part.cut.push(stretch);
     }
 }
 

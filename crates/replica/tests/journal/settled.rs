@@ -1,6 +1,6 @@
 //! Records are settled by the same write in every region, whatever the order in which things arrive.
 
-use isles_replica::{Expiry, JournalRecord, Settling};
+use isles_replica::{AddIf, Expiry, JournalRecord, ListEnd, Score, ScoreIf, Settling};
 use isles_resolve::Strategy;
 
 use crate::island::{Island, meet, meet_all, pair};
@@ -162,4 +162,64 @@ fn what_was_rolled_back_settles_nothing() {
         txn.set_string(b"other", b"v", Expiry::Clear);
     });
     assert!(a.only().is_open());
+}
+
+/// Two islands that have written one element of a long list, or one member of a large sorted set, and know it.
+fn contested_range() -> (Island, Island) {
+    let (mut a, mut b) = pair();
+    let names: Vec<String> = (0..60).map(|number| format!("m{number}")).collect();
+    let names: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
+    a.run(|txn| {
+        txn.list_push(b"l", ListEnd::Back, &names).expect("a list");
+        let pairs: Vec<_> = names.iter().map(|name| (*name, Score::ZERO)).collect();
+        txn.sorted_set_add(b"z", &pairs, AddIf::Always, ScoreIf::Any)
+            .expect("a sorted set");
+    });
+    meet(&mut a, &mut b);
+    for (island, number) in [(&mut a, 1.0), (&mut b, 2.0)] {
+        let score = Score::try_from(number).expect("a number");
+        island.run(|txn| {
+            let value = number.to_string();
+            txn.list_set(b"l", 40, value.as_bytes()).expect("a list");
+            txn.sorted_set_add(b"z", &[(b"m40", score)], AddIf::Always, ScoreIf::Any)
+                .expect("a sorted set");
+        });
+    }
+    meet(&mut a, &mut b);
+    assert_eq!((a.records().len(), b.records().len()), (2, 2));
+    (a, b)
+}
+
+fn open(island: &Island) -> usize {
+    let records = island.records();
+    records.iter().filter(|record| record.is_open()).count()
+}
+
+// What a range removes is not named by its op, so that records about it stayed open for ever.
+#[test]
+fn removing_a_range_settles_what_was_lost_in_it() {
+    let (mut a, mut b) = contested_range();
+    b.run(|txn| txn.list_trim(b"l", 0..50).expect("a list"));
+    b.run(|txn| txn.sorted_set_remove_ranks(b"z", 0..10).expect("a set"));
+    meet(&mut a, &mut b);
+    assert_eq!((open(&a), open(&b)), (2, 2), "it lies elsewhere");
+    b.run(|txn| txn.list_trim(b"l", 0..10).expect("a list"));
+    b.run(|txn| txn.sorted_set_remove_ranks(b"z", 1..60).expect("a set"));
+    meet(&mut a, &mut b);
+    assert_eq!((open(&a), open(&b)), (0, 0));
+    let settled = |island: &Island| {
+        let records = island.records();
+        let each = records.iter().map(|record| (record.id, record.settled()));
+        each.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    assert_eq!(settled(&a), settled(&b));
+}
+
+#[test]
+fn a_member_that_stays_settles_nothing() {
+    let (mut a, mut b) = contested_range();
+    // The last of all is the one that was written twice.
+    b.run(|txn| txn.sorted_set_remove_ranks(b"z", 0..59).expect("a set"));
+    meet(&mut a, &mut b);
+    assert_eq!((open(&a), open(&b)), (2, 2));
 }

@@ -99,6 +99,11 @@ proptest! {
         let [first, last] = ends;
         let stretch = cut.stretch(first..last + 1).expect("there are elements");
         let positions = each.positions(first..last + 1);
+        let written = positions.iter().filter(|position| {
+            let index = each.index_of(position).expect("it is there");
+            each.versions(index).any(|version| version.dot != position.dot())
+        });
+        prop_assert_eq!(cut.written(&stretch), written.collect::<Positions>());
         let removed = match seen {
             None => {
                 prop_assert!(!each.remove_each(&positions, &Everything));
