@@ -54,7 +54,10 @@ fn a_counter_is_shown_beside_the_register() {
         answer.starts_with("*10 $4 kind $7 counter $7 context "),
         "{answer}"
     );
-    assert!(answer.ends_with("$7 counter :5 $7 failure $-1 $8 siblings *0"), "{answer}");
+    assert!(
+        answer.ends_with("$7 counter :5 $7 failure $-1 $8 siblings *0"),
+        "{answer}"
+    );
     check_in(&mut world, &[("SET n 10", "+OK"), ("DECR n", ":9")]);
     let answer = world.run("ISLES.SIBLINGS n");
     for part in ["register-lww", "$7 counter :-1 ", "$5 value $2 10 "] {
