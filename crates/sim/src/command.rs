@@ -178,11 +178,12 @@ pub fn draw(options: &Options, random: &mut Random) -> Script {
 }
 
 fn may_precede_flush(command: &Command) -> bool {
-    use Command::{Append, Copy, Flush, Keyspace, Rename, Resolver, Set};
-    !matches!(
-        command,
-        Append(..) | Copy(..) | Flush | Keyspace(..) | Rename(..) | Resolver(..) | Set(..)
-    )
+    use Command::{Append, Copy, Flush, Keyspace, Rename, Resolver, Set, Small};
+    match command {
+        Append(..) | Copy(..) | Flush | Keyspace(..) | Rename(..) | Resolver(..) | Set(..) => false,
+        Small(_, small) => *small != small_kinds::Command::SketchAsString,
+        _ => true,
+    }
 }
 
 fn key(options: &Options, random: &mut Random) -> Bytes {
