@@ -206,7 +206,9 @@ fn state_of(
                 let is_mark = later.2.marks.contains_key(name) && knows(later, name);
                 follows(later, (entry, *place)) && is_mark
             });
-            let is_gone = !new.passed.contains(name) && passed_by(name);
+            // What a group begins with, every reader of it has seen.
+            let is_known = new.passed.contains(name) || new.pending.contains_key(name);
+            let is_gone = !is_known && passed_by(name);
             if !replaced && !is_gone && !acknowledged.contains(name) {
                 let marks = state.pending.entry(*name).or_default();
                 marks.insert(entry.dot, (entry.hlc, holder.clone()));
