@@ -1,5 +1,4 @@
 //! What is sent on one connection runs before what is sent on another after it, though nobody waits for the first answer.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod support;
 

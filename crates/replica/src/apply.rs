@@ -279,8 +279,13 @@ fn write_mv<C: Context>(
         return;
     };
     let before = sum::of_cell(hash, Kind::RegisterMv, 0, cell);
-    let shown = |value: &Box<[u8]>, kept_bytes| shown_bytes(value, kept_bytes);
-    let clashes = write_cell(cell, value.into(), shown, author, outcome.kept_bytes);
+    let clashes = write_cell(
+        cell,
+        value.into(),
+        |value, kept| shown_bytes(value, kept),
+        author,
+        outcome.kept_bytes,
+    );
     let after = sum::of_cell(hash, Kind::RegisterMv, 0, cell);
     row.sum = row.sum.wrapping_sub(before).wrapping_add(after);
     outcome

@@ -674,7 +674,7 @@ fn note_pages(row: &mut Row, kind: Kind, pages: u32, is_paged: &mut bool) {
 
 fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError> {
     let key = row.key.clone();
-    for stored in row.stored.to_vec() {
+    for stored in row.stored.clone().iter() {
         if stored.kind == Kind::List {
             let loaded = lists::load(&key, row.hash, scan)?;
             if let Some(Component::List(list)) = row.component_mut(Kind::List) {

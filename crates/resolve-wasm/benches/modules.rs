@@ -1,4 +1,5 @@
 //! What a call of a module costs: of nothing but the call, of the cart, and of modules that use up what they may.
+#![expect(clippy::print_stdout, reason = "a benchmark reports what it measured")]
 
 use std::hint::black_box;
 

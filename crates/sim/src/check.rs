@@ -173,6 +173,29 @@ impl World {
             self.check_acknowledged(node)?;
             self.check_conflicts(node)?;
         }
+        self.check_settled()
+    }
+
+    /// What has settled a record is the same in every journal that has it.
+    fn check_settled(&self) -> Checked {
+        let mut known = BTreeMap::new();
+        for (node, this) in self.nodes.iter().enumerate() {
+            let replica = this.process.iter().map(|process| &process.engine.replica);
+            // What was forgotten and lost again is open again.
+            let whole = replica.filter(|replica| replica.conflicts().dropped().records == 0);
+            let records = whole.flat_map(|replica| replica.conflicts().iter());
+            for record in records.filter(|record| !outlives_deadline(&self.ledger, record)) {
+                let (first, settled) = *known.entry(record.id).or_insert((node, record.settled()));
+                if settled != record.settled() {
+                    let what = format!(
+                        "n{first} has the loss of {} settled by {settled:?}, n{node} by {:?}",
+                        record.loser.dot,
+                        record.settled()
+                    );
+                    return Err((Invariant::Conflicts, what));
+                }
+            }
+        }
         Ok(())
     }
 
@@ -303,6 +326,17 @@ fn check_record(ledger: &Ledger, record: &ConflictRecord) -> Result<(), String> 
         }
     }
     Ok(())
+}
+
+/// Whether a record is about a write that has outlived a deadline which it did not set: regions that met the write later
+/// than what came in its place have none, and others cannot tell which came first.
+fn outlives_deadline(ledger: &Ledger, record: &ConflictRecord) -> bool {
+    let loser = ledger.get(record.loser.dot);
+    let effect = loser.and_then(|entry| entry.effects.get(&record.key));
+    let wrote = effect.and_then(|effect| effect.deadline?.1);
+    let said = record.loser.value.as_deref();
+    record.component.is_none()
+        && wrote.map(|at_ms| at_ms.to_string().into_bytes()).as_deref() != said
 }
 
 /// An entry of a stream is what was added under the id that others chose too.

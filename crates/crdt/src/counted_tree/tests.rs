@@ -213,6 +213,6 @@ fn what_is_known_of_a_part_saves_looking_at_it() {
         |block| panic!("{block:?} is looked at"),
     );
     assert!(kept.is_empty());
-    let even = |block: &Block| (block.key % 2 == 0).then(|| block.clone());
+    let even = |block: &Block| (block.key.is_multiple_of(2)).then(|| block.clone());
     assert_eq!(tree.left_of(|_| false, even).len(), 50_000);
 }

@@ -215,15 +215,12 @@ impl<T: Clone> Chunk<T> {
         tail
     }
 
-    /// Takes in the chunk that follows, or gives it back where it is of another run or too large.
-    pub(crate) fn join(&mut self, mut next: Self) -> Result<(), Self> {
-        if !self.can_join(&next) {
-            return Err(next);
-        }
+    /// Takes in the chunk that follows, of the same run and with room for it.
+    pub(crate) fn join(&mut self, mut next: Self) {
+        debug_assert!(self.can_join(&next), "asked before");
         self.take_in(&next);
         self.edit().extend(next.take_entries());
         self.ids.append(next.ids);
-        Ok(())
     }
 
     pub(crate) fn can_join(&self, next: &Self) -> bool {

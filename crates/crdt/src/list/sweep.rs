@@ -108,18 +108,13 @@ pub(super) fn without<T: Clone>(
 
 /// Adds a chunk behind the others, or to the last one where something was taken out and both fit into one.
 fn push<T: Clone>(chunks: &mut Vec<Chunk<T>>, chunk: Chunk<T>, mask: Mask, numbers: &mut Numbers) {
-    let rest = match chunks.last_mut().filter(|_| mask != 0) {
-        None => Err(chunk),
-        Some(last) => {
-            let number = chunk.page.number;
-            let joined = last.join(chunk);
-            if joined.is_ok() {
-                numbers.give_back(number);
-            }
-            joined
+    match chunks.last_mut() {
+        Some(last) if mask != 0 && last.can_join(&chunk) => {
+            numbers.give_back(chunk.page.number);
+            last.join(chunk);
         }
-    };
-    chunks.extend(rest.err());
+        _ => chunks.push(chunk),
+    }
 }
 
 /// Positions, from which those at the front are taken as the list is walked.

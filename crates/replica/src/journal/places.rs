@@ -208,7 +208,14 @@ impl Places {
             found.extend(later.map(|(_, sequence)| *sequence));
         };
         if op.base != Base::Keep {
-            places.each(|_, place| collect(place));
+            // A register that is empty already stays as it is, with the deletion that made it so.
+            let register = place_of(Some(Kind::RegisterLww), None);
+            let keeps_register = !op.parts.iter().any(writes_register);
+            places.each(|id, place| {
+                if !(keeps_register && id == register) {
+                    collect(place);
+                }
+            });
             return found;
         }
         if let Some(through) = op.parts.iter().find_map(trimmed_through) {
@@ -239,6 +246,10 @@ impl Places {
     }
 }
 
+fn writes_register(part: &Part<'_>) -> bool {
+    part.kind() == Some(Kind::RegisterLww)
+}
+
 fn trimmed_through(part: &Part<'_>) -> Option<StreamId> {
     match part {
         Part::Stream(part) => part.trim,
@@ -261,7 +272,7 @@ fn each_place(op: &KeyOp<'_>, places: &KeyPlaces, mut each: impl FnMut(PlaceId))
             continue;
         };
         if matches!(kind, Kind::RegisterLww | Kind::RegisterMv) {
-            let strings = [Kind::RegisterLww, Kind::RegisterMv, Kind::Counter];
+            let strings = [kind, Kind::RegisterMv, Kind::Counter];
             strings
                 .into_iter()
                 .for_each(|kind| each(place_of(Some(kind), None)));
@@ -297,6 +308,9 @@ fn each_element(part: &ListPart<'_>, mut field: impl FnMut(&[u8])) {
     written.for_each(|put| field(list::name_of(&put.position).as_bytes()));
 }
 
+/// The records of a place: open ones, and settled ones.
+type Listed = (Vec<u64>, Vec<(Settled, u64)>);
+
 impl Places {
     /// Whether this is the index of these records.
     pub(super) fn check(&self, records: &VecDeque<super::JournalRecord>) -> Result<(), String> {
@@ -314,7 +328,7 @@ impl Places {
         }
     }
 
-    fn listed(&self) -> BTreeMap<(u64, PlaceId), (Vec<u64>, Vec<(Settled, u64)>)> {
+    fn listed(&self) -> BTreeMap<(u64, PlaceId), Listed> {
         let mut listed = BTreeMap::new();
         for (key, places) in &self.keys {
             places.each(|id, place| {

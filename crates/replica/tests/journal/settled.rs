@@ -68,6 +68,28 @@ fn deleting_the_key_settles_all_that_it_held() {
     }
 }
 
+// The region that had made it a set before it heard of the string left the record open, the others did not.
+#[test]
+fn making_a_deleted_string_a_set_writes_in_another_place() {
+    let (mut a, mut b) = pair();
+    a.set("k", "v");
+    meet(&mut a, &mut b);
+    a.run(|txn| txn.delete(b"k"));
+    a.run(|txn| txn.set_add(b"k", &[b"m"]).expect("a set"));
+    b.now_ms += 100;
+    b.set("k", "newer");
+    meet(&mut a, &mut b);
+    let deletion = |island: &Island| {
+        let mut records = island.records().into_iter();
+        let lost = records.find(|record| record.loser.value.is_none());
+        lost.expect("the deletion was lost").is_open()
+    };
+    assert!(deletion(&a) && deletion(&b));
+    a.set("k", "again");
+    meet(&mut a, &mut b);
+    assert!(!deletion(&a) && !deletion(&b));
+}
+
 // Each region took the first write that it heard of, and so had another one than the other.
 #[test]
 fn of_two_writes_that_settle_it_concurrently_the_earlier_counts_everywhere() {

@@ -214,7 +214,8 @@ fn a_resolver_can_be_looked_at() {
 #[test]
 fn a_module_that_is_no_resolver_is_refused() {
     let mut world = World::new();
-    let cases: &[(&[u8], &[&[u8]], &str)] = &[
+    type Case<'c> = (&'c [u8], &'c [&'c [u8]], &'c str);
+    let cases: &[Case<'_>] = &[
         (
             b"text",
             &[],
