@@ -3,20 +3,39 @@
 use mlua::{Table, Value};
 
 use crate::answer::{Answer, Version};
-use crate::limits::{ANSWER_VALUES_MAX, DEPTH_MAX, Timer};
+use crate::limits::{ANSWER_BYTES_MAX, ANSWER_VALUES_MAX, DEPTH_MAX, TIME_OVER, Timer};
 
 /// What a client sees of a script's answer. `version` is what the script has asked for, not the client.
 pub(crate) fn from_lua(value: &Value, version: Version, timer: &Timer) -> mlua::Result<Answer> {
     let mut room = Room {
         values: ANSWER_VALUES_MAX,
+        bytes: ANSWER_BYTES_MAX,
         timer,
     };
-    answer(value, version, DEPTH_MAX, &mut room)
+    match answer(value, version, DEPTH_MAX, &mut room) {
+        Ok(answer) => Ok(answer),
+        Err(Stop::TooLarge(why)) => Ok(Answer::Error(why.into_bytes())),
+        Err(Stop::Lua(error)) => Err(error),
+    }
+}
+
+/// Why a value did not become an answer.
+enum Stop {
+    /// What the client is told instead of the whole answer.
+    TooLarge(String),
+    Lua(mlua::Error),
+}
+
+impl From<mlua::Error> for Stop {
+    fn from(error: mlua::Error) -> Stop {
+        Stop::Lua(error)
+    }
 }
 
 /// What an answer may still hold, and until when it may be made.
 struct Room<'t> {
     values: usize,
+    bytes: usize,
     timer: &'t Timer,
 }
 
@@ -24,14 +43,27 @@ struct Room<'t> {
 const VALUES_PER_LOOK: usize = 1 << 10;
 
 impl Room<'_> {
-    fn take(&mut self) -> bool {
-        let late = self.values.is_multiple_of(VALUES_PER_LOOK) && self.timer.is_over();
-        self.values = if late {
-            0
-        } else {
-            self.values.saturating_sub(1)
-        };
-        self.values > 0
+    fn take(&mut self) -> Result<(), Stop> {
+        if self.values.is_multiple_of(VALUES_PER_LOOK) && self.timer.is_over() {
+            return Err(Stop::TooLarge(format!("ERR {TIME_OVER}")));
+        }
+        self.values = self.values.checked_sub(1).ok_or_else(|| {
+            Stop::TooLarge(format!(
+                "ERR the script's answer has more than {ANSWER_VALUES_MAX} values"
+            ))
+        })?;
+        Ok(())
+    }
+
+    /// A copy of a text.
+    fn text(&mut self, text: &mlua::LuaString) -> Result<Vec<u8>, Stop> {
+        let text = text.as_bytes();
+        self.bytes = self.bytes.checked_sub(text.len()).ok_or_else(|| {
+            Stop::TooLarge(format!(
+                "ERR the script's answer has more than {ANSWER_BYTES_MAX} bytes"
+            ))
+        })?;
+        Ok(text.to_vec())
     }
 }
 
@@ -40,17 +72,13 @@ fn answer(
     version: Version,
     depth: usize,
     room: &mut Room<'_>,
-) -> mlua::Result<Answer> {
+) -> Result<Answer, Stop> {
     let Some(depth) = depth.checked_sub(1) else {
         return Ok(Answer::Error(b"ERR reached lua stack limit".to_vec()));
     };
-    if !room.take() {
-        return Ok(Answer::Error(
-            b"ERR the script's answer has too many values".to_vec(),
-        ));
-    }
+    room.take()?;
     Ok(match value {
-        Value::String(text) => Answer::Bulk(text.as_bytes().to_vec()),
+        Value::String(text) => Answer::Bulk(room.text(text)?),
         Value::Integer(number) => Answer::Integer(*number),
         Value::Number(number) => Answer::Integer(*number as i64),
         Value::Boolean(value) if version == Version::Three => Answer::Boolean(*value),
@@ -69,7 +97,7 @@ fn elements(
     version: Version,
     depth: usize,
     room: &mut Room<'_>,
-) -> mlua::Result<Vec<Answer>> {
+) -> Result<Vec<Answer>, Stop> {
     let mut answers = Vec::new();
     for index in 1.. {
         match table.raw_get::<Value>(index)? {
@@ -86,12 +114,12 @@ fn special(
     version: Version,
     depth: usize,
     room: &mut Room<'_>,
-) -> mlua::Result<Option<Answer>> {
+) -> Result<Option<Answer>, Stop> {
     if let Value::String(text) = table.raw_get("err")? {
-        return Ok(Some(Answer::Error(one_line(&text.as_bytes()))));
+        return Ok(Some(Answer::Error(one_line(&room.text(&text)?))));
     }
     if let Value::String(text) = table.raw_get("ok")? {
-        return Ok(Some(Answer::Status(one_line(&text.as_bytes()))));
+        return Ok(Some(Answer::Status(one_line(&room.text(&text)?))));
     }
     match table.raw_get("double")? {
         Value::Number(value) => return Ok(Some(Answer::Double(value))),
@@ -117,14 +145,14 @@ fn special(
         return Ok(Some(Answer::Set(members)));
     }
     if let Value::String(digits) = table.raw_get("big_number")? {
-        return Ok(Some(Answer::BigNumber(one_line(&digits.as_bytes()))));
+        return Ok(Some(Answer::BigNumber(one_line(&room.text(&digits)?))));
     }
     if let Value::Table(verbatim) = table.raw_get("verbatim_string")?
         && let (Value::String(format), Value::String(text)) =
             (verbatim.raw_get("format")?, verbatim.raw_get("string")?)
         && let Ok(format) = <[u8; 3]>::try_from(&*format.as_bytes())
     {
-        return Ok(Some(Answer::Verbatim(format, text.as_bytes().to_vec())));
+        return Ok(Some(Answer::Verbatim(format, room.text(&text)?)));
     }
     Ok(None)
 }

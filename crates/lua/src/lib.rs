@@ -41,7 +41,8 @@ pub use crate::answer::{Answer, Version};
 pub use crate::host::Host;
 pub use crate::interpreter::{Interpreter, Registered, Script, ScriptError};
 pub use crate::limits::{
-    ANSWER_VALUES_MAX, DEPTH_MAX, MEMORY_BYTES_MAX, Overseer, TEXT_BYTES_MAX, Verdict,
+    ANSWER_BYTES_MAX, ANSWER_VALUES_MAX, DEPTH_MAX, MEMORY_BYTES_MAX, Overseer, TEXT_BYTES_MAX,
+    Verdict,
 };
 pub use crate::sha1::sha1_hex;
 pub use crate::shebang::{Shebang, ShebangError};

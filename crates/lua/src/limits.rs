@@ -15,6 +15,8 @@ pub const DEPTH_MAX: usize = 200;
 pub const TEXT_BYTES_MAX: usize = 64 << 20;
 /// Values in a script's answer.
 pub const ANSWER_VALUES_MAX: usize = 4 << 20;
+/// Bytes of the texts in a script's answer: one text may be in it many times.
+pub const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// The clock is looked at after so many instructions of Lua.
 pub(crate) const INSTRUCTIONS_PER_LOOK: u32 = 1 << 12;
 

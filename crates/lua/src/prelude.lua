@@ -4,7 +4,7 @@
 -- reads no globals does not notice.
 local native = ...
 
-local error, select, type, tostring, unpack = error, select, type, tostring, unpack
+local error, select, type, tostring, tonumber, unpack = error, select, type, tostring, tonumber, unpack
 local next, pairs, rawget, rawset = next, pairs, rawget, rawset
 local setmetatable, getmetatable = setmetatable, getmetatable
 local getfenv, setfenv, pcall, xpcall = getfenv, setfenv, pcall, xpcall
@@ -44,9 +44,21 @@ end
 
 local env = {
   _VERSION = _VERSION, assert = assert, error = error, gcinfo = gcinfo, ipairs = ipairs, rawequal = rawequal,
-  select = select, tonumber = tonumber, tostring = tostring, type = type, unpack = unpack,
+  select = select, tonumber = tonumber, tostring = tostring, type = type,
   loadstring = native.loadstring,
 }
+
+-- The original counts in integers of C, and reads beside the stack where the count overflows.
+local UNPACK_MAX, INTEGER_MAX = 8000, 2 ^ 31 - 1
+function env.unpack(t, i, j)
+  local first = tonumber(i == nil and 1 or i)
+  local last = tonumber(j == nil and type(t) == "table" and #t or j)
+  if first and last then
+    local is_sound = first >= -INTEGER_MAX and last <= INTEGER_MAX and last - first < UNPACK_MAX
+    if not is_sound then error("too many results to unpack", 2) end
+  end
+  return unpack(t, i, j)
+end
 
 function env.pcall(...) return pass(pcall(...)) end
 -- A handler that Lua itself calls runs before the error has unwound, inside the hook if that raised it: there no hook sees it,

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use memchr::memmem;
 use mlua::{Function, Lua, Table, Value};
 
 use crate::limits::{TEXT_BYTES_MAX, Timer};
@@ -47,7 +48,7 @@ fn find(lua: &Lua, args: &Arguments, timer: &Timer, places: bool) -> Results {
     let plain = !matches!(args.get(3), Value::Nil | Value::Boolean(false))
         || !pattern.iter().any(|byte| b"^$*+?.([%-".contains(byte));
     if places && plain {
-        let Some(start) = plain_find(&text[from..], &pattern) else {
+        let Some(start) = memmem::find(&text[from..], &pattern) else {
             return Ok(vec![Value::Nil]);
         };
         let start = from + start;
@@ -68,22 +69,6 @@ fn find(lua: &Lua, args: &Arguments, timer: &Timer, places: bool) -> Results {
         captures_or_all(lua, &text, &found, &mut values)?;
     }
     Ok(values)
-}
-
-fn plain_find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    let Some(first) = wanted.first() else {
-        return Some(0);
-    };
-    let last = text.len().checked_sub(wanted.len())?;
-    let mut at = 0;
-    while at <= last {
-        at += text[at..=last].iter().position(|byte| byte == first)?;
-        if text[at..].starts_with(wanted) {
-            return Some(at);
-        }
-        at += 1;
-    }
-    None
 }
 
 fn captures(lua: &Lua, text: &[u8], found: &Match, values: &mut Vec<Value>) -> Result<(), Problem> {
