@@ -608,12 +608,7 @@ fn is_http(name: &[u8]) -> bool {
 
 fn unknown(args: &[&[u8]]) -> Failure {
     if let Some(known) = unsupported::find(args[0]) {
-        return Failure::other(format!(
-            "ERR {} is not supported by Isles: {}; instead: {}",
-            preview(args[0]).to_ascii_uppercase(),
-            known.reason,
-            known.instead
-        ));
+        return known.refusal(&preview(args[0]));
     }
     let mut shown = String::new();
     let _ = args[1..].iter().try_for_each(|argument| {
