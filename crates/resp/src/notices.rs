@@ -17,7 +17,7 @@ use crate::session::Session;
 /// Runs of writes that are remembered. A run is at least one write, so at least so many are.
 pub(crate) const RUNS_MAX: usize = 65_536;
 
-/// Own entries that one connection wrote without another one of the kind in between.
+/// Own entries that one connection wrote, one right after the other.
 #[derive(Clone, Copy, Debug)]
 struct Run {
     first: u64,
