@@ -17,6 +17,7 @@ use crate::busy::{self, Aside};
 use crate::call::{Call, Inspection, Surroundings};
 use crate::error::{Failure, Outcome, preview};
 use crate::meters::TIMED_EVERY;
+use crate::notices;
 use crate::parser::Batch;
 use crate::reply::Reply;
 use crate::server::Server;
@@ -174,7 +175,9 @@ pub(crate) fn run(
         }
         work.at += 1;
         hold.before(long || args.len() > SHORT_ARGUMENTS_MAX);
+        let before = notices::Before::of(session, replica);
         timed(replica, session, reply, surroundings, command, &args);
+        before.note(session, replica);
         session.errands.end();
         if replica.has_changed_keys() {
             waiting::serve(replica, surroundings);
