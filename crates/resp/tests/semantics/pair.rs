@@ -1,11 +1,13 @@
 //! Replicas that hear of each other when the test says so, in several orders.
 
+use std::collections::BTreeSet;
+
 use isles_clock::ReplicaId;
 use isles_replica::delivery::{Lane, LaneKind};
 use isles_replica::{Frame, Replica, ReplicaConfig, UnloggedContent};
 use isles_resp::{Console, Host, NodeInfo, ServeOptions, Writer};
 
-use crate::page::{Command, Row};
+use crate::page::{Check, Command, Row};
 
 /// Some time in 2026.
 const BEFORE_MS: u64 = 1_790_000_000_000;
@@ -155,29 +157,54 @@ pub(crate) fn check(row: &Row, order: Order) -> Result<(), String> {
         }
     }
     compare(&islands)?;
+    let mut complaints = Vec::new();
+    let recorded = recorded(&islands);
+    if recorded != row.journal {
+        complaints.push(format!(
+            "every region has recorded {recorded:?}, not {:?}",
+            row.journal
+        ));
+    }
     for check in &row.after {
         let ask_ms = check
             .command
             .at_ms
             .unwrap_or(heard_ms - START_MS + AFTER_MS);
-        let line = &check.command.line;
-        let mut answers = Vec::new();
-        for island in &mut islands {
-            answers.push(island.run(line, START_MS + ask_ms)?);
-        }
-        if answers.iter().any(|answer| *answer != answers[0]) {
-            return Err(format!(
-                "{line:?} answers differently in the four regions: {answers:?}"
-            ));
-        }
-        if !check.accepts(&answers[0]) {
-            return Err(format!(
-                "{line:?} answers {:?}, not {:?}",
-                answers[0], check.answers
-            ));
-        }
+        complaints.extend(ask(&mut islands, check, START_MS + ask_ms)?);
     }
-    Ok(())
+    match complaints.is_empty() {
+        true => Ok(()),
+        false => Err(complaints.join("; ")),
+    }
+}
+
+/// What is not as the row has it. Each region has a copy of its own to answer from, so that a question may write.
+fn ask(islands: &mut [Island], check: &Check, wall_ms: u64) -> Result<Option<String>, String> {
+    let line = &check.command.line;
+    let answers = islands.iter_mut().map(|island| island.run(line, wall_ms));
+    let answers = answers.collect::<Result<Vec<String>, String>>()?;
+    let right = &check.answers;
+    Ok(match &answers[..] {
+        [first, others @ ..] if others.iter().any(|other| other != first) => Some(format!(
+            "{line:?} answers differently in the four regions: {answers:?}"
+        )),
+        [first, ..] if !check.accepts(first) => {
+            Some(format!("{line:?} answers {first:?}, not {right:?}"))
+        }
+        _ => None,
+    })
+}
+
+/// The kinds of conflicts that all regions have recorded.
+fn recorded(islands: &[Island]) -> Vec<String> {
+    let kinds = |island: &Island| -> BTreeSet<&'static str> {
+        let records = island.replica.conflicts().iter();
+        records.map(|record| record.kind.name()).collect()
+    };
+    let everywhere = islands.iter().map(kinds);
+    let everywhere = everywhere.reduce(|all, some| &all & &some);
+    let names = everywhere.into_iter().flatten();
+    names.map(str::to_owned).collect()
 }
 
 /// Equal clocks, equal content, and nothing derived that does not fit it.
