@@ -118,16 +118,26 @@ fn check(
     found: &mut Found,
 ) {
     let mut complain = |what: String| found.complaints.push(format!("{row}: {what}"));
-    let pattern = match keys.are_known(row) {
-        true => format!("*{}*", prefix(row)),
-        false => "*".to_owned(),
+    // Its own keys, and what is kept of them under reserved ones.
+    let patterns = match keys.are_known(row) {
+        true => vec![
+            format!("{}*", prefix(row)),
+            format!("*[^a-z-]{}*", prefix(row)),
+        ],
+        false => vec!["*".to_owned()],
     };
-    let list = format!("ISLES.CONFLICTS LIST KEY {pattern} STATE all SINCE {since_ms} COUNT 1000");
-    let [one, other] = [&mut *a, &mut *b].map(|side| kinds(side, &words(&list)));
+    let [one, other] = [&mut *a, &mut *b].map(|side| {
+        let each = patterns
+            .iter()
+            .flat_map(|pattern| kinds(side, pattern, since_ms));
+        each.collect::<BTreeSet<String>>()
+    });
     let everywhere: Vec<&String> = one.intersection(&other).collect();
     let expected: Vec<&String> = row.journal.iter().collect();
     if everywhere != expected {
-        complain(format!("both have recorded {everywhere:?}, not {expected:?}"));
+        complain(format!(
+            "both have recorded {everywhere:?}, not {expected:?}"
+        ));
     }
     for check in &row.after {
         let line = &check.command.line;
@@ -146,14 +156,14 @@ fn check(
     found.rows_checked += usize::from(!row.after.is_empty());
 }
 
-/// The kinds of the conflicts that a list of them has.
-fn kinds(side: &mut Connection, list: &[Vec<u8>]) -> BTreeSet<String> {
-    let answer = ask(side, list);
+/// The kinds of the conflicts about keys like these.
+fn kinds(side: &mut Connection, pattern: &str, since_ms: u64) -> Vec<String> {
+    let list = format!("ISLES.CONFLICTS LIST KEY {pattern} STATE all SINCE {since_ms} COUNT 1000");
+    let answer = ask(side, &words(&list));
     assert!(!answer.starts_with('-'), "{answer}");
     let named = answer.split("kind, ").skip(1);
-    named
-        .filter_map(|rest| Some(rest.split_once(',')?.0.to_owned()))
-        .collect()
+    let kinds = named.filter_map(|rest| rest.split_once(','));
+    kinds.map(|(kind, _)| kind.to_owned()).collect()
 }
 
 fn run_all(connection: &mut Connection, keys: &mut Keys, row: &Row, commands: &[Command]) {

@@ -32,7 +32,8 @@ pub(super) fn report_type<C: Context>(
     outcome: &mut Outcome,
 ) {
     let written = op.parts.iter().filter_map(added_kind).next();
-    let Some(written) = written.filter(|kind| live_before & bit(type_class(row, *kind)) == 0) else {
+    let Some(written) = written.filter(|kind| live_before & bit(type_class(row, *kind)) == 0)
+    else {
         return;
     };
     let unseen = row

@@ -1,7 +1,7 @@
 //! What loses leaves a record, under one id in both regions: a case for each kind of loss, and one for each that is none.
 
 use isles_crdt::sorted_set::Score;
-use isles_replica::{AddIf, ConflictKind, Expiry, ListEnd, NewStreamId, Resolution, ScoreIf, StreamId, Txn};
+use isles_replica::{AddIf, ConflictKind, Expiry, ListEnd, NewStreamId, ScoreIf, StreamId, Txn};
 use isles_resolve::Strategy;
 
 use crate::island::{Island, NOW_MS, meet, meet_all, pair};
@@ -392,7 +392,7 @@ fn two_kinds_of_register_under_one_key_are_two_types() {
         "one region has another rule for the key",
         nothing,
         |txn| {
-            txn.keyspace_set(b"k", Resolution::MultiValue);
+            txn.keyspace_set(b"k", Strategy::MultiValue);
             txn.set_string(b"k", b"9", Expiry::Clear);
         },
         set("k", "8"),
