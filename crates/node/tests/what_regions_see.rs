@@ -31,6 +31,11 @@ fn every_row_holds_across_a_cut() {
     let mut rows = page::parse(text).expect("the page is tested beside the commands");
     let wanted = std::env::var("ISLES_ROWS").unwrap_or_default();
     rows.retain(|row| row.name.contains(&wanted));
+    let slow = rows.iter().find(|row| !is_quick(row));
+    assert!(
+        slow.is_none(),
+        "{slow:?} takes longer than {WAIT_MS_MAX} ms"
+    );
     let count = rows.len();
     let cluster = Cluster::start(&Options {
         nodes: 2,
@@ -52,6 +57,11 @@ fn every_row_holds_across_a_cut() {
     let complaints = &found.complaints;
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
     assert_eq!(found.rows_checked, count, "a row was not asked for");
+}
+
+fn is_quick(row: &Row) -> bool {
+    let mut commands = row.before.iter().chain(&row.a).chain(&row.b);
+    commands.all(|command| command.at_ms.is_none_or(|at_ms| at_ms <= WAIT_MS_MAX))
 }
 
 /// What the rows came to.
