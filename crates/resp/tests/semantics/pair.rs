@@ -18,7 +18,8 @@ const B_AHEAD_MS: u64 = 1;
 /// When both are asked, unless the row says so.
 const AFTER_MS: u64 = 1_000;
 
-/// How the two frames of a row reach the others.
+/// How the two frames of a row reach the others, and whose id is the greater one: nothing but the order of elements that are
+/// pushed at the same time may depend on that.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Order {
     /// Each region's commands in one frame.
@@ -27,10 +28,22 @@ pub(crate) enum Order {
     ByTurns,
 }
 
-/// The regions by the ids of their replicas, from one; nodes in tests of clusters are called alike.
+impl Order {
+    /// The ids of A's and B's replicas, and of those that only listen.
+    fn ids(self) -> [u128; 4] {
+        match self {
+            Order::Whole => [1, 2, 3, 4],
+            Order::ByTurns => [4, 3, 2, 1],
+        }
+    }
+}
+
+/// The regions in the order of the islands; nodes in tests of clusters are called alike.
 const REGIONS: [&str; 4] = ["eu", "us", "ap", "sa"];
 
-struct Names;
+struct Names {
+    ids: [u128; 4],
+}
 
 impl Host for Names {
     fn info(&self) -> NodeInfo {
@@ -42,7 +55,7 @@ impl Host for Names {
             node: format!("{region}-1"),
             region: (*region).to_owned(),
         };
-        let ids = (1..).map(ReplicaId::from_u128);
+        let ids = self.ids.into_iter().map(ReplicaId::from_u128);
         ids.zip(REGIONS.iter().map(writer)).collect()
     }
 }
@@ -56,10 +69,10 @@ struct Island {
 }
 
 impl Island {
-    fn new(id: u128) -> Island {
+    fn new(id: u128, ids: [u128; 4]) -> Island {
         Island {
             replica: Replica::new(ReplicaId::from_u128(id), ReplicaConfig::default()),
-            console: Console::with(ServeOptions::default(), Box::new(Names)),
+            console: Console::with(ServeOptions::default(), Box::new(Names { ids })),
             frames: Vec::new(),
             chain: 0,
         }
@@ -132,7 +145,8 @@ impl Island {
 /// # Errors
 /// Says what was not as the row has it.
 pub(crate) fn check(row: &Row, order: Order) -> Result<(), String> {
-    let mut islands: Vec<Island> = (1..=4).map(Island::new).collect();
+    let ids = order.ids();
+    let mut islands = ids.map(|id| Island::new(id, ids));
     islands[0].run_all(&row.before, BEFORE_MS, Order::Whole)?;
     for frame in islands[0].frames.clone() {
         for other in &mut islands[1..] {
