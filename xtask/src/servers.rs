@@ -24,6 +24,39 @@ pub(crate) struct Running {
     pub(crate) port: u16,
     /// Its admin port, if it has one.
     pub(crate) admin: Option<u16>,
+    /// How it was started, if it is a node.
+    launch: Option<Launch>,
+}
+
+/// The program and the configuration of a node.
+#[derive(Clone)]
+struct Launch {
+    binary: PathBuf,
+    config: PathBuf,
+}
+
+/// A node that has ended and can be started again with what it holds.
+pub(crate) struct Stopped {
+    launch: Launch,
+    port: u16,
+    admin: Option<u16>,
+}
+
+impl Stopped {
+    pub(crate) fn start(self) -> Result<Running> {
+        self.launch.start(self.port, self.admin)
+    }
+}
+
+impl Launch {
+    fn start(self, port: u16, admin: Option<u16>) -> Result<Running> {
+        let mut command = Command::new(&self.binary);
+        command.arg("start").arg("--config").arg(&self.config);
+        let output = self.config.with_file_name("output.txt");
+        let mut running = Running::start(command, &output, port, admin)?;
+        running.launch = Some(self);
+        Ok(running)
+    }
 }
 
 /// How a node is to be configured.
@@ -68,11 +101,24 @@ impl Running {
     pub(crate) fn node(plan: &NodePlan<'_>) -> Result<Self> {
         empty(plan.folder)?;
         let (port, admin) = (free_port()?, free_port()?);
-        let file = plan.folder.join("isles.toml");
-        fs::write(&file, configuration(plan, port, admin))?;
-        let mut command = Command::new(plan.binary);
-        command.arg("start").arg("--config").arg(&file);
-        Self::start(command, &plan.folder.join("output.txt"), port, Some(admin))
+        let config = plan.folder.join("isles.toml");
+        fs::write(&config, configuration(plan, port, admin))?;
+        let binary = plan.binary.to_owned();
+        Launch { binary, config }.start(port, Some(admin))
+    }
+
+    /// Ends a node with SIGTERM, for which it has its log written, and waits.
+    pub(crate) fn stop(mut self) -> Result<Stopped> {
+        let launch = self.launch.take().context("only nodes can be stopped")?;
+        let id = self.process.id().to_string();
+        process::output(Command::new("kill").arg(&id))?;
+        wait_until(START_MAX, || Ok(self.process.check().is_err()))
+            .context("the node does not end")?;
+        Ok(Stopped {
+            launch,
+            port: self.port,
+            admin: self.admin,
+        })
     }
 
     fn start(mut command: Command, output: &Path, port: u16, admin: Option<u16>) -> Result<Self> {
@@ -88,6 +134,7 @@ impl Running {
             process: Server(child),
             port,
             admin,
+            launch: None,
         };
         running.wait_until_it_answers().with_context(|| {
             let text = fs::read_to_string(output).unwrap_or_default();

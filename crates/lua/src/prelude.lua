@@ -57,6 +57,8 @@ function env.unpack(t, i, j)
     local is_sound = first >= -INTEGER_MAX and last <= INTEGER_MAX and last - first < UNPACK_MAX
     if not is_sound then error("too many results to unpack", 2) end
   end
+  -- What it is given takes room from what it may answer.
+  if i == nil and j == nil then return unpack(t) end
   return unpack(t, i, j)
 end
 

@@ -1,21 +1,21 @@
 //! `isles conflicts`: finds, explains and puts right conflicts, over the Redis port of a running node.
 //!
-//! In reading order: `options` is the command line; `client` asks the node and `resp3` reads its answers; `list` shows records
-//! and `table` how; `wizard` restores many; `repair` the rest that writes.
+//! In reading order: `options` is the command line; `client` asks the node; `list` shows records and `table`
+//! how; `wizard` restores many; `repair` the rest that writes.
 
 mod client;
 mod list;
 pub(crate) mod options;
 mod repair;
-pub(crate) mod resp3;
 mod table;
 mod wizard;
 
 use std::io::{self, Write};
 
+use isles_resp::resp3::Value;
+
 use self::client::Client;
 use self::options::{ConflictsCommand, ConflictsOptions};
-use self::resp3::Value;
 
 /// Does what the command line asks for.
 ///

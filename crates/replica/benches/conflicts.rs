@@ -12,6 +12,8 @@ use isles_resolve::Strategy;
 const NOW_MS: u64 = 1_700_000_000_000;
 const OPS: u32 = 256;
 const VALUE: [u8; 100] = [b'v'; 100];
+/// A journal that is full after a few frames.
+const SMALL_JOURNAL_BYTES: usize = 1 << 20;
 
 /// Whose write is the later one.
 #[derive(Clone, Copy)]
@@ -20,8 +22,10 @@ enum Later {
     Local,
 }
 
-fn replica(id: u128) -> Replica {
-    Replica::new(ReplicaId::from_u128(id), ReplicaConfig::default())
+fn replica(id: u128, journal_bytes: usize) -> Replica {
+    let mut config = ReplicaConfig::default();
+    config.journal.bytes = journal_bytes;
+    Replica::new(ReplicaId::from_u128(id), config)
 }
 
 fn key(index: u32) -> Vec<u8> {
@@ -53,9 +57,21 @@ fn seal(replica: &mut Replica, chain: u64) -> Vec<Frame> {
         .collect()
 }
 
+/// What is measured.
+#[derive(Clone, Copy)]
+struct Case {
+    name: &'static str,
+    strategy: Option<Strategy>,
+    conflict: Option<Later>,
+    journal_bytes: usize,
+}
+
 /// Time to apply `rounds` frames of another replica.
-fn apply(rounds: u64, strategy: Option<Strategy>, conflict: Option<Later>) -> Duration {
-    let (mut here, mut there) = (replica(1), replica(2));
+fn apply(rounds: u64, case: Case) -> Duration {
+    let Case {
+        strategy, conflict, ..
+    } = case;
+    let [mut here, mut there] = [1, 2].map(|id| replica(id, case.journal_bytes));
     if let Some(strategy) = strategy {
         for replica in [&mut here, &mut there] {
             let mut txn = replica.txn(NOW_MS, Scope::Once);
@@ -93,21 +109,34 @@ fn apply(rounds: u64, strategy: Option<Strategy>, conflict: Option<Later>) -> Du
 fn conflicts(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("apply");
     group.throughput(Throughput::Elements(1)).sample_size(20);
+    let case = |name, strategy, conflict| Case {
+        name,
+        strategy,
+        conflict,
+        journal_bytes: ReplicaConfig::default().journal.bytes,
+    };
+    let lww_remote = case("conflict-lww-remote-wins", None, Some(Later::Remote));
     let cases = [
-        ("no-conflict", None, None),
-        ("conflict-lww-remote-wins", None, Some(Later::Remote)),
-        ("conflict-lww-local-wins", None, Some(Later::Local)),
-        (
+        case("no-conflict", None, None),
+        lww_remote,
+        case("conflict-lww-local-wins", None, Some(Later::Local)),
+        case(
             "conflict-multi-value",
             Some(Strategy::MultiValue),
             Some(Later::Remote),
         ),
+        // Every record pushes an older one out, and all values are shortened, as after a minute of a storm.
+        Case {
+            name: "conflict-lww-journal-full",
+            journal_bytes: SMALL_JOURNAL_BYTES,
+            ..lww_remote
+        },
     ];
-    for (name, strategy, conflict) in cases {
-        group.bench_function(name, |bencher| {
+    for case in cases {
+        group.bench_function(case.name, |bencher| {
             bencher.iter_custom(|ops| {
                 let rounds = ops.div_ceil(u64::from(OPS)).max(1);
-                let spent = apply(rounds, strategy, conflict);
+                let spent = apply(rounds, case);
                 spent.mul_f64(ops as f64 / (rounds * u64::from(OPS)) as f64)
             });
         });

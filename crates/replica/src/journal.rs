@@ -427,6 +427,11 @@ impl Journal {
         contender
     }
 
+    /// The sequence of the first record that the log has not been told of, if there is any.
+    pub(crate) fn first_unlogged(&self) -> Option<u64> {
+        self.batch.as_ref().map(|batch| batch.first)
+    }
+
     /// Ends what was detected at one time: what the log must be told of it, if anything was detected.
     pub(crate) fn end_batch(&mut self) -> Option<Detected> {
         let batch = self.batch.take()?;

@@ -55,7 +55,7 @@ pub use self::hot_keys::{HOT_KEY_BYTES_MAX, HotKey, HotKeys, MONITORED};
 pub use self::journal::{Journal, JournalLimits, JournalRecord};
 pub use self::lens::{Lens, ParseLensError, RESOLVER_NAME_BYTES_MAX, ResolverName};
 pub use self::note::Note;
-pub use self::observer::{OPEN_KEYS_MAX, Observer};
+pub use self::observer::{JournalObserver, OPEN_KEYS_MAX, Observer};
 pub use self::position::Position;
 pub use self::replica::{
     APPLY_ENTRIES, ReplayError, Replica, ReplicaConfig, Restored, SIBLINGS_MAX_DEFAULT, Unlogged,

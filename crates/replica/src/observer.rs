@@ -6,11 +6,16 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use isles_clock::ReplicaId;
+
 use crate::apply::live_types;
+use crate::journal::Journal;
 use crate::lens::Lens;
+use crate::position::Position;
 use crate::replica::Replica;
 use crate::row::Row;
 use crate::rows::hash_of;
+use crate::txn::Txn;
 
 /// Keys whose open conflicts are timed; those of further ones are not.
 pub const OPEN_KEYS_MAX: usize = 100_000;
@@ -25,6 +30,37 @@ pub trait Observer: Send + fmt::Debug {
     fn left_siblings(&self, siblings: usize);
     /// A write that had seen all values of a key has ended its conflict, which had been open for so long.
     fn collapsed(&self, open_ms: u64);
+}
+
+/// Whom a replica tells of new records of its journal. It is called under the replica's lock, so it must be quick.
+pub trait JournalObserver: Send + fmt::Debug {
+    /// `own` is the replica's identity; the records from `first` on are new and will not change by themselves. What is said
+    /// of them may leave once the log is durable through `position`.
+    fn recorded(&mut self, own: ReplicaId, journal: &Journal, first: u64, position: Position);
+}
+
+/// The observer of new records.
+#[derive(Debug)]
+pub(crate) struct News {
+    observer: Box<dyn JournalObserver>,
+    /// Records before this sequence were there when it began to observe, also if the log is told of them only now, as
+    /// after a restart of those whose note was lost.
+    since: u64,
+}
+
+impl News {
+    pub(crate) fn tell(
+        &mut self,
+        own: ReplicaId,
+        journal: &Journal,
+        first: u64,
+        position: Position,
+    ) {
+        let first = first.max(self.since);
+        if first < journal.next_sequence() {
+            self.observer.recorded(own, journal, first, position);
+        }
+    }
 }
 
 /// Runs `resolve`, and tells the observer how long it took.
@@ -107,6 +143,17 @@ impl Replica {
         };
     }
 
+    /// From here on somebody is told of new records of the journal; with none nobody is any more.
+    pub fn observe_journal(&mut self, observer: Option<Box<dyn JournalObserver>>) {
+        let since = self.journal.next_sequence();
+        self.news = observer.map(|observer| News { observer, since });
+    }
+
+    /// Whether somebody is told of new records of the journal.
+    pub fn observes_journal(&self) -> bool {
+        self.news.is_some()
+    }
+
     /// Number of keys whose conflict waits for a write that has seen all its values, at most [`OPEN_KEYS_MAX`].
     pub fn open_conflicts(&self) -> usize {
         self.watch.open.len()
@@ -120,5 +167,17 @@ impl Replica {
     /// Ops of other replicas applied since start, by the prefix of their keyspace.
     pub fn remote_ops(&self) -> impl Iterator<Item = (&[u8], u64)> {
         self.keyspaces.counts()
+    }
+}
+
+impl Txn<'_> {
+    /// As [`Replica::observe_journal`].
+    pub fn observe_journal(&mut self, observer: Option<Box<dyn JournalObserver>>) {
+        self.replica_mut().observe_journal(observer);
+    }
+
+    /// As [`Replica::observes_journal`].
+    pub fn observes_journal(&mut self) -> bool {
+        self.replica_mut().observes_journal()
     }
 }

@@ -19,7 +19,7 @@ use crate::journal::{Journal, JournalLimits};
 use crate::keyspace::Keyspaces;
 use crate::libraries::Libraries;
 use crate::note::Note;
-use crate::observer::Watch;
+use crate::observer::{News, Watch};
 use crate::op::{Attribute, Entry};
 use crate::position::Position;
 use crate::resolvers::Resolvers;
@@ -134,6 +134,7 @@ pub struct Replica {
     spare_bodies: Vec<Vec<u8>>,
     newest: HashMap<ReplicaId, Hlc>,
     pub(crate) watch: Watch,
+    pub(crate) news: Option<News>,
     pub(crate) waiting: Waiting,
     /// Boxed, since it is nearly always absent.
     pub(crate) changes: Option<Box<Changes>>,
@@ -202,6 +203,7 @@ impl Replica {
             spare_bodies: Vec::new(),
             newest: HashMap::new(),
             watch: Watch::default(),
+            news: None,
             waiting: Waiting::default(),
             changes: None,
             expiries_held: false,
@@ -436,9 +438,7 @@ impl Replica {
     /// Closes the open frame and hands over everything that is to be logged, in order.
     pub fn take_unlogged(&mut self) -> Vec<Unlogged> {
         self.close_open();
-        if let Some(detected) = self.journal.end_batch() {
-            self.log_note(Note::Detected(detected));
-        }
+        self.log_detected();
         self.unlogged_bytes = 0;
         let taken = std::mem::take(&mut self.unlogged);
         for unlogged in &taken {
@@ -459,6 +459,21 @@ impl Replica {
             });
         }
         taken
+    }
+
+    /// What was detected since the last time goes to the log, and to whoever is told of it: from then on it can no longer
+    /// change. They are told first, while the journal still has all of it.
+    fn log_detected(&mut self) {
+        let Some(first) = self.journal.first_unlogged() else {
+            return;
+        };
+        if let Some(news) = &mut self.news {
+            let position = Position::end_of(self.next_record);
+            news.tell(self.id, &self.journal, first, position);
+        }
+        if let Some(detected) = self.journal.end_batch() {
+            self.log_note(Note::Detected(detected));
+        }
     }
 
     /// Takes note that all frames up to `number` are durable: `frames` are those since the last call, as logged.

@@ -48,6 +48,45 @@ fn cart(index: usize, items: usize) -> String {
         .collect()
 }
 
+/// A document of so many bytes or a little more: numbers, texts and lists, a third of the fields in every document.
+fn document(index: usize, bytes: usize) -> String {
+    let mut text = String::from("{");
+    for number in index * 4.. {
+        let field = format!(
+            r#""field-{number:03}":{{"count":{},"name":"{}","tags":["a","b{index}"]}}"#,
+            number * (index + 7919),
+            "x".repeat(number % 17),
+        );
+        text.push_str(&field);
+        if text.len() >= bytes {
+            break;
+        }
+        text.push(',');
+    }
+    text + "}"
+}
+
+fn built_in(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("resolve");
+    let documents = [document(0, 1024), document(1, 1024)];
+    let texts = documents.clone();
+    for (name, strategy, values) in [
+        ("lww, two values", Strategy::Lww, &texts),
+        ("json, two documents of 1 KiB", Strategy::Json, &documents),
+        (
+            "union, two documents of 1 KiB as lines",
+            Strategy::Union,
+            &texts,
+        ),
+    ] {
+        let siblings = siblings(values);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| strategy.resolve(black_box(&siblings)));
+        });
+    }
+    group.finish();
+}
+
 fn calls(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("call");
     let nothing = text("(i64.const 0)");
@@ -69,11 +108,6 @@ fn calls(criterion: &mut Criterion) {
             module.run_measured(&siblings).1
         );
     }
-    let json = ["{\"a\":1}".to_owned(), "{\"b\":2}".to_owned()];
-    group.bench_function("json, for comparison", |bencher| {
-        let siblings = siblings(&json);
-        bencher.iter(|| Strategy::Json.resolve(black_box(&siblings)));
-    });
     group.finish();
 }
 
@@ -126,5 +160,5 @@ fn loading(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, calls, bounds, loading);
+criterion_group!(benches, built_in, calls, bounds, loading);
 criterion_main!(benches);

@@ -63,6 +63,7 @@ mod strings;
 mod tracking;
 mod transactions;
 
+pub(crate) use self::conflicts::encode_record;
 pub use self::conflicts::read_conflicts;
 pub(crate) use self::connection::REDIS_VERSION;
 pub(crate) use self::stream_read::blocks as stream_blocks;

@@ -3,6 +3,8 @@
 use isles_replica::{IncrementError, WrongType};
 use thiserror::Error;
 
+use crate::unsupported;
+
 /// How a command ends: its answer is in the reply, or it refused.
 pub(crate) type Outcome = Result<(), Failure>;
 
@@ -62,7 +64,11 @@ impl Failure {
     }
 
     pub(crate) fn subcommand(given: &[u8], command: &str) -> Failure {
-        Failure::Subcommand(preview(given), command.to_ascii_uppercase())
+        let (given, command) = (preview(given), command.to_ascii_uppercase());
+        match unsupported::find_subcommand(&command, given.as_bytes()) {
+            Some(known) => known.refusal(&format!("{command} {given}")),
+            None => Failure::Subcommand(given, command),
+        }
     }
 }
 

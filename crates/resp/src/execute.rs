@@ -17,6 +17,7 @@ use crate::busy::{self, Aside};
 use crate::call::{Call, Inspection, Surroundings};
 use crate::error::{Failure, Outcome, preview};
 use crate::meters::TIMED_EVERY;
+use crate::notices;
 use crate::parser::Batch;
 use crate::reply::Reply;
 use crate::server::Server;
@@ -174,7 +175,9 @@ pub(crate) fn run(
         }
         work.at += 1;
         hold.before(long || args.len() > SHORT_ARGUMENTS_MAX);
+        let before = notices::Before::of(session, replica);
         timed(replica, session, reply, surroundings, command, &args);
+        before.note(session, replica);
         session.errands.end();
         if replica.has_changed_keys() {
             waiting::serve(replica, surroundings);
@@ -608,12 +611,7 @@ fn is_http(name: &[u8]) -> bool {
 
 fn unknown(args: &[&[u8]]) -> Failure {
     if let Some(known) = unsupported::find(args[0]) {
-        return Failure::other(format!(
-            "ERR {} is not supported by Isles: {}; instead: {}",
-            preview(args[0]).to_ascii_uppercase(),
-            known.reason,
-            known.instead
-        ));
+        return known.refusal(&preview(args[0]));
     }
     let mut shown = String::new();
     let _ = args[1..].iter().try_for_each(|argument| {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use isles_replica::{Position, Replica};
 
+use crate::conflict_news::ConflictNews;
 use crate::engine::Engine;
 use crate::hub::FromPeers;
 use crate::notify;
@@ -49,6 +50,9 @@ pub(crate) fn look(replica: &mut Replica, server: &Server, wall_ms: u64) -> usiz
     // What was there while the log was replayed is another replica than what is there now.
     if hub.wants_changes() && !replica.observes_changes() {
         replica.observe_changes(Some(FromPeers::of(hub)));
+    }
+    if hub.wants_conflicts() != replica.observes_journal() {
+        replica.observe_journal(hub.wants_conflicts().then(|| ConflictNews::of(hub)));
     }
     hold_while_paused(replica, server.pause.now());
     let found = replica.find_expired(wall_ms, FOUND_PER_HOLD);

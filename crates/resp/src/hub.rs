@@ -8,8 +8,10 @@ use isles_replica::{Change, ChangeObserver, Effect, Position, RemoteChange};
 use tracing::warn;
 
 use crate::clients::{Client, Clients};
+use crate::conflict_news;
 use crate::engine::ChannelKind;
 use crate::monitor::Monitors;
+use crate::notices::Notices;
 use crate::notify::{self, Event, Notifications};
 use crate::outbox::Letter;
 use crate::pubsub::{self, Channels, Topic};
@@ -22,6 +24,7 @@ pub(crate) struct Hub {
     pub(crate) channels: Channels,
     pub(crate) notifications: Notifications,
     pub(crate) tracking: Tracking,
+    pub(crate) notices: Notices,
     pub(crate) monitors: Monitors,
     overflows: metrics::Counter,
     pub(crate) overflows_total: AtomicU64,
@@ -34,6 +37,7 @@ impl Hub {
             channels: Channels::default(),
             notifications: Notifications::default(),
             tracking: Tracking::default(),
+            notices: Notices::default(),
             monitors: Monitors::default(),
             overflows: metrics::counter!("isles_outbox_overflows_total"),
             overflows_total: AtomicU64::new(0),
@@ -62,6 +66,11 @@ impl Hub {
     /// Whether anybody is told when keys change.
     pub(crate) fn wants_changes(&self) -> bool {
         self.notifications.are_on() || self.tracking.is_on()
+    }
+
+    /// Whether anybody is told of conflicts.
+    pub(crate) fn wants_conflicts(&self) -> bool {
+        self.channels.may_hear_conflicts() || self.notices.are_on()
     }
 
     /// Sends notifications of events to those who listen here.
@@ -131,8 +140,12 @@ impl Inbox {
         Inbox(Arc::clone(hub))
     }
 
-    /// Delivers a message to the clients that listen here; to how many subscriptions. Never waits.
+    /// Delivers a message to the clients that listen here; to how many subscriptions. Never waits. Of conflicts only the
+    /// own journal is told: what a peer says of them has been published by a client of an earlier version.
     pub fn deliver(&self, kind: ChannelKind, channel: &[u8], payload: &[u8]) -> usize {
+        if conflict_news::is_reserved(channel) {
+            return 0;
+        }
         let topic = Topic::of(kind);
         self.0
             .channels

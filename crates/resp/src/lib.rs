@@ -10,13 +10,13 @@
 //! * `server`: [`serve`] and [`ServeOptions`]; `connection`: one client's loop; `clients`: who is connected.
 //! * [`parser`]: requests out of a read buffer without copying; `reply`: answers into the output buffer.
 //! * `table` and `spec`: finding a command by name; `unsupported`: those of Redis that are not there, and why; `session`: what a connection remembers between commands.
-//! * `console`: [`Console`], commands without sockets, for embedders and tests.
+//! * `console`: [`Console`], commands without sockets, for embedders and tests; [`resp3`]: answers as values and as JSON.
 //! * `execute`: runs a read buffer's commands under the lock; `transaction`: MULTI and EXEC; `waiting`:
 //!   commands that wait for a key.
 //! * `scripts`: what EVAL and FCALL run; `hosted`: how it calls commands; `busy`: what others are told meanwhile; `function_dump`: libraries as FUNCTION DUMP gives them.
 //! * `commands`: one file per family; `call`: what a command gets; `error`: what it refuses with.
 //! * `outbox`: what others send to a connection. `hub` brings it there: `pubsub`, `notify` (keyspace notifications),
-//!   `tracking` (client-side caches), `monitor`; `expiry` finds keys that have expired, for those who want to know.
+//!   `tracking` (client-side caches), `conflict_news` and `notices` (what lost to whom), `monitor`; `expiry` finds keys that have expired, for those who want to know.
 //! * `watch`: what is looked at around each command, for `slowlog`, `latency`, `stats`, `pause` and `replicas`;
 //!   `errors`: how many were answered.
 //! * `number`, `decimal`, `glob`, `token`, `random`, `settings`, `meters`: what commands share.
@@ -25,6 +25,7 @@ mod busy;
 mod call;
 mod clients;
 mod commands;
+mod conflict_news;
 mod connection;
 mod console;
 mod decimal;
@@ -43,6 +44,7 @@ mod hub;
 mod latency;
 mod meters;
 mod monitor;
+mod notices;
 mod notify;
 mod number;
 mod outbox;
@@ -52,6 +54,7 @@ mod pubsub;
 mod random;
 mod replicas;
 mod reply;
+pub mod resp3;
 mod scripts;
 mod server;
 mod session;

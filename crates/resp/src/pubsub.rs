@@ -8,6 +8,7 @@ use bytes::Bytes;
 use isles_replica::Position;
 
 use crate::clients::Client;
+use crate::conflict_news;
 use crate::engine::ChannelKind;
 use crate::error::{Failure, Outcome};
 use crate::glob::{Case, Glob};
@@ -48,6 +49,8 @@ type Listeners = BTreeMap<u64, Arc<Client>>;
 pub(crate) struct Channels {
     /// Subscriptions of all kinds: while there are none nothing is locked.
     count: AtomicUsize,
+    /// Those among them that may match a channel of conflicts.
+    near_conflicts: AtomicUsize,
     topics: Mutex<Topics>,
 }
 
@@ -63,6 +66,19 @@ struct Topics {
 impl Channels {
     pub(crate) fn is_empty(&self) -> bool {
         self.count.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether anybody may be listening to conflicts: one look at a number.
+    pub(crate) fn may_hear_conflicts(&self) -> bool {
+        self.near_conflicts.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether anybody would get a message on this channel. Costs a look at each pattern, unless the channel itself has
+    /// listeners.
+    pub(crate) fn hears(&self, channel: &[u8]) -> bool {
+        let topics = self.lock();
+        topics.names[Topic::Channel as usize].contains_key(channel)
+            || topics.globs.values().any(|glob| glob.matches(channel))
     }
 
     /// Sends a message to those who listen here; to how many subscriptions.
@@ -134,6 +150,9 @@ impl Channels {
 
     fn add(&self, topic: Topic, name: &[u8], glob: Option<Glob>, client: &Arc<Client>) {
         self.count.fetch_add(1, Ordering::Relaxed);
+        if conflict_news::may_reach(topic, name) {
+            self.near_conflicts.fetch_add(1, Ordering::Relaxed);
+        }
         let mut topics = self.lock();
         if let Some(glob) = glob {
             topics.globs.entry(name.into()).or_insert(glob);
@@ -146,6 +165,9 @@ impl Channels {
 
     fn remove(&self, topic: Topic, name: &[u8], client: &Client) {
         self.count.fetch_sub(1, Ordering::Relaxed);
+        if conflict_news::may_reach(topic, name) {
+            self.near_conflicts.fetch_sub(1, Ordering::Relaxed);
+        }
         let mut topics = self.lock();
         let Topics { names, globs } = &mut *topics;
         let names = &mut names[topic as usize];

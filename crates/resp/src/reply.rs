@@ -43,6 +43,10 @@ impl Reply {
         &self.out
     }
 
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.out
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.out.len()
     }

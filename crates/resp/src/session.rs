@@ -10,6 +10,7 @@ use crate::errand::Errands;
 use crate::execute::Arguments;
 use crate::meters::{Counts, TIMED_EVERY};
 use crate::monitor::Monitoring;
+use crate::notices::Notice;
 use crate::parser::{Batch, Span};
 use crate::pubsub::Subscriptions;
 use crate::random::Random;
@@ -49,6 +50,8 @@ pub(crate) struct Session {
     /// What it listens to, from the first subscription on.
     pub(crate) subscriptions: Option<Subscriptions>,
     pub(crate) tracker: Option<Tracker>,
+    /// It is told when a write of its own loses; shared with the command that waits for it, if one does.
+    pub(crate) notice: Option<Arc<Notice>>,
     pub(crate) monitoring: Option<Monitoring>,
     /// It speaks RESP2 and listens to something, so that answers and messages look alike: few commands are allowed.
     pub(crate) restricted: bool,
@@ -110,6 +113,7 @@ impl Session {
             ticket: None,
             subscriptions: None,
             tracker: None,
+            notice: None,
             monitoring: None,
             restricted: false,
             told: false,

@@ -240,6 +240,7 @@ fn reset(session: &mut Session, reply: &mut Reply) {
     session.answers = Answers::All;
     session.subscriptions = None;
     session.tracker = None;
+    session.notice = None;
     session.monitoring = None;
     // What was on its way to it was asked for before.
     session.client.outbox.clear();

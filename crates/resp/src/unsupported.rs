@@ -2,10 +2,12 @@
 //!
 //! A command that is in the table is supported, whatever is said here: whoever adds one need not come by.
 
+use crate::error::Failure;
+
 /// Commands that are not supported for one reason.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unsupported {
-    /// In lower case.
+    /// In lower case; of a subcommand with that of its command before it.
     pub(crate) names: &'static [&'static str],
     pub(crate) reason: &'static str,
     /// What to use instead.
@@ -19,6 +21,27 @@ pub(crate) fn find(name: &[u8]) -> Option<&'static Unsupported> {
             .iter()
             .any(|known| known.as_bytes().eq_ignore_ascii_case(name))
     })
+}
+
+/// The same for a subcommand.
+pub(crate) fn find_subcommand(command: &str, name: &[u8]) -> Option<&'static Unsupported> {
+    let whole = [command.as_bytes(), b" ", name].concat();
+    find(&whole)
+}
+
+impl Unsupported {
+    /// What a client is told that asks for it by this name.
+    pub(crate) fn refusal(&self, name: &str) -> Failure {
+        let (
+            name,
+            Unsupported {
+                reason, instead, ..
+            },
+        ) = (name.to_ascii_uppercase(), self);
+        Failure::other(format!(
+            "ERR {name} is not supported by Isles: {reason}; instead: {instead}"
+        ))
+    }
 }
 
 /// All of them, in the order of the page.
@@ -61,6 +84,53 @@ pub(crate) const ALL: &[Unsupported] = &[
         names: &["module"],
         reason: "nothing can be loaded into a node",
         instead: "a client",
+    },
+    Unsupported {
+        names: &[
+            "acl cat",
+            "acl dryrun",
+            "acl genpass",
+            "acl load",
+            "acl log",
+            "acl save",
+        ],
+        reason: "there is one user, who may do everything",
+        instead: "redis.listen on an address that only applications reach",
+    },
+    Unsupported {
+        names: &[
+            "cluster addslots",
+            "cluster addslotsrange",
+            "cluster bumpepoch",
+            "cluster count-failure-reports",
+            "cluster delslots",
+            "cluster delslotsrange",
+            "cluster failover",
+            "cluster flushslots",
+            "cluster forget",
+            "cluster getkeysinslot",
+            "cluster links",
+            "cluster meet",
+            "cluster replicas",
+            "cluster replicate",
+            "cluster reset",
+            "cluster saveconfig",
+            "cluster set-config-epoch",
+            "cluster setslot",
+            "cluster slaves",
+        ],
+        reason: "this is no cluster of slots: every node holds all keys",
+        instead: "name the other nodes in the configuration; ISLES.STATUS shows them",
+    },
+    Unsupported {
+        names: &[
+            "memory doctor",
+            "memory malloc-stats",
+            "memory purge",
+            "memory stats",
+        ],
+        reason: "the allocator tells nothing of that",
+        instead: "INFO memory, MEMORY USAGE of a key, and the metrics",
     },
     Unsupported {
         names: &["lolwut"],

@@ -20,6 +20,7 @@ use crate::call::{Call, Surroundings};
 use crate::clients::Client;
 use crate::error::{Failure, Outcome};
 use crate::execute;
+use crate::notices;
 use crate::reply::Reply;
 use crate::session::{Answers, Session};
 use crate::spec::Run;
@@ -191,7 +192,10 @@ impl Waiting {
             misses: wait.misses,
             in_vain,
             is_hidden: matches!(session.answers, Answers::SkipNext | Answers::None),
-            session: Session::new(Arc::clone(&client)),
+            session: Session {
+                notice: session.notice.clone(),
+                ..Session::new(Arc::clone(&client))
+            },
             client,
             reply,
             end: sender,
@@ -359,6 +363,7 @@ impl Parked {
         let scope = execute::scope(self.command.spec(), &args);
         let times = surroundings.watch.times(self.command, args.len());
         let started = times.then(std::time::Instant::now);
+        let before = notices::Before::of(&self.session, replica);
         let mut txn = replica.txn(surroundings.wall_ms, scope);
         let outcome = run(&mut Call {
             txn: &mut txn,
@@ -368,6 +373,7 @@ impl Parked {
             surroundings,
         });
         let committed = execute::commit(txn, &mut self.session, surroundings);
+        before.note(&self.session, replica);
         if self.session.wait.take().is_some() {
             return None;
         }

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use isles_replica::{Change, Position, Replica, Txn};
 
 use crate::call::{Call, Surroundings};
+use crate::conflict_news::ConflictNews;
 use crate::engine::Host;
 use crate::execute::SHORT_ARGUMENTS_MAX;
 use crate::hub::{FromPeers, Hub};
@@ -306,8 +307,11 @@ pub(crate) fn note_keys(session: &Session, args: &[&[u8]]) {
     }
 }
 
-/// Has the replica tell of changes, if somebody has begun to want that.
+/// Has the replica tell of changes and of conflicts, if somebody has begun to want that.
 pub(crate) fn begin(hub: &Arc<Hub>, txn: &mut Txn<'_>) {
+    if hub.wants_conflicts() && !txn.observes_journal() {
+        txn.observe_journal(Some(ConflictNews::of(hub)));
+    }
     if hub.wants_changes() && !txn.observes_changes() {
         txn.observe_changes(Some(FromPeers::of(hub)));
     }

@@ -1,117 +1,101 @@
-//! What it costs to detect and resolve a conflict: the replica's own micro-benchmarks, run and read back.
+//! What it costs to detect, resolve and record a conflict: micro-benchmarks of the replica and of resolvers, run and read back.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use anyhow::Result;
 
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
-
+use super::criterion::{self, Measurement};
 use super::{Report, Settings};
 use crate::process;
 use crate::report;
 use crate::workspace::Workspace;
 
-const PACKAGE: &str = "isles-replica";
-const BENCH: &str = "conflicts";
-/// The measurement that the others are compared with.
+/// Benchmarks by package and name.
+const BENCHES: [(&str, &str); 2] = [
+    ("isles-replica", "conflicts"),
+    ("isles-resolve-wasm", "modules"),
+];
+/// The measurement that other applies are compared with.
 const BASELINE: &str = "no-conflict";
+/// Of the modules, what resolving costs; what a hostile one may cost is another question.
+const RESOLVING: [&str; 2] = ["resolve", "call"];
 
 pub(super) fn run(workspace: &Workspace, _settings: &Settings) -> Result<Report> {
     let results = workspace.target_dir()?.join("criterion");
-    if results.exists() {
-        fs::remove_dir_all(&results).context("cannot remove old results")?;
+    criterion::clear(&results)?;
+    let mut commands = Vec::new();
+    for (package, bench) in BENCHES {
+        let arguments = ["bench", "--package", package, "--bench", bench, "--"];
+        let mut command = workspace.cargo(&[&arguments[..], &["--noplot"]].concat());
+        process::run(&mut command)?;
+        commands.push(process::line(&command));
     }
-    let mut command = workspace.cargo(&[
-        "bench",
-        "--package",
-        PACKAGE,
-        "--bench",
-        BENCH,
-        "--",
-        "--noplot",
-    ]);
-    process::run(&mut command)?;
-    let mut medians = Vec::new();
-    for file in estimates(&results)? {
-        let value: Value = serde_json::from_str(&fs::read_to_string(&file)?)?;
-        let name = file
-            .strip_prefix(&results)?
-            .parent()
-            .and_then(Path::parent)
-            .context("criterion's layout changed")?;
-        let median = value["median"]["point_estimate"]
-            .as_f64()
-            .context("criterion's results changed their shape")?;
-        medians.push((name.display().to_string(), median));
-    }
-    if medians.is_empty() {
-        bail!(
-            "{BENCH} of {PACKAGE} left no results in {}",
-            results.display()
-        );
-    }
+    let measured = criterion::read(&results)?;
     let body = format!(
-        "Median time to apply one remote op; the last column is what detecting, recording and resolving the conflict adds to an op that \
-         meets none.\n\n{}",
-        report::table(&["operation", "ns", "over no conflict"], &rows(&medians))
+        "Median time to apply one remote op; the third column is what detecting, resolving and recording the conflict adds to an op that \
+         meets none, the last one how many ops are applied in the time of one without.\n\n{}\n\nMedian time of one resolution: the siblings in, the \
+         answer out.\n\n{}",
+        report::table(
+            &["operation", "ns", "over no conflict", "throughput"],
+            &applies(&measured)
+        ),
+        report::table(&["resolution", "us"], &resolutions(&measured))
     );
-    Ok(Report {
-        commands: vec![process::line(&command)],
-        body,
-    })
+    Ok(Report { commands, body })
 }
 
-fn rows(medians: &[(String, f64)]) -> Vec<Vec<String>> {
-    let baseline = medians
-        .iter()
-        .find(|(name, _)| name.ends_with(BASELINE))
-        .map(|(_, median)| *median);
-    let row = |(name, median): &(String, f64)| {
-        let over = match baseline {
-            Some(baseline) if !name.ends_with(BASELINE) => format!("{:.0}", median - baseline),
-            _ => "-".to_owned(),
+fn applies(measured: &[Measurement]) -> Vec<Vec<String>> {
+    let applies = || measured.iter().filter(|each| each.group == "apply");
+    let baseline = applies()
+        .find(|each| each.who == BASELINE)
+        .map_or(f64::NAN, |each| each.median_ns);
+    let row = |each: &Measurement| {
+        let compared = match each.who.as_str() {
+            BASELINE => ["-".to_owned(), "-".to_owned()],
+            _ => [
+                format!("{:.0}", each.median_ns - baseline),
+                format!("{:.2}", baseline / each.median_ns),
+            ],
         };
-        vec![name.clone(), format!("{median:.0}"), over]
+        let own = [each.who.clone(), format!("{:.0}", each.median_ns)];
+        own.into_iter().chain(compared).collect()
     };
-    medians.iter().map(row).collect()
+    applies().map(row).collect()
 }
 
-/// Every `new/estimates.json` below the folder, sorted.
-fn estimates(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(current) = folders.pop() {
-        for entry in
-            fs::read_dir(&current).with_context(|| format!("cannot read {}", current.display()))?
-        {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.ends_with("new/estimates.json") {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
+fn resolutions(measured: &[Measurement]) -> Vec<Vec<String>> {
+    let of_them = |each: &&Measurement| RESOLVING.contains(&each.group.as_str());
+    let row = |each: &Measurement| vec![each.who.clone(), format!("{:.2}", each.median_ns / 1e3)];
+    measured.iter().filter(of_them).map(row).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn measurement(group: &str, who: &str, median_ns: f64) -> Measurement {
+        Measurement {
+            group: group.to_owned(),
+            what: String::new(),
+            who: who.to_owned(),
+            size: None,
+            median_ns,
+        }
+    }
+
     #[test]
     fn what_a_conflict_adds() {
-        let medians = [
-            ("apply/lww".to_owned(), 700.0),
-            ("apply/no-conflict".to_owned(), 400.0),
+        let measured = [
+            measurement("apply", "lww", 800.0),
+            measurement("apply", "no-conflict", 400.0),
+            measurement("call", "cart", 5250.0),
+            measurement("all the fuel", "a loop", 1e6),
         ];
         assert_eq!(
-            rows(&medians),
+            applies(&measured),
             [
-                ["apply/lww", "700", "300"],
-                ["apply/no-conflict", "400", "-"]
+                vec!["lww", "800", "400", "0.50"],
+                vec!["no-conflict", "400", "-", "-"]
             ]
         );
+        assert_eq!(resolutions(&measured), [["cart", "5.25"]]);
     }
 }

@@ -12,6 +12,7 @@ mod peers;
 mod redis;
 mod replication;
 mod rounds;
+mod storm;
 
 use std::path::PathBuf;
 
@@ -78,8 +79,13 @@ const BENCHMARKS: &[Benchmark] = &[
     },
     Benchmark {
         name: "conflicts",
-        about: "nanoseconds to detect and resolve a conflict",
+        about: "nanoseconds to detect, resolve and record a conflict",
         run: conflicts::run,
+    },
+    Benchmark {
+        name: "storm",
+        about: "a million conflicts at once between two nodes",
+        run: storm::run,
     },
     Benchmark {
         name: "crdt",

@@ -5,9 +5,9 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use isles_resp::resp3::{self, Value};
 
 use super::options::ConflictsOptions;
-use super::resp3::{self, Value};
 
 /// A connection to the Redis port of a node.
 pub(super) struct Client {
@@ -82,6 +82,6 @@ impl Client {
             .get_mut()
             .write_all(&request)
             .with_context(failed)?;
-        resp3::read(&mut self.stream, 0).with_context(failed)
+        resp3::read(&mut self.stream).with_context(failed)
     }
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use isles_resp::resp3::Value;
+
 use super::client::Client;
 use super::options::{FollowOptions, ListOptions};
-use super::resp3::Value;
 use super::{Output, table};
 
 /// Records that are asked for at once.

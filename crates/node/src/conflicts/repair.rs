@@ -1,10 +1,10 @@
 //! Putting a conflict right, and asking what another strategy would have made of many.
 
 use anyhow::Context;
+use isles_resp::resp3::Value;
 
 use super::client::Client;
 use super::options::{ReplayOptions, ResolveOptions, RestoreOptions};
-use super::resp3::Value;
 use super::{Output, table};
 use crate::status::table::columns;
 

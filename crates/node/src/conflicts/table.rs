@@ -1,6 +1,7 @@
 //! Conflicts as people read them.
 
-use super::resp3::Value;
+use isles_resp::resp3::Value;
+
 use crate::status::table::columns;
 
 /// Of a value or a key a table shows so many characters.

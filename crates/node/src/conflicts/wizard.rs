@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use isles_resp::resp3::Value;
+
 use super::client::Client;
 use super::options::{Filter, RestoreOptions};
-use super::resp3::Value;
 use super::{Output, table};
 
 /// Records that are asked for at once.

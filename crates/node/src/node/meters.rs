@@ -234,8 +234,14 @@ struct Totals {
     resolver_failures: Vec<(ResolverName, Failure, u64)>,
 }
 
-/// Keyspace, kind, strategy, and who wrote what lost.
-type Labels = (String, &'static str, String, Option<ReplicaId>);
+/// Keyspace, kind, strategy, and who wrote what lost and what won.
+type Labels = (
+    String,
+    &'static str,
+    String,
+    Option<ReplicaId>,
+    Option<ReplicaId>,
+);
 
 /// How long one waits at most for another to bring the metrics up to date.
 const PATIENCE: Duration = Duration::from_millis(5);
@@ -314,19 +320,23 @@ impl Node {
         }
         for (labels, number) in &now.conflicts {
             let new = number - before.conflicts.get(labels).unwrap_or(&0);
-            let (keyspace, kind, strategy, replica) = labels;
-            let writer = replica.and_then(|replica| self.peers.writer(replica));
-            let region = match (writer, replica) {
-                (Some(writer), _) => writer.region,
-                (None, Some(replica)) => replica.short(),
-                (None, None) => "others".to_owned(),
-            };
+            let (keyspace, kind, strategy, loser, winner) = labels;
             if new > 0 {
                 metrics::counter!("isles_conflicts_total", "keyspace" => keyspace.clone(), "kind" => *kind,
-                    "strategy" => strategy.clone(), "origin_region" => region)
+                    "strategy" => strategy.clone(), "origin_region" => self.region_of(*loser),
+                    "winner_region" => self.region_of(*winner))
                 .increment(new);
             }
         }
+    }
+
+    /// What a label says of a writer; none stands for those whose conflicts are counted together.
+    fn region_of(&self, writer: Option<ReplicaId>) -> String {
+        let Some(replica) = writer else {
+            return "others".to_owned();
+        };
+        let known = self.peers.writer(replica);
+        known.map_or_else(|| replica.short(), |writer| writer.region)
     }
 
     fn refresh_peers(&self) {
@@ -384,5 +394,6 @@ fn labels_of(group: &ConflictGroup, labels: &mut KeyspaceLabels) -> Labels {
         group.kind.name(),
         group.strategy.to_string(),
         group.loser,
+        group.winner,
     )
 }

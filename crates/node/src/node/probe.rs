@@ -4,10 +4,10 @@ use isles_admin::{
     ClockEntry, ConflictsError, HotConflict, HotConflicts, LogStatus, NodeStatus, PeerStatus, Probe,
 };
 use isles_clock::VectorClock;
+use isles_resp::resp3::Value;
 
 use super::engine::policy;
 use super::{Front, Node};
-use crate::conflicts::resp3::Value;
 use crate::peers::PeerState;
 
 /// What the front-end says of a record that is not there.

@@ -134,6 +134,11 @@ impl Island {
         });
     }
 
+    /// A restart finds the log without its last record.
+    pub(crate) fn lose_last_record(&mut self) {
+        self.log.pop().expect("there is one");
+    }
+
     /// What comes up later from the table and the log.
     pub(crate) fn restarted(&self, wall_ms: u64) -> Replica {
         let mut replica = replica(self.id, self.limits);

@@ -5,3 +5,4 @@ mod island;
 mod losses;
 mod repair;
 mod settled;
+mod told;

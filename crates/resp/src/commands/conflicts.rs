@@ -1,53 +1,66 @@
 //! The journal of conflicts: finding them, understanding them, and putting them right.
 //!
 //! In reading order: `query`, the filters that all subcommands share; `answer`, how a record looks; `list`, `stats` and
-//! `replay` read; `repair` writes.
+//! `replay` read; `repair` writes; `notify` has a connection told of its own losses.
 
 mod answer;
 mod list;
+mod notify;
 mod query;
 mod repair;
 mod replay;
 mod stats;
 
-use isles_replica::{Journal, Replica};
+use isles_clock::ReplicaId;
+use isles_replica::{Journal, JournalRecord, Replica};
 
 use self::answer::write_record;
 use self::query::Query;
 use super::config::help;
 use super::isles::data;
 use crate::call::{Call, integer, is};
-use crate::engine::Host;
+use crate::engine::{Host, Writer};
 use crate::error::{Failure, Outcome};
 use crate::glob::{Case, Glob};
 use crate::reply::{Protocol, Reply};
 use crate::spec::Spec;
 
-pub(super) const COMMANDS: &[Spec] = &[data(
-    "isles.conflicts",
-    -1,
-    conflicts,
-    "Lists, explains, restores and resolves conflicts.",
-)
-.subcommands(&[
-    ("count", -3),
-    ("follow", -2),
-    ("help", 2),
-    ("hot", -2),
-    ("key", -3),
-    ("list", -2),
-    ("replay", -4),
-    ("resolve", -6),
-    ("restore", -3),
-    ("show", 3),
-    ("stats", 2),
-])
-.write()
-.writing(&["resolve", "restore"])
-.no_multi()
-.no_script()
-.many()
-.long()];
+pub(super) const COMMANDS: &[Spec] = &[
+    data(
+        "isles.conflicts",
+        -1,
+        conflicts,
+        "Lists, explains, restores and resolves conflicts.",
+    )
+    .subcommands(&[
+        ("count", -3),
+        ("follow", -2),
+        ("help", 2),
+        ("hot", -2),
+        ("key", -3),
+        ("list", -2),
+        ("replay", -4),
+        ("resolve", -6),
+        ("restore", -3),
+        ("show", 3),
+        ("stats", 2),
+    ])
+    .write()
+    .writing(&["resolve", "restore"])
+    .no_multi()
+    .no_script()
+    .many()
+    .long(),
+    data(
+        "isles.notify",
+        -1,
+        notify::notify,
+        "Says whether this connection is told when a write of its own loses a conflict, or changes that.",
+    )
+    .no_multi()
+    .no_script()
+    .fast(),
+];
 
 /// Records that one answer lists unless told otherwise.
 const CONFLICTS_DEFAULT: usize = 10;
@@ -57,8 +70,23 @@ const CONFLICTS_MAX: usize = 10_000;
 /// What subcommands that only read get to work with.
 pub(super) struct Reading<'r> {
     pub(super) journal: &'r Journal,
-    pub(super) host: &'r dyn Host,
+    /// Who else knows of writers; nobody where there is only the journal.
+    pub(super) host: Option<&'r dyn Host>,
     pub(super) now_ms: u64,
+}
+
+impl Reading<'_> {
+    /// The node and the region that write under a replica id, as they are known now.
+    fn writer(&self, replica: ReplicaId) -> Option<Writer> {
+        let known = self.host.and_then(|host| host.writer(replica));
+        known.or_else(|| {
+            let origin = self.journal.origin(replica)?;
+            Some(Writer {
+                node: origin.node.clone(),
+                region: origin.region.clone(),
+            })
+        })
+    }
 }
 
 fn conflicts(call: &mut Call<'_, '_>) -> Outcome {
@@ -76,7 +104,7 @@ fn conflicts(call: &mut Call<'_, '_>) -> Outcome {
     let now_ms = call.txn.now_ms();
     let reading = Reading {
         journal: call.txn.journal(),
-        host: call.surroundings.host,
+        host: Some(call.surroundings.host),
         now_ms,
     };
     read(&reading, &call.args[1..], call.reply)
@@ -121,7 +149,7 @@ pub fn read_conflicts(
 ) -> Result<Vec<u8>, String> {
     let reading = Reading {
         journal: replica.conflicts(),
-        host,
+        host: Some(host),
         now_ms,
     };
     let mut reply = Reply::default();
@@ -129,6 +157,19 @@ pub fn read_conflicts(
     let answered = read(&reading, words, &mut reply);
     answered.map_err(|failure| failure.to_string())?;
     Ok(reply.as_bytes().to_vec())
+}
+
+/// A record of the journal in RESP3, as lists have it.
+pub(crate) fn encode_record(journal: &Journal, record: &JournalRecord) -> Vec<u8> {
+    let reading = Reading {
+        journal,
+        host: None,
+        now_ms: record.detected_ms,
+    };
+    let mut reply = Reply::default();
+    reply.protocol = Protocol::Resp3;
+    write_record(&mut reply, record, &reading, answer::LISTED_VALUE_BYTES);
+    reply.into_bytes()
 }
 
 /// `ISLES.CONFLICTS [COUNT n] [KEY glob]`: the newest records.

@@ -149,6 +149,10 @@ fn hello(call: &mut Call<'_, '_>) -> Outcome {
     call.reply.protocol = protocol;
     call.session.client.note_protocol(protocol);
     call.session.restrict(protocol);
+    if protocol == Protocol::Resp2 {
+        // It has no pushes.
+        call.session.notice = None;
+    }
     greet(call);
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::config::help;
 use crate::call::{Call, is};
+use crate::conflict_news;
 use crate::engine::ChannelKind;
 use crate::error::{Failure, Outcome};
 use crate::glob::{Case, Glob};
@@ -11,6 +12,7 @@ use crate::monitor::Monitoring;
 use crate::pubsub::{Subscriptions, Topic};
 use crate::session::{Answers, Next};
 use crate::spec::{Family, Run, Spec, Subcommand};
+use crate::watch;
 
 pub(super) const COMMANDS: &[Spec] = &[
     listening(
@@ -164,6 +166,7 @@ fn listen(call: &mut Call<'_, '_>, topic: Topic, word: &str) -> Outcome {
             call.reply.error(&failure);
             return Ok(());
         }
+        watch::begin(hub, call.txn);
         confirm(call, word, Some(name), count);
     }
     Ok(())
@@ -222,18 +225,21 @@ fn confirm(call: &mut Call<'_, '_>, word: &str, name: Option<&[u8]>, count: usiz
 }
 
 fn publish(call: &mut Call<'_, '_>) -> Outcome {
-    send(call, ChannelKind::Plain);
-    Ok(())
+    send(call, ChannelKind::Plain)
 }
 
 fn spublish(call: &mut Call<'_, '_>) -> Outcome {
-    send(call, ChannelKind::Shard);
-    Ok(())
+    send(call, ChannelKind::Shard)
 }
 
 /// Nobody hears of it before everything is durable that the publisher has written, or could have read, until now.
-fn send(call: &mut Call<'_, '_>, kind: ChannelKind) {
+fn send(call: &mut Call<'_, '_>, kind: ChannelKind) -> Outcome {
     let (channel, payload) = (call.args[1], call.args[2]);
+    if conflict_news::is_reserved(channel) {
+        return Err(Failure::other(
+            "ERR on channels that begin with isles:conflicts only Isles publishes: the records of its journal",
+        ));
+    }
     let hub = &call.surroundings.server.hub;
     let barrier = call.session.barrier.max(call.txn.barrier());
     let receivers = hub
@@ -241,6 +247,7 @@ fn send(call: &mut Call<'_, '_>, kind: ChannelKind) {
         .deliver(hub, Topic::of(kind), channel, payload, barrier);
     call.surroundings.host.publish(kind, channel, payload);
     call.reply.count(receivers);
+    Ok(())
 }
 
 fn pubsub(call: &mut Call<'_, '_>) -> Outcome {

@@ -46,11 +46,24 @@ fn reasons_are_given_for_commands_that_exist() {
         .flat_map(|each| each.names)
         .copied()
         .collect();
-    assert!(names.iter().all(|name| since(name).is_some()), "{names:?}");
+    let command = |name: &str| name.split(' ').next().map(str::to_owned);
+    let known = |name: &&str| since(&command(name).unwrap_or_default()).is_some();
+    assert!(names.iter().all(known), "{names:?}");
     names.sort_unstable();
     let count = names.len();
     names.dedup();
     assert_eq!(names.len(), count, "a command has two reasons");
+}
+
+#[test]
+fn subcommands_that_are_there_are_not_refused() {
+    let refused = unsupported::ALL.iter().flat_map(|each| each.names);
+    for name in refused.filter(|name| name.contains(' ')) {
+        let (command, subcommand) = name.split_once(' ').unwrap();
+        let spec = table::find(command.as_bytes()).unwrap().spec();
+        let is_it = |(known, _): &&crate::spec::Subcommand| known.eq_ignore_ascii_case(subcommand);
+        assert!(spec.subcommands.iter().find(is_it).is_none(), "{name}");
+    }
 }
 
 #[test]
@@ -159,7 +172,7 @@ fn link(spec: &Spec, semantics: &str) -> Option<String> {
 
 fn not_supported(text: &mut String) {
     text.push_str(
-        "\n## Not supported\n\nThese commands of Redis 7 answer `-ERR … is not supported by Isles` with the reason.\n\n\
+        "\n## Not supported\n\nThese commands and subcommands of Redis 7 answer `-ERR … is not supported by Isles` with the reason.\n\n\
          | commands | why not | instead |\n|---|---|---|\n",
     );
     for each in unsupported::ALL {

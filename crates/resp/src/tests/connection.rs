@@ -263,7 +263,7 @@ fn there_is_one_user() {
         ("ACL DELUSER bob", refused),
         (
             "ACL GENPASS",
-            "-ERR unknown subcommand 'GENPASS'. Try ACL HELP.",
+            "-ERR ACL GENPASS is not supported by Isles: there is one user, who may do everything; instead: redis.listen on an address that only applications reach",
         ),
     ]);
 }

@@ -418,7 +418,7 @@ fn conflicts_can_be_listed() {
 }
 
 /// Another region's replica, which wrote this without having seen anything of ours.
-fn learn_from(world: &mut World, id: u128, line: &str) {
+pub(super) fn learn_from(world: &mut World, id: u128, line: &str) {
     let mut other = World::new();
     other.replica = Replica::new(ReplicaId::from_u128(id), ReplicaConfig::default());
     other.advance(1);

@@ -4,6 +4,7 @@
 
 mod bitmaps;
 mod commands_page;
+mod conflict_news;
 mod connection;
 mod expiry;
 mod generic;

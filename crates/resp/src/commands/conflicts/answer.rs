@@ -92,12 +92,8 @@ fn write_writer(
     reply.text(dot.replica.to_string());
     let then = origin.map(|origin| (origin.node.clone(), origin.region.clone()));
     let writer = then.or_else(|| {
-        let now = reading.host.writer(dot.replica);
-        let now = now.map(|writer| (writer.node, writer.region));
-        now.or_else(|| {
-            let known = reading.journal.origin(dot.replica)?;
-            Some((known.node.clone(), known.region.clone()))
-        })
+        let now = reading.writer(dot.replica)?;
+        Some((now.node, now.region))
     });
     let (node, region) = writer.unzip();
     for (name, value) in [("node", node), ("region", region)] {

@@ -160,11 +160,7 @@ impl<'q> Query<'q> {
 pub(super) fn region_of(contender: &Contender, reading: &Reading<'_>) -> Option<String> {
     let then = contender.origin.as_ref();
     let then = then.map(|origin| origin.region.clone());
-    then.or_else(|| {
-        let replica = contender.dot.replica;
-        let now = reading.host.writer(replica).map(|writer| writer.region);
-        now.or_else(|| Some(reading.journal.origin(replica)?.region.clone()))
-    })
+    then.or_else(|| Some(reading.writer(contender.dot.replica)?.region))
 }
 
 fn kind(name: &[u8]) -> Result<ConflictKind, Failure> {

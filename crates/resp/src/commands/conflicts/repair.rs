@@ -36,7 +36,7 @@ pub(super) fn restore(call: &mut Call<'_, '_>) -> Outcome {
     let now_ms = call.txn.now_ms();
     let reading = Reading {
         journal: call.txn.journal(),
-        host: call.surroundings.host,
+        host: Some(call.surroundings.host),
         now_ms,
     };
     let reply = &mut *call.reply;

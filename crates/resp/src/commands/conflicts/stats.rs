@@ -112,7 +112,6 @@ fn region(replica: Option<ReplicaId>, reading: &Reading<'_>) -> String {
     let Some(replica) = replica else {
         return "others".to_owned();
     };
-    let known = reading.host.writer(replica).map(|writer| writer.region);
-    let known = known.or_else(|| Some(reading.journal.origin(replica)?.region.clone()));
+    let known = reading.writer(replica).map(|writer| writer.region);
     known.unwrap_or_else(|| replica.short())
 }

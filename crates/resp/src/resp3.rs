@@ -1,29 +1,65 @@
-//! Answers in RESP3, as values and as JSON.
+//! Answers in RESP3, as values and as JSON: how a record of the journal looks in JSON, wherever it does.
 
-use std::io::Read as _;
+use std::io::{self, BufRead, Read as _};
 
-use anyhow::{Context, bail, ensure};
+use thiserror::Error;
 
 /// Nesting of an answer about conflicts is four levels at most.
 const DEPTH_MAX: usize = 16;
 /// Parts of one aggregate.
 const PARTS_MAX: usize = 1 << 20;
+/// Bytes of one text.
+const BULK_BYTES_MAX: u64 = 64 << 20;
+
+/// Why there is no answer in what was read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AnswerError {
+    /// Reading failed, or took too long.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It ended within an answer, or before one.
+    #[error("the connection has ended")]
+    Ended,
+    /// The other end speaks another protocol.
+    #[error("an answer that is not RESP3: {0}")]
+    NotResp3(String),
+    /// An aggregate has more parts than any answer of a node.
+    #[error("an answer with {0} parts")]
+    Parts(usize),
+    /// Aggregates are nested deeper than in any answer of a node.
+    #[error("an answer with parts in parts in parts")]
+    Depth,
+    /// A text is longer than any of a node.
+    #[error("an answer of {0} bytes")]
+    Bytes(u64),
+    /// More follows where one answer was expected.
+    #[error("there is more than one answer")]
+    More,
+}
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value {
+pub enum Value {
+    /// Nothing.
     Null,
+    /// A string, also a number that is no integer, as it was sent.
     Text(Vec<u8>),
+    /// An integer.
     Integer(i64),
+    /// True or false.
     Boolean(bool),
+    /// An array, a set or a push.
     List(Vec<Value>),
+    /// A map, in the order in which it was sent.
     Map(Vec<(Value, Value)>),
+    /// A refusal, with its code.
     Error(String),
 }
 
 impl Value {
     /// The entry of a map; nothing of anything else.
-    pub(crate) fn get(&self, name: &str) -> &Value {
+    pub fn get(&self, name: &str) -> &Value {
         let Value::Map(entries) = self else {
             return &Value::Null;
         };
@@ -34,7 +70,7 @@ impl Value {
     }
 
     /// The parts of a list; none of anything else.
-    pub(crate) fn items(&self) -> &[Value] {
+    pub fn items(&self) -> &[Value] {
         match self {
             Value::List(items) => items,
             _ => &[],
@@ -42,7 +78,7 @@ impl Value {
     }
 
     /// The number; zero of anything else.
-    pub(crate) fn number(&self) -> u64 {
+    pub fn number(&self) -> u64 {
         match self {
             Value::Integer(number) => u64::try_from(*number).unwrap_or(0),
             _ => 0,
@@ -50,7 +86,7 @@ impl Value {
     }
 
     /// The bytes of a text.
-    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+    pub fn bytes(&self) -> Option<&[u8]> {
         match self {
             Value::Text(bytes) => Some(bytes),
             _ => None,
@@ -58,7 +94,7 @@ impl Value {
     }
 
     /// As people read it: what cannot be printed is escaped.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         match self {
             Value::Null => "-".to_owned(),
             Value::Text(bytes) => match std::str::from_utf8(bytes) {
@@ -74,7 +110,7 @@ impl Value {
     }
 
     /// The same as JSON; bytes that are no text as `{"hex": "…"}`.
-    pub(crate) fn to_json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> serde_json::Value {
         match self {
             Value::Null => serde_json::Value::Null,
             Value::Text(bytes) => match std::str::from_utf8(bytes) {
@@ -102,61 +138,72 @@ impl Value {
     ///
     /// # Errors
     /// The bytes are no RESP3, or not one answer.
-    pub(crate) fn decode(mut bytes: &[u8]) -> anyhow::Result<Value> {
-        let value = read(&mut bytes, 0)?;
-        ensure!(bytes.is_empty(), "there is more than one answer");
-        Ok(value)
+    pub fn decode(mut bytes: &[u8]) -> Result<Value, AnswerError> {
+        let value = read(&mut bytes)?;
+        match bytes {
+            [] => Ok(value),
+            _ => Err(AnswerError::More),
+        }
     }
 }
 
 /// Reads one answer off a stream.
-pub(crate) fn read(stream: &mut impl std::io::BufRead, depth: usize) -> anyhow::Result<Value> {
+///
+/// # Errors
+/// The stream fails or ends, or what it gives is no RESP3 or larger than any answer of a node.
+pub fn read(stream: &mut impl BufRead) -> Result<Value, AnswerError> {
+    read_at(stream, 0)
+}
+
+fn read_at(stream: &mut impl BufRead, depth: usize) -> Result<Value, AnswerError> {
     let mut line = Vec::new();
     stream.read_until(b'\n', &mut line)?;
-    let line = line
-        .strip_suffix(b"\r\n")
-        .context("the connection has ended")?;
-    let line = std::str::from_utf8(line).context("an answer that is not RESP3")?;
-    let (kind, rest) = line.split_at_checked(1).context("an empty answer")?;
+    let line = line.strip_suffix(b"\r\n").ok_or(AnswerError::Ended)?;
+    let not_resp3 = || AnswerError::NotResp3(line.escape_ascii().to_string());
+    let text = std::str::from_utf8(line).map_err(|_| not_resp3())?;
+    let (kind, rest) = text.split_at_checked(1).ok_or_else(not_resp3)?;
     Ok(match kind {
         "_" => Value::Null,
         "+" | "," | "(" => Value::Text(rest.as_bytes().to_vec()),
         "-" => Value::Error(rest.to_owned()),
-        ":" => Value::Integer(rest.parse()?),
+        ":" => Value::Integer(rest.parse().map_err(|_| not_resp3())?),
         "#" => Value::Boolean(rest == "t"),
         "$" | "=" | "*" if rest.starts_with('-') => Value::Null,
-        "$" | "=" => Value::Text(read_bulk(stream, rest.parse()?)?),
+        "$" | "=" => {
+            let bytes = rest.parse().map_err(|_| not_resp3())?;
+            Value::Text(read_bulk(stream, bytes)?)
+        }
         "*" | "~" | ">" | "%" => {
-            let parts: usize = rest.parse()?;
-            ensure!(parts <= PARTS_MAX, "an answer with {parts} parts");
-            ensure!(depth < DEPTH_MAX, "an answer with parts in parts in parts");
-            if kind == "%" {
-                let mut entries = Vec::new();
-                for _ in 0..parts {
-                    entries.push((read(stream, depth + 1)?, read(stream, depth + 1)?));
+            let parts: usize = rest.parse().map_err(|_| not_resp3())?;
+            if parts > PARTS_MAX {
+                return Err(AnswerError::Parts(parts));
+            }
+            if depth == DEPTH_MAX {
+                return Err(AnswerError::Depth);
+            }
+            let mut part = || read_at(stream, depth + 1);
+            match kind {
+                "%" => {
+                    let entries = (0..parts).map(|_| Ok((part()?, part()?)));
+                    Value::Map(entries.collect::<Result<_, AnswerError>>()?)
                 }
-                Value::Map(entries)
-            } else {
-                let mut items = Vec::new();
-                for _ in 0..parts {
-                    items.push(read(stream, depth + 1)?);
-                }
-                Value::List(items)
+                _ => Value::List((0..parts).map(|_| part()).collect::<Result<_, _>>()?),
             }
         }
-        _ => bail!("an answer that is not RESP3: {line}"),
+        _ => return Err(not_resp3()),
     })
 }
 
-/// Bytes of one text.
-const BULK_BYTES_MAX: u64 = 64 << 20;
-
-fn read_bulk(stream: &mut impl std::io::BufRead, bytes: u64) -> anyhow::Result<Vec<u8>> {
-    ensure!(bytes <= BULK_BYTES_MAX, "an answer of {bytes} bytes");
+fn read_bulk(stream: &mut impl BufRead, bytes: u64) -> Result<Vec<u8>, AnswerError> {
+    if bytes > BULK_BYTES_MAX {
+        return Err(AnswerError::Bytes(bytes));
+    }
     let mut bulk = Vec::new();
     let read = stream.by_ref().take(bytes + 2).read_to_end(&mut bulk)?;
-    ensure!(read as u64 == bytes + 2, "the connection has ended");
-    bulk.truncate(bytes as usize);
+    if read as u64 != bytes + 2 {
+        return Err(AnswerError::Ended);
+    }
+    bulk.truncate(read - 2);
     Ok(bulk)
 }
 
