@@ -10,7 +10,7 @@ use crate::call::Call;
 use crate::commands::stream_blocks;
 use crate::error::{Failure, Outcome};
 use crate::errors::ErrorStats;
-use crate::execute::{check_here, not_enough_replicas, refuse};
+use crate::execute::{check_here, failure_of, not_enough_replicas, refuse};
 use crate::reply::{Protocol, Reply};
 use crate::scripts::Access;
 use crate::spec::{Flags, Run, Spec};
@@ -117,7 +117,10 @@ impl Caller<'_, '_, '_> {
             surroundings: self.call.surroundings,
         };
         within(&mut inner, command, run, Some("lua"));
-        Ok(())
+        match self.call.txn.refusal() {
+            Some(refused) => Err(failure_of(refused, self.call.surroundings)),
+            None => Ok(()),
+        }
     }
 
     /// What runs the command, if a script may call it now.

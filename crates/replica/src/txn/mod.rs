@@ -140,6 +140,10 @@ pub struct Txn<'r> {
     /// Under [`Scope::Many`]: the rows written, as they were and with their ops.
     touched: Vec<Touched>,
     index: HashMap<RowId, usize>,
+    /// Bytes of their ops at most, what later ones take back of earlier ones included.
+    written_bytes: usize,
+    /// When they are next counted exactly.
+    count_at_bytes: usize,
     /// Under [`Scope::Once`]: an entry was logged; the next write begins another.
     written: bool,
     context: Option<VectorClock>,
@@ -180,6 +184,8 @@ impl Replica {
             barrier: Position::ZERO,
             touched: Vec::new(),
             index: HashMap::new(),
+            written_bytes: 0,
+            count_at_bytes: ENTRY_BYTES_MAX,
             written: false,
             context: None,
             refused: None,
@@ -226,6 +232,11 @@ impl Txn<'_> {
     /// The place in the log that every answer given so far depends on, as [`commit`](Self::commit) returns it.
     pub fn barrier(&self) -> Position {
         self.barrier
+    }
+
+    /// Why nothing of this can be logged any more, if so: what is still written has no effect.
+    pub fn refusal(&self) -> Option<WriteRefused> {
+        self.refused
     }
 
     /// For what is told of changes.
@@ -471,7 +482,26 @@ impl Txn<'_> {
         });
     }
 
+    /// Whether the entry has become too large to be logged, which is seen before it holds twice as much as can be.
+    fn has_outgrown(&mut self, op: &KeyOp<'_>) -> bool {
+        self.written_bytes += bytes_of(op);
+        if self.written_bytes <= self.count_at_bytes {
+            return false;
+        }
+        self.touched.iter_mut().for_each(Touched::settle);
+        let bytes = self.touched.iter().map(|touched| touched.op.len()).sum();
+        self.written_bytes = bytes;
+        self.count_at_bytes = bytes + ENTRY_BYTES_MAX;
+        if bytes > ENTRY_BYTES_MAX {
+            self.refused = Some(WriteRefused::EntryTooLarge { bytes });
+        }
+        bytes > ENTRY_BYTES_MAX
+    }
+
     fn write_many(&mut self, spot: &Spot<'_>, op: &KeyOp<'_>) {
+        if self.refused.is_some() || self.has_outgrown(op) {
+            return;
+        }
         let id = self.row_of(spot);
         let Some(index) = self.index.get(&id).copied() else {
             let before = self.replica.rows.get(id).clone();

@@ -159,7 +159,7 @@ fn elements(
         Some(ValueType::List) => {
             call.txn
                 .list_each(key, 0..usize::MAX, &mut |_, element| push(element))?;
-            Ok((elements, true))
+            Ok((in_own_order(elements, options), true))
         }
         Some(ValueType::SortedSet) => {
             let set = call.txn.sorted_set(key)?;
@@ -168,14 +168,18 @@ fn elements(
                     .flat_map(SortedSet::iter)
                     .map(|(name, _)| name.to_vec()),
             );
-            // Unlike a list, a sorted set that is left in its order has two of them.
-            if options.is_unsorted() && options.descending {
-                elements.reverse();
-            }
-            Ok((elements, true))
+            Ok((in_own_order(elements, options), true))
         }
         Some(_) => Err(Failure::WrongType),
     }
+}
+
+/// What has an order and is left in it can still be asked for from its end.
+fn in_own_order(mut elements: Vec<Vec<u8>>, options: &Options<'_>) -> Vec<Vec<u8>> {
+    if options.is_unsorted() && options.descending {
+        elements.reverse();
+    }
+    elements
 }
 
 /// Writes the result as a list, where what was not found is an empty element; without elements, deletes the key.

@@ -60,13 +60,12 @@ impl TrimWords {
                 Some(1..) => Err(Failure::other(
                     "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy",
                 )),
-                _ => Ok(None),
+                Some(0) => Err(limit_without_approximation()),
+                None => Ok(None),
             };
         };
         if self.limit.is_some() && !self.is_approximate {
-            return Err(Failure::other(
-                "ERR syntax error, LIMIT cannot be used without the special ~ option",
-            ));
+            return Err(limit_without_approximation());
         }
         let units = self.is_approximate.then(|| {
             let settings = &call.surroundings.server.settings;
@@ -89,4 +88,8 @@ impl TrimWords {
 fn length(text: &[u8], option: &str) -> Result<usize, Failure> {
     usize::try_from(integer(text)?)
         .map_err(|_| Failure::other(format!("ERR The {option} argument must be >= 0.")))
+}
+
+fn limit_without_approximation() -> Failure {
+    Failure::other("ERR syntax error, LIMIT cannot be used without the special ~ option")
 }

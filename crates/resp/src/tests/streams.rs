@@ -96,6 +96,10 @@ fn trimming() {
             ("XADD s MINID 11 12 f a", "$4 12-0"),
             ("XLEN s", ":2"),
             (
+                "XADD s LIMIT 0 * a b",
+                "-ERR syntax error, LIMIT cannot be used without the special ~ option",
+            ),
+            (
                 "XTRIM s MAXLEN 1 LIMIT 3",
                 "-ERR syntax error, LIMIT cannot be used without the special ~ option",
             ),
