@@ -165,28 +165,6 @@ fn apply_part<C: Context>(
     }
 }
 
-/// Whether this version knows what a part means; a frame with another is refused whole.
-pub(crate) fn is_known(part: &Part<'_>) -> bool {
-    matches!(
-        part,
-        Part::RegisterLww { .. }
-            | Part::RegisterMv { .. }
-            | Part::Counter(_)
-            | Part::SetAw(_)
-            | Part::SetRw(_)
-            | Part::Map(_)
-            | Part::SortedSet(_)
-            | Part::SortedSetKept(_)
-            | Part::List(_)
-            | Part::Stream(_)
-            | Part::FlagEw(_)
-            | Part::FlagDw(_)
-            | Part::HyperLogLog(_)
-            | Part::BoundedCounter(_)
-            | Part::Deadline { .. }
-    )
-}
-
 /// The greater stamp wins, whether or not the older one was observed; the deadline's place in the sum moves with it.
 fn set_deadline<C: Context>(
     row: &mut Row,

@@ -262,7 +262,9 @@ fn members_are_drawn_among_many_that_were_removed() {
         }
         let (mut cursor, mut scanned) = (0, BTreeSet::new());
         loop {
-            let each = &mut |member: &[u8]| drop(scanned.insert(member.to_vec()));
+            let each = &mut |member: &[u8]| {
+                scanned.insert(member.to_vec());
+            };
             cursor = txn.set_scan(KEY, cursor, 50, each).expect("a set");
             if cursor == 0 {
                 break;
