@@ -15,11 +15,17 @@ const VALUE: [u8; 100] = [b'v'; 100];
 /// A journal that is full after a few frames.
 const SMALL_JOURNAL_BYTES: usize = 1 << 20;
 
-/// Whose write is the later one.
-#[derive(Clone, Copy)]
-enum Later {
-    Remote,
-    Local,
+/// What a remote write meets.
+#[derive(Clone, Copy, PartialEq)]
+enum Meets {
+    /// No such key.
+    Nothing,
+    /// A write that its writer had seen.
+    Seen,
+    /// A write that its writer had not seen, and that is older.
+    Older,
+    /// The same, but younger.
+    Younger,
 }
 
 fn replica(id: u128, journal_bytes: usize) -> Replica {
@@ -62,68 +68,79 @@ fn seal(replica: &mut Replica, chain: u64) -> Vec<Frame> {
 struct Case {
     name: &'static str,
     strategy: Option<Strategy>,
-    conflict: Option<Later>,
+    meets: Meets,
     journal_bytes: usize,
+}
+
+/// Applies frames of another replica, and says how long that took.
+fn apply_all(to: &mut Replica, from: ReplicaId, frames: Vec<Frame>, now_ms: u64) -> Duration {
+    let lane = Lane {
+        peer: from,
+        kind: LaneKind::Direct,
+    };
+    let mut spent = Duration::ZERO;
+    for frame in frames {
+        to.take_unlogged();
+        let frame = Frame::decode(frame.bytes().clone()).expect("what was sealed decodes");
+        let started = Instant::now();
+        _ = to.offer(frame, lane).expect("what was sealed is known");
+        while to.apply_ready(now_ms) > 0 {}
+        spent += started.elapsed();
+    }
+    spent
 }
 
 /// Time to apply `rounds` frames of another replica.
 fn apply(rounds: u64, case: Case) -> Duration {
-    let Case {
-        strategy, conflict, ..
-    } = case;
     let [mut here, mut there] = [1, 2].map(|id| replica(id, case.journal_bytes));
-    if let Some(strategy) = strategy {
+    if let Some(strategy) = case.strategy {
         for replica in [&mut here, &mut there] {
             let mut txn = replica.txn(NOW_MS, Scope::Once);
             txn.keyspace_set(b"mv:", strategy);
             txn.commit().expect("the entry is small");
         }
     }
-    let (local_ms, remote_ms) = match conflict {
-        Some(Later::Local) => (NOW_MS + 10, NOW_MS),
+    let (local_ms, remote_ms) = match case.meets {
+        Meets::Younger => (NOW_MS + 10, NOW_MS),
         _ => (NOW_MS, NOW_MS + 10),
     };
-    for round in 0..rounds as u32 {
-        if conflict.is_some() {
+    let rounds = 0..rounds as u32;
+    if case.meets != Meets::Nothing {
+        for round in rounds.clone() {
             write_all(&mut here, local_ms, round);
         }
+    }
+    if case.meets == Meets::Seen {
+        let frames = seal(&mut here, 0);
+        apply_all(&mut there, here.id(), frames, local_ms);
+        there.take_unlogged();
+    }
+    for round in rounds {
         write_all(&mut there, remote_ms, round);
     }
-    let lane = Lane {
-        peer: there.id(),
-        kind: LaneKind::Direct,
-    };
     let frames = seal(&mut there, 0);
-    let mut spent = Duration::ZERO;
-    for frame in frames {
-        here.take_unlogged();
-        let frame = Frame::decode(frame.bytes().clone()).expect("what was sealed decodes");
-        let started = Instant::now();
-        _ = here.offer(frame, lane).expect("what was sealed is known");
-        while here.apply_ready(remote_ms) > 0 {}
-        spent += started.elapsed();
-    }
-    spent
+    apply_all(&mut here, there.id(), frames, remote_ms)
 }
 
 fn conflicts(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("apply");
     group.throughput(Throughput::Elements(1)).sample_size(20);
-    let case = |name, strategy, conflict| Case {
+    let case = |name, strategy, meets| Case {
         name,
         strategy,
-        conflict,
+        meets,
         journal_bytes: ReplicaConfig::default().journal.bytes,
     };
-    let lww_remote = case("conflict-lww-remote-wins", None, Some(Later::Remote));
+    let lww_remote = case("conflict-lww-remote-wins", None, Meets::Older);
     let cases = [
-        case("no-conflict", None, None),
+        case("new-key", None, Meets::Nothing),
+        case("no-conflict", None, Meets::Seen),
         lww_remote,
-        case("conflict-lww-local-wins", None, Some(Later::Local)),
+        case("conflict-lww-local-wins", None, Meets::Younger),
         case(
             "conflict-multi-value",
             Some(Strategy::MultiValue),
-            Some(Later::Remote),
+            Meets::Older,
         ),
         // Every record pushes an older one out, and all values are shortened, as after a minute of a storm.
         Case {

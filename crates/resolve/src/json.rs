@@ -1,8 +1,10 @@
 //! JSON documents, field by field.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::resolver::Part;
@@ -96,6 +98,12 @@ impl Json {
         path: &mut Vec<Cow<'t, str>>,
         out: &mut String,
     ) -> Result<(), Failure> {
+        if let [first, others @ ..] = values
+            && others.iter().all(|other| other.text == first.text)
+        {
+            out.push_str(first.text);
+            return Ok(());
+        }
         let kind = values.iter().map(Value::kind).max();
         let of_kind = |value: &&Value<'_, 't>| Some(value.kind()) == kind;
         let mut values: Vec<Value<'_, 't>> = values.iter().filter(of_kind).copied().collect();
@@ -127,20 +135,23 @@ impl Json {
         path: &mut Vec<Cow<'t, str>>,
         out: &mut String,
     ) -> Result<(), Failure> {
-        let mut fields = BTreeMap::<Cow<'t, str>, Vec<Value<'_, 't>>>::new();
+        let mut fields = Vec::new();
         for object in objects {
-            for (name, text) in object.fields() {
-                let value = Value { text, ..*object };
-                fields.entry(name).or_default().push(value);
-            }
+            let own = object.fields().into_iter();
+            fields.extend(own.map(|(name, text)| (name, Value { text, ..*object })));
         }
-        let mut before = '{';
-        for (name, values) in fields {
+        // Each object's own are in order already.
+        fields.sort_by(|(name, _), (other, _)| name.cmp(other));
+        let (mut before, mut values) = ('{', Vec::with_capacity(objects.len()));
+        for of_name in fields.chunk_by(|(name, _), (other, _)| name == other) {
+            let name = &of_name[0].0;
+            values.clear();
+            values.extend(of_name.iter().map(|(_, value)| *value));
             out.push(before);
             before = ',';
-            out.push_str(&serde_json::to_string(&name).expect("invariant: every text can be JSON"));
+            push_text(name, out);
             out.push(':');
-            path.push(name);
+            path.push(name.clone());
             let united = self.unite(&values, path, out);
             path.pop();
             united?;
@@ -213,7 +224,7 @@ struct Value<'s, 't> {
 }
 
 /// Borrowed where nothing in it is escaped.
-#[derive(PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[derive(Deserialize)]
 struct Name<'t>(#[serde(borrow)] Cow<'t, str>);
 
 impl<'s, 't> Value<'s, 't> {
@@ -236,12 +247,53 @@ impl<'s, 't> Value<'s, 't> {
         }
     }
 
-    /// Its fields as they are written, if it is an object. Of fields with one name the last counts, as for most readers.
-    fn fields(&self) -> impl Iterator<Item = (Cow<'t, str>, &'t str)> {
-        let fields: BTreeMap<Name<'t>, &'t RawValue> =
-            serde_json::from_str(self.text).unwrap_or_default();
-        fields.into_iter().map(|(name, raw)| (name.0, raw.get()))
+    /// Its fields as they are written, in order of their names, if it is an object. Of fields with one name the last counts,
+    /// as for most readers.
+    fn fields(&self) -> Vec<(Cow<'t, str>, &'t str)> {
+        let Fields(mut fields) = serde_json::from_str(self.text).unwrap_or_default();
+        fields.reverse();
+        fields.sort_by(|(name, _), (other, _)| name.cmp(other));
+        fields.dedup_by(|(name, _), (last, _)| name == last);
+        fields
     }
+}
+
+/// The fields of an object as they stand there.
+#[derive(Default)]
+struct Fields<'t>(Vec<(Cow<'t, str>, &'t str)>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        let mut fields = Vec::new();
+        while let Some((Name(name), text)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+            fields.push((name, text.get()));
+        }
+        Ok(Fields(fields))
+    }
+}
+
+/// Writes a text as JSON.
+fn push_text(text: &str, out: &mut String) {
+    let is_plain = |byte: u8| byte >= b' ' && !matches!(byte, b'"' | b'\\');
+    if text.bytes().all(is_plain) {
+        out.extend(["\"", text, "\""]);
+        return;
+    }
+    out.push_str(&serde_json::to_string(text).expect("invariant: every text can be JSON"));
 }
 
 /// The types of values, the least first.

@@ -31,7 +31,7 @@ pub(super) fn run(workspace: &Workspace, _settings: &Settings) -> Result<Report>
     let measured = criterion::read(&results)?;
     let body = format!(
         "Median time to apply one remote op; the third column is what detecting, resolving and recording the conflict adds to an op that \
-         meets none, the last one how many ops are applied in the time of one without.\n\n{}\n\nMedian time of one resolution: the siblings in, the \
+         replaces what its writer had seen, the last one how many ops are applied in the time of one without.\n\n{}\n\nMedian time of one resolution: the siblings in, the \
          answer out.\n\n{}",
         report::table(
             &["operation", "ns", "over no conflict", "throughput"],

@@ -10,10 +10,10 @@ use crate::op::{GroupStep, KeyOp, Kind, Part};
 use crate::row::{Component, Deadline, Row};
 use crate::txn::parse_integer;
 
-/// The types of values under a key that readers could see, as bits; an integer register and its counter are one.
+/// The types of values under a key that readers could see, as bits; a register and its counter are one.
 pub(crate) fn live_types(row: &Row) -> u16 {
     let live = row.components.iter().filter(|each| each.is_live());
-    live.fold(0, |types, each| types | bit(type_class(each.kind())))
+    live.fold(0, |types, each| types | bit(type_class(row, each.kind())))
 }
 
 fn bit(kind: Kind) -> u16 {
@@ -32,14 +32,15 @@ pub(super) fn report_type<C: Context>(
     outcome: &mut Outcome,
 ) {
     let written = op.parts.iter().filter_map(added_kind).next();
-    let Some(written) = written.filter(|kind| live_before & bit(type_class(*kind)) == 0) else {
+    let Some(written) = written.filter(|kind| live_before & bit(type_class(row, *kind)) == 0)
+    else {
         return;
     };
     let unseen = row
         .components
         .iter()
         .filter(|component| {
-            component.is_live() && type_class(component.kind()) != type_class(written)
+            component.is_live() && type_class(row, component.kind()) != type_class(row, written)
         })
         .find_map(|component| Some((component.kind(), newest_unseen(component, author.context)?)));
     let (Some((other, (dot, hlc))), Some(visible)) = (unseen, row.visible()) else {
@@ -50,7 +51,7 @@ pub(super) fn report_type<C: Context>(
     };
     let new = contender(author.dot, author.hlc, written);
     let old = contender(dot, hlc, other);
-    let wins = type_class(visible.kind()) == type_class(written);
+    let wins = type_class(row, visible.kind()) == type_class(row, written);
     outcome.clashes.push(Clash {
         component: Some(if wins { other } else { written }),
         field: None,
@@ -179,12 +180,21 @@ pub(super) fn keep_one_per_write(clashes: &mut Vec<Clash>) {
     clashes.retain(|clash| !is_deadline(clash) || !lost.contains(&clash.contenders[1].dot));
 }
 
-/// Kinds that readers see as one type.
-fn type_class(kind: Kind) -> Kind {
+/// Kinds that readers see as one: a counter is part of the register that is read with it. Two kinds of register are two
+/// types: of each other's values neither shows anything.
+fn type_class(row: &Row, kind: Kind) -> Kind {
     match kind {
-        Kind::RegisterMv | Kind::Counter => Kind::RegisterLww,
+        Kind::Counter if is_live(row, Kind::RegisterMv) && !is_live(row, Kind::RegisterLww) => {
+            Kind::RegisterMv
+        }
+        Kind::Counter => Kind::RegisterLww,
         other => other,
     }
+}
+
+fn is_live(row: &Row, kind: Kind) -> bool {
+    let mut components = row.components.iter();
+    components.any(|each| each.kind() == kind && each.is_live())
 }
 
 /// The kind of which a part brings something; none for one that only takes away.

@@ -103,5 +103,11 @@ fn is_of(group: &ConflictGroup, record: &ConflictRecord) -> bool {
         && group.winner == Some(record.winner.dot.replica)
         && group.kind == record.kind
         && group.strategy == record.strategy
-        && *group.keyspace == *record.keyspace
+        && is_same(&group.keyspace, &record.keyspace)
+}
+
+/// Most keyspaces are the default one, whose prefix is empty. glibc compares nothing with a masked load from where nothing
+/// is mapped, for which some processors take longer than for all the rest of a record.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && (one.is_empty() || one == other)
 }

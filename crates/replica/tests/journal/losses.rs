@@ -385,3 +385,17 @@ fn increments_beside_text() {
         &[lost],
     );
 }
+
+#[test]
+fn two_kinds_of_register_under_one_key_are_two_types() {
+    check(
+        "one region has another rule for the key",
+        nothing,
+        |txn| {
+            txn.keyspace_set(b"k", Strategy::MultiValue);
+            txn.set_string(b"k", b"9", Expiry::Clear);
+        },
+        set("k", "8"),
+        &[("register-mv", ConflictKind::Type, Some("register-mv"))],
+    );
+}

@@ -157,6 +157,15 @@ fn documents_are_united_field_by_field() {
             r#"{"a":{"x":3,"y":5},"b":[2, 1]}"#,
             r#"{"a":{"x":1,"y":5},"b":[2, 1]}"#,
         ),
+        // A name by its text, however it is written; of one that comes again the last counts.
+        (
+            &[
+                r#"{"\u0061\"\n":1,"k":1,"a":9,"k":2}"#,
+                r#"{"a\"\u000a":3,"k":1,"é":4}"#,
+            ],
+            r#"{"a":9,"a\"\n":3,"k":2,"é":4}"#,
+            r#"{"a":9,"a\"\n":1,"k":1,"é":4}"#,
+        ),
         // Types by their order, numbers by their exact value.
         (
             &[

@@ -149,6 +149,8 @@ fn link(spec: &Spec, semantics: &str) -> Option<String> {
         "isles.cas" | "isles.set" => "strings",
         _ => match spec.family.name() {
             "keys" => "whole keys",
+            // A place is a score.
+            "geo" => "sorted sets",
             other => other,
         },
     };

@@ -2,15 +2,26 @@
 //!
 //! Such a table has exactly the columns of [`COLUMNS`]. A cell of commands holds each in backticks, separated by `; `; a
 //! command may begin with `@5 `, milliseconds after the start. The cell of answers holds pairs of `` `command` → `answer` ``,
-//! where several answers may be right: `` `x` or `y` ``. A bar in a cell is written `\|`. A word `<name.wat` stands for that module
+//! where several answers may be right: `` `x` or `y` ``. The cell of the journal holds the kinds of conflicts that every region
+//! has recorded. A bar in a cell is written `\|`. A word `<name.wat` stands for that module
 //! of `docs/examples/resolvers`, compiled.
 
 use std::fmt;
 
 /// The header of a table of tests.
-const COLUMNS: [&str; 6] = ["name", "before", "A", "B", "both, afterwards", "why"];
+const COLUMNS: [&str; 7] = [
+    "name",
+    "before",
+    "A",
+    "B",
+    "both, afterwards",
+    "journal",
+    "why",
+];
 /// What marks a header that is meant to be one.
 const MARK: &str = "both, afterwards";
+/// What a conflict can be, as `ISLES.CONFLICTS` calls it.
+const CONFLICTS: [&str; 4] = ["write-write", "write-delete", "type", "expiry"];
 
 /// One pair of concurrent operations, and what both regions see afterwards.
 #[derive(Debug)]
@@ -22,6 +33,8 @@ pub(crate) struct Row {
     pub(crate) a: Vec<Command>,
     pub(crate) b: Vec<Command>,
     pub(crate) after: Vec<Check>,
+    /// The kinds of conflicts that every region has recorded by then, in order, once each.
+    pub(crate) journal: Vec<String>,
 }
 
 /// A command line, and when it runs.
@@ -108,7 +121,7 @@ fn cells(line: &str) -> Vec<String> {
 }
 
 fn row(line: usize, cells: &[String]) -> Result<Row, String> {
-    let [name, before, a, b, after, _why] = cells else {
+    let [name, before, a, b, after, journal, _why] = cells else {
         return Err(format!(
             "it has {} cells, not {}",
             cells.len(),
@@ -131,7 +144,20 @@ fn row(line: usize, cells: &[String]) -> Result<Row, String> {
         a: commands(a)?,
         b: commands(b)?,
         after,
+        journal: conflicts(journal)?,
     })
+}
+
+fn conflicts(cell: &str) -> Result<Vec<String>, String> {
+    let mut kinds = Vec::new();
+    for (_, kind) in quoted(cell)? {
+        if !CONFLICTS.contains(&kind) {
+            return Err(format!("{kind:?} is no kind of conflict"));
+        }
+        kinds.push(kind.to_owned());
+    }
+    kinds.sort_unstable();
+    Ok(kinds)
 }
 
 /// A cell as alternating texts outside and inside of backticks.

@@ -1,11 +1,13 @@
 //! Replicas that hear of each other when the test says so, in several orders.
 
+use std::collections::BTreeSet;
+
 use isles_clock::ReplicaId;
 use isles_replica::delivery::{Lane, LaneKind};
 use isles_replica::{Frame, Replica, ReplicaConfig, UnloggedContent};
 use isles_resp::{Console, Host, NodeInfo, ServeOptions, Writer};
 
-use crate::page::{Command, Row};
+use crate::page::{Check, Command, Row};
 
 /// Some time in 2026.
 const BEFORE_MS: u64 = 1_790_000_000_000;
@@ -16,7 +18,8 @@ const B_AHEAD_MS: u64 = 1;
 /// When both are asked, unless the row says so.
 const AFTER_MS: u64 = 1_000;
 
-/// How the two frames of a row reach the others.
+/// How the two frames of a row reach the others, and whose id is the greater one: nothing but the order of elements that are
+/// pushed at the same time may depend on that.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Order {
     /// Each region's commands in one frame.
@@ -25,10 +28,22 @@ pub(crate) enum Order {
     ByTurns,
 }
 
-/// The regions by the ids of their replicas, from one; nodes in tests of clusters are called alike.
+impl Order {
+    /// The ids of A's and B's replicas, and of those that only listen.
+    fn ids(self) -> [u128; 4] {
+        match self {
+            Order::Whole => [1, 2, 3, 4],
+            Order::ByTurns => [4, 3, 2, 1],
+        }
+    }
+}
+
+/// The regions in the order of the islands; nodes in tests of clusters are called alike.
 const REGIONS: [&str; 4] = ["eu", "us", "ap", "sa"];
 
-struct Names;
+struct Names {
+    ids: [u128; 4],
+}
 
 impl Host for Names {
     fn info(&self) -> NodeInfo {
@@ -40,7 +55,7 @@ impl Host for Names {
             node: format!("{region}-1"),
             region: (*region).to_owned(),
         };
-        let ids = (1..).map(ReplicaId::from_u128);
+        let ids = self.ids.into_iter().map(ReplicaId::from_u128);
         ids.zip(REGIONS.iter().map(writer)).collect()
     }
 }
@@ -54,10 +69,10 @@ struct Island {
 }
 
 impl Island {
-    fn new(id: u128) -> Island {
+    fn new(id: u128, ids: [u128; 4]) -> Island {
         Island {
             replica: Replica::new(ReplicaId::from_u128(id), ReplicaConfig::default()),
-            console: Console::with(ServeOptions::default(), Box::new(Names)),
+            console: Console::with(ServeOptions::default(), Box::new(Names { ids })),
             frames: Vec::new(),
             chain: 0,
         }
@@ -130,7 +145,8 @@ impl Island {
 /// # Errors
 /// Says what was not as the row has it.
 pub(crate) fn check(row: &Row, order: Order) -> Result<(), String> {
-    let mut islands: Vec<Island> = (1..=4).map(Island::new).collect();
+    let ids = order.ids();
+    let mut islands = ids.map(|id| Island::new(id, ids));
     islands[0].run_all(&row.before, BEFORE_MS, Order::Whole)?;
     for frame in islands[0].frames.clone() {
         for other in &mut islands[1..] {
@@ -155,29 +171,54 @@ pub(crate) fn check(row: &Row, order: Order) -> Result<(), String> {
         }
     }
     compare(&islands)?;
+    let mut complaints = Vec::new();
+    let recorded = recorded(&islands);
+    if recorded != row.journal {
+        complaints.push(format!(
+            "every region has recorded {recorded:?}, not {:?}",
+            row.journal
+        ));
+    }
     for check in &row.after {
         let ask_ms = check
             .command
             .at_ms
             .unwrap_or(heard_ms - START_MS + AFTER_MS);
-        let line = &check.command.line;
-        let mut answers = Vec::new();
-        for island in &mut islands {
-            answers.push(island.run(line, START_MS + ask_ms)?);
-        }
-        if answers.iter().any(|answer| *answer != answers[0]) {
-            return Err(format!(
-                "{line:?} answers differently in the four regions: {answers:?}"
-            ));
-        }
-        if !check.accepts(&answers[0]) {
-            return Err(format!(
-                "{line:?} answers {:?}, not {:?}",
-                answers[0], check.answers
-            ));
-        }
+        complaints.extend(ask(&mut islands, check, START_MS + ask_ms)?);
     }
-    Ok(())
+    match complaints.is_empty() {
+        true => Ok(()),
+        false => Err(complaints.join("; ")),
+    }
+}
+
+/// What is not as the row has it. Each region has a copy of its own to answer from, so that a question may write.
+fn ask(islands: &mut [Island], check: &Check, wall_ms: u64) -> Result<Option<String>, String> {
+    let line = &check.command.line;
+    let answers = islands.iter_mut().map(|island| island.run(line, wall_ms));
+    let answers = answers.collect::<Result<Vec<String>, String>>()?;
+    let right = &check.answers;
+    Ok(match &answers[..] {
+        [first, others @ ..] if others.iter().any(|other| other != first) => Some(format!(
+            "{line:?} answers differently in the four regions: {answers:?}"
+        )),
+        [first, ..] if !check.accepts(first) => {
+            Some(format!("{line:?} answers {first:?}, not {right:?}"))
+        }
+        _ => None,
+    })
+}
+
+/// The kinds of conflicts that all regions have recorded.
+fn recorded(islands: &[Island]) -> Vec<String> {
+    let kinds = |island: &Island| -> BTreeSet<&'static str> {
+        let records = island.replica.conflicts().iter();
+        records.map(|record| record.kind.name()).collect()
+    };
+    let everywhere = islands.iter().map(kinds);
+    let everywhere = everywhere.reduce(|all, some| &all & &some);
+    let names = everywhere.into_iter().flatten();
+    names.map(str::to_owned).collect()
 }
 
 /// Equal clocks, equal content, and nothing derived that does not fit it.
