@@ -5,6 +5,7 @@
 
 mod clear;
 mod losses;
+mod set_rw;
 mod sorted_set;
 mod stream;
 
@@ -58,7 +59,7 @@ pub(crate) struct Outcome {
     pub(crate) clashes: Vec<Clash>,
     /// Concurrent updates met and merged without a loser.
     pub(crate) merged: bool,
-    /// The members that were added were all there already.
+    /// The members that were added were all there already, and those that were removed were not.
     pub(crate) repeats: bool,
     /// Values that stood beside each other before and after.
     pub(crate) rivals: [usize; 2],
@@ -147,6 +148,7 @@ fn apply_part<C: Context>(
             });
         }
         Part::SetAw(part) => change_set(row, part, author, outcome),
+        Part::SetRw(part) => set_rw::change(row, part, author, outcome),
         Part::Map(part) => change_map(row, part, author, outcome),
         Part::SortedSet(part) => sorted_set::change(row, part, author, outcome),
         // Before all others.
@@ -160,31 +162,7 @@ fn apply_part<C: Context>(
         Part::FlagEw(_) | Part::FlagDw(_) => change_flag(row, part, author, outcome),
         Part::HyperLogLog(part) => raise_sketch(row, part, author, outcome),
         Part::BoundedCounter(changes) => change_escrow(row, changes, author, outcome),
-        Part::SetRw(_) => {
-            unreachable!("frames are checked for unknown parts before any is applied")
-        }
     }
-}
-
-/// Whether this version knows what a part means; a frame with another is refused whole.
-pub(crate) fn is_known(part: &Part<'_>) -> bool {
-    matches!(
-        part,
-        Part::RegisterLww { .. }
-            | Part::RegisterMv { .. }
-            | Part::Counter(_)
-            | Part::SetAw(_)
-            | Part::Map(_)
-            | Part::SortedSet(_)
-            | Part::SortedSetKept(_)
-            | Part::List(_)
-            | Part::Stream(_)
-            | Part::FlagEw(_)
-            | Part::FlagDw(_)
-            | Part::HyperLogLog(_)
-            | Part::BoundedCounter(_)
-            | Part::Deadline { .. }
-    )
 }
 
 /// The greater stamp wins, whether or not the older one was observed; the deadline's place in the sum moves with it.

@@ -5,7 +5,7 @@
 
 use isles_clock::{Context, Dot};
 use isles_crdt::counted_tree::Summary;
-use isles_crdt::op::{Cell, Presence};
+use isles_crdt::op::{Cell, Presence, Veto};
 use smallvec::SmallVec;
 
 use crate::row::Field;
@@ -82,6 +82,15 @@ impl Bounded for Presence {
     #[inline]
     fn raise(&self, bound: &mut Bound) {
         self.dots().iter().for_each(|dot| bound.observe(*dot));
+    }
+}
+
+impl Bounded for Veto {
+    /// Of what readers see, and of removals: the bound of a set that keeps these never says that nothing is left.
+    #[inline]
+    fn raise(&self, bound: &mut Bound) {
+        self.present_by().for_each(|dot| bound.observe(dot));
+        self.removals().iter().for_each(|dot| bound.observe(*dot));
     }
 }
 

@@ -282,15 +282,6 @@ impl Frame {
                     bytes,
                 });
             }
-            let mut parts = entry.ops.iter().flat_map(|op| &op.parts);
-            let unknown = parts.find(|part| !crate::apply::is_known(part));
-            if let Some(kind) = unknown.and_then(crate::op::Part::kind) {
-                let name = kind.name();
-                let what = format!(
-                    "it writes a {name}, which this version does not know: upgrade this node"
-                );
-                return Err(self.content_error(what));
-            }
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 mod groups;
 mod journal;
 mod lists;
+mod sets;
 mod sorted_set;
 mod stream;
 
@@ -15,7 +16,7 @@ use isles_crdt::hyper_log_log::Sketch;
 use isles_crdt::list::ListPage;
 use isles_crdt::op::{
     BoundedCounter, Cell, Contribution, DwFlag, EwFlag, HyperLogLog, HyperLogLogOp, OpBased,
-    Presence, Tally, Version,
+    Presence, Tally, Version, Veto,
 };
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -77,6 +78,7 @@ struct RowImage {
 #[derive(Debug)]
 enum PagesImage {
     Set(ChangedPages<Presence>),
+    SetRw(ChangedPages<Veto>),
     Map(ChangedPages<Field>),
     SortedSet(ChangedPages<Member>),
     List(Vec<(u32, ListPage<Element>)>),
@@ -114,7 +116,7 @@ enum StoredComponent<'a> {
     Set {
         pages: u32,
         #[serde(borrow)]
-        only: Vec<StoredMember<'a>>,
+        only: Vec<sets::StoredMember<'a>>,
     },
     Counter(Vec<Contribution>),
     SortedSet {
@@ -128,12 +130,11 @@ enum StoredComponent<'a> {
     FlagDw(DwFlag),
     HyperLogLog(Vec<(Dot, Sketch)>),
     BoundedCounter(Vec<(Dot, BoundedCounter)>),
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredMember<'a> {
-    member: &'a [u8],
-    dots: SmallVec<[Dot; 1]>,
+    SetRw {
+        pages: u32,
+        #[serde(borrow)]
+        only: Vec<sets::StoredName<'a>>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -369,7 +370,10 @@ impl PagesImage {
     fn encode(&self, each: &mut dyn FnMut(Kind, u32, Vec<u8>)) {
         match self {
             PagesImage::Set(pages) => pages.iter().for_each(|(number, page)| {
-                each(Kind::SetAw, number, to_bytes(&stored_members(page)));
+                each(Kind::SetAw, number, to_bytes(&sets::stored(page)));
+            }),
+            PagesImage::SetRw(pages) => pages.iter().for_each(|(number, page)| {
+                each(Kind::SetRw, number, to_bytes(&sets::stored_names(page)));
             }),
             PagesImage::Map(pages) => pages.iter().for_each(|(number, page)| {
                 each(Kind::Map, number, to_bytes(&stored_fields(page)));
@@ -446,6 +450,9 @@ fn image_of(row: &mut Row) -> RowImage {
             }),
             Component::Set(set) => {
                 paged_image(&mut set.members, kind, PagesImage::Set, &row.stored)
+            }
+            Component::SetRw(set) => {
+                paged_image(set.pages_mut(), kind, PagesImage::SetRw, &row.stored)
             }
             Component::Map(map) => paged_image(&mut map.fields, kind, PagesImage::Map, &row.stored),
             Component::SortedSet(set) => {
@@ -529,10 +536,17 @@ fn stored_component(component: &Component) -> StoredComponent<'_> {
             StoredComponent::BoundedCounter(escrow.counters().to_vec())
         }
         Component::Set(set) => {
-            let only = set.members.only_page().map_or(Vec::new(), stored_members);
+            let only = set.members.only_page().map_or(Vec::new(), sets::stored);
             StoredComponent::Set {
                 pages: set.members.pages_len() as u32,
                 only,
+            }
+        }
+        Component::SetRw(set) => {
+            let only = set.names().only_page();
+            StoredComponent::SetRw {
+                pages: set.names().pages_len() as u32,
+                only: only.map_or(Vec::new(), sets::stored_names),
             }
         }
         Component::List(list) => StoredComponent::List(StoredList::of(list)),
@@ -558,16 +572,6 @@ fn stored_versions(cell: &Cell<Box<[u8]>>) -> Vec<(Dot, Hlc, &[u8])> {
     cell.versions()
         .iter()
         .map(|version| (version.dot, version.hlc, &*version.value))
-        .collect()
-}
-
-fn stored_members(page: &Page<Presence>) -> Vec<StoredMember<'_>> {
-    let items = page.items().iter();
-    items
-        .map(|item| StoredMember {
-            member: &item.key,
-            dots: item.value.dots().into(),
-        })
         .collect()
 }
 
@@ -617,8 +621,13 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
             StoredComponent::Set { pages, only } => {
                 note_pages(&mut row, Kind::SetAw, pages, &mut is_paged);
                 Component::Set(Box::new(MemberSet::from(PagedMap::from_pages(vec![
-                    loaded_members(only),
+                    sets::loaded(only),
                 ]))))
+            }
+            StoredComponent::SetRw { pages, only } => {
+                note_pages(&mut row, Kind::SetRw, pages, &mut is_paged);
+                let names = PagedMap::from_pages(vec![sets::loaded_names(only)]);
+                Component::SetRw(Box::new(names.into()))
             }
             StoredComponent::Map { pages, only } => {
                 note_pages(&mut row, Kind::Map, pages, &mut is_paged);
@@ -690,12 +699,14 @@ fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError>
         }
         let mut failed = None;
         let mut members = Vec::new();
+        let mut names = Vec::new();
         let mut fields = Vec::new();
         let mut scores = Vec::new();
         scan(&pages_prefix(&key, stored.kind), &mut |table_key, value| {
             let loaded = versioned(value, table_key).and_then(|bytes| {
                 match stored.kind {
-                    Kind::SetAw => members.push(loaded_members(postcard::from_bytes(bytes)?)),
+                    Kind::SetAw => members.push(sets::loaded(postcard::from_bytes(bytes)?)),
+                    Kind::SetRw => names.push(sets::loaded_names(postcard::from_bytes(bytes)?)),
                     Kind::SortedSet => {
                         scores.push(sorted_set::loaded(postcard::from_bytes(bytes)?))
                     }
@@ -708,7 +719,8 @@ fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError>
         if let Some(error) = failed {
             return Err(error);
         }
-        let found = members.len().max(fields.len()).max(scores.len());
+        let found = [members.len(), names.len(), fields.len(), scores.len()];
+        let found = found.into_iter().sum::<usize>();
         if found != stored.pages as usize {
             let name = key.escape_ascii();
             return Err(ImageError::Content(format!(
@@ -720,6 +732,10 @@ fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError>
             Some(Component::Set(set)) => {
                 **set = PagedMap::from_pages(members).into();
                 set.members.is_sound()
+            }
+            Some(Component::SetRw(set)) => {
+                **set = PagedMap::from_pages(names).into();
+                set.is_sound()
             }
             Some(Component::Map(map)) => {
                 **map = loaded_map(fields);
@@ -757,13 +773,6 @@ fn loaded_sketches(stored: Vec<(Dot, Sketch)>) -> HyperLogLog {
         sketches.effect(dot, &Everything, HyperLogLogOp::Create(sketch));
     }
     sketches
-}
-
-fn loaded_members(members: Vec<StoredMember<'_>>) -> Vec<(Box<[u8]>, Presence)> {
-    members
-        .into_iter()
-        .map(|stored| (stored.member.into(), stored.dots.into_iter().collect()))
-        .collect()
 }
 
 fn loaded_fields(fields: Vec<StoredField<'_>>) -> Vec<(Box<[u8]>, Field)> {

@@ -31,6 +31,8 @@ pub struct KeyContent {
     pub map: BTreeMap<Vec<u8>, FieldContent>,
     /// The members of the set, with the additions that nothing has observed.
     pub set: BTreeMap<Vec<u8>, Vec<Dot>>,
+    /// The members of the remove-wins set, with the additions that have observed every removal.
+    pub set_rw: BTreeMap<Vec<u8>, Vec<Dot>>,
     /// The live members of the sorted set.
     pub sorted_set: BTreeMap<Vec<u8>, ScoreContent>,
     /// The elements of the list in their order: each one's name, see [`isles_crdt::list::Position::name`], and the values
@@ -163,6 +165,7 @@ fn check_row(row: &Row) -> Result<(), String> {
     for component in &row.components {
         let sound = match component {
             Component::Set(set) => set.members.is_sound(),
+            Component::SetRw(set) => set.is_sound(),
             Component::List(list) => list.is_sound(row.hash),
             Component::Map(map) => {
                 map.fields.is_sound()
@@ -208,6 +211,12 @@ fn content_of(row: &Row) -> KeyContent {
                 let members = set.members.iter();
                 content.set = members
                     .map(|(member, presence)| (member.to_vec(), presence.dots().to_vec()))
+                    .collect();
+            }
+            Component::SetRw(set) => {
+                let members = set.iter();
+                content.set_rw = members
+                    .map(|(member, veto)| (member.to_vec(), veto.present_by().collect()))
                     .collect();
             }
             Component::List(list) => {

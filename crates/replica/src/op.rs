@@ -292,10 +292,10 @@ impl Part<'_> {
     }
 }
 
-/// Removals, then additions, of set members.
+/// Removals, then additions, of set members. In a remove-wins set no member is in both: the last change of an entry counts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SetPart<'a> {
-    /// Members whose observed additions go.
+    /// Members whose observed additions go; where removals win, also every one that has not observed this.
     #[serde(borrow)]
     pub remove: SmallVec<[Blob<'a>; 1]>,
     /// Members that are added.

@@ -409,6 +409,7 @@ impl Replica {
         let row = self.rows.get(id);
         let changed = match &row.components[..] {
             [Component::Set(set)] => set.changed,
+            [Component::SetRw(set)] => set.changed,
             _ => row.position,
         };
         changed.as_u64() << 1 | u64::from(row.is_visible(now_ms))

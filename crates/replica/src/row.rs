@@ -9,6 +9,7 @@ use crate::list::ListValue;
 use crate::op::Kind;
 use crate::paged::PagedMap;
 use crate::position::Position;
+use crate::remove_wins::RemoveWinsSet;
 use crate::sketches::Sketches;
 use crate::sorted_set::SortedSet;
 use crate::stream::Stream;
@@ -115,6 +116,7 @@ pub(crate) enum Component {
     Mv(Box<Cell<Box<[u8]>>>),
     Map(Box<FieldMap>),
     Set(Box<MemberSet>),
+    SetRw(Box<RemoveWinsSet>),
     SortedSet(Box<SortedSet>),
     List(Box<ListValue>),
     Stream(Box<Stream>),
@@ -132,6 +134,7 @@ impl Component {
             Component::Mv(_) => Kind::RegisterMv,
             Component::Map(_) => Kind::Map,
             Component::Set(_) => Kind::SetAw,
+            Component::SetRw(_) => Kind::SetRw,
             Component::SortedSet(_) => Kind::SortedSet,
             Component::List(_) => Kind::List,
             Component::Stream(_) => Kind::Stream,
@@ -150,6 +153,7 @@ impl Component {
             Component::Mv(cell) => !cell.is_empty(),
             Component::Map(map) => map.live > 0,
             Component::Set(set) => set.members.len() > 0,
+            Component::SetRw(set) => set.len() > 0,
             Component::SortedSet(set) => !set.is_empty(),
             Component::List(list) => !list.is_empty(),
             Component::Stream(stream) => stream.is_live(),
@@ -166,6 +170,7 @@ impl Component {
         match self {
             Component::Map(map) => map.fields.len(),
             Component::Set(set) => set.members.len(),
+            Component::SetRw(set) => set.names().len(),
             Component::SortedSet(set) => set.members().len().max(set.len()),
             Component::List(list) => list.len(),
             Component::Stream(stream) => stream.len(),
@@ -178,6 +183,7 @@ impl Component {
         match self {
             Component::Map(map) => map.fields.is_burden(),
             Component::Set(set) => set.members.is_burden(),
+            Component::SetRw(set) => set.names().is_burden(),
             Component::SortedSet(set) => set.is_burden(),
             Component::List(list) => list.is_burden(),
             Component::Stream(stream) => stream.is_burden(),
@@ -192,6 +198,7 @@ impl Component {
             Component::Mv(cell) => cell.is_empty(),
             Component::Map(map) => map.fields.len() == 0,
             Component::Set(set) => set.members.len() == 0,
+            Component::SetRw(set) => set.names().len() == 0,
             Component::SortedSet(set) => set.members().len() == 0,
             Component::List(list) => list.is_empty(),
             Component::Stream(stream) => stream.is_gone(),
@@ -211,6 +218,7 @@ impl Component {
                 live: 0,
             })),
             Kind::SetAw => Component::Set(Box::new(PagedMap::new().into())),
+            Kind::SetRw => Component::SetRw(Box::default()),
             Kind::SortedSet => Component::SortedSet(Box::default()),
             Kind::List => Component::List(Box::default()),
             Kind::Stream => Component::Stream(Box::default()),
@@ -219,7 +227,7 @@ impl Component {
             Kind::FlagDw => Component::FlagDw(Box::default()),
             Kind::HyperLogLog => Component::HyperLogLog(Box::default()),
             Kind::BoundedCounter => Component::BoundedCounter(Box::default()),
-            _ => return None,
+            Kind::RegisterLww => return None,
         })
     }
 }
@@ -404,11 +412,11 @@ impl Row {
             })
     }
 
-    pub(crate) fn set(&self) -> Option<&PagedMap<Presence>> {
+    pub(crate) fn set_rw(&self) -> Option<&RemoveWinsSet> {
         self.components
             .iter()
             .find_map(|component| match component {
-                Component::Set(set) => Some(&set.members),
+                Component::SetRw(set) => Some(&**set),
                 _ => None,
             })
     }

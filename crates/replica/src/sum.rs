@@ -5,7 +5,7 @@
 //! times.
 
 use isles_clock::{Dot, Stamp};
-use isles_crdt::op::{Cell, Contribution, DwFlag, EwFlag, HyperLogLog, Presence, Tally};
+use isles_crdt::op::{Cell, Contribution, DwFlag, EwFlag, HyperLogLog, Presence, Tally, Veto};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::escrow::Escrow;
@@ -79,10 +79,13 @@ pub(crate) fn element(name: &[u8]) -> u64 {
 }
 
 pub(crate) fn of_member(key_hash: u64, member: &[u8], presence: &Presence) -> u128 {
-    let element = element(member);
-    presence.dots().iter().fold(0, |sum: u128, dot| {
-        sum.wrapping_add(item(key_hash, Kind::SetAw as u8, element, *dot, 0))
-    })
+    let dots = presence.dots().iter().copied();
+    of_dots(key_hash, Kind::SetAw, element(member), dots)
+}
+
+/// Only of what makes it present, as [`of_flag_dw`].
+pub(crate) fn of_member_rw(key_hash: u64, member: &[u8], veto: &Veto) -> u128 {
+    of_dots(key_hash, Kind::SetRw, element(member), veto.present_by())
 }
 
 pub(crate) fn of_field(key_hash: u64, name: &[u8], field: &Field) -> u128 {
@@ -198,17 +201,17 @@ pub(crate) fn of_consumer(salt: u128, name: &[u8], seen: &Cell<u64>) -> u128 {
 }
 
 pub(crate) fn of_flag_ew(key_hash: u64, flag: &EwFlag) -> u128 {
-    of_dots(key_hash, Kind::FlagEw, flag.dots().iter().copied())
+    of_dots(key_hash, Kind::FlagEw, 0, flag.dots().iter().copied())
 }
 
 /// Only of what enables it: a removal that has beaten everything is residue.
 pub(crate) fn of_flag_dw(key_hash: u64, flag: &DwFlag) -> u128 {
-    of_dots(key_hash, Kind::FlagDw, flag.present_by())
+    of_dots(key_hash, Kind::FlagDw, 0, flag.present_by())
 }
 
-fn of_dots(key_hash: u64, kind: Kind, dots: impl Iterator<Item = Dot>) -> u128 {
+fn of_dots(key_hash: u64, kind: Kind, element: u64, dots: impl Iterator<Item = Dot>) -> u128 {
     dots.fold(0, |sum: u128, dot| {
-        sum.wrapping_add(item(key_hash, kind as u8, 0, dot, 0))
+        sum.wrapping_add(item(key_hash, kind as u8, element, dot, 0))
     })
 }
 
@@ -281,6 +284,9 @@ pub(crate) fn of_component(hash: u64, component: &Component) -> u128 {
         Component::BoundedCounter(escrow) => of_escrow(hash, escrow),
         Component::Set(set) => set.members.iter().fold(0, |sum: u128, (member, presence)| {
             sum.wrapping_add(of_member(hash, member, presence))
+        }),
+        Component::SetRw(set) => set.iter().fold(0, |sum: u128, (member, veto)| {
+            sum.wrapping_add(of_member_rw(hash, member, veto))
         }),
         Component::List(list) => list.sum(),
         Component::Map(map) => map.fields.iter().fold(0, |sum: u128, (name, field)| {

@@ -32,7 +32,7 @@ impl<'k> Wanted<'k> {
     pub(crate) fn of(entry: &Entry<'k>) -> Option<Wanted<'k>> {
         let op = entry.ops.first()?;
         let element = op.parts.first().and_then(|part| match part {
-            Part::SetAw(set) => set.add.first().copied(),
+            Part::SetAw(set) | Part::SetRw(set) => set.add.first().copied(),
             Part::Map(map) => map.put.first().map(|put| put.field),
             Part::SortedSet(set) => set.put.first().map(|put| put.field),
             _ => None,
@@ -67,6 +67,7 @@ impl Replica {
                 let Some(element) = element else { continue };
                 read ^= match row.components.first() {
                     Some(Component::Set(set)) => set.members.warm(element, depth),
+                    Some(Component::SetRw(set)) => set.names().warm(element, depth),
                     Some(Component::Map(map)) => map.fields.warm(element, depth),
                     Some(Component::SortedSet(set)) => set.members().warm(element, depth),
                     _ => 0,

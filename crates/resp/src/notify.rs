@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use isles_replica::op::{GroupStep, Kind, Part, StreamPart};
+use isles_replica::op::{Base, GroupStep, Kind, Part, StreamPart};
 use isles_replica::{Change, Effect, RemoteChange, Sight};
 
 use crate::call::is;
@@ -349,6 +349,8 @@ pub(crate) fn of_remote<'c>(change: &RemoteChange<'c, '_>) -> Vec<Event<'c>> {
         for part in &change.op.parts {
             match part {
                 Part::Stream(part) => of_stream(part, &mut |name| push(STREAM, name)),
+                // What an overwrite lists of the members that go is no removal that a client has asked for.
+                Part::SetRw(part) if part.add.is_empty() && change.op.base != Base::Keep => {}
                 part => {
                     if let Some((class, name)) = of_part(part) {
                         push(class, name);

@@ -138,7 +138,8 @@ impl World {
             let version = replica.version(&key, wall_ms);
             let mut held = content.remove(&key).unwrap_or_default();
             // Readers of a set see its members, not who added them.
-            held.set.values_mut().for_each(Vec::clear);
+            let members = held.set.values_mut().chain(held.set_rw.values_mut());
+            members.for_each(Vec::clear);
             let is_hidden = held.deadline.is_some_and(|(at_ms, _)| at_ms <= now_ms);
             let is_live = KeyContent {
                 deadline: None,

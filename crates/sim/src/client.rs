@@ -3,6 +3,7 @@
 mod groups;
 mod lists;
 mod resolvers;
+mod sets;
 mod small_kinds;
 mod sorted_sets;
 mod streams;
@@ -12,7 +13,7 @@ use std::ops::ControlFlow;
 
 use isles_clock::{Context, Dot, Hlc, VectorClock};
 use isles_replica::{
-    ContextError, Expiry, IncrementError, Position, Replica, Scope, StreamId, Txn,
+    ContextError, Expiry, IncrementError, Position, Replica, Scope, SetRule, StreamId, Txn,
 };
 use isles_resolve::Strategy;
 
@@ -176,6 +177,7 @@ impl Draft<'_> {
             .is_some()
             .then(|| (self.lww_stamp(&before), None));
         let deadline = (self.deadline_stamp(&before), None);
+        let removed = self.removed_by_clearing(key, &before);
         let list = ListEffect {
             ordinals: self.effect(key).list.ordinals,
             ..ListEffect::default()
@@ -185,6 +187,7 @@ impl Draft<'_> {
             list,
             lww: tombstone,
             deadline: Some(deadline),
+            set_rw: removed,
             ..Effect::default()
         };
     }
@@ -205,17 +208,24 @@ impl Draft<'_> {
 
     /// The strategy of the longest defined prefix.
     fn strategy(&self, key: &[u8]) -> Strategy {
+        self.definition(key)
+            .map_or(Strategy::Lww, |(strategy, _)| strategy)
+    }
+
+    /// What the longest defined prefix says.
+    fn definition(&self, key: &[u8]) -> Option<(Strategy, SetRule)> {
         if key.starts_with(isles_replica::RESERVED_PREFIX) {
-            return Strategy::Lww;
+            return None;
         }
         let defined = |prefix: &[u8]| {
             let definition = self.state(&definition_key(prefix));
             let resolver = self.state(&crate::resolvers::register());
             let stored = resolver.lww_value().map(Vec::as_slice);
-            crate::resolvers::reads_as(definition.lww_value()?, stored)
+            let (lens, rule) = sets::rule_said(definition.lww_value()?);
+            Some((crate::resolvers::reads_as(lens, stored)?, rule))
         };
         let special = key.starts_with(PREFIX).then(|| defined(PREFIX)).flatten();
-        special.or_else(|| defined(b"")).unwrap_or(Strategy::Lww)
+        special.or_else(|| defined(b""))
     }
 
     /// Whether registers that come to be under this key are multi-value.
@@ -335,10 +345,10 @@ impl Draft<'_> {
                 Some(token) => self.set_in_context(txn, key, value, token),
                 None => Ok(()),
             },
-            Command::Keyspace(prefix, lens) => {
-                let name = lens.name().as_bytes();
-                self.set(&definition_key(prefix), name, Expiry::Keep);
-                txn.keyspace_set(prefix, lens.clone());
+            Command::Keyspace(prefix, lens, rule) => {
+                let text = sets::definition_text(lens, *rule);
+                self.set(&definition_key(prefix), &text, Expiry::Keep);
+                txn.keyspace_define(prefix, lens.clone(), *rule);
                 Ok(())
             }
             Command::Resolver(rule) => self.run_resolver(txn, *rule),
@@ -427,60 +437,6 @@ impl Draft<'_> {
             Some(found) if found == wanted => Some(self.now(key)),
             Some(_) => None,
         }
-    }
-
-    fn set_add(&mut self, txn: &mut Txn<'_>, key: &[u8], members: &[Bytes]) -> Result<(), String> {
-        let state = self.typed(key, Type::Set);
-        let distinct: BTreeSet<&Bytes> = members.iter().collect();
-        let expected = state.map(|state| {
-            distinct
-                .iter()
-                .filter(|member| !state.set.contains_key(**member))
-                .count()
-        });
-        if expected.is_some() {
-            self.create(key);
-            for member in distinct {
-                self.effect(key).set.entry(member.clone()).or_default().adds = true;
-            }
-        }
-        self.same(&expected, &txn.set_add(key, &slices(members)).ok())
-    }
-
-    fn set_remove(
-        &mut self,
-        txn: &mut Txn<'_>,
-        key: &[u8],
-        members: &[Bytes],
-    ) -> Result<(), String> {
-        let state = self.typed(key, Type::Set);
-        let there = state.map(|state| {
-            let distinct: BTreeSet<&Bytes> = members.iter().collect();
-            let there = distinct
-                .into_iter()
-                .filter(|member| state.set.contains_key(*member));
-            there.cloned().collect::<Vec<Bytes>>()
-        });
-        for member in there.iter().flatten() {
-            let each = self.effect(key).set.entry(member.clone()).or_default();
-            (each.removes, each.adds) = (true, false);
-        }
-        self.same(
-            &there.map(|there| there.len()),
-            &txn.set_remove(key, &slices(members)).ok(),
-        )
-    }
-
-    fn set_members(&mut self, txn: &mut Txn<'_>, key: &[u8]) -> Result<Vec<Bytes>, String> {
-        let state = self.typed(key, Type::Set);
-        let expected = state.map(|state| state.set.into_keys().collect::<BTreeSet<_>>());
-        let mut members = BTreeSet::new();
-        let result = txn.set_members(key, &mut |member| {
-            members.insert(member.to_vec());
-            ControlFlow::Continue(())
-        });
-        self.same(&expected, &result.ok().map(|()| members))?;
-        Ok(expected.into_iter().flatten().collect())
     }
 
     fn hash_put(
@@ -593,9 +549,7 @@ impl Draft<'_> {
             }
             Some(Type::Set) => {
                 self.clear(to);
-                for member in source.set.into_keys() {
-                    self.effect(to).set.entry(member).or_default().adds = true;
-                }
+                self.add_members(to, self.rule(to), source.members());
             }
             Some(Type::List) => {
                 let values = self
@@ -647,6 +601,8 @@ impl Draft<'_> {
         for key in self.known_keys() {
             if self.visible(&key).is_some() {
                 self.clear(&key);
+                // That is the removal of no member.
+                self.effect(&key).set_rw.clear();
             }
         }
         self.finish_entry();

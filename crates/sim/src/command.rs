@@ -1,6 +1,6 @@
 //! What clients ask for: a small grammar over all kinds, with few keys, so that conflicts are frequent.
 
-use isles_replica::{AddIf, Lens, ListEnd, ListSide};
+use isles_replica::{AddIf, Lens, ListEnd, ListSide, SetRule};
 use isles_resolve::Strategy;
 
 use crate::options::{Family, Options};
@@ -129,7 +129,7 @@ pub enum Command {
     /// ISLES.SET with the context kept under a number.
     SetInContext(Bytes, Bytes, usize),
     /// ISLES.KEYSPACE SET for a prefix.
-    Keyspace(Bytes, Lens),
+    Keyspace(Bytes, Lens, SetRule),
     /// ISLES.RESOLVER LOAD, or DEL.
     Resolver(Option<Rule>),
 }
@@ -327,9 +327,16 @@ fn command(
             _ => Some(Rule::Longest),
         }),
         _ => match random.percent(80) {
-            true => Command::Keyspace(PREFIX.to_vec(), strategy(75, random)),
-            false => Command::Keyspace(Vec::new(), strategy(40, random)),
+            true => Command::Keyspace(PREFIX.to_vec(), strategy(75, random), set_rule(random)),
+            false => Command::Keyspace(Vec::new(), strategy(40, random), set_rule(random)),
         },
+    }
+}
+
+fn set_rule(random: &mut Random) -> SetRule {
+    match random.percent(60) {
+        true => SetRule::RemoveWins,
+        false => SetRule::AddWins,
     }
 }
 

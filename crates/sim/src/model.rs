@@ -5,6 +5,7 @@
 //! registers and deadlines the greatest stamp remains. That is all.
 
 mod groups;
+mod set_rw;
 mod sorted_set;
 mod stream;
 
@@ -38,6 +39,8 @@ pub struct Effect {
     pub deadline_open: bool,
     /// Set members: whether observed additions go, and whether the member is added.
     pub set: BTreeMap<Bytes, MemberEffect>,
+    /// Members of a remove-wins set: whether it is added, and else removed.
+    pub set_rw: BTreeMap<Bytes, bool>,
     /// Map fields.
     pub map: BTreeMap<Bytes, FieldEffect>,
     /// Members of a sorted set.
@@ -121,6 +124,8 @@ pub struct KeyState {
     pub deadline: Option<(Stamp, Option<u64>)>,
     /// Members, each with the additions that nothing has observed.
     pub set: BTreeMap<Bytes, BTreeSet<Dot>>,
+    /// Members of the remove-wins set, each with the additions that make it present.
+    pub set_rw: BTreeMap<Bytes, BTreeSet<Dot>>,
     /// Live fields.
     pub map: BTreeMap<Bytes, FieldState>,
     /// Live members of the sorted set.
@@ -183,6 +188,7 @@ pub fn state_of<'e>(key: &[u8], entries: impl Iterator<Item = &'e Entry>) -> Key
             .collect();
         state.add(entry, effect, &later);
     }
+    state.set_rw = set_rw::members_of(&all);
     state.small = small_kinds::state_of(&all);
     state.stream.groups = groups::groups_of(&all);
     state.mv.sort();
@@ -285,6 +291,15 @@ impl KeyState {
         }
     }
 
+    /// The members that readers see, if it is a set.
+    pub fn members(&self) -> BTreeSet<Bytes> {
+        let visible = match self.set.is_empty() {
+            true => &self.set_rw,
+            false => &self.set,
+        };
+        visible.keys().cloned().collect()
+    }
+
     /// The value of the register, if there is one.
     pub fn lww_value(&self) -> Option<&Bytes> {
         self.lww.as_ref()?.2.as_ref()
@@ -304,7 +319,7 @@ impl KeyState {
             Some(Type::String)
         } else if !self.map.is_empty() {
             Some(Type::Hash)
-        } else if !self.set.is_empty() {
+        } else if !self.set.is_empty() || !self.set_rw.is_empty() {
             Some(Type::Set)
         } else if !self.sorted_set.is_empty() {
             Some(Type::SortedSet)
@@ -356,12 +371,8 @@ impl KeyState {
         same("register-lww", &lww, &content.lww)?;
         same("register-mv", &self.mv, &content.mv)?;
         self.small.compare(content)?;
-        let set: BTreeMap<Bytes, BTreeSet<Dot>> = content
-            .set
-            .iter()
-            .map(|(member, dots)| (member.clone(), dots.iter().copied().collect()))
-            .collect();
-        same("set", &self.set, &set)?;
+        same("set", &self.set, &by_member(&content.set))?;
+        same("set-rw", &self.set_rw, &by_member(&content.set_rw))?;
         let elements = content.list.iter();
         let elements = elements.map(|(name, versions)| (id_of(name), versions.clone()));
         same("list", &self.list, &elements.collect())?;
@@ -386,6 +397,13 @@ impl KeyState {
             .and_then(|(stamp, at_ms)| Some((at_ms?, stamp)));
         same("deadline", &deadline, &content.deadline)
     }
+}
+
+fn by_member(members: &BTreeMap<Bytes, Vec<Dot>>) -> set_rw::Members {
+    let members = members.iter();
+    members
+        .map(|(member, dots)| (member.clone(), dots.iter().copied().collect()))
+        .collect()
 }
 
 /// The element that a replica calls by this name.

@@ -132,6 +132,7 @@ pub fn draw(options: &Options, seed: u64) -> Vec<Step> {
         let commands = vec![command::Command::Keyspace(
             command::PREFIX.to_vec(),
             isles_resolve::Strategy::MultiValue.into(),
+            isles_replica::SetRule::RemoveWins,
         )];
         steps.push(Step::Run {
             node: 0,

@@ -32,6 +32,11 @@ pub(super) fn clear<C: Context>(
                 cell.remove(context);
             }
             Component::Set(set) => garbage.add(Component::Set(clear_set(set, context))),
+            // A removal is kept, whatever has observed it.
+            Component::SetRw(set) => {
+                let before = set.withdraw(context);
+                garbage.add(Component::SetRw(Box::new(before)));
+            }
             Component::List(list) => {
                 let before = list.clear(context);
                 garbage.add(Component::List(Box::new(before)));

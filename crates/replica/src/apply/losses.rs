@@ -203,7 +203,7 @@ fn added_kind(part: &Part<'_>) -> Option<Kind> {
         Part::RegisterLww { value, .. } => value.is_some(),
         Part::Map(part) => part.adds(),
         Part::SortedSet(part) => part.adds(),
-        Part::SetAw(part) => !part.add.is_empty(),
+        Part::SetAw(part) | Part::SetRw(part) => !part.add.is_empty(),
         Part::SortedSetKept(_) => false,
         Part::List(part) => part.adds(),
         Part::Stream(part) => {
@@ -243,6 +243,10 @@ fn newest_unseen<C: Context>(component: &Component, context: &C) -> Option<(Dot,
                 .iter()
                 .flat_map(|(_, presence)| presence.dots().iter().copied());
             dots.filter(unseen).max().map(|dot| (dot, Hlc::ZERO))
+        }
+        Component::SetRw(set) => {
+            let dots = set.iter().flat_map(|(_, veto)| veto.present_by());
+            newest(dots, context)
         }
         Component::List(list) => list.dots().filter(|(dot, _)| unseen(dot)).max(),
         Component::Map(map) => {

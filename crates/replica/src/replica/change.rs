@@ -112,10 +112,12 @@ impl Replica {
                 sight.deadline = row.deadline.is_set();
             }
             row.position = position;
-            if let Some(Component::Set(set)) = row.components.first_mut()
-                && !outcome.repeats
-            {
-                set.changed = position;
+            if !outcome.repeats {
+                match row.components.first_mut() {
+                    Some(Component::Set(set)) => set.changed = position,
+                    Some(Component::SetRw(set)) => set.changed = position,
+                    _ => {}
+                }
             }
             row.hash
         });

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::strings::saturated;
 use super::{Expiry, Txn, ValueType, WrongType, type_of};
-use crate::keyspace::Keyspaces;
+use crate::keyspace::{Definition, Keyspaces, SetRule};
 use crate::lens::Lens;
 use crate::op::{Blob, KeyOp, Kind, Part};
 use crate::row::{Component, Row};
@@ -220,10 +220,22 @@ impl Txn<'_> {
     }
 
     /// Defines how all keys with a prefix are kept and read, in every region. A module that is not loaded yet reads
-    /// nothing: readers get the siblings as under `multi-value`.
+    /// nothing: readers get the siblings as under `multi-value`. Sets are add-wins.
     pub fn keyspace_set(&mut self, prefix: &[u8], lens: impl Into<Lens>) {
+        self.keyspace_define(prefix, lens, SetRule::AddWins);
+    }
+
+    /// The same with a rule for sets, which holds for those that are created from then on.
+    pub fn keyspace_define(&mut self, prefix: &[u8], lens: impl Into<Lens>, sets: SetRule) {
         let key = Keyspaces::definition_key(prefix);
-        self.set_string(&key, lens.into().name().as_bytes(), Expiry::Keep);
+        let lens = lens.into();
+        let definition = Definition { lens, sets }.to_string();
+        self.set_string(&key, definition.as_bytes(), Expiry::Keep);
+    }
+
+    /// The rule that a set gets that is created under this key.
+    pub fn set_rule_of(&self, key: &[u8]) -> SetRule {
+        self.replica.keyspaces.sets_of(key)
     }
 
     /// Takes a definition away, in every region; whether there was one. Keys keep what they hold, siblings too.
@@ -237,7 +249,7 @@ impl Txn<'_> {
             .keyspaces
             .list()
             .iter()
-            .map(|(prefix, lens)| (prefix.to_vec(), lens.clone()))
+            .map(|(prefix, definition)| (prefix.to_vec(), definition.lens.clone()))
             .collect()
     }
 

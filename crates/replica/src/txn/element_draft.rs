@@ -30,6 +30,20 @@ impl<'a> SetDraft<'a> {
         }
     }
 
+    /// The same where removals win: each member's last change is what remains, for an addition must not meet the removal of its
+    /// own entry.
+    pub(super) fn into_last(mut self) -> SetPart<'a> {
+        let members = self.members.iter_mut();
+        members.for_each(|member| member.removed &= !member.added);
+        self.into_part()
+    }
+
+    /// Everything that was named, removed: what a removal of the whole set makes of it.
+    pub(super) fn remove_all(&mut self) {
+        let members = self.members.iter_mut();
+        members.for_each(|member| (member.removed, member.added) = (true, false));
+    }
+
     pub(super) fn into_part(self) -> SetPart<'a> {
         let named = |wanted: fn(&MemberDraft<'a>) -> bool| {
             let members = self.members.iter().filter(move |member| wanted(member));

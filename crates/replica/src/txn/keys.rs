@@ -2,6 +2,7 @@
 
 use isles_clock::Everything;
 
+use super::sets::Members;
 use super::{Expiry, Txn, ValueType, put, put_entry_head, type_of};
 use crate::apply::Author;
 use crate::op::{KeyOp, Part};
@@ -16,6 +17,9 @@ const STALE_MAX: usize = 1000;
 
 /// What a member of a sorted set takes besides its name, which is there twice.
 const MEMBER_BYTES: usize = 160;
+
+/// What a name of a remove-wins set takes besides itself, removed or not.
+const NAME_BYTES: usize = 176;
 
 /// Passing over a row that nobody sees costs so much less than showing one.
 const UNSEEN_PER_KEY: usize = 64;
@@ -187,12 +191,13 @@ impl Txn<'_> {
             }
             Some(ValueType::Set) => {
                 let mut members = Vec::new();
-                let set = self.visible(&spot).and_then(Row::set);
-                members.extend(
-                    set.into_iter()
-                        .flat_map(|set| set.iter())
-                        .map(|(member, _)| member.to_vec()),
-                );
+                let set = self.visible(&spot).and_then(Members::of);
+                if let Some(set) = set {
+                    set.each(&mut |member| {
+                        members.push(member.to_vec());
+                        std::ops::ControlFlow::Continue(())
+                    });
+                }
                 let members: Vec<&[u8]> = members.iter().map(Vec::as_slice).collect();
                 self.replace_set(to, &members, expiry);
             }
@@ -291,7 +296,9 @@ impl Txn<'_> {
             let key = self.replica.rows.get(*id).key.clone();
             let spot = self.spot(&key);
             let counters = self.counters(&spot);
-            let op = self.overwrite(&spot, &counters);
+            let mut op = self.overwrite(&spot, &counters);
+            // Nobody has asked for the removal of each member: what others add meanwhile stays.
+            op.parts.retain(|part| !matches!(part, Part::SetRw(_)));
             put(&mut ops, &op);
             let (dot, position) = (self.replica.next_dot(), self.replica.next_position());
             let author = Author {
@@ -333,6 +340,10 @@ impl Txn<'_> {
                 .iter()
                 .map(|(member, _)| member.len() + 64)
                 .sum(),
+            Component::SetRw(set) => {
+                let names = set.names().iter();
+                names.map(|(name, _)| name.len() + NAME_BYTES).sum()
+            }
             Component::SortedSet(set) => {
                 let names = set.members().iter().map(|(name, _)| name.len());
                 names.map(|bytes| 2 * bytes + MEMBER_BYTES).sum()

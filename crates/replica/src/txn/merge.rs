@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::element_draft::{FieldsDraft, SetDraft};
 use super::stream_draft::StreamDraft;
-use crate::op::{Base, EscrowChange, EscrowPart, FieldsPart, KeyOp, Part};
+use crate::op::{Base, EscrowChange, EscrowPart, FieldsPart, KeyOp, Part, SetPart};
 
 /// What `earlier` and then `later` do together, if nothing observes its own entry's dot.
 ///
@@ -35,12 +35,26 @@ pub(super) fn merge<'a>(earlier: KeyOp<'a>, later: KeyOp<'a>, was_visible: bool)
         } else {
             Base::Create
         };
+        for part in earlier.parts {
+            if let Part::SetRw(part) = part {
+                merge_part(&mut merged.parts, Part::SetRw(removed(part)));
+            }
+        }
         return merged;
     }
     for part in earlier.parts {
         merge_part(&mut merged.parts, part);
     }
     merged
+}
+
+/// What a removal of the whole set makes of the entry's own changes of its members: they are removed, and that beats concurrent
+/// additions.
+fn removed(part: SetPart<'_>) -> SetPart<'_> {
+    let mut draft = SetDraft::default();
+    draft.absorb(part);
+    draft.remove_all();
+    draft.into_part()
 }
 
 /// Puts an earlier part under the later ones.
@@ -52,11 +66,17 @@ fn merge_part<'a>(parts: &mut SmallVec<[Part<'a>; 1]>, earlier: Part<'a>) {
     };
     match (later, earlier) {
         (Part::Counter(later), Part::Counter(earlier)) => later.restart |= earlier.restart,
-        (Part::SetAw(later), Part::SetAw(earlier)) | (Part::SetRw(later), Part::SetRw(earlier)) => {
+        (Part::SetAw(later), Part::SetAw(earlier)) => {
             let mut draft = SetDraft::default();
             draft.absorb(earlier);
             draft.absorb(std::mem::take(later));
             *later = draft.into_part();
+        }
+        (Part::SetRw(later), Part::SetRw(earlier)) => {
+            let mut draft = SetDraft::default();
+            draft.absorb(earlier);
+            draft.absorb(std::mem::take(later));
+            *later = draft.into_last();
         }
         (Part::Map(later), Part::Map(earlier)) => merge_fields(later, *earlier),
         (Part::SortedSet(later), Part::SortedSet(earlier)) => merge_fields(later, *earlier),

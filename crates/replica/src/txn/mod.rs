@@ -57,7 +57,7 @@ use self::touched::{Touched, decode, only_list};
 use crate::apply::Author;
 use crate::bound::Bound;
 use crate::frame::ENTRY_BYTES_MAX;
-use crate::op::{Attribute, Base, Blob, FieldRemoval, FieldsPart, KeyOp, Part};
+use crate::op::{Attribute, Base, Blob, FieldRemoval, FieldsPart, KeyOp, Part, SetPart};
 use crate::paged::PagedMap;
 use crate::position::Position;
 use crate::replica::Replica;
@@ -171,6 +171,8 @@ type FieldCounter = (Vec<u8>, SmallVec<[Reset; 1]>);
 struct Counters {
     fields: Vec<FieldCounter>,
     members: Vec<FieldCounter>,
+    /// The members of its remove-wins set, whose removal beats concurrent additions.
+    vetoed: Vec<Vec<u8>>,
 }
 
 impl Replica {
@@ -379,7 +381,15 @@ impl Txn<'_> {
         Counters {
             fields: fields.unwrap_or_default(),
             members: members.unwrap_or_default(),
+            vetoed: self.vetoed(row),
         }
+    }
+
+    /// What has expired was not removed by anybody.
+    fn vetoed(&self, row: &Row) -> Vec<Vec<u8>> {
+        let seen = row.set_rw().filter(|_| row.is_visible(self.now_ms()));
+        let members = seen.into_iter().flat_map(|set| set.iter());
+        members.map(|(member, _)| member.to_vec()).collect()
     }
 
     /// The same for [`op`](Self::op), which overwrites only what readers do not see: else it would walk a large map for
@@ -412,6 +422,13 @@ impl Txn<'_> {
         if !counters.members.is_empty() {
             let part = removal_of(&counters.members);
             op.parts.push(Part::SortedSet(Box::new(part)));
+        }
+        if !counters.vetoed.is_empty() {
+            let remove = counters.vetoed.iter().map(|member| Blob(member));
+            op.parts.push(Part::SetRw(SetPart {
+                remove: remove.collect(),
+                ..SetPart::default()
+            }));
         }
         if row.deadline.stamp.hlc >= self.hlc {
             op.parts.push(Part::Deadline {
@@ -619,7 +636,7 @@ fn type_of(row: &Row) -> Option<ValueType> {
     Some(match row.visible()? {
         Component::Lww(_) | Component::Mv(_) | Component::Counter(_) => ValueType::String,
         Component::Map(_) => ValueType::Hash,
-        Component::Set(_) => ValueType::Set,
+        Component::Set(_) | Component::SetRw(_) => ValueType::Set,
         Component::SortedSet(_) => ValueType::SortedSet,
         Component::List(_) => ValueType::List,
         Component::Stream(_) => ValueType::Stream,

@@ -1,25 +1,91 @@
-//! Sets: add-wins.
+//! Sets, of both rules: where an addition wins, and where a removal does.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use super::{Expiry, Txn, ValueType, WrongType, set_part};
+use isles_crdt::op::Presence;
+
+use super::{Expiry, Spot, Txn, ValueType, WrongType, set_part};
 use crate::bound::Bounded;
-use crate::op::{Blob, Part, SetPart};
+use crate::keyspace::SetRule;
+use crate::op::{Blob, KeyOp, Part, SetPart};
 use crate::paged::{MANY, PagedMap};
-use crate::row::Row;
+use crate::remove_wins::RemoveWinsSet;
+use crate::row::{Component, Row};
+
+/// The members of a set, whatever its rule.
+#[derive(Clone, Copy)]
+pub(super) enum Members<'r> {
+    AddWins(&'r PagedMap<Presence>),
+    RemoveWins(&'r RemoveWinsSet),
+}
+
+impl<'r> Members<'r> {
+    /// Those that readers see of a row; none if they see another type.
+    pub(super) fn of(row: &'r Row) -> Option<Members<'r>> {
+        match row.visible()? {
+            Component::Set(set) => Some(Members::AddWins(&set.members)),
+            Component::SetRw(set) => Some(Members::RemoveWins(set)),
+            _ => None,
+        }
+    }
+
+    fn rule(self) -> SetRule {
+        match self {
+            Members::AddWins(_) => SetRule::AddWins,
+            Members::RemoveWins(_) => SetRule::RemoveWins,
+        }
+    }
+
+    fn len(self) -> usize {
+        match self {
+            Members::AddWins(set) => set.len(),
+            Members::RemoveWins(set) => set.len(),
+        }
+    }
+
+    fn contains(self, member: &[u8]) -> bool {
+        match self {
+            Members::AddWins(set) => set.get(member).is_some(),
+            Members::RemoveWins(set) => set.contains(member),
+        }
+    }
+
+    /// Visits the members until it breaks.
+    pub(super) fn each(self, each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) {
+        _ = match self {
+            Members::AddWins(set) => set.iter().try_for_each(|(member, _)| each(member)),
+            Members::RemoveWins(set) => set.iter().try_for_each(|(member, _)| each(member)),
+        };
+    }
+
+    fn scan(self, cursor: u64, count: usize, each: &mut dyn FnMut(&[u8])) -> u64 {
+        match self {
+            Members::AddWins(set) => set.scan(cursor, count, &mut |member, _| each(member)),
+            Members::RemoveWins(set) => set.scan(cursor, count, each),
+        }
+    }
+
+    fn random(self, random: u64) -> Option<&'r [u8]> {
+        match self {
+            Members::AddWins(set) => set.random(random).map(|(member, _)| member),
+            Members::RemoveWins(set) => set.random(random),
+        }
+    }
+}
 
 impl Txn<'_> {
+    fn members(&self, spot: &Spot<'_>) -> Result<Option<Members<'_>>, WrongType> {
+        Ok(self.typed(spot, ValueType::Set)?.and_then(Members::of))
+    }
+
     /// Number of members, zero for an absent key.
     ///
     /// # Errors
     /// The key holds another type; so for all reads and writes of sets.
     pub fn set_len(&mut self, key: &[u8]) -> Result<usize, WrongType> {
         let spot = self.spot(key);
-        Ok(self
-            .typed(&spot, ValueType::Set)?
-            .and_then(Row::set)
-            .map_or(0, |set| set.len()))
+        Ok(self.members(&spot)?.map_or(0, Members::len))
     }
 
     /// Whether `member` is there.
@@ -28,8 +94,8 @@ impl Txn<'_> {
     /// As [`set_len`](Self::set_len).
     pub fn set_contains(&mut self, key: &[u8], member: &[u8]) -> Result<bool, WrongType> {
         let spot = self.spot(key);
-        let set = self.typed(&spot, ValueType::Set)?.and_then(Row::set);
-        Ok(set.is_some_and(|set| set.get(member).is_some()))
+        let set = self.members(&spot)?;
+        Ok(set.is_some_and(|set| set.contains(member)))
     }
 
     /// Visits the members, in no particular order.
@@ -42,11 +108,8 @@ impl Txn<'_> {
         each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), WrongType> {
         let spot = self.spot(key);
-        let set = self.typed(&spot, ValueType::Set)?.and_then(Row::set);
-        for (member, _) in set.into_iter().flat_map(|set| set.iter()) {
-            if each(member).is_break() {
-                break;
-            }
+        if let Some(set) = self.members(&spot)? {
+            set.each(each);
         }
         Ok(())
     }
@@ -63,10 +126,8 @@ impl Txn<'_> {
         each: &mut dyn FnMut(&[u8]),
     ) -> Result<u64, WrongType> {
         let spot = self.spot(key);
-        let set = self.typed(&spot, ValueType::Set)?.and_then(Row::set);
-        Ok(set.map_or(0, |set| {
-            set.scan(cursor, count, &mut |member, _| each(member))
-        }))
+        let set = self.members(&spot)?;
+        Ok(set.map_or(0, |set| set.scan(cursor, count, each)))
     }
 
     /// A member chosen by `random`.
@@ -75,63 +136,77 @@ impl Txn<'_> {
     /// As [`set_len`](Self::set_len).
     pub fn set_random(&mut self, key: &[u8], random: u64) -> Result<Option<Vec<u8>>, WrongType> {
         let spot = self.spot(key);
-        let set = self.typed(&spot, ValueType::Set)?.and_then(Row::set);
-        Ok(set
-            .and_then(|set| set.random(random))
-            .map(|(member, _)| member.to_vec()))
+        let set = self.members(&spot)?;
+        Ok(set.and_then(|set| set.random(random)).map(<[u8]>::to_vec))
     }
 
-    /// Adds members; returns how many are new. Adding what is there is logged too: it beats a concurrent removal.
+    /// The rule of a set that is there; of one that is not, that of its keyspace.
+    fn rule_of(&self, key: &[u8], set: Option<Members<'_>>) -> SetRule {
+        set.map_or_else(|| self.replica.keyspaces.sets_of(key), Members::rule)
+    }
+
+    /// Adds members; returns how many are new. Adding what is there is logged too: it beats a concurrent removal, or is on
+    /// record against later ones. A key that is not there gets the rule of its keyspace.
     ///
     /// # Errors
     /// As [`set_len`](Self::set_len).
     pub fn set_add(&mut self, key: &[u8], members: &[&[u8]]) -> Result<usize, WrongType> {
         let spot = self.spot(key);
         let counters = self.counters_if_hidden(&spot);
-        let set = self.typed(&spot, ValueType::Set)?.and_then(Row::set);
+        let set = self.members(&spot)?;
+        let rule = self.rule_of(key, set);
         let mut part = SetPart::default();
         let mut new = 0;
         each_once(members, |member| {
-            new += usize::from(set.is_none_or(|set| set.get(member).is_none()));
+            new += usize::from(set.is_none_or(|set| !set.contains(member)));
             part.add.push(Blob(member));
         });
         if part.add.is_empty() {
             return Ok(0);
         }
         let mut op = self.op(&spot, &counters);
-        set_part(&mut op, Part::SetAw(part));
+        add_part(&mut op, rule, part);
         self.write(&spot, &op);
         Ok(new)
     }
 
-    /// Removes members; returns how many were there.
+    /// Removes members; returns how many were there. Where removals win, what is not there is removed too: it beats a
+    /// concurrent addition.
     ///
     /// # Errors
     /// As [`set_len`](Self::set_len).
     pub fn set_remove(&mut self, key: &[u8], members: &[&[u8]]) -> Result<usize, WrongType> {
         let spot = self.spot(key);
-        let Some(set) = self.typed(&spot, ValueType::Set)?.and_then(Row::set) else {
-            return Ok(0);
-        };
+        let set = self.members(&spot)?;
+        let rule = self.rule_of(key, set);
         let mut part = SetPart::default();
-        each_present(
-            set,
-            members,
-            |_| true,
-            |member| {
+        let mut removed = 0;
+        match set {
+            _ if rule == SetRule::RemoveWins => each_once(members, |member| {
+                removed += usize::from(set.is_some_and(|set| set.contains(member)));
                 part.remove.push(Blob(member));
-            },
-        );
-        let removed = part.remove.len();
-        if removed > 0 {
-            let mut op = crate::op::KeyOp::new(key);
-            op.parts.push(Part::SetAw(part));
+            }),
+            Some(Members::AddWins(set)) => {
+                each_present(
+                    set,
+                    members,
+                    |_| true,
+                    |member| part.remove.push(Blob(member)),
+                );
+                removed = part.remove.len();
+            }
+            _ => {}
+        }
+        if !part.remove.is_empty() {
+            // It creates nothing, so what has expired stays so.
+            let mut op = KeyOp::new(key);
+            op.parts.push(part_of(rule, part));
             self.write(&spot, &op);
         }
         Ok(removed)
     }
 
-    /// Writes a set over whatever is there; without members, deletes the key.
+    /// Writes a set over whatever is there; without members, deletes the key. Its rule is that of its keyspace.
     pub fn set_replace(&mut self, key: &[u8], members: &[&[u8]]) {
         self.replace_set(key, members, Expiry::Clear);
     }
@@ -146,7 +221,7 @@ impl Txn<'_> {
         let mut op = self.overwrite(&spot, &counters);
         let mut part = SetPart::default();
         each_once(members, |member| part.add.push(Blob(member)));
-        set_part(&mut op, Part::SetAw(part));
+        add_part(&mut op, self.replica.keyspaces.sets_of(key), part);
         if let Expiry::At(at_ms) = expiry {
             let stamp = self.raised_deadline(self.before(&spot));
             set_part(
@@ -159,6 +234,30 @@ impl Txn<'_> {
         }
         self.write(&spot, &op);
     }
+}
+
+fn part_of(rule: SetRule, part: SetPart<'_>) -> Part<'_> {
+    match rule {
+        SetRule::AddWins => Part::SetAw(part),
+        SetRule::RemoveWins => Part::SetRw(part),
+    }
+}
+
+/// Puts additions into an op. One that removes the members of a set where removals win does not remove what it adds: no
+/// addition would be seen beside the removal of its own entry.
+fn add_part<'k>(op: &mut KeyOp<'k>, rule: SetRule, mut part: SetPart<'k>) {
+    let removed = op.parts.iter().find_map(|part| match part {
+        Part::SetRw(part) => Some(&part.remove),
+        _ => None,
+    });
+    if rule == SetRule::RemoveWins
+        && let Some(removed) = removed
+    {
+        let added: HashSet<Blob<'_>> = part.add.iter().copied().collect();
+        let removed = removed.iter().filter(|name| !added.contains(name));
+        part.remove = removed.copied().collect();
+    }
+    set_part(op, part_of(rule, part));
 }
 
 /// Calls back for every distinct name of an element that `is_there`, in order.

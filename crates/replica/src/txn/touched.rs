@@ -23,7 +23,7 @@ pub(super) struct Touched {
     pub(super) list: Option<Box<ListDraft>>,
     /// Later ops that change one component by its elements; `op` lacks them.
     pub(super) later: Vec<Vec<u8>>,
-    /// Fields that the entry has incremented.
+    /// Fields that the entry has incremented, and members of a remove-wins set that it has named.
     counted: HashSet<Box<[u8]>>,
     /// How many list elements the entry has inserted.
     pub(super) ordinals: u32,
@@ -56,6 +56,10 @@ impl Touched {
             match part {
                 Part::Map(part) => self.note_counted(part),
                 Part::SortedSet(part) => self.note_counted(part),
+                Part::SetRw(part) => {
+                    let names = part.remove.iter().chain(&part.add);
+                    self.counted.extend(names.map(|name| Box::from(name.0)));
+                }
                 _ => {}
             }
         }
@@ -70,13 +74,18 @@ impl Touched {
     /// it was before the entry: what the entry has added itself is observed here and nowhere else. Then the row need not be put back, and a
     /// hundred thousand such ops cost what they cost.
     ///
-    /// It is not so where a value or a removal takes away what the entry itself has counted: that is no part of what it lists.
+    /// It is not so where a value or a removal takes away what the entry itself has counted: that is no part of what it lists; nor
+    /// where an addition meets a removal by the entry itself.
     pub(super) fn can_follow(&self, op: &KeyOp<'_>) -> bool {
         if op.base != Base::Keep || !op.resets.is_empty() {
             return false;
         }
         match &op.parts[..] {
             [Part::Stream(_) | Part::SetAw(_)] => true,
+            [Part::SetRw(part)] => {
+                let mut names = part.remove.iter().chain(&part.add);
+                !names.any(|name| self.counted.contains(name.0))
+            }
             [Part::Map(part)] => !self.takes_back(part),
             [Part::SortedSet(part)] => !self.takes_back(part),
             _ => false,
@@ -163,6 +172,7 @@ pub(super) fn only_list<'o, 'k>(op: &'o KeyOp<'k>) -> Option<&'o ListPart<'k>> {
 #[derive(Debug, Default)]
 struct Drafts<'a> {
     set: Option<SetDraft<'a>>,
+    set_rw: Option<SetDraft<'a>>,
     map: Option<FieldsDraft<'a, Blob<'a>>>,
     sorted_set: Option<FieldsDraft<'a, Score>>,
     stream: Option<StreamDraft<'a>>,
@@ -173,6 +183,7 @@ impl<'a> Drafts<'a> {
     fn absorb(&mut self, part: Part<'a>) -> Option<Part<'a>> {
         match part {
             Part::SetAw(part) => self.set.get_or_insert_default().absorb(part),
+            Part::SetRw(part) => self.set_rw.get_or_insert_default().absorb(part),
             Part::Map(part) => self.map.get_or_insert_default().absorb(*part),
             Part::SortedSet(part) => self.sorted_set.get_or_insert_default().absorb(*part),
             Part::Stream(part) => self.stream.get_or_insert_default().absorb(*part),
@@ -183,6 +194,7 @@ impl<'a> Drafts<'a> {
 
     fn put(self, op: &mut KeyOp<'a>) {
         let set = self.set.map(|draft| Part::SetAw(draft.into_part()));
+        let set_rw = self.set_rw.map(|draft| Part::SetRw(draft.into_last()));
         let map = self.map.map(|draft| Part::Map(Box::new(draft.into_part())));
         let sorted_set = self
             .sorted_set
@@ -191,7 +203,7 @@ impl<'a> Drafts<'a> {
             .stream
             .map(|draft| Part::Stream(Box::new(draft.into_part())));
         op.parts
-            .extend([set, map, sorted_set, stream].into_iter().flatten());
+            .extend([set, set_rw, map, sorted_set, stream].into_iter().flatten());
     }
 }
 

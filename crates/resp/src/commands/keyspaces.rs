@@ -1,6 +1,6 @@
 //! Keyspaces: which strategy holds for the keys with a prefix.
 
-use isles_replica::{Lens, Migration, ValueType};
+use isles_replica::{Lens, Migration, SetRule, ValueType};
 
 use super::config::help;
 use super::isles::data;
@@ -32,23 +32,18 @@ fn keyspace(call: &mut Call<'_, '_>) -> Outcome {
     let (subcommand, rest) = (call.args[1], &call.args[2..]);
     match *rest {
         [prefix, name] if is(subcommand, "SET") => {
-            let lens = lens(call, name)?;
-            let before = call.txn.keyspace_of(prefix).1;
-            let mut has_keys = false;
-            call.txn.scan(0, 1, &mut |_, _| has_keys = true);
-            let other_class = before.class() != lens.class();
-            call.txn.keyspace_set(prefix, lens);
-            match has_keys && other_class {
-                true => call.reply.simple(ONLY_NEW_KEYS),
-                false => call.reply.ok(),
-            }
+            let sets = rule_before(call, prefix);
+            define(call, prefix, name, sets)?;
+        }
+        [prefix, name, word, rule] if is(subcommand, "SET") && is(word, "SETS") => {
+            let sets = set_rule(rule)?;
+            define(call, prefix, name, sets)?;
         }
         [prefix, ref options @ ..] if is(subcommand, "MIGRATE") => migrate(call, prefix, options)?,
         [_, _, .., _] if is(subcommand, "SET") => {
-            return Err(Failure::other(format!(
-                "ERR a keyspace has one strategy, and {} were given",
-                rest.len() - 1
-            )));
+            return Err(Failure::other(
+                "ERR a keyspace has one strategy, and after it nothing but SETS add-wins or SETS remove-wins",
+            ));
         }
         [prefix] if is(subcommand, "DEL") => {
             let deleted = call.txn.keyspace_delete(prefix);
@@ -58,13 +53,15 @@ fn keyspace(call: &mut Call<'_, '_>) -> Outcome {
             let mut keyspaces = call.txn.keyspaces();
             keyspaces.sort_by(|one, other| one.0.cmp(&other.0));
             call.reply.array(keyspaces.len());
-            keyspaces
-                .iter()
-                .for_each(|(prefix, lens)| write_keyspace(call.reply, prefix, lens));
+            for (prefix, lens) in &keyspaces {
+                let sets = call.txn.set_rule_of(prefix);
+                write_keyspace(call.reply, prefix, lens, sets);
+            }
         }
         [key] if is(subcommand, "GET") => {
             let (prefix, lens) = call.txn.keyspace_of(key);
-            write_keyspace(call.reply, &prefix, &lens);
+            let sets = call.txn.set_rule_of(key);
+            write_keyspace(call.reply, &prefix, &lens, sets);
         }
         [] if is(subcommand, "HELP") => {
             help(
@@ -75,7 +72,7 @@ fn keyspace(call: &mut Call<'_, '_>) -> Outcome {
                     "GET <key>",
                     "LIST",
                     "MIGRATE <prefix> [CURSOR <cursor>] [COUNT <keys>]",
-                    "SET <prefix> <strategy>",
+                    "SET <prefix> <strategy> [SETS add-wins|remove-wins]",
                 ],
             );
         }
@@ -83,6 +80,49 @@ fn keyspace(call: &mut Call<'_, '_>) -> Outcome {
     }
     Ok(())
 }
+
+/// The rule for sets stays as it was where none is given.
+fn rule_before(call: &Call<'_, '_>, prefix: &[u8]) -> SetRule {
+    match call.txn.keyspace_of(prefix).0 == prefix {
+        true => call.txn.set_rule_of(prefix),
+        false => SetRule::default(),
+    }
+}
+
+fn set_rule(name: &[u8]) -> Result<SetRule, Failure> {
+    let rule = std::str::from_utf8(name).ok().and_then(SetRule::from_name);
+    rule.ok_or_else(|| {
+        Failure::other(format!(
+            "ERR unknown rule of sets '{}', expected add-wins or remove-wins",
+            preview(name)
+        ))
+    })
+}
+
+fn define(call: &mut Call<'_, '_>, prefix: &[u8], name: &[u8], sets: SetRule) -> Outcome {
+    let lens = lens(call, name)?;
+    let before = call.txn.keyspace_of(prefix).1;
+    let mut has_keys = false;
+    call.txn.scan(0, 1, &mut |_, _| has_keys = true);
+    let other_class = has_keys && before.class() != lens.class();
+    let other_rule = has_keys && call.txn.set_rule_of(prefix) != sets;
+    call.txn.keyspace_define(prefix, lens, sets);
+    match (other_class, other_rule) {
+        (false, false) => call.reply.ok(),
+        (true, false) => call.reply.simple(ONLY_NEW_KEYS),
+        (false, true) => call.reply.simple(ONLY_NEW_SETS),
+        (true, true) => call.reply.simple(ONLY_NEW_EITHER),
+    }
+    Ok(())
+}
+
+/// The same where sets may exist that keep their rule, for nothing rewrites sets: what others add meanwhile would hide
+/// what was rewritten.
+const ONLY_NEW_SETS: &str =
+    "OK for sets that are created from now on; those that exist keep their rule";
+
+const ONLY_NEW_EITHER: &str = "OK for keys that are created from now on; ISLES.KEYSPACE MIGRATE <prefix> rewrites the strings that exist, and \
+sets that exist keep their rule";
 
 /// The answer where keys may exist that keep only one value, or several, although new ones do not.
 const ONLY_NEW_KEYS: &str = "OK for keys that are created from now on; ISLES.KEYSPACE MIGRATE <prefix> rewrites those that exist";
@@ -151,10 +191,12 @@ fn migrate(call: &mut Call<'_, '_>, prefix: &[u8], options: &[&[u8]]) -> Outcome
     Ok(())
 }
 
-fn write_keyspace(reply: &mut Reply, prefix: &[u8], lens: &Lens) {
-    reply.map(2);
+fn write_keyspace(reply: &mut Reply, prefix: &[u8], lens: &Lens, sets: SetRule) {
+    reply.map(3);
     reply.text("prefix");
     reply.bulk(prefix);
     reply.text("strategy");
     reply.text(lens.name());
+    reply.text("sets");
+    reply.text(sets.name());
 }

@@ -1,7 +1,7 @@
 //! What will become of a key when regions write it at the same time, and why.
 
-use isles_replica::Lens;
 use isles_replica::op::Kind;
+use isles_replica::{Lens, SetRule};
 use isles_resolve::Class;
 
 use super::isles::data;
@@ -25,11 +25,14 @@ fn policy(call: &mut Call<'_, '_>) -> Outcome {
     let siblings = call.txn.siblings(key).map_or(0, |it| it.versions.len());
     // A key that does not exist yet would be a string to its keyspace.
     let kind = kinds.first().copied().unwrap_or(register_of(&lens));
-    call.reply.map(7);
+    let sets = call.txn.set_rule_of(key);
+    call.reply.map(8);
     call.reply.text("keyspace");
     call.reply.bulk(&prefix);
     call.reply.text("strategy");
     call.reply.text(lens.name());
+    call.reply.text("sets");
+    call.reply.text(sets.name());
     call.reply.text("kinds");
     call.reply.array(kinds.len());
     kinds.iter().for_each(|kind| call.reply.text(kind.name()));
@@ -40,7 +43,7 @@ fn policy(call: &mut Call<'_, '_>) -> Outcome {
     call.reply.text("deadline");
     call.reply.text("of concurrent EXPIRE and PERSIST the one with the greater stamp counts, also if its time is earlier");
     call.reply.text("because");
-    call.reply.text(because(&prefix, &lens, &kinds));
+    call.reply.text(because(&prefix, &lens, sets, &kinds));
     Ok(())
 }
 
@@ -67,7 +70,7 @@ fn answers(lens: &Lens) -> String {
     }
 }
 
-fn because(prefix: &[u8], lens: &Lens, kinds: &[Kind]) -> String {
+fn because(prefix: &[u8], lens: &Lens, sets: SetRule, kinds: &[Kind]) -> String {
     let keyspace = match prefix {
         [] => "no keyspace is defined for this key, and lww is the default".to_owned(),
         _ => format!("the keyspace '{}' says {lens}", preview(prefix)),
@@ -81,8 +84,25 @@ fn because(prefix: &[u8], lens: &Lens, kinds: &[Kind]) -> String {
             found.name()
         ),
         [Kind::RegisterLww | Kind::RegisterMv, ..] => keyspace,
+        [found @ (Kind::SetAw | Kind::SetRw), ..] => {
+            let wanted = match sets {
+                SetRule::AddWins => Kind::SetAw,
+                SetRule::RemoveWins => Kind::SetRw,
+            };
+            let (found, rule) = (found.name(), sets.name());
+            let keyspace = match prefix {
+                [] => format!("no keyspace is defined for this key, and sets are {rule}"),
+                _ => format!("the keyspace '{}' says {rule} of sets", preview(prefix)),
+            };
+            match found == wanted.name() {
+                true => format!("the type decides: {found}; {keyspace}"),
+                false => format!(
+                    "the key has been a {found} since it was created; {keyspace}, which holds for those created from then on"
+                ),
+            }
+        }
         [found, ..] => format!(
-            "the type decides: {}; keyspaces speak of strings",
+            "the type decides: {}; keyspaces speak of strings and sets",
             found.name()
         ),
     }

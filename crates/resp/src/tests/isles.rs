@@ -343,15 +343,15 @@ fn keyspaces() {
         ("ISLES.KEYSPACE SET user: MAX", "+OK"),
         (
             "ISLES.KEYSPACE LIST",
-            "*1 *4 $6 prefix $5 user: $8 strategy $3 max",
+            "*1 *6 $6 prefix $5 user: $8 strategy $3 max $4 sets $8 add-wins",
         ),
         (
             "ISLES.KEYSPACE GET user:1",
-            "*4 $6 prefix $5 user: $8 strategy $3 max",
+            "*6 $6 prefix $5 user: $8 strategy $3 max $4 sets $8 add-wins",
         ),
         (
             "ISLES.KEYSPACE GET other",
-            "*4 $6 prefix $0  $8 strategy $3 lww",
+            "*6 $6 prefix $0  $8 strategy $3 lww $4 sets $8 add-wins",
         ),
         (
             "ISLES.KEYSPACE SET user: foo",

@@ -78,3 +78,14 @@ fn what_a_group_reads_is_no_event() {
     check(&group, &[read, "XACK k g 1-0"], "");
     check(&group, &["XGROUP DESTROY k g"], "xgroup-destroy");
 }
+
+#[test]
+fn of_a_remove_wins_set_what_readers_see_is_told() {
+    let set = ["ISLES.KEYSPACE SET k lww SETS remove-wins", "SADD k a b"];
+    check(&set, &["SADD k c"], "sadd");
+    check(&set, &["SADD k a"], "");
+    check(&set, &["SREM k a"], "srem");
+    check(&set, &["SREM k none"], "");
+    check(&set, &["SET k v"], "set");
+    check(&set, &["DEL k"], "del");
+}

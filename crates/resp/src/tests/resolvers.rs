@@ -60,7 +60,7 @@ fn siblings_are_read_through_the_module() {
             ("GETRANGE cart:1 0 3", "$4 eggs"),
             (
                 "ISLES.KEYSPACE GET cart:1",
-                "*4 $6 prefix $5 cart: $8 strategy $9 wasm:cart",
+                "*6 $6 prefix $5 cart: $8 strategy $9 wasm:cart $4 sets $8 add-wins",
             ),
             ("APPEND cart:1 'tea 1'", ":19"),
             ("GET cart:1", "$19 eggs 6\nmilk 1\ntea 1"),

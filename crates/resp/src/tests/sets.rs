@@ -1,6 +1,25 @@
 use std::collections::BTreeSet;
 
-use super::{NOT_INTEGER, SYNTAX, WRONG_TYPE, World, check, check_in, check_resp3};
+use super::{NOT_INTEGER, Protocol, SYNTAX, WRONG_TYPE, World, check_in};
+
+/// Under each rule, for every command answers the same under both.
+fn worlds() -> [World; 2] {
+    let [add_wins, mut remove_wins] = [World::new(), World::new()];
+    let defined = remove_wins.run("ISLES.KEYSPACE SET '' lww SETS remove-wins");
+    assert_eq!(defined, "+OK");
+    [add_wins, remove_wins]
+}
+
+fn check(cases: &[(&str, &str)]) {
+    worlds().iter_mut().for_each(|world| check_in(world, cases));
+}
+
+fn check_resp3(cases: &[(&str, &str)]) {
+    for mut world in worlds() {
+        world.reply.protocol = Protocol::Resp3;
+        check_in(&mut world, cases);
+    }
+}
 
 /// The elements of an array or set of bulk strings, in order.
 fn members(answer: &str) -> BTreeSet<&str> {
@@ -68,7 +87,10 @@ fn moving() {
 
 #[test]
 fn algebra() {
-    let mut world = World::new();
+    worlds().into_iter().for_each(algebra_in);
+}
+
+fn algebra_in(mut world: World) {
     check_in(
         &mut world,
         &[
@@ -138,7 +160,10 @@ fn counting_an_intersection() {
 
 #[test]
 fn picking() {
-    let mut world = World::new();
+    worlds().into_iter().for_each(picking_in);
+}
+
+fn picking_in(mut world: World) {
     check_in(
         &mut world,
         &[
@@ -188,7 +213,10 @@ fn picking() {
 
 #[test]
 fn picks_are_distinct() {
-    let mut world = World::new();
+    worlds().into_iter().for_each(picks_are_distinct_in);
+}
+
+fn picks_are_distinct_in(mut world: World) {
     for member in 0..100 {
         world.run(&format!("SADD s m{member}"));
     }
@@ -205,7 +233,10 @@ fn picks_are_distinct() {
 
 #[test]
 fn scanning() {
-    let mut world = World::new();
+    worlds().into_iter().for_each(scanning_in);
+}
+
+fn scanning_in(mut world: World) {
     check_in(
         &mut world,
         &[
@@ -237,4 +268,116 @@ fn scanning() {
         }
     }
     assert_eq!(found.len(), 1000);
+}
+
+#[test]
+fn a_keyspace_names_the_rule_of_its_sets() {
+    check_in(
+        &mut World::new(),
+        &[
+            ("SADD ban:old x", ":1"),
+            (
+                "ISLES.KEYSPACE SET ban: lww SETS remove-wins",
+                "+OK for sets that are created from now on; those that exist keep their rule",
+            ),
+            (
+                "ISLES.KEYSPACE SET ban: max",
+                "+OK for keys that are created from now on; ISLES.KEYSPACE MIGRATE <prefix> rewrites those that exist",
+            ),
+            (
+                "ISLES.KEYSPACE GET ban:1",
+                "*6 $6 prefix $4 ban: $8 strategy $3 max $4 sets $11 remove-wins",
+            ),
+            (
+                "ISLES.KEYSPACE LIST",
+                "*1 *6 $6 prefix $4 ban: $8 strategy $3 max $4 sets $11 remove-wins",
+            ),
+            (
+                "ISLES.KEYSPACE SET ban: lww SETS add-wins",
+                "+OK for keys that are created from now on; ISLES.KEYSPACE MIGRATE <prefix> rewrites the strings that exist, and \
+                 sets that exist keep their rule",
+            ),
+            (
+                "ISLES.KEYSPACE SET ban: lww SETS mine",
+                "-ERR unknown rule of sets 'mine', expected add-wins or remove-wins",
+            ),
+            (
+                "ISLES.KEYSPACE SET ban: lww MAX",
+                "-ERR a keyspace has one strategy, and after it nothing but SETS add-wins or SETS remove-wins",
+            ),
+            (
+                "ISLES.KEYSPACE SET b: lww SETS REMOVE-WINS",
+                "+OK for sets that are created from now on; those that exist keep their rule",
+            ),
+            ("ISLES.KEYSPACE DEL b:", ":1"),
+        ],
+    );
+    let [_, mut world] = worlds();
+    world.run("SADD s x");
+    let answer = world.run("ISLES.POLICY s");
+    for part in [
+        "$4 sets $11 remove-wins",
+        "set-rw",
+        "a removal wins",
+        "no keyspace is defined for this key, and sets are remove-wins",
+    ] {
+        assert!(answer.contains(part), "{part} in {answer}");
+    }
+    world.run("ISLES.KEYSPACE SET s lww");
+    let answer = world.run("ISLES.POLICY s");
+    let why =
+        "the key has been a set-rw since it was created; the keyspace 's' says add-wins of sets";
+    assert!(answer.contains(why), "{answer}");
+}
+
+/// Commands of all types on a set.
+#[test]
+fn as_any_key() {
+    check(&[
+        ("SADD s 3 1 2", ":3"),
+        ("TYPE s", "+set"),
+        ("OBJECT ENCODING s", "$6 intset"),
+        ("OBJECT REFCOUNT s", ":1"),
+        ("SORT s", "*3 $1 1 $1 2 $1 3"),
+        ("SORT s STORE l", ":3"),
+        ("EXPIRE s 100", ":1"),
+        ("COPY s t", ":1"),
+        ("TTL t", ":100"),
+        ("SCARD t", ":3"),
+        ("RENAME t u", "+OK"),
+        ("SCARD u", ":3"),
+        ("EXISTS t", ":0"),
+        ("SREM u 1 9", ":1"),
+        ("SISMEMBER u 1", ":0"),
+        ("GET u", WRONG_TYPE),
+        ("SET u v", "+OK"),
+        ("GET u", "$1 v"),
+        ("PERSIST s", ":1"),
+        ("DEL s", ":1"),
+        ("EXISTS s", ":0"),
+        ("SADD s 3", ":1"),
+        ("SMEMBERS s", "*1 $1 3"),
+        ("UNLINK s", ":1"),
+        ("SADD s a", ":1"),
+        ("PEXPIREAT s 1", ":1"),
+        ("SCARD s", ":0"),
+        ("SADD s b", ":1"),
+        ("SMEMBERS s", "*1 $1 b"),
+        ("MULTI", "+OK"),
+        ("SADD s c", "+QUEUED"),
+        ("SREM s b", "+QUEUED"),
+        ("SADD s b", "+QUEUED"),
+        ("SREM s c", "+QUEUED"),
+        ("EXEC", "*4 :1 :1 :1 :1"),
+        ("SMEMBERS s", "*1 $1 b"),
+        ("WATCH s", "+OK"),
+        ("SADD s b", ":0"),
+        ("SREM s none", ":0"),
+        ("MULTI", "+OK"),
+        ("SCARD s", "+QUEUED"),
+        ("EXEC", "*1 :1"),
+        ("FLUSHALL", "+OK"),
+        ("DBSIZE", ":0"),
+        ("SCARD s", ":0"),
+    ]);
 }

@@ -2,6 +2,7 @@
 
 use isles_replica::{Expiry, Txn};
 
+use super::sets::rule_said;
 use super::{Draft, definition_key};
 use crate::command::PREFIX;
 use crate::resolvers::{Rule, lens, name, register};
@@ -24,7 +25,7 @@ impl Draft<'_> {
         let is_read_by_it = |prefix: &[u8]| {
             let definition = self.state(&definition_key(prefix));
             let named = definition.lww_value();
-            named.is_some_and(|named| named == lens().name().as_bytes())
+            named.is_some_and(|named| rule_said(named).0 == lens().name().as_bytes())
         };
         if is_read_by_it(PREFIX) || is_read_by_it(b"") {
             return self.same(&true, &txn.resolver_delete(&name()).is_err());
