@@ -105,6 +105,12 @@ const OBEYED: &[&str] = &[
     "tracking-table-max-keys",
 ];
 
+/// Whether a setting is only remembered, or obeyed as text.
+#[cfg(test)]
+pub(crate) fn is_tolerated(name: &str) -> bool {
+    TOLERATED.iter().any(|(known, _)| *known == name) && !OBEYED.contains(&name)
+}
+
 /// The least and the greatest value of those that have them.
 const RANGES: &[(&str, i64, i64)] = &[
     ("min-replicas-max-lag", 0, i32::MAX as i64),

@@ -32,7 +32,6 @@ impl Outcome {
     fn reached(&self) -> bool {
         match self.file.goal {
             Goal::Percent(goal) => self.results.passed * 100 >= goal * self.file.baseline,
-            Goal::NoFailure => self.results.failures.is_empty(),
             Goal::None => true,
         }
     }
@@ -49,7 +48,6 @@ pub(super) fn table(outcomes: &[Outcome]) -> String {
         } = &outcome.results;
         let goal = match outcome.file.goal {
             Goal::Percent(goal) => format!("{goal} %"),
-            Goal::NoFailure => "no failure".to_owned(),
             Goal::None => "-".to_owned(),
         };
         rows.push(vec![
@@ -146,8 +144,6 @@ mod tests {
     fn goals_are_not_rounded() {
         assert!(!outcome(68, 4, Goal::Percent(95)).reached());
         assert!(outcome(69, 3, Goal::Percent(95)).reached());
-        assert!(outcome(10, 0, Goal::NoFailure).reached());
-        assert!(!outcome(72, 1, Goal::NoFailure).reached());
         assert!(verdict(&[outcome(1, 0, Goal::Percent(95))]).is_err());
     }
 }

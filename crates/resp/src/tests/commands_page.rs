@@ -116,6 +116,8 @@ fn page() -> String {
         }
     }
     not_supported(&mut text);
+    limits(&mut text);
+    settings(&mut text);
     text
 }
 
@@ -194,6 +196,78 @@ fn not_supported(text: &mut String) {
             .expect("a string takes everything");
         }
     }
+}
+
+/// What is refused because of its size, or because of an option.
+fn limits(text: &mut String) {
+    let entry_bytes = crate::ServeOptions::default().max_entry_bytes;
+    let key_bytes = isles_replica::KEY_BYTES_MAX;
+    write!(
+        text,
+        "\n## Limits\n\n\
+         - One write, and all that one `MULTI` or script writes together, takes {entry_bytes} bytes at most, since it goes to the other regions as one: \
+         a larger value, `RENAME` or `COPY` of more, or a `DEL` of a remove-wins set with longer names is refused. Strings are shorter than that too, where Redis has 512 MB.\n\
+         - A key has {key_bytes} bytes at most. Limits of groups, siblings and modules stand beside them: [semantics](semantics.md), [resolvers](resolvers.md).\n\
+         - `RENAME` and `COPY` of a collection write all of it anew, in time proportional to its size: another region may change the old one meanwhile.\n\
+         - `SELECT` knows 0 only, `COPY … DB` likewise. `ACL SETUSER` and `DELUSER` and `SCRIPT DEBUG` are refused, and scripts find no `redis.breakpoint` and `redis.debug`. \
+         `RESTORE` takes what `DUMP` of an Isles node has given, not payloads of Redis.\n\
+         - Scores and floats are printed with the digits that are needed to read them back (`0.1`), as Redis does from 7.2 on; floats have 64 bits, where \
+         `INCRBYFLOAT` of Redis has 80.\n"
+    )
+    .expect("a string takes everything");
+}
+
+/// Settings of Redis for which there is nothing here that they could change.
+const WITHOUT_EFFECT: &[&str] = &[
+    "active-expire-effort",
+    "activedefrag",
+    "activerehashing",
+    "appendfsync",
+    "appendonly",
+    "auto-aof-rewrite-min-size",
+    "auto-aof-rewrite-percentage",
+    "client-output-buffer-limit",
+    "client-query-buffer-limit",
+    "hz",
+    "io-threads",
+    "lazyfree-lazy-expire",
+    "lazyfree-lazy-server-del",
+    "lazyfree-lazy-user-del",
+    "lazyfree-lazy-user-flush",
+    "loglevel",
+    "maxmemory",
+    "maxmemory-clients",
+    "maxmemory-policy",
+    "maxmemory-samples",
+    "rdbchecksum",
+    "rdbcompression",
+    "repl-backlog-size",
+    "repl-diskless-sync",
+    "repl-diskless-sync-delay",
+    "repl-timeout",
+    "save",
+    "stop-writes-on-bgsave-error",
+];
+
+/// Settings that are known and change nothing.
+fn settings(text: &mut String) {
+    assert!(
+        WITHOUT_EFFECT
+            .iter()
+            .all(|name| crate::settings::is_tolerated(name))
+    );
+    let names: Vec<String> = WITHOUT_EFFECT
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect();
+    write!(
+        text,
+        "\n## Settings without effect\n\n\
+         Clients and tools set them, so `CONFIG SET` takes them and `CONFIG GET` repeats them; they change nothing. What they would do is decided elsewhere: durability by `durability` \
+         of the configuration file, limits of buffers by `redis.max_outbox_bytes`; there is no `maxmemory`, nothing is evicted.\n\n{}\n",
+        names.join(" ")
+    )
+    .expect("a string takes everything");
 }
 
 /// Every command of Redis 7.0, with the version that brought it.
