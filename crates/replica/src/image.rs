@@ -331,6 +331,9 @@ impl Images {
                 JournalChange::Settle(id, by) => {
                     each(TableChange::Put(conflict_key(SETTLED, *id), by.encode()));
                 }
+                JournalChange::Reopen(id) => {
+                    each(TableChange::Delete(conflict_key(SETTLED, *id)));
+                }
                 JournalChange::Drop(id) => {
                     each(TableChange::Delete(conflict_key(CONFLICT, *id)));
                     each(TableChange::Delete(conflict_key(SETTLED, *id)));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use isles_clock::{Context, Dot, ReplicaId};
-use isles_replica::inspect::KeyContent;
+use isles_clock::{Context, Dot, Hlc, ReplicaId};
+use isles_replica::inspect::{EntryContent, KeyContent};
 use isles_replica::op::Kind;
 use isles_replica::{ConflictKind, ConflictRecord, Contender, Replica, StreamId};
 
@@ -174,7 +174,44 @@ impl World {
             self.check_acknowledged(node)?;
             self.check_conflicts(node)?;
         }
-        self.check_settled()
+        self.check_settled()?;
+        self.check_open()
+    }
+
+    /// Of two writes of a value, what is open is open in every region that has forgotten nothing, and is not what is read.
+    fn check_open(&self) -> Checked {
+        let mut known: Option<(usize, BTreeMap<u128, String>)> = None;
+        for (node, this) in self.nodes.iter().enumerate() {
+            let replica = this.process.iter().map(|process| &process.engine.replica);
+            let whole = replica.filter(|replica| replica.conflicts().dropped().records == 0);
+            for replica in whole {
+                let records = replica.conflicts().iter().filter(|record| record.is_open());
+                let content = replica.content();
+                let mut open = BTreeMap::new();
+                for record in records {
+                    let lost = record.loser.dot;
+                    let named = format!("{lost} to {} ({})", record.winner.dot, record.kind);
+                    let held = content.get(&record.key).cloned().unwrap_or_default();
+                    if reads(&held, record) {
+                        let what = format!("n{node} has an open loss of {named}, which is read");
+                        return Err((Invariant::Conflicts, what));
+                    }
+                    if is_of_values(record) {
+                        open.insert(record.id, named);
+                    }
+                }
+                let (first, expected) = known.get_or_insert_with(|| (node, open.clone()));
+                let of_one = |(id, _): &(&u128, &String)| {
+                    !(open.contains_key(id) && expected.contains_key(id))
+                };
+                if let Some((_, named)) = open.iter().chain(&*expected).find(of_one) {
+                    let what =
+                        format!("of n{first} and n{node} only one has an open loss of {named}");
+                    return Err((Invariant::Conflicts, what));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What has settled a record is the same in every journal that has it.
@@ -327,6 +364,52 @@ fn check_record(ledger: &Ledger, record: &ConflictRecord) -> Result<(), String> 
         }
     }
     Ok(())
+}
+
+/// Whether a record is about two values of one place: which of them a type, a deadline or a sum of increments stands for
+/// depends on what a region met first.
+fn is_of_values(record: &ConflictRecord) -> bool {
+    let is_value = matches!(
+        record.kind,
+        ConflictKind::WriteWrite | ConflictKind::WriteDelete
+    );
+    let counts = record.component == Some(Kind::Counter)
+        || record.component == Some(Kind::Map) && record.kept;
+    is_value && !counts
+}
+
+/// Whether readers see what a record calls lost.
+fn reads(held: &KeyContent, record: &ConflictRecord) -> bool {
+    let loser = record.loser.dot;
+    let field = record.field.as_deref().unwrap_or_default();
+    let is_latest = |versions: &[(Dot, Hlc, Vec<u8>)]| {
+        let latest = versions.iter().max_by_key(|(dot, hlc, _)| (*hlc, *dot));
+        latest.is_some_and(|(dot, ..)| *dot == loser)
+    };
+    if !is_of_values(record) {
+        return false;
+    }
+    match record.component {
+        Some(Kind::RegisterLww) => held.lww.as_ref().is_some_and(|(dot, ..)| *dot == loser),
+        Some(Kind::RegisterMv) => is_latest(&held.mv),
+        Some(Kind::Map) => held
+            .map
+            .get(field)
+            .is_some_and(|field| is_latest(&field.versions)),
+        Some(Kind::SortedSet) => held.sorted_set.get(field).is_some_and(|member| {
+            let latest = member
+                .versions
+                .iter()
+                .max_by_key(|(dot, hlc, _)| (*hlc, *dot));
+            latest.is_some_and(|(dot, ..)| *dot == loser)
+        }),
+        Some(Kind::Stream) => {
+            let with_id = |entry: &&EntryContent| entry.id.to_string().as_bytes() == field;
+            let mut twins = held.stream.entries.iter().filter(with_id);
+            twins.next().is_some_and(|first| first.dot == loser) && twins.next().is_none()
+        }
+        _ => false,
+    }
 }
 
 /// Whether a record is about a write that has outlived a deadline which it did not set: regions that met the write later
