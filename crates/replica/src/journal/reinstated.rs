@@ -105,17 +105,22 @@ fn elements_read(row: &Row, op: &KeyOp<'_>) -> HashMap<String, Dot> {
     read
 }
 
+/// Whether readers see values of this type, of all that are under the key.
+fn is_visible(row: &Row, kind: Option<Kind>) -> bool {
+    let visible = row.visible().map(|visible| type_class(row, visible.kind()));
+    visible.is_some() && visible == kind.map(|kind| type_class(row, kind))
+}
+
 /// Whether readers see what lost. An element of a list is looked up among those that the op has changed.
 fn is_read(row: &Row, record: &ConflictRecord, elements: &HashMap<String, Dot>) -> bool {
     let loser = record.loser.dot;
     let name = || record.field.as_deref();
-    if record.kind == ConflictKind::Type {
-        let (visible, lost) = (row.visible(), record.component);
-        return visible.zip(lost).is_some_and(|(visible, lost)| {
-            type_class(row, visible.kind()) == type_class(row, lost)
-        });
+    if record.kind == ConflictKind::Type && !is_visible(row, record.component) {
+        return false;
     }
     match record.component {
+        // Of siblings it may still have lost to another.
+        Some(kind) if record.kind == ConflictKind::Type && kind != Kind::RegisterMv => true,
         None => {
             let lost = record.loser.value.as_deref();
             let at_ms = row
@@ -123,6 +128,11 @@ fn is_read(row: &Row, record: &ConflictRecord, elements: &HashMap<String, Dot>) 
                 .is_set()
                 .then(|| row.deadline.at_ms.to_string());
             at_ms.as_ref().map(|text| text.as_bytes()) == lost
+        }
+        // A value does not come back; to have lost with a deletion means nothing once all is deleted.
+        Some(Kind::RegisterLww) => {
+            let value = row.lww().map(|cell| cell.value.is_some());
+            record.loser.value.is_none() && value == Some(false)
         }
         Some(Kind::RegisterMv) => {
             let latest = row.mv().and_then(|cell| cell.latest());
