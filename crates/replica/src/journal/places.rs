@@ -282,7 +282,8 @@ impl Places {
         if let Some(kept) = op.parts.iter().find_map(kept_members) {
             let kept: HashSet<u64> = kept.iter().map(|name| xxh3_64(name.0)).collect();
             places.each(|id, place| {
-                if id.0 == Kind::SortedSet as u8 && !kept.contains(&id.1) {
+                // A record without a member is about the whole.
+                if id.0 == Kind::SortedSet as u8 && id.1 != 0 && !kept.contains(&id.1) {
                     each(id, place);
                 }
             });
