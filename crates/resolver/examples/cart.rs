@@ -8,8 +8,6 @@
 //!
 //! What is no cart is left to the reader.
 
-use std::collections::BTreeMap;
-
 use isles_resolver::Sibling;
 
 isles_resolver::export!(resolve);
@@ -18,18 +16,18 @@ isles_resolver::export!(resolve);
 type Count = (u64, u64);
 
 fn resolve(siblings: &[Sibling<'_>]) -> Option<Vec<u8>> {
-    let mut cart = BTreeMap::<&[u8], Count>::new();
+    let mut lines = Vec::new();
     for sibling in siblings {
         for line in sibling.value.split(|byte| *byte == b'\n') {
             if line.is_empty() {
                 continue;
             }
-            let (item, count) = parse(line)?;
-            let known = cart.entry(item).or_insert(count);
-            *known = count.max(*known);
+            lines.push(parse(line)?);
         }
     }
-    Some(write(&cart))
+    // Of those with one name the one that counts comes last.
+    lines.sort_unstable();
+    Some(write(&lines))
 }
 
 fn parse(line: &[u8]) -> Option<(&[u8], Count)> {
@@ -45,19 +43,22 @@ fn parse(line: &[u8]) -> Option<(&[u8], Count)> {
 
 /// A number without sign or leading zeros, so that each has one spelling.
 fn number(digits: &[u8]) -> Option<u64> {
-    if digits.len() > 1 && digits[0] == b'0' {
+    if digits.is_empty() || digits.len() > 1 && digits[0] == b'0' {
         return None;
     }
-    std::str::from_utf8(digits)
-        .ok()?
-        .parse()
-        .ok()
-        .filter(|_| digits[0] != b'+')
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+    let mut digits = digits.iter().map(digit);
+    digits.try_fold(0u64, |number, digit| {
+        number.checked_mul(10)?.checked_add(digit?)
+    })
 }
 
-fn write(cart: &BTreeMap<&[u8], Count>) -> Vec<u8> {
+fn write(lines: &[(&[u8], Count)]) -> Vec<u8> {
     let mut text = Vec::new();
-    for (item, (changes, quantity)) in cart {
+    for of_item in lines.chunk_by(|(item, _), (next, _)| item == next) {
+        let [.., (item, (changes, quantity))] = of_item else {
+            continue;
+        };
         text.extend_from_slice(item);
         write_number(&mut text, *quantity);
         if *changes > 0 {
