@@ -1,6 +1,7 @@
 //! Running other programs: shown before they run, and an error when they fail.
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -69,9 +70,11 @@ impl Drop for Server {
     }
 }
 
-/// The command as one would type it.
+/// The command as one would type it, wherever the program lies.
 pub(crate) fn line(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let program = Path::new(command.get_program());
+    let program = program.file_name().unwrap_or(command.get_program());
+    let words = std::iter::once(program).chain(command.get_args());
     words
         .map(|word| quoted(&word.to_string_lossy()))
         .collect::<Vec<_>>()

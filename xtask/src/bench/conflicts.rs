@@ -13,8 +13,8 @@ const BENCHES: [(&str, &str); 2] = [
     ("isles-replica", "conflicts"),
     ("isles-resolve-wasm", "modules"),
 ];
-/// The measurement that other applies are compared with.
-const BASELINE: &str = "no-conflict";
+/// What a strategy's other applies are compared with ends like this.
+const BASELINE: &str = "-no-conflict";
 /// Of the modules, what resolving costs; what a hostile one may cost is another question.
 const RESOLVING: [&str; 2] = ["resolve", "call"];
 
@@ -30,8 +30,8 @@ pub(super) fn run(workspace: &Workspace, _settings: &Settings) -> Result<Report>
     }
     let measured = criterion::read(&results)?;
     let body = format!(
-        "Median time to apply one remote op; the third column is what detecting, resolving and recording the conflict adds to an op that \
-         replaces what its writer had seen, the last one how many ops are applied in the time of one without.\n\n{}\n\nMedian time of one resolution: the siblings in, the \
+        "Median time to apply one remote op; the third column is what detecting, resolving and recording the conflict adds to an op of \
+         the same strategy that replaces what its writer had seen, the last one how many ops are applied in the time of one without.\n\n{}\n\nMedian time of one resolution: the siblings in, the \
          answer out.\n\n{}",
         report::table(
             &["operation", "ns", "over no conflict", "throughput"],
@@ -44,15 +44,17 @@ pub(super) fn run(workspace: &Workspace, _settings: &Settings) -> Result<Report>
 
 fn applies(measured: &[Measurement]) -> Vec<Vec<String>> {
     let applies = || measured.iter().filter(|each| each.group == "apply");
-    let baseline = applies()
-        .find(|each| each.who == BASELINE)
-        .map_or(f64::NAN, |each| each.median_ns);
     let row = |each: &Measurement| {
-        let compared = match each.who.as_str() {
-            BASELINE => ["-".to_owned(), "-".to_owned()],
-            _ => [
-                format!("{:.0}", each.median_ns - baseline),
-                format!("{:.2}", baseline / each.median_ns),
+        let is_baseline = |base: &&Measurement| {
+            let strategy = base.who.strip_suffix(BASELINE);
+            strategy.is_some_and(|strategy| each.who.starts_with(strategy))
+        };
+        let baseline = applies().find(is_baseline);
+        let compared = match baseline.filter(|base| base.who != each.who) {
+            None => ["-".to_owned(), "-".to_owned()],
+            Some(base) => [
+                format!("{:.0}", each.median_ns - base.median_ns),
+                format!("{:.2}", base.median_ns / each.median_ns),
             ],
         };
         let own = [each.who.clone(), format!("{:.0}", each.median_ns)];
@@ -84,16 +86,18 @@ mod tests {
     #[test]
     fn what_a_conflict_adds() {
         let measured = [
-            measurement("apply", "lww", 800.0),
-            measurement("apply", "no-conflict", 400.0),
+            measurement("apply", "lww-conflict", 800.0),
+            measurement("apply", "lww-no-conflict", 400.0),
+            measurement("apply", "other", 5.0),
             measurement("call", "cart", 5250.0),
             measurement("all the fuel", "a loop", 1e6),
         ];
         assert_eq!(
             applies(&measured),
             [
-                vec!["lww", "800", "400", "0.50"],
-                vec!["no-conflict", "400", "-", "-"]
+                vec!["lww-conflict", "800", "400", "0.50"],
+                vec!["lww-no-conflict", "400", "-", "-"],
+                vec!["other", "5", "-", "-"]
             ]
         );
         assert_eq!(resolutions(&measured), [["cart", "5.25"]]);
