@@ -5,7 +5,7 @@
 //! from a copy of its own, as in process: then a question may write. To run some rows alone set `ISLES_ROWS` to a part of
 //! their names.
 
-#[path = "../../resp/tests/semantics/page.rs"]
+#[path = "../../sim/tests/semantics/page.rs"]
 mod page;
 mod support;
 
