@@ -13,10 +13,13 @@ mod row;
 
 use std::ops::Range;
 
+use isles_sim::Mutant;
 use row::Order;
 
 /// Of an even and an odd seed one gives A the greater id, the other one B.
 const SEEDS: Range<u64> = 0..2;
+/// So many seeds find any planted bug.
+const MUTANT_SEEDS: u64 = 100;
 /// The page has at least so many rows; if fewer are found, the parser has lost some.
 const ROWS_MIN: usize = 585;
 
@@ -104,6 +107,24 @@ fn a_row_that_does_not_hold_is_named() {
     let wrong = "\"SCARD s\" answers \"1\", not [\"0\"]";
     assert_eq!(what, format!("{wrong}; after a restart {wrong}"));
     assert_eq!(rows[0].to_string(), "row set-lost (docs/semantics.md:3)");
+}
+
+#[test]
+fn bugs_are_found_that_the_model_need_not_know() {
+    let rows = page::parse(&page()).unwrap();
+    for (mutant, name, order) in [
+        (Mutant::DepsAtSeal, "set-add-delete", Order::Whole),
+        (Mutant::DropCovered, "counter-incr-delete", Order::Whole),
+        (Mutant::DropRemovals, "flag-dw-enable-again", Order::Whole),
+        (Mutant::ForgetAcknowledged, "group-read-ack", Order::Whole),
+        (Mutant::AckFromMemory, "set-add-delete", Order::ByTurns),
+    ] {
+        let row = rows.iter().find(|row| row.name == name).unwrap();
+        let mut broken = (0..MUTANT_SEEDS)
+            .filter_map(|seed| row::check_with(row, order, seed, Some(mutant)).err());
+        let found = broken.any(|what| what.contains("is broken"));
+        assert!(found, "no seed finds {} in {row}", mutant.name());
+    }
 }
 
 #[test]

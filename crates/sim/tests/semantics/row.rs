@@ -11,7 +11,7 @@ use isles_sim::failure::Checked;
 use isles_sim::random::Random;
 use isles_sim::step::{self, Step};
 use isles_sim::world::World;
-use isles_sim::{Options, Policy};
+use isles_sim::{Mutant, Options, Policy};
 
 use crate::page::{Check, Command, Row};
 
@@ -19,7 +19,7 @@ use crate::page::{Check, Command, Row};
 const PAUSE_MS: u64 = 10;
 /// B's commands without a time run so long after the start, and A's at the start.
 const B_AHEAD_MS: u64 = 1;
-/// By then every deadline of a row has passed.
+/// After so long every deadline of a row has passed that is to pass.
 const DEADLINES_MS: u64 = 1_000;
 /// So many things happen until everything is healed.
 const STEPS: usize = 60;
@@ -62,12 +62,25 @@ impl Host for Names {
 /// # Errors
 /// Says what was not as the row has it, or what broke.
 pub(crate) fn check(row: &Row, order: Order, seed: u64) -> Result<(), String> {
-    let run = AssertUnwindSafe(|| run(row, order, seed));
+    check_with(row, order, seed, None)
+}
+
+/// The same with a planted bug.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_with(
+    row: &Row,
+    order: Order,
+    seed: u64,
+    mutant: Option<Mutant>,
+) -> Result<(), String> {
+    let run = AssertUnwindSafe(|| run(row, order, seed, mutant));
     catch_unwind(run).unwrap_or_else(|_| Err("panics, as printed above".to_owned()))
 }
 
-fn run(row: &Row, order: Order, seed: u64) -> Result<(), String> {
-    let mut regions = said(Regions::new(row, order, seed))?;
+fn run(row: &Row, order: Order, seed: u64, mutant: Option<Mutant>) -> Result<(), String> {
+    let mut regions = said(Regions::new(row, order, seed, mutant))?;
     let mut before = row.before.iter();
     before.try_for_each(|command| regions.write(0, &command.line))?;
     said(regions.world.settle())?;
@@ -95,18 +108,21 @@ struct Regions {
     random: Random,
     /// The nodes by role.
     nodes: Vec<usize>,
-    /// The place of a client at each node, by role.
-    consoles: Vec<Console>,
+    /// The place of a client at each node that has had one since it started, by role.
+    consoles: Vec<Option<Console>>,
     names: Names,
 }
 
 impl Regions {
     /// Which of A and B has the greater id depends on the seed: nothing but the order of elements that are pushed at the
     /// same time may depend on that.
-    fn new(row: &Row, order: Order, seed: u64) -> Checked<Regions> {
+    fn new(row: &Row, order: Order, seed: u64, mutant: Option<Mutant>) -> Checked<Regions> {
         let mix = |mixed, byte| Random::new(mixed ^ u64::from(byte)).number();
         let own_seed = row.name.bytes().fold(seed, mix);
-        let options = options(own_seed);
+        let options = Options {
+            mutant,
+            ..options(own_seed)
+        };
         let mut world = World::new(&options, own_seed)?;
         let mut nodes: Vec<usize> = (0..options.nodes).collect();
         nodes.sort_by_key(|node| world.replica(*node).map(Replica::id));
@@ -122,24 +138,17 @@ impl Regions {
                 skew_ms,
             })?;
         }
-        let mut regions = Regions {
+        let regions = Regions {
             world,
             order,
             random,
-            consoles: Vec::new(),
+            consoles: nodes.iter().map(|_| None).collect(),
             names: Names::default(),
             nodes,
             options,
         };
-        regions.consoles = (0..regions.nodes.len())
-            .map(|_| regions.console())
-            .collect();
         regions.introduce();
         Ok(regions)
-    }
-
-    fn console(&self) -> Console {
-        Console::with(ServeOptions::default(), Box::new(self.names.clone()))
     }
 
     /// Notes who writes under which id: a node whose log was torn has a new one.
@@ -156,7 +165,9 @@ impl Regions {
     }
 
     fn line(&mut self, role: usize, line: &str) -> Result<String, String> {
-        let console = &mut self.consoles[role];
+        let names = || Box::new(self.names.clone());
+        let console = self.consoles[role]
+            .get_or_insert_with(|| Console::with(ServeOptions::default(), names()));
         let answer = self.world.serve(self.nodes[role], |replica, wall_ms| {
             let answer = console.line(replica, wall_ms, line);
             (answer, console.barrier())
@@ -185,9 +196,9 @@ impl Regions {
         for role in 2..self.nodes.len() {
             (0..2)
                 .filter(|other| *other != listens_to)
-                .try_for_each(|other| said(self.cut(role, other)))?;
+                .try_for_each(|other| said(self.link(role, other, cut)))?;
         }
-        said(self.cut(0, 1))?;
+        said(self.link(0, 1, cut))?;
         let mut due: Vec<(u64, usize, &str)> = Vec::new();
         due.extend(runs_of(&row.a, 0).map(|(at_ms, line)| (at_ms, 0, line)));
         due.extend(runs_of(&row.b, B_AHEAD_MS).map(|(at_ms, line)| (at_ms, 1, line)));
@@ -210,30 +221,20 @@ impl Regions {
         Ok(())
     }
 
-    fn cut(&mut self, one: usize, other: usize) -> Checked {
+    fn link(&mut self, one: usize, other: usize, step: fn(usize, usize) -> Step) -> Checked {
         let (one, other) = (self.nodes[one], self.nodes[other]);
-        for (from, to) in [(one, other), (other, one)] {
-            self.world.execute(&Step::Cut { from, to })?;
-        }
-        Ok(())
-    }
-
-    fn heal(&mut self, one: usize, other: usize) -> Checked {
-        let (one, other) = (self.nodes[one], self.nodes[other]);
-        for (from, to) in [(one, other), (other, one)] {
-            self.world.execute(&Step::Heal { from, to })?;
-        }
-        Ok(())
+        self.world.execute(&step(one, other))?;
+        self.world.execute(&step(other, one))
     }
 
     /// Everything is delivered and logged in some order, while processes end and begin, until nothing is left to do.
     fn meet(&mut self) -> Checked {
         for role in 2..self.nodes.len() {
-            (0..2).try_for_each(|other| self.heal(role, other))?;
+            (0..2).try_for_each(|other| self.link(role, other, heal))?;
         }
         // Else others must relay what A and B have to say to each other.
         if self.random.percent(50) {
-            self.heal(0, 1)?;
+            self.link(0, 1, heal)?;
         }
         for step in step::draw(&self.options, self.random.number()) {
             if let Step::Kill { node, .. } | Step::PowerLoss { node, .. } | Step::Stop(node) = step
@@ -261,7 +262,7 @@ impl Regions {
     /// What a process knows of its clients goes with it.
     fn forget(&mut self, node: usize) {
         let role = self.nodes.iter().position(|other| *other == node);
-        self.consoles[role.expect("every node has a role")] = self.console();
+        self.consoles[role.expect("every node has a role")] = None;
     }
 
     /// All machines lose power, and with it what the questions have changed: nothing of that was logged.
@@ -345,6 +346,14 @@ fn options(seed: u64) -> Options {
     };
     options.settle();
     options
+}
+
+fn cut(from: usize, to: usize) -> Step {
+    Step::Cut { from, to }
+}
+
+fn heal(from: usize, to: usize) -> Step {
+    Step::Heal { from, to }
 }
 
 /// When each command runs: never before the one that precedes it.
