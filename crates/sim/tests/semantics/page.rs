@@ -45,7 +45,7 @@ pub(crate) struct Command {
     pub(crate) line: String,
 }
 
-/// A question, asked when everything has come to rest, and the answers that are right.
+/// A command and the answers that are right.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Check {
     pub(crate) command: Command,
