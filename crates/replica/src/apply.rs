@@ -15,7 +15,7 @@ use isles_clock::{Context, Dot, Hlc, Stamp};
 use isles_crdt::op::{Cell, HyperLogLogOp, OpBased, Presence, Reset, Tally, Version};
 use smallvec::SmallVec;
 
-pub(crate) use self::losses::live_types;
+pub(crate) use self::losses::{latest_of, live_types, type_class};
 use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::garbage::Garbage;
 use crate::observer::rivals;

@@ -197,6 +197,9 @@ pub enum Settling {
     Explicit,
     /// A write whose writer's node had the lost one took its place.
     Overwritten,
+    /// What had won was taken away by somebody who had not seen the lost write, which is what readers see again. If it
+    /// loses once more, the record is open again.
+    Reinstated,
 }
 
 impl Settling {
@@ -205,12 +208,14 @@ impl Settling {
         match self {
             Settling::Explicit => "explicit",
             Settling::Overwritten => "overwritten",
+            Settling::Reinstated => "reinstated",
         }
     }
 }
 
 /// The write that has ended a conflict. The order says which of several that regions make without knowing of each other
-/// counts everywhere: an explicit one before others, then the one with the smallest stamp.
+/// counts everywhere: an explicit one before others, one that has overwritten the lost write before one that has brought it
+/// back, then the one with the smallest stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Settled {
     /// How.

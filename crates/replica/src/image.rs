@@ -320,26 +320,7 @@ impl Images {
 
     /// Encodes everything as changes of the table.
     pub fn encode(&self, each: &mut dyn FnMut(TableChange)) {
-        for change in &self.conflicts {
-            match change {
-                JournalChange::Put(record) => {
-                    each(TableChange::Put(
-                        conflict_key(CONFLICT, record.id),
-                        record.encode(),
-                    ));
-                }
-                JournalChange::Settle(id, by) => {
-                    each(TableChange::Put(conflict_key(SETTLED, *id), by.encode()));
-                }
-                JournalChange::Drop(id) => {
-                    each(TableChange::Delete(conflict_key(CONFLICT, *id)));
-                    each(TableChange::Delete(conflict_key(SETTLED, *id)));
-                }
-            }
-        }
-        if let Some(head) = &self.journal {
-            each(TableChange::Put(JOURNAL.to_vec(), head.encode()));
-        }
+        self.encode_journal(each);
         for row in &self.rows {
             row.encode(each);
         }
@@ -396,10 +377,6 @@ fn to_bytes(value: &impl Serialize) -> Vec<u8> {
     let mut bytes = vec![ROW_VERSION];
     bytes.extend(postcard::to_allocvec(value).expect("a row holds nothing that cannot be encoded"));
     bytes
-}
-
-fn conflict_key(prefix: u8, id: u128) -> Vec<u8> {
-    [&[prefix][..], &id.to_be_bytes()].concat()
 }
 
 fn pages_prefix(key: &[u8], kind: Kind) -> Vec<u8> {

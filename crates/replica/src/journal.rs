@@ -5,12 +5,14 @@
 //! conflicts were detected, who was known to have written, and how much of their values was kept
 //! ([`Note::Detected`](crate::Note::Detected)).
 //!
-//! In reading order: `places` says which records a write settles; `counts` counts them by group; `budget` shortens values in
+//! In reading order: `places` says which records a write settles, and `reinstated` which it settles by taking away what had
+//! won; `counts` counts them by group; `budget` shortens values in
 //! a storm; `what_if` asks what another strategy would have answered.
 
 mod budget;
 mod counts;
 mod places;
+mod reinstated;
 #[cfg(test)]
 mod tests;
 mod what_if;
@@ -128,6 +130,7 @@ pub struct Detected {
 pub(crate) enum JournalChange {
     Put(Arc<ConflictRecord>),
     Settle(u128, Settled),
+    Reopen(u128),
     Drop(u128),
 }
 
@@ -362,7 +365,8 @@ impl Journal {
         let [winner, loser] = clash.contenders;
         let field = clash.field.as_deref();
         let id = ConflictRecord::id(detection.key, clash.component, field, loser.dot);
-        if self.by_id.contains_key(&id) {
+        if let Some(sequence) = self.by_id.get(&id).copied() {
+            self.reopen(sequence, detection.position);
             return;
         }
         let at_ms = self.begin_batch(detection.now_ms);

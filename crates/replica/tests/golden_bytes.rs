@@ -189,6 +189,16 @@ fn what_settled_a_conflict() {
     let golden = include_str!("golden/settled_v2.hex");
     assert_eq!(hex(&settled.encode()), golden.trim());
     assert_eq!(Settled::decode(&bytes_of(golden)), Ok(settled));
+    let hows = [
+        Settling::Explicit,
+        Settling::Overwritten,
+        Settling::Reinstated,
+    ];
+    for (tag, how) in hows.into_iter().enumerate() {
+        let bytes = Settled { how, ..settled }.encode();
+        assert_eq!(usize::from(bytes[1]), tag);
+        assert_eq!(Settled::decode(&bytes), Ok(Settled { how, ..settled }));
+    }
 }
 
 #[test]

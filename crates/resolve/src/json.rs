@@ -13,6 +13,8 @@ use crate::{Failure, Resolution, Resolver, Sibling};
 
 /// Objects nested deeper than this are compared as texts, as everything else that is no object is.
 const DEPTH_MAX: usize = 32;
+/// What may stand around a document.
+const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// JSON objects become one that has the fields of all, at every level.
 ///
@@ -121,7 +123,8 @@ impl Json {
         }
         match kind {
             Some(Kind::Object) if path.len() < DEPTH_MAX => {
-                self.unite_objects(&values, path, out)?
+                let fields = values.iter().map(|value| (*value, fields_of(value.text)));
+                self.unite_objects(fields, path, out)?
             }
             Some(Kind::Number) => out.push_str(self.number_of(&values)),
             _ => out.extend(values.last().map(|value| value.text)),
@@ -129,20 +132,21 @@ impl Json {
         Ok(())
     }
 
-    fn unite_objects<'t>(
+    /// Writes what objects become, of which each comes with what it holds.
+    fn unite_objects<'s, 't: 's>(
         &self,
-        objects: &[Value<'_, 't>],
+        objects: impl Iterator<Item = (Value<'s, 't>, Vec<Held<'t>>)>,
         path: &mut Vec<Cow<'t, str>>,
         out: &mut String,
     ) -> Result<(), Failure> {
         let mut fields = Vec::new();
-        for object in objects {
-            let own = object.fields().into_iter();
-            fields.extend(own.map(|(name, text)| (name, Value { text, ..*object })));
+        for (object, own) in objects {
+            let own = last_of_each_name(own).into_iter();
+            fields.extend(own.map(|(name, text)| (name, Value { text, ..object })));
         }
         // Each object's own are in order already.
         fields.sort_by(|(name, _), (other, _)| name.cmp(other));
-        let (mut before, mut values) = ('{', Vec::with_capacity(objects.len()));
+        let (mut before, mut values) = ('{', Vec::new());
         for of_name in fields.chunk_by(|(name, _), (other, _)| name == other) {
             let name = &of_name[0].0;
             values.clear();
@@ -163,6 +167,28 @@ impl Json {
         Ok(())
     }
 
+    /// The same as for other siblings, where all are objects and no two the same text: each is read once.
+    fn resolve_objects<'a>(&self, siblings: &[Sibling<'a>]) -> Option<Resolution<'a>> {
+        let mut objects = Vec::with_capacity(siblings.len());
+        for sibling in siblings {
+            let text = std::str::from_utf8(sibling.value).ok()?;
+            let text = text.trim_matches(SPACE);
+            let Fields(fields) = serde_json::from_str(text).ok()?;
+            objects.push((Value { of: sibling, text }, fields));
+        }
+        objects.sort_unstable_by_key(|(value, _)| (value.text, value.of.dot));
+        let texts = objects.windows(2);
+        if texts
+            .into_iter()
+            .any(|pair| pair[0].0.text == pair[1].0.text)
+        {
+            return None;
+        }
+        let mut answer = String::new();
+        let united = self.unite_objects(objects.into_iter(), &mut Vec::new(), &mut answer);
+        Some(answered(united, answer))
+    }
+
     fn number_of<'t>(&self, values: &[Value<'_, 't>]) -> &'t str {
         let texts = values.iter().map(|value| value.text);
         let size = |text: &&'t str| (Magnitude::of(text.as_bytes()), *text);
@@ -179,6 +205,9 @@ impl Resolver for Json {
         if let Some(answer) = one(siblings) {
             return answer;
         }
+        if let Some(answer) = self.resolve_objects(siblings) {
+            return answer;
+        }
         let parsed: Vec<Option<Value<'_, 'a>>> = siblings.iter().map(Value::of).collect();
         let other = (0..siblings.len())
             .filter(|index| parsed[*index].is_none())
@@ -188,10 +217,15 @@ impl Resolver for Json {
         }
         let values: Vec<Value<'_, 'a>> = parsed.into_iter().flatten().collect();
         let mut answer = String::new();
-        match self.unite(&values, &mut Vec::new(), &mut answer) {
-            Ok(()) => Resolution::made(Cow::Owned(answer.into_bytes())),
-            Err(failure) => Resolution::Failed(failure),
-        }
+        let united = self.unite(&values, &mut Vec::new(), &mut answer);
+        answered(united, answer)
+    }
+}
+
+fn answered<'a>(united: Result<(), Failure>, answer: String) -> Resolution<'a> {
+    match united {
+        Ok(()) => Resolution::made(Cow::Owned(answer.into_bytes())),
+        Err(failure) => Resolution::Failed(failure),
     }
 }
 
@@ -246,21 +280,31 @@ impl<'s, 't> Value<'s, 't> {
             _ => Kind::Number,
         }
     }
+}
 
-    /// Its fields as they are written, in order of their names, if it is an object. Of fields with one name the last counts,
-    /// as for most readers.
-    fn fields(&self) -> Vec<(Cow<'t, str>, &'t str)> {
-        let Fields(mut fields) = serde_json::from_str(self.text).unwrap_or_default();
-        fields.reverse();
-        fields.sort_by(|(name, _), (other, _)| name.cmp(other));
-        fields.dedup_by(|(name, _), (last, _)| name == last);
-        fields
+/// The name of a field and its value, both as they are written.
+type Held<'t> = (Cow<'t, str>, &'t str);
+
+/// The fields of a text, none unless it is an object.
+fn fields_of(text: &str) -> Vec<Held<'_>> {
+    let Fields(fields) = serde_json::from_str(text).unwrap_or_default();
+    fields
+}
+
+/// The fields in order of their names; of fields with one name the last counts, as for most readers.
+fn last_of_each_name(mut fields: Vec<Held<'_>>) -> Vec<Held<'_>> {
+    if fields.is_sorted_by(|(name, _), (next, _)| name < next) {
+        return fields;
     }
+    fields.reverse();
+    fields.sort_by(|(name, _), (other, _)| name.cmp(other));
+    fields.dedup_by(|(name, _), (last, _)| name == last);
+    fields
 }
 
 /// The fields of an object as they stand there.
 #[derive(Default)]
-struct Fields<'t>(Vec<(Cow<'t, str>, &'t str)>);
+struct Fields<'t>(Vec<Held<'t>>);
 
 impl<'de> Deserialize<'de> for Fields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

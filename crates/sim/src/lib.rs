@@ -9,7 +9,7 @@
 //!
 //! In reading order: [`options`], what a run is like; [`command`] and [`step`], what happens in it; [`engine`],
 //! [`node`], [`network`] and [`world`], to whom, with `talk`, `crash` and `outside`, its larger parts; [`model`] and
-//! [`ledger`], what it means by definition; [`client`] and `check`, where the two are compared; `settle`, the end of a
+//! [`ledger`], what it means by definition; [`client`], `check` and `journals`, where the two are compared; `settle`, the end of a
 //! run; [`mutant`] and [`plant`], bugs that it must find; [`run`](mod@run), whole runs and shrinking.
 
 pub mod client;
@@ -33,6 +33,7 @@ pub mod world;
 
 mod check;
 mod crash;
+mod journals;
 mod outside;
 mod settle;
 mod talk;

@@ -122,7 +122,7 @@ pub(super) fn report_increments<C: Context>(
 }
 
 /// The value of a cell that readers see, where its strategy is `lww`.
-pub(super) fn latest_of(cell: &Cell<Box<[u8]>>) -> Option<(Dot, Hlc, &[u8])> {
+pub(crate) fn latest_of(cell: &Cell<Box<[u8]>>) -> Option<(Dot, Hlc, &[u8])> {
     let latest = cell.latest()?;
     Some((latest.dot, latest.hlc, &*latest.value))
 }
@@ -182,7 +182,7 @@ pub(super) fn keep_one_per_write(clashes: &mut Vec<Clash>) {
 
 /// Kinds that readers see as one: a counter is part of the register that is read with it. Two kinds of register are two
 /// types: of each other's values neither shows anything.
-fn type_class(row: &Row, kind: Kind) -> Kind {
+pub(crate) fn type_class(row: &Row, kind: Kind) -> Kind {
     match kind {
         Kind::Counter if is_live(row, Kind::RegisterMv) && !is_live(row, Kind::RegisterLww) => {
             Kind::RegisterMv

@@ -75,6 +75,13 @@ enum KeyPlaces {
 }
 
 impl KeyPlaces {
+    fn get(&self, id: PlaceId) -> Option<&Place> {
+        match self {
+            KeyPlaces::One(only, place) => (*only == id).then_some(place),
+            KeyPlaces::Many(places) => places.get(&id),
+        }
+    }
+
     fn get_mut(&mut self, id: PlaceId) -> Option<&mut Place> {
         match self {
             KeyPlaces::One(only, place) => (*only == id).then_some(place),
@@ -101,6 +108,14 @@ impl KeyPlaces {
             KeyPlaces::One((only, _), _) => *only == tag,
             KeyPlaces::Many(places) => places.range((tag, 0)..=(tag, u64::MAX)).next().is_some(),
         }
+    }
+
+    /// The places without a field: the deadline, strings, and components beside others.
+    fn each_whole(&self, each: impl FnMut(&Place)) {
+        let components = Kind::ALL.into_iter().map(Some);
+        let ids = std::iter::once(None).chain(components);
+        let places = ids.filter_map(|kind| self.get(place_of(kind, None)));
+        places.for_each(each);
     }
 
     fn each(&self, mut each: impl FnMut(PlaceId, &Place)) {
@@ -196,16 +211,51 @@ impl Places {
         id_of: impl Fn(u64) -> Option<StreamId>,
     ) -> SmallVec<[u64; 4]> {
         let mut found = SmallVec::new();
-        let Some(places) = self.keys.get(&key) else {
-            return found;
-        };
-        let mut collect = |place: &Place| {
+        self.each_reached(key, op, id_of, |_, place| {
             let open = place.open.iter();
             let seen = open.filter(|(_, loser)| context.covers(*loser));
             found.extend(seen.map(|(sequence, _)| *sequence));
             let later = place.settled.iter().rev();
             let later = later.take_while(|(settled, _)| *settled > by);
             found.extend(later.map(|(_, sequence)| *sequence));
+        });
+        found
+    }
+
+    /// The open records of which an op on a key with this hash may have changed whether the lost write is read: those about
+    /// the places that it writes, and those about whole components.
+    pub(super) fn open_beside(
+        &self,
+        key: u64,
+        op: &KeyOp<'_>,
+        id_of: impl Fn(u64) -> Option<StreamId>,
+    ) -> SmallVec<[u64; 4]> {
+        let mut found = SmallVec::new();
+        let Some(places) = self.keys.get(&key) else {
+            return found;
+        };
+        let mut collect = |place: &Place| {
+            found.extend(place.open.iter().map(|(sequence, _)| *sequence));
+        };
+        self.each_reached(key, op, id_of, |(_, field), place| {
+            if field != 0 {
+                collect(place);
+            }
+        });
+        places.each_whole(collect);
+        found
+    }
+
+    /// The places with records that an op on a key with this hash writes.
+    fn each_reached(
+        &self,
+        key: u64,
+        op: &KeyOp<'_>,
+        id_of: impl Fn(u64) -> Option<StreamId>,
+        mut each: impl FnMut(PlaceId, &Place),
+    ) {
+        let Some(places) = self.keys.get(&key) else {
+            return;
         };
         if op.base != Base::Keep {
             // A register that is empty already stays as it is, with the deletion that made it so.
@@ -213,36 +263,36 @@ impl Places {
             let keeps_register = !op.parts.iter().any(writes_register);
             places.each(|id, place| {
                 if !(keeps_register && id == register) {
-                    collect(place);
+                    each(id, place);
                 }
             });
-            return found;
+            return;
         }
         if let Some(through) = op.parts.iter().find_map(trimmed_through) {
-            places.each(|(tag, _), place| {
-                let id = place
+            places.each(|id, place| {
+                let entry = place
                     .any()
-                    .filter(|_| tag == Kind::Stream as u8)
+                    .filter(|_| id.0 == Kind::Stream as u8)
                     .and_then(&id_of);
-                if id.is_some_and(|id| id <= through) {
-                    collect(place);
+                if entry.is_some_and(|entry| entry <= through) {
+                    each(id, place);
                 }
             });
         }
         if let Some(kept) = op.parts.iter().find_map(kept_members) {
             let kept: HashSet<u64> = kept.iter().map(|name| xxh3_64(name.0)).collect();
-            places.each(|(tag, field), place| {
-                if tag == Kind::SortedSet as u8 && !kept.contains(&field) {
-                    collect(place);
+            places.each(|id, place| {
+                // A record without a member is about the whole.
+                if id.0 == Kind::SortedSet as u8 && id.1 != 0 && !kept.contains(&id.1) {
+                    each(id, place);
                 }
             });
         }
-        each_place(op, places, |id| match places {
-            KeyPlaces::One(only, place) if *only == id => collect(place),
-            KeyPlaces::Many(all) => all.get(&id).into_iter().for_each(&mut collect),
-            KeyPlaces::One(..) => {}
+        each_place(op, places, |id| {
+            if let Some(place) = places.get(id) {
+                each(id, place);
+            }
         });
-        found
     }
 }
 

@@ -3,7 +3,7 @@ use isles_resolve::Strategy;
 
 use super::*;
 use crate::conflict::ConflictKind;
-use crate::op::{Base, Kind};
+use crate::op::{Base, Kind, Part};
 
 fn contender(sequence: u64) -> Contender {
     let dot = Dot::new(ReplicaId::from_u128(1), sequence);
@@ -72,7 +72,7 @@ fn a_record_that_was_dropped_may_come_again() {
     let mut of_it = changes.iter().filter(|change| match change {
         JournalChange::Put(record) => record.id == first,
         JournalChange::Drop(id) => *id == first,
-        JournalChange::Settle(..) => false,
+        JournalChange::Settle(..) | JournalChange::Reopen(_) => false,
     });
     assert!(matches!(of_it.next_back(), Some(JournalChange::Put(_))));
     journal.check().expect("the indexes fit");
@@ -136,4 +136,42 @@ fn a_write_settles_what_it_has_seen() {
         .collect();
     assert_eq!(by, [2, 2]);
     journal.check().expect("the indexes fit");
+}
+
+// Found by simulation: in regions that met the two types in another order the record stayed open.
+#[test]
+fn removing_members_settles_nothing_about_the_whole() {
+    let mut journal = Journal::new(JournalLimits::default());
+    let detection = Detection {
+        key: b"key",
+        hash: hash_of(b"key"),
+        keyspace: b"",
+        strategy: &Lens::BuiltIn(Strategy::Lww),
+        now_ms: 0,
+        position: Position::of_entry(1, 0),
+    };
+    for (field, loser) in [(None, 1), (Some(b"member"), 2)] {
+        let clash = Clash {
+            component: Some(Kind::SortedSet),
+            field: field.map(|name| Box::from(&name[..])),
+            kind: ConflictKind::WriteWrite,
+            kept: false,
+            contenders: [contender(9), contender(loser)],
+        };
+        journal.push(&detection, clash);
+    }
+    let mut op = KeyOp::new(b"key");
+    op.parts.push(Part::SortedSetKept(Vec::new()));
+    let author = Author {
+        dot: Dot::new(ReplicaId::from_u128(2), 1),
+        hlc: Hlc::new(100, 0),
+        context: &Everything,
+    };
+    let position = Position::of_entry(50, 0);
+    journal.overwrite(hash_of(b"key"), &op, &author, position);
+    let open: Vec<u64> = journal
+        .open_of(b"key")
+        .map(|record| record.loser.dot.sequence)
+        .collect();
+    assert_eq!(open, [1]);
 }

@@ -65,7 +65,8 @@ impl Replica {
         row.contested || row.position == Position::ZERO && self.journal.has_places(row.hash)
     }
 
-    /// An op has changed a contested row, and will be logged: what it has taken the place of is settled.
+    /// An op has changed a contested row, and will be logged: what it has taken the place of is settled, and what is read
+    /// again since it has taken away what had won.
     pub(crate) fn settle_conflicts<C: Context>(
         &mut self,
         id: RowId,
@@ -73,8 +74,10 @@ impl Replica {
         author: &Author<'_, C>,
         position: Position,
     ) {
-        let hash = self.rows.get(id).hash;
+        let row = self.rows.get(id);
+        let hash = row.hash;
         self.journal.overwrite(hash, op, author, position);
+        self.journal.reinstate(row, op, author, position);
         self.rows.image_mut(id).contested = self.journal.has_places(hash);
     }
 

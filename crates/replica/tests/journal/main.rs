@@ -3,6 +3,7 @@
 mod durable;
 mod island;
 mod losses;
+mod reinstated;
 mod repair;
 mod settled;
 mod told;
