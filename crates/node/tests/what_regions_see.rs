@@ -1,11 +1,11 @@
 //! What `docs/semantics.md` says of concurrent operations holds on real nodes too: every row of it, across a cut.
 //!
-//! The rows are run quickly, in several orders and under any clock in `crates/resp/tests/semantics`; here once, as they
-//! stand, with two processes and a link. When both have heard of everything the link is cut again, so that each answers
-//! from a copy of its own, as in process: then a question may write. To run some rows alone set `ISLES_ROWS` to a part of
+//! The rows are run in many orders, with crashes and relays, in `crates/sim/tests/semantics`; here once, as they stand, with
+//! two processes and a link. When both have heard of everything the link is cut again, so that each answers
+//! from a copy of its own, as in the simulator: then a question may write. To run some rows alone set `ISLES_ROWS` to a part of
 //! their names.
 
-#[path = "../../resp/tests/semantics/page.rs"]
+#[path = "../../sim/tests/semantics/page.rs"]
 mod page;
 mod support;
 

@@ -1,6 +1,7 @@
 //! All rows of a replica, by key, by bucket and by deadline.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::iter::repeat_with;
 
 use hashbrown::HashTable;
 use isles_clock::{ReplicaId, VectorClock};
@@ -76,7 +77,7 @@ fn tag_of(hash: u64) -> u32 {
 
 impl Rows {
     pub(crate) fn new() -> Self {
-        let bucket = Bucket {
+        let bucket = || Bucket {
             sum: 0,
             first: NO_ROW,
             changed: SmallVec::new(),
@@ -86,7 +87,8 @@ impl Rows {
             slabs: Vec::new(),
             free: Vec::new(),
             allocated: 0,
-            buckets: vec![bucket; BUCKETS],
+            // Not `vec!`: cloning a bucket takes an unoptimised build several times as long as making one.
+            buckets: repeat_with(bucket).take(BUCKETS).collect(),
             occupied: vec![0; BUCKETS / 64],
             sum: 0,
             visible: 0,

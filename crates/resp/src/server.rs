@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use isles_clock::ReplicaId;
@@ -105,8 +105,8 @@ pub(crate) struct Server {
     pub(crate) replicas: Replicas,
     /// Who checks a module has it.
     pub(crate) checks: Semaphore,
-    /// What commands run on while a script keeps the replica for long: empty, and never written to.
-    aside: Mutex<Replica>,
+    /// What commands run on while a script keeps the replica for long: empty, and never written to. Made when first needed.
+    aside: OnceLock<Mutex<Replica>>,
     pub(crate) connections_total: AtomicU64,
     pub(crate) rejected_total: AtomicU64,
     pub(crate) commands_total: AtomicU64,
@@ -119,7 +119,6 @@ impl Server {
         let time_max_ms = u64::try_from(options.script_time_max.as_millis());
         let running = &scripting.running;
         running.set_time_max_ms(time_max_ms.unwrap_or(u64::MAX));
-        let nobody = ReplicaId::from_u128(0);
         Server {
             settings: Settings::new(&options),
             replicas: Replicas::new(&options),
@@ -135,7 +134,7 @@ impl Server {
             scripting,
             errors: ErrorStats::default(),
             checks: Semaphore::new(1),
-            aside: Mutex::new(Replica::new(nobody, ReplicaConfig::default())),
+            aside: OnceLock::new(),
             connections_total: AtomicU64::new(0),
             rejected_total: AtomicU64::new(0),
             commands_total: AtomicU64::new(0),
@@ -144,7 +143,10 @@ impl Server {
 
     /// What commands run on beside a script that is late.
     pub(crate) fn aside(&self) -> MutexGuard<'_, Replica> {
-        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
+        let nobody = ReplicaId::from_u128(0);
+        let empty = || Mutex::new(Replica::new(nobody, ReplicaConfig::default()));
+        let aside = self.aside.get_or_init(empty).lock();
+        aside.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn reset_totals(&self) {

@@ -81,7 +81,11 @@ impl World {
         let replica = &process.engine.replica;
         let mut recorded: BTreeMap<Lost<'_>, u128> = BTreeMap::new();
         for record in replica.conflicts().iter() {
-            check_record(&self.ledger, record)
+            contenders(&self.ledger, record)
+                .and_then(|contenders| match self.options.outside {
+                    true => Ok(()),
+                    false => check_values(contenders, record),
+                })
                 .map_err(|what| {
                     format!(
                         "at n{node}, conflict on \"{}\": {what}",
@@ -147,8 +151,8 @@ fn open_losses(replica: &Replica) -> Result<OpenLosses, String> {
     Ok(open)
 }
 
-/// Only concurrent writes are reported, and they are what they are said to be.
-fn check_record(ledger: &Ledger, record: &ConflictRecord) -> Result<(), String> {
+/// The writes that a record is about: only concurrent ones are reported.
+fn contenders<'l>(ledger: &'l Ledger, record: &ConflictRecord) -> Result<[&'l Entry; 2], String> {
     let [winner, loser] =
         [&record.winner, &record.loser].map(|contender| ledger.get(contender.dot));
     let (Some(winner), Some(loser)) = (winner, loser) else {
@@ -163,6 +167,11 @@ fn check_record(ledger: &Ledger, record: &ConflictRecord) -> Result<(), String> 
             winner.dot, loser.dot, record.kind
         ));
     }
+    Ok([winner, loser])
+}
+
+/// They are what they are said to be.
+fn check_values([winner, loser]: [&Entry; 2], record: &ConflictRecord) -> Result<(), String> {
     let is_value = matches!(
         record.kind,
         ConflictKind::WriteWrite | ConflictKind::WriteDelete

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use isles_clock::{Context, Dot, ReplicaId, VectorClock};
+use isles_clock::{Context, Dot, Hlc, ReplicaId, VectorClock};
 use isles_replica::frame::Frame;
 use isles_replica::op::{Attribute, Base, KeyOp, Part};
 
@@ -105,13 +105,7 @@ impl Ledger {
                     "{dot} has another stamp in the log than when it was written"
                 ));
             }
-            let token = entry
-                .attributes
-                .iter()
-                .find_map(|attribute| match attribute {
-                    Attribute::Context(context) => Some(context),
-                    _ => None,
-                });
+            let token = entry.attributes.iter().find_map(token);
             if token != meant.token.as_ref() {
                 return Err(format!(
                     "{dot} names context {token:?}, not {:?}",
@@ -127,6 +121,43 @@ impl Ledger {
             }
             for op in &entry.ops {
                 check_op(op, meant).map_err(|what| format!("{dot}: {what}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes of what a writer has just sealed what the frame alone says: its stamps, contexts of clients, and keys. Until
+    /// now an entry's stamp was the last one that its writer had promised not to use.
+    ///
+    /// # Errors
+    /// Nobody wrote it, or not then.
+    pub fn learn(&mut self, frame: &Frame) -> Result<(), String> {
+        let header = frame.header();
+        for (index, entry) in frame.entries().enumerate() {
+            let entry = entry.map_err(|error| error.to_string())?;
+            let dot = Dot::new(frame.replica(), frame.first() + index as u64);
+            let Some(written) = self.entries.get_mut(&dot) else {
+                return Err(format!("{dot} was logged, no client wrote it"));
+            };
+            let mut others = written.context.clone();
+            others.remove(dot.replica);
+            if others != header.deps {
+                let deps = &header.deps;
+                return Err(format!("{dot} names {deps}, it was written after {others}"));
+            }
+            let hlc = Hlc::from_u64(header.base.as_u64() + entry.stamp_delta);
+            if hlc <= written.hlc {
+                let promised = written.hlc;
+                return Err(format!(
+                    "{dot} has stamp {hlc}, promised away was {promised}"
+                ));
+            }
+            written.hlc = hlc;
+            written.token = entry.attributes.iter().find_map(token).cloned();
+            for op in &entry.ops {
+                let key = op.key.0.to_vec();
+                written.effects.entry(key.clone()).or_default();
+                self.keys.entry(key).or_default().insert(dot);
             }
         }
         Ok(())
@@ -161,6 +192,13 @@ impl Ledger {
     /// Whether a frame is exactly one that its writer has logged.
     pub fn knows_frame(&self, frame: &Frame) -> bool {
         self.frames.get(&frame.last_dot()) == Some(&(frame.first(), content_hash(frame)))
+    }
+}
+
+fn token<'a>(attribute: &'a Attribute<'_>) -> Option<&'a VectorClock> {
+    match attribute {
+        Attribute::Context(context) => Some(context),
+        _ => None,
     }
 }
 

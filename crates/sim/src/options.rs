@@ -56,6 +56,9 @@ pub struct Options {
     pub steps: usize,
     /// When a write is durable.
     pub policy: Policy,
+    /// Commands come from outside ([`World::serve`](crate::world::World::serve)): none are drawn, and what they mean is
+    /// not checked, as the model does not know them. Everything else is.
+    pub outside: bool,
     /// What clients write; at least one.
     pub families: Vec<Family>,
     /// Number of different keys outside keyspaces.
@@ -115,6 +118,7 @@ impl Options {
             nodes: 2 + *random.weighted(&[(3, 0), (5, 1), (2, 2), (1, 3)]),
             steps: 400 + random.index(1_600),
             policy,
+            outside: false,
             families: families(random),
             keys: 1 + random.index(4),
             keyspaces: random.percent(60),
@@ -189,6 +193,10 @@ impl Options {
             self.image_restores = false;
             self.trims &= !self.power_losses;
             self.disk_faults &= !self.power_losses;
+        }
+        if self.outside {
+            self.keyspaces = false;
+            self.image_restores = false;
         }
         if self.image_restores {
             self.trims = false;

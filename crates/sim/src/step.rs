@@ -197,7 +197,7 @@ fn weights(options: &Options) -> Vec<(u64, Drawn)> {
     let stops =
         options.kills || options.power_losses || options.disk_faults || options.image_restores;
     vec![
-        (260, Drawn::Run),
+        (when(!options.outside, 260), Drawn::Run),
         (90, Drawn::LogStage),
         (90, Drawn::Log),
         (when(options.checkpoints, 50), Drawn::Checkpoint),

@@ -276,8 +276,10 @@ impl World {
             }
             process.logged.observe(frame.last_dot());
             if frame.replica() == own {
-                if !*is_forked {
-                    self.ledger.sealed(frame).breaks(Invariant::Meaning)?;
+                match (*is_forked, self.options.outside) {
+                    (true, _) => {}
+                    (false, true) => self.ledger.learn(frame).breaks(Invariant::Order)?,
+                    (false, false) => self.ledger.sealed(frame).breaks(Invariant::Meaning)?,
                 }
                 continue;
             }

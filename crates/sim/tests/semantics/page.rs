@@ -140,7 +140,10 @@ fn row(line: usize, cells: &[String]) -> Result<Row, String> {
     Ok(Row {
         name,
         line,
-        before: commands(before)?,
+        before: commands(before)?
+            .into_iter()
+            .map(without_time)
+            .collect::<Result<_, _>>()?,
         a: commands(a)?,
         b: commands(b)?,
         after,
@@ -210,6 +213,17 @@ fn command(time: &str, text: &str) -> Result<Command, String> {
     }
 }
 
+/// Before the start and at the end there is no time to speak of.
+fn without_time(command: Command) -> Result<Command, String> {
+    match command.at_ms {
+        Some(_) => Err(format!(
+            "{:?} has a time, and is neither A's nor B's",
+            command.line
+        )),
+        None => Ok(command),
+    }
+}
+
 /// The line with modules in the place of their names, quoted as redis-cli quotes bytes.
 fn with_modules(line: &str) -> Result<String, String> {
     let words = line.split(' ').map(|word| match word.strip_prefix('<') {
@@ -236,7 +250,7 @@ fn checks(cell: &str) -> Result<Vec<Check>, String> {
             (between, _) => {
                 let time = between.strip_prefix(';').unwrap_or(between);
                 checks.push(Check {
-                    command: command(time, text)?,
+                    command: without_time(command(time, text)?)?,
                     answers: Vec::new(),
                 });
             }
