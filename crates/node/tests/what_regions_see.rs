@@ -79,6 +79,13 @@ fn run(cluster: &Cluster, keys: &mut Keys, rows: &[Row], found: &mut Found) {
         run_all(&mut a, keys, row, &row.before);
     }
     cluster.await_convergence();
+    let rows = rows.iter().map(|row| {
+        row.with_tokens(|key| {
+            let question = keys.prefixed(row, &format!("ISLES.SIBLINGS {key}"));
+            ask(&mut a, &question)
+        })
+    });
+    let rows = &rows.collect::<Vec<Row>>();
     let since_ms = wall_ms();
     cluster.isolate(0);
     for at_ms in 0..=WAIT_MS_MAX {

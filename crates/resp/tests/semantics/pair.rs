@@ -153,6 +153,10 @@ pub(crate) fn check(row: &Row, order: Order) -> Result<(), String> {
             other.learn(&frame, BEFORE_MS)?;
         }
     }
+    let row = &row.with_tokens(|key| {
+        let answer = islands[0].run(&format!("ISLES.SIBLINGS {key}"), START_MS);
+        answer.unwrap_or_default()
+    });
     let known = islands[0].frames.len();
     islands[0].run_all(&row.a, START_MS, order)?;
     islands[1].run_all(&row.b, START_MS + B_AHEAD_MS, order)?;
