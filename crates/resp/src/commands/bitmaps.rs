@@ -167,7 +167,11 @@ fn bitpos(call: &mut Call<'_, '_>) -> Outcome {
         [] => (0, None, Unit::Byte),
         [start] => (integer(start)?, None, Unit::Byte),
         [start, end] => (integer(start)?, Some(integer(end)?), Unit::Byte),
-        [start, end, word] => (integer(start)?, Some(integer(end)?), unit(word)?),
+        [start, end, word] => {
+            // Redis looks at the unit before the end.
+            let (start, unit) = (integer(start)?, unit(word)?);
+            (start, Some(integer(end)?), unit)
+        }
         _ => return Err(Failure::Syntax),
     };
     let found = span(start, end.unwrap_or(-1), unit, value.len()).map(|span| {
