@@ -181,7 +181,7 @@ fn what_scripts_may_not_do() {
     );
     assert_eq!(
         eval(&mut world, "#!js\nreturn 1"),
-        "-ERR Unexpected engine in script shebang: js"
+        "-ERR Unexpected engine in script shebang: #!js"
     );
     assert_eq!(eval(&mut world, "#!lua"), "-ERR Invalid script shebang");
 }
