@@ -99,7 +99,7 @@ fn scan(node: &mut Node, kind: &Kind, count: usize, round: &mut u32) -> BTreeSet
         }
         // Waves that grow for some calls and shrink for some.
         *round += 1;
-        let command = if *round / 20 % 2 == 0 {
+        let command = if (*round / 20).is_multiple_of(2) {
             kind.add
         } else {
             kind.remove
