@@ -10,7 +10,7 @@ fn command(world: &mut World, parts: &[&str]) -> String {
     world.run_buffer(bytes).0
 }
 
-fn eval(world: &mut World, script: &str) -> String {
+pub(super) fn eval(world: &mut World, script: &str) -> String {
     command(world, &["EVAL", script, "0"])
 }
 
@@ -768,40 +768,6 @@ fn scripts_that_write_need_enough_replicas() {
             ("EXEC", "*1 $1 3"),
             ("CONFIG SET min-replicas-max-lag 0", "+OK"),
             ("SET a 4", "+OK"),
-        ],
-    );
-}
-
-#[test]
-fn an_error_says_where_it_was() {
-    let mut world = World::new();
-    let mut place = |script: &str| {
-        let answer = eval(&mut world, script);
-        answer
-            .rsplit_once(", on ")
-            .map(|(_, place)| place.to_owned())
-    };
-    for (script, line) in [
-        ("return redis.call('nothing')", "1"),
-        ("return redis.call('incr', 'a', 'b')", "1"),
-        ("local x = 1 return redis.setresp(4)", "1"),
-        ("\n\nlocal x = redis.call('nothing') return x", "3"),
-    ] {
-        let expected = Some(format!("@user_script:{line}."));
-        assert_eq!(place(script), expected, "{script}");
-    }
-    // Which of its lines ended in such a call is not known.
-    assert_eq!(place("local x = 1\nreturn redis.call('nothing')"), None);
-    let library =
-        "#!lua name=l\\nredis.register_function('f', function() return redis.call('nothing') end)";
-    check_in(
-        &mut world,
-        &[
-            (&format!("FUNCTION LOAD \"{library}\""), "$1 l"),
-            (
-                "FCALL f 0",
-                "-ERR Unknown Redis command called from script script: f, on @user_function:2.",
-            ),
         ],
     );
 }
