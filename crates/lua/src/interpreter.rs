@@ -39,6 +39,20 @@ pub enum ScriptError {
     Memory,
 }
 
+impl ScriptError {
+    /// The same at this line, where nothing else is known: a call in a tail position takes the place of the frame that would
+    /// tell, but where all of a script or function is on one line there is no doubt.
+    fn or_at(self, source: &str, line: Option<usize>) -> ScriptError {
+        match (self, line) {
+            (ScriptError::Raised { text, place: None }, Some(line)) => ScriptError::Raised {
+                text,
+                place: Some((source.to_owned(), line.to_string())),
+            },
+            (error, _) => error,
+        }
+    }
+}
+
 /// A function that a library registers.
 #[derive(Clone, Debug)]
 pub struct Registered {
@@ -53,7 +67,15 @@ pub struct Registered {
 
 /// A compiled script.
 #[derive(Clone, Debug)]
-pub struct Script(Function);
+pub struct Script {
+    main: Function,
+    /// Whether all of it is on one line.
+    is_line: bool,
+}
+
+/// The chunk names of scripts and of libraries.
+const SCRIPT: &str = "@user_script";
+const LIBRARY: &str = "@user_function";
 
 /// One Lua state. What scripts leave in it is nothing but garbage.
 ///
@@ -138,7 +160,9 @@ impl Interpreter {
     /// # Errors
     /// It is not Lua, or not as text.
     pub fn compile(&mut self, text: &[u8]) -> Result<Script, ScriptError> {
-        self.chunk(text, "@user_script").map(Script)
+        let main = self.chunk(text, SCRIPT)?;
+        let is_line = !text.trim_ascii_end().contains(&b'\n');
+        Ok(Script { main, is_line })
     }
 
     fn chunk(&mut self, text: &[u8], name: &str) -> Result<Function, ScriptError> {
@@ -162,7 +186,8 @@ impl Interpreter {
         host: &mut dyn Host,
         overseer: &Arc<dyn Overseer>,
     ) -> Result<Answer, ScriptError> {
-        self.hosted(Runner::Script, &script.0, keys, argv, host, overseer)
+        let outcome = self.hosted(Runner::Script, &script.main, keys, argv, host, overseer);
+        outcome.map_err(|error| error.or_at(SCRIPT, script.is_line.then_some(1)))
     }
 
     /// Calls a function of a library.
@@ -178,7 +203,12 @@ impl Interpreter {
         overseer: &Arc<dyn Overseer>,
     ) -> Result<Answer, ScriptError> {
         let runner = Runner::Function;
-        self.hosted(runner, &function.callback, keys, argv, host, overseer)
+        let outcome = self.hosted(runner, &function.callback, keys, argv, host, overseer);
+        outcome.map_err(|error| {
+            let info = function.callback.info();
+            let line = info.line_defined;
+            error.or_at(LIBRARY, line.filter(|_| line == info.last_line_defined))
+        })
     }
 
     /// Runs the code of a library, which registers functions.
@@ -191,7 +221,7 @@ impl Interpreter {
         log: &mut dyn FnMut(u8, &str),
         overseer: &Arc<dyn Overseer>,
     ) -> Result<Vec<Registered>, ScriptError> {
-        let chunk = self.chunk(code, "@user_function")?;
+        let chunk = self.chunk(code, LIBRARY)?;
         self.begin(Runner::Library, overseer);
         let outcome = host::with(&mut OnlyLog(log), || self.run_library.call::<Ended>(chunk));
         match self.finished(outcome)? {

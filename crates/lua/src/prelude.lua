@@ -62,7 +62,15 @@ function env.unpack(t, i, j)
   return unpack(t, i, j)
 end
 
-function env.pcall(...) return pass(pcall(...)) end
+-- Redis hands over the text of an error that is a table.
+local function text_of(ok, err, ...)
+  if not ok and type(err) == "table" and not contents[err] then
+    local text = rawget(err, "err")
+    if type(text) == "string" then return false, text end
+  end
+  return ok, err, ...
+end
+function env.pcall(...) return text_of(pass(pcall(...))) end
 -- A handler that Lua itself calls runs before the error has unwound, inside the hook if that raised it: there no hook sees it,
 -- and it could run for ever. Nothing is lost by calling it afterwards, since there is no library to look at the stack with.
 local function settle(handler, ok, ...)

@@ -31,6 +31,16 @@ pub(crate) fn parse_bound(text: &[u8]) -> Option<f64> {
     (!value.is_nan()).then_some(value)
 }
 
+/// What C's `strtod` makes of these bytes before [`parse`] or [`parse_bound`] read the number: it skips blanks, ends at a zero
+/// byte, and takes nothing at all for zero.
+pub(crate) fn as_c_reads(text: &[u8]) -> &[u8] {
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    match text {
+        b"" => b"0",
+        text => text.trim_ascii_start(),
+    }
+}
+
 /// The sign of a hexadecimal number, and what follows `0x`.
 fn hexadecimal(text: &[u8]) -> Option<(bool, &[u8])> {
     let (negative, rest) = match text {

@@ -303,7 +303,7 @@ fn script_head(text: &[u8]) -> Result<(&[u8], Access), Failure> {
     if shebang.engine != b"lua" {
         let engine = String::from_utf8_lossy(&shebang.engine).into_owned();
         return Err(Failure::other(format!(
-            "ERR Unexpected engine in script shebang: {engine}"
+            "ERR Unexpected engine in script shebang: #!{engine}"
         )));
     }
     let mut access = Access::Write;

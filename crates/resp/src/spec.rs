@@ -178,6 +178,10 @@ pub(crate) enum Keys {
     },
     /// The first half of those after the word STREAMS.
     AfterStreams,
+    /// None; but clients that look for the slot of a command find channels from the first argument to `last`.
+    Channels {
+        last: isize,
+    },
 }
 
 /// The function behind a command.
@@ -342,6 +346,13 @@ impl Spec {
         }
     }
 
+    pub(crate) const fn channels(self, last: isize) -> Spec {
+        Spec {
+            keys: Keys::Channels { last },
+            ..self
+        }
+    }
+
     /// A key at this place, and one after a word.
     pub(crate) const fn keys_and(self, first: usize, word: &'static str) -> Spec {
         Spec {
@@ -407,7 +418,7 @@ impl Spec {
     /// The keys among the arguments.
     pub(crate) fn keys_of<'a>(&self, args: &[&'a [u8]]) -> Vec<&'a [u8]> {
         match self.keys {
-            Keys::None => Vec::new(),
+            Keys::None | Keys::Channels { .. } => Vec::new(),
             Keys::Range { first, last, step } => {
                 let end = if last < 0 {
                     args.len().saturating_add_signed(last + 1)

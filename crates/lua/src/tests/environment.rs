@@ -165,7 +165,7 @@ fn errors_say_what_and_where() {
         matches!(run("this is not lua"), Err(ScriptError::Syntax(text)) if text.starts_with("user_script:1:"))
     );
     check(
-        "local ok, e = pcall(redis.call, 'nope') return e.err",
+        "local ok, e = pcall(redis.call, 'nope') return e",
         "ERR Unknown Redis command called from script",
     );
     check("local ok, e = pcall(error, 'x') return e", "x");

@@ -103,9 +103,6 @@ fn span(start: i64, end: i64, unit: Unit, bytes: usize) -> Option<Span> {
         Unit::Bit => 1,
     };
     let total = i64::try_from(bytes * 8 / width).unwrap_or(i64::MAX);
-    if start < 0 && end < 0 && start > end {
-        return None;
-    }
     let from_front = |index: i64| match index < 0 {
         true => index.saturating_add(total).max(0),
         false => index,
@@ -124,15 +121,19 @@ fn bitcount(call: &mut Call<'_, '_>) -> Outcome {
         call.reply.integer(0);
         return Ok(());
     };
-    let span = match call.args[2..] {
-        [] => span(0, -1, Unit::Byte, value.len()),
-        [start, end] => span(integer(start)?, integer(end)?, Unit::Byte, value.len()),
-        [start, end, word] => {
-            let (start, end) = (integer(start)?, integer(end)?);
-            span(start, end, unit(word)?, value.len())
-        }
+    let (start, end, unit_word) = match call.args[2..] {
+        [] => (0, -1, None),
+        [start, end] => (integer(start)?, integer(end)?, None),
+        [start, end, word] => (integer(start)?, integer(end)?, Some(word)),
         _ => return Err(Failure::Syntax),
     };
+    // What lies before the string is its first byte to BITPOS; to BITCOUNT it is nothing, whatever the unit would be.
+    if start < 0 && end < 0 && start > end {
+        call.reply.integer(0);
+        return Ok(());
+    }
+    let unit = unit_word.map_or(Ok(Unit::Byte), unit)?;
+    let span = span(start, end, unit, value.len());
     call.reply.count(span.map_or(0, |span| ones(value, span)));
     Ok(())
 }
@@ -167,7 +168,11 @@ fn bitpos(call: &mut Call<'_, '_>) -> Outcome {
         [] => (0, None, Unit::Byte),
         [start] => (integer(start)?, None, Unit::Byte),
         [start, end] => (integer(start)?, Some(integer(end)?), Unit::Byte),
-        [start, end, word] => (integer(start)?, Some(integer(end)?), unit(word)?),
+        [start, end, word] => {
+            // Redis looks at the unit before the end.
+            let (start, unit) = (integer(start)?, unit(word)?);
+            (start, Some(integer(end)?), unit)
+        }
         _ => return Err(Failure::Syntax),
     };
     let found = span(start, end.unwrap_or(-1), unit, value.len()).map(|span| {

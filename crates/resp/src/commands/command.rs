@@ -162,6 +162,7 @@ fn info(reply: &mut Reply, spec: &Spec, subcommand: Option<&Subcommand>) {
     let flags = flags(spec, &name);
     let (first, last, step) = match spec.keys {
         Keys::Range { first, last, step } => (first, last as i64, step),
+        Keys::Channels { last } => (1, last as i64, 1),
         Keys::StoredCounted { .. } | Keys::AfterStore => (1, 1, 1),
         Keys::And { first, .. } => (first, first as i64, 1),
         Keys::None | Keys::Counted { .. } | Keys::AfterStreams => (0, 0, 0),
@@ -187,6 +188,11 @@ fn key_specification(reply: &mut Reply, spec: &Spec) {
     let (begin, find) = match spec.keys {
         // Keys after a word have no specification.
         Keys::None | Keys::AfterStreams => return reply.array(0),
+        Keys::Channels { last } => {
+            let last = if last < 0 { last } else { last - 1 };
+            let find = [("lastkey", last as i64), ("keystep", 1), ("limit", 0)];
+            (1, ("range", find))
+        }
         Keys::Range { first, last, step } => {
             // Redis counts from the first key, or from the end.
             let last = if last < 0 {
@@ -217,7 +223,10 @@ fn key_specification(reply: &mut Reply, spec: &Spec) {
     reply.array(1);
     reply.map(3);
     reply.text("flags");
-    let flags = key_flags(spec, 0);
+    let flags = match spec.keys {
+        Keys::Channels { .. } => &["not_key"],
+        _ => key_flags(spec, 0),
+    };
     reply.set(flags.len());
     flags.iter().for_each(|flag| reply.simple(flag));
     reply.text("begin_search");
@@ -328,7 +337,7 @@ fn keys_of<'a>(full: &[&'a [u8]]) -> Result<(&'static Spec, Vec<&'a [u8]>), Fail
     let command =
         table::find(full[0]).ok_or_else(|| Failure::other("ERR Invalid command specified"))?;
     let spec = command.spec();
-    if spec.keys == Keys::None {
+    if matches!(spec.keys, Keys::None | Keys::Channels { .. }) {
         return Err(Failure::other("ERR The command has no key arguments"));
     }
     if spec.check(full).is_err() {

@@ -64,11 +64,13 @@ struct Found<'s> {
 }
 
 pub(super) fn geosearch(call: &mut Call<'_, '_>) -> Outcome {
+    check_type(call, call.args[1])?;
     let query = parse(Query::default(), &call.args[2..], Form::Search, "GEOSEARCH")?;
     run(call, call.args[1], query)
 }
 
 pub(super) fn geosearchstore(call: &mut Call<'_, '_>) -> Outcome {
+    check_type(call, call.args[2])?;
     let start = Query {
         store: Some((call.args[1], false)),
         ..Query::default()
@@ -86,7 +88,7 @@ pub(super) fn georadius_ro(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn radius(call: &mut Call<'_, '_>, form: Form) -> Outcome {
-    check_type(call)?;
+    check_type(call, call.args[1])?;
     let args = call.args;
     let start = Query {
         from: Some(Centre::Place(place(args[2], args[3])?)),
@@ -106,7 +108,7 @@ pub(super) fn georadiusbymember_ro(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn radius_by_member(call: &mut Call<'_, '_>, form: Form) -> Outcome {
-    check_type(call)?;
+    check_type(call, call.args[1])?;
     let args = call.args;
     let start = Query {
         from: Some(Centre::Member(args[2])),
@@ -117,8 +119,8 @@ fn radius_by_member(call: &mut Call<'_, '_>, form: Form) -> Outcome {
     run(call, args[1], query)
 }
 
-fn check_type(call: &mut Call<'_, '_>) -> Outcome {
-    call.txn.sorted_set(call.args[1])?;
+fn check_type(call: &mut Call<'_, '_>, key: &[u8]) -> Outcome {
+    call.txn.sorted_set(key)?;
     Ok(())
 }
 

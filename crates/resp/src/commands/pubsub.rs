@@ -44,13 +44,15 @@ pub(super) const COMMANDS: &[Spec] = &[
         -2,
         ssubscribe,
         "Listens for messages published to shard channels.",
-    ),
+    )
+    .channels(-1),
     listening(
         "sunsubscribe",
         -1,
         sunsubscribe,
         "Stops listening to shard channels.",
-    ),
+    )
+    .channels(-1),
     publishing(
         "publish",
         publish,
@@ -60,7 +62,8 @@ pub(super) const COMMANDS: &[Spec] = &[
         "spublish",
         spublish,
         "Posts a message to a shard channel, in every region.",
-    ),
+    )
+    .channels(1),
     Spec::new(
         Family::PubSub,
         "pubsub",

@@ -93,7 +93,18 @@ pub(super) fn scan(call: &mut Call<'_, '_>) -> Outcome {
     Ok(())
 }
 
+/// Of what scans a key Redis looks at the cursor first, then at the key, and only then at the options.
+fn check_cursor(call: &Call<'_, '_>) -> Outcome {
+    parse_cursor(call.args[2]).ok_or(Failure::Cursor)?;
+    Ok(())
+}
+
 pub(super) fn sscan(call: &mut Call<'_, '_>) -> Outcome {
+    check_cursor(call)?;
+    if call.txn.set_len(call.args[1])? == 0 {
+        answer(call, 0, &[]);
+        return Ok(());
+    }
     let options = Options::parse(call.args[2], &call.args[3..], false)?;
     let mut members: Vec<Box<[u8]>> = Vec::new();
     let next = call
@@ -108,6 +119,11 @@ pub(super) fn sscan(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 pub(super) fn hscan(call: &mut Call<'_, '_>) -> Outcome {
+    check_cursor(call)?;
+    if call.txn.hash_len(call.args[1])? == 0 {
+        answer(call, 0, &[]);
+        return Ok(());
+    }
     let options = Options::parse(call.args[2], &call.args[3..], false)?;
     let mut pairs: Vec<Box<[u8]>> = Vec::new();
     let next = call.txn.hash_scan(
@@ -125,6 +141,11 @@ pub(super) fn hscan(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 pub(super) fn zscan(call: &mut Call<'_, '_>) -> Outcome {
+    check_cursor(call)?;
+    if call.txn.sorted_set(call.args[1])?.is_none() {
+        answer(call, 0, &[]);
+        return Ok(());
+    }
     let options = Options::parse(call.args[2], &call.args[3..], false)?;
     let mut pairs: Vec<Box<[u8]>> = Vec::new();
     let set = call.txn.sorted_set(call.args[1])?;

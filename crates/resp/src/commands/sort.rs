@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use isles_replica::{SortedSet, ValueType};
 
 use crate::call::{Call, integer, is};
+use crate::double;
 use crate::error::{Failure, Outcome};
 use crate::spec::{Family, Run, Spec};
 
@@ -236,12 +237,8 @@ fn in_order(
 /// An element without a weight weighs nothing.
 fn number(text: Option<&[u8]>) -> Result<f64, Failure> {
     let Some(text) = text else { return Ok(0.0) };
-    let number = std::str::from_utf8(text)
-        .ok()
-        .and_then(|text| text.parse::<f64>().ok());
     // Negative zero is zero.
-    number
-        .filter(|number| !number.is_nan())
+    double::parse(double::as_c_reads(text))
         .map(|number| number + 0.0)
         .ok_or_else(|| Failure::other("ERR One or more scores can't be converted into double"))
 }

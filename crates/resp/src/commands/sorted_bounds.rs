@@ -96,7 +96,8 @@ fn score_end(text: &[u8]) -> Result<End<Score>, Failure> {
         [b'(', number @ ..] => (true, number),
         number => (false, number),
     };
-    let value = double::parse_bound(number).and_then(|number| Score::try_from(number).ok());
+    let value = double::parse_bound(double::as_c_reads(number));
+    let value = value.and_then(|number| Score::try_from(number).ok());
     match value {
         Some(value) => Ok(End { value, exclusive }),
         None => Err(Failure::other("ERR min or max is not a float")),

@@ -179,6 +179,8 @@ impl Options {
 
 pub(super) fn xack(call: &mut Call<'_, '_>) -> Outcome {
     let (key, name) = (call.args[1], call.args[2]);
+    // The type is looked at first, as Redis does.
+    call.txn.stream_len(key)?;
     let lacks = matches!(
         call.txn.group_pending_span(key, name),
         Err(GroupError::NoStream | GroupError::NoGroup)

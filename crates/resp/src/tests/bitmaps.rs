@@ -122,3 +122,19 @@ fn fields() {
         ("BITFIELD k INCR u8 0 1", SYNTAX),
     ]);
 }
+
+#[test]
+fn ranges_that_lie_before_the_string() {
+    check(&[
+        ("SETRANGE b 0 \"\\x00\\xff\\xf0\\x00\"", ":4"),
+        ("BITPOS b 0 -4 -5", ":0"),
+        ("BITPOS b 0 -4 -100", ":0"),
+        ("BITPOS b 1 -4 -5", ":-1"),
+        ("BITPOS b 0 -33 -34 BIT", ":0"),
+        ("BITPOS b 0 -3 -4", ":-1"),
+        ("BITCOUNT b -4 -5", ":0"),
+        ("BITCOUNT b -4 -5 FOO", ":0"),
+        ("BITCOUNT b -5 -4 FOO", "-ERR syntax error"),
+        ("BITCOUNT b 1 -100", ":0"),
+    ]);
+}

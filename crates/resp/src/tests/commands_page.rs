@@ -212,7 +212,9 @@ fn limits(text: &mut String) {
          - `SELECT` knows 0 only, `COPY … DB` likewise. `ACL SETUSER` and `DELUSER` and `SCRIPT DEBUG` are refused, and scripts find no `redis.breakpoint` and `redis.debug`. \
          `RESTORE` takes what `DUMP` of an Isles node has given, not payloads of Redis.\n\
          - Scores and floats are printed with the digits that are needed to read them back (`0.1`), as Redis does from 7.2 on; floats have 64 bits, where \
-         `INCRBYFLOAT` of Redis has 80.\n"
+         `INCRBYFLOAT` of Redis has 80.\n\
+         - `cjson` nests 200 tables, in Redis 1000: what fits a thread's stack also where a script calls itself before. A script's error says the line that it was on, but where a script of several lines ends in `return redis.call(…)`.\n\
+         - `XADD key ms-*` gives what Redis gives, and so may give one id in two regions; `*` does not: [streams](semantics.md#streams).\n"
     )
     .expect("a string takes everything");
 }

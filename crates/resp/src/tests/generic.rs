@@ -294,3 +294,78 @@ fn asking_about_a_key_is_no_use_of_it() {
     assert_eq!(world.run("TOUCH k none"), ":1");
     assert_eq!(idle(&mut world), ":0");
 }
+
+#[test]
+fn channels_of_a_shard_are_where_clients_look_for_a_slot() {
+    let mut world = World::new();
+    for (name, last, begin) in [
+        ("spublish", ":1 :1 :1", ":0"),
+        ("ssubscribe", ":1 :-1 :1", ":-1"),
+        ("sunsubscribe", ":1 :-1 :1", ":-1"),
+    ] {
+        let info = world.run(&format!("COMMAND INFO {name}"));
+        assert!(info.contains(last), "{info}");
+        assert!(info.contains("+not_key"), "{info}");
+        assert!(info.contains(&format!("$7 lastkey {begin} ")), "{info}");
+    }
+    let no_key = "-ERR The command has no key arguments";
+    check_in(
+        &mut world,
+        &[
+            ("COMMAND GETKEYS SPUBLISH c m", no_key),
+            ("COMMAND GETKEYS SSUBSCRIBE c", no_key),
+        ],
+    );
+}
+
+#[test]
+fn numbers_that_c_reads_in_its_own_way() {
+    let no_double = "-ERR One or more scores can't be converted into double";
+    let no_bound = "-ERR min or max is not a float";
+    check(&[
+        ("ZADD z 0 o 1 a 2 b", ":3"),
+        ("ZCOUNT z '' +inf", ":3"),
+        ("ZCOUNT z ( +inf", ":2"),
+        ("ZCOUNT z ' 1' +inf", ":2"),
+        ("ZCOUNT z '( 1' +inf", ":1"),
+        ("ZCOUNT z 0x1 +inf", ":2"),
+        ("ZRANGEBYSCORE z -inf (", "*0"),
+        ("ZRANGEBYSCORE z -inf ''", "*1 $1 o"),
+        ("ZCOUNT z '1 ' +inf", no_bound),
+        ("ZCOUNT z ' ' +inf", no_bound),
+        ("ZCOUNT z nan +inf", no_bound),
+        ("ZCOUNT z ((1 +inf", no_bound),
+        ("ZADD z '' x", "-ERR value is not a valid float"),
+        ("RPUSH l 3 '' 0x10 ' 5'", ":4"),
+        ("SORT l", "*4 $0  $1 3 $2  5 $4 0x10"),
+        ("RPUSH m 1e400 1", ":2"),
+        ("SORT m", no_double),
+        ("RPUSH n nan 1", ":2"),
+        ("SORT n", no_double),
+        ("RPUSH o '5 ' 1", ":2"),
+        ("SORT o", no_double),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_first_is_told() {
+    use super::WRONG_TYPE;
+    check(&[
+        ("SET k v", "+OK"),
+        ("HSCAN k x", "-ERR invalid cursor"),
+        ("HSCAN k 0 COUNT x", WRONG_TYPE),
+        ("SSCAN k 0 COUNT 0", WRONG_TYPE),
+        ("ZSCAN k 0 FOO 1", WRONG_TYPE),
+        ("HSCAN none 0 COUNT x", "*2 $1 0 *0"),
+        ("SSCAN none 0 COUNT 0", "*2 $1 0 *0"),
+        ("ZSCAN none 0 FOO 1", "*2 $1 0 *0"),
+        ("BITPOS k 0 0 x FOO", SYNTAX),
+        ("BITPOS k 0 0 x BIT", NOT_INTEGER),
+        ("XACK k g x", WRONG_TYPE),
+        ("GEOSEARCH k FROMLONLAT 0 0 BYRADIUS x km", WRONG_TYPE),
+        (
+            "GEOSEARCHSTORE d k FROMLONLAT 0 0 BYRADIUS 1 km WITHDIST",
+            WRONG_TYPE,
+        ),
+    ]);
+}

@@ -16,6 +16,7 @@ mod lists;
 mod push;
 mod remote_events;
 mod resolvers;
+mod script_places;
 mod scripting;
 mod server;
 mod sets;

@@ -10,7 +10,7 @@ fn command(world: &mut World, parts: &[&str]) -> String {
     world.run_buffer(bytes).0
 }
 
-fn eval(world: &mut World, script: &str) -> String {
+pub(super) fn eval(world: &mut World, script: &str) -> String {
     command(world, &["EVAL", script, "0"])
 }
 
@@ -181,7 +181,7 @@ fn what_scripts_may_not_do() {
     );
     assert_eq!(
         eval(&mut world, "#!js\nreturn 1"),
-        "-ERR Unexpected engine in script shebang: js"
+        "-ERR Unexpected engine in script shebang: #!js"
     );
     assert_eq!(eval(&mut world, "#!lua"), "-ERR Invalid script shebang");
 }

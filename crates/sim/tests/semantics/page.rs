@@ -4,7 +4,8 @@
 //! command may begin with `@5 `, milliseconds after the start. The cell of answers holds pairs of `` `command` → `answer` ``,
 //! where several answers may be right: `` `x` or `y` ``. The cell of the journal holds the kinds of conflicts that every region
 //! has recorded. A bar in a cell is written `\|`. A word `<name.wat` stands for that module
-//! of `docs/examples/resolvers`, compiled.
+//! of `docs/examples/resolvers`, compiled, and `<token` for what `ISLES.SIBLINGS` of the command's key gave a reader before
+//! the two regions parted.
 
 use std::fmt;
 
@@ -20,11 +21,13 @@ const COLUMNS: [&str; 7] = [
 ];
 /// What marks a header that is meant to be one.
 const MARK: &str = "both, afterwards";
+/// Stands for a token in a command.
+const TOKEN: &str = "<token";
 /// What a conflict can be, as `ISLES.CONFLICTS` calls it.
 const CONFLICTS: [&str; 4] = ["write-write", "write-delete", "type", "expiry"];
 
 /// One pair of concurrent operations, and what both regions see afterwards.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) name: String,
     /// Its line in the page, from one.
@@ -46,10 +49,29 @@ pub(crate) struct Command {
 }
 
 /// A command and the answers that are right.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Check {
     pub(crate) command: Command,
     pub(crate) answers: Vec<String>,
+}
+
+impl Row {
+    /// The row with tokens in the place of the word for them; `siblings` answers what `ISLES.SIBLINGS` says of a key.
+    pub(crate) fn with_tokens(&self, mut siblings: impl FnMut(&str) -> String) -> Row {
+        let mut row = self.clone();
+        let checks = row.after.iter_mut().map(|check| &mut check.command);
+        for command in row.a.iter_mut().chain(&mut row.b).chain(checks) {
+            let mut words = command.line.split(' ');
+            if !words.clone().any(|word| word == TOKEN) {
+                continue;
+            }
+            let answer = siblings(words.nth(1).unwrap_or_default());
+            let token = answer.split("context, ").nth(1).unwrap_or_default();
+            let token = token.split(',').next().unwrap_or_default();
+            command.line = command.line.replace(TOKEN, token);
+        }
+        row
+    }
 }
 
 impl Check {

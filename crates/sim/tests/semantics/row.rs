@@ -84,6 +84,10 @@ fn run(row: &Row, order: Order, seed: u64, mutant: Option<Mutant>) -> Result<(),
     let mut before = row.before.iter();
     before.try_for_each(|command| regions.write(0, &command.line))?;
     said(regions.world.settle())?;
+    let row = &row.with_tokens(|key| {
+        let siblings = regions.line(0, &format!("ISLES.SIBLINGS {key}"));
+        siblings.unwrap_or_default()
+    });
     said(regions.world.execute(&Step::Advance { ms: PAUSE_MS }))?;
     regions.part(row)?;
     said(regions.meet())?;
