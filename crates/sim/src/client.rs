@@ -261,10 +261,8 @@ impl Draft<'_> {
             Expiry::Clear => None,
         };
         effect.deadline = Some((deadline_stamp, at_ms));
-        // Over a register of its own kind a SET need not clear, and leaves a deadline that it does not change.
-        let certain =
-            fresh || matches!(expiry, Expiry::At(_)) || (expiry == Expiry::Clear && had.is_some());
-        effect.deadline_open = !certain;
+        // Over a register of its own kind a SET need not clear, and then leaves a deadline that it is to keep.
+        effect.deadline_open = !fresh && expiry == Expiry::Keep;
     }
 
     fn run(

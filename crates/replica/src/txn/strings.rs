@@ -98,7 +98,8 @@ impl Txn<'_> {
         let at_ms = match (expiry, had_deadline) {
             (Expiry::At(at_ms), _) => Some(Some(at_ms)),
             (Expiry::Keep, Some(deadline)) if cleared => Some(Some(deadline.at_ms)),
-            (Expiry::Clear, Some(_)) if !cleared => Some(None),
+            // Said though there is none: a deadline that another region sets meanwhile is older or newer than this.
+            (Expiry::Clear, _) if !cleared => Some(None),
             _ => None,
         };
         if let Some(at_ms) = at_ms {

@@ -300,14 +300,15 @@ fn deadlines() {
         until("k", later),
         &lost(None),
     );
-    // A SET that saw no deadline says nothing of one: the other region's holds, and nothing is lost.
     check(
         "against an overwrite",
         set("k", "v"),
         until("k", soon),
         set("k", "w"),
-        &[],
+        &lost(Some("1700000060000")),
     );
+    let keep = |txn: &mut Txn<'_>| txn.set_string(b"k", b"w", Expiry::Keep);
+    check("beside an edit", set("k", "v"), until("k", soon), keep, &[]);
     let both = |value: &'static str, at_ms| {
         move |txn: &mut Txn<'_>| txn.set_string(b"k", value.as_bytes(), Expiry::At(at_ms))
     };
