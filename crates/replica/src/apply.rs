@@ -15,7 +15,7 @@ use isles_clock::{Context, Dot, Hlc, Stamp};
 use isles_crdt::op::{Cell, HyperLogLogOp, OpBased, Presence, Reset, Tally, Version};
 use smallvec::SmallVec;
 
-pub(crate) use self::losses::{latest_of, live_types, type_class};
+pub(crate) use self::losses::{Types, latest_of, type_class, visible_class};
 use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::garbage::Garbage;
 use crate::observer::rivals;
@@ -79,8 +79,8 @@ pub(crate) fn apply<C: Context>(
     author: &Author<'_, C>,
     outcome: &mut Outcome,
 ) {
-    let types_before = losses::live_types(row);
-    outcome.rivals[0] = rivals(row, types_before.count_ones() as usize);
+    let types_before = Types::of(row);
+    outcome.rivals[0] = rivals(row, types_before.count());
     match op.base {
         Base::Keep => {}
         Base::Clear | Base::Create => {
@@ -112,8 +112,8 @@ pub(crate) fn apply<C: Context>(
     row.sweep();
     // Only if this is all that the op did.
     outcome.repeats &= op.base == Base::Keep && op.parts.len() == 1;
-    let types = losses::live_types(row).count_ones();
-    outcome.rivals[1] = rivals(row, types as usize);
+    let types = Types::of(row).count();
+    outcome.rivals[1] = rivals(row, types);
     if types > 1 {
         losses::report_type(row, op, types_before, author, outcome);
     }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use isles_clock::ReplicaId;
 
-use crate::apply::live_types;
+use crate::apply::Types;
 use crate::journal::Journal;
 use crate::lens::Lens;
 use crate::position::Position;
@@ -129,7 +129,7 @@ impl Replica {
         let open = kept.filter_map(|record| {
             let hash = hash_of(&record.key);
             let row = self.rows.get(self.rows.find(&record.key, hash)?);
-            let rivals = rivals(row, live_types(row).count_ones() as usize);
+            let rivals = rivals(row, Types::of(row).count());
             (rivals > 1).then_some((hash, record.detected_ms))
         });
         // Of several records of one key the oldest comes first.

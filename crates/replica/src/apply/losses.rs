@@ -10,10 +10,32 @@ use crate::op::{GroupStep, KeyOp, Kind, Part};
 use crate::row::{Component, Deadline, Row};
 use crate::txn::parse_integer;
 
-/// The types of values under a key that readers could see, as bits; a register and its counter are one.
-pub(crate) fn live_types(row: &Row) -> u16 {
-    let live = row.components.iter().filter(|each| each.is_live());
-    live.fold(0, |types, each| types | bit(type_class(row, each.kind())))
+/// The types of values under a key that readers could see; a register and its counter are one.
+#[derive(Clone, Copy)]
+pub(crate) struct Types {
+    /// As bits.
+    live: u16,
+    /// The one that they see.
+    visible: Option<Kind>,
+}
+
+impl Types {
+    pub(crate) fn of(row: &Row) -> Types {
+        let live = row.components.iter().filter(|each| each.is_live());
+        Types {
+            live: live.fold(0, |types, each| types | bit(type_class(row, each.kind()))),
+            visible: visible_class(row),
+        }
+    }
+
+    pub(crate) fn count(self) -> usize {
+        self.live.count_ones() as usize
+    }
+}
+
+/// The type that readers see.
+pub(crate) fn visible_class(row: &Row) -> Option<Kind> {
+    Some(type_class(row, row.visible()?.kind()))
 }
 
 fn bit(kind: Kind) -> u16 {
@@ -23,17 +45,22 @@ fn bit(kind: Kind) -> u16 {
 /// Two types live under one key: the visible one wins by precedence, and what the author wrote is one of the two.
 ///
 /// What the author had seen is no conflict: a key that held two types when it was written to is reported once, by the
-/// op that brought the second one about. `live_before` are the types that were there before it.
+/// op that brought the second one about, and by one that brings a hidden type to light: text, beside increments
+/// that a set hides. `before` are the types that were there before it.
 pub(super) fn report_type<C: Context>(
     row: &Row,
     op: &KeyOp<'_>,
-    live_before: u16,
+    before: Types,
     author: &Author<'_, C>,
     outcome: &mut Outcome,
 ) {
     let written = op.parts.iter().filter_map(added_kind).next();
-    let Some(written) = written.filter(|kind| live_before & bit(type_class(row, *kind)) == 0)
-    else {
+    let is_new = |kind: &Kind| {
+        let class = type_class(row, *kind);
+        let was_hidden = before.visible.is_some_and(|visible| visible != class);
+        before.live & bit(class) == 0 || was_hidden && visible_class(row) == Some(class)
+    };
+    let Some(written) = written.filter(is_new) else {
         return;
     };
     let unseen = row

@@ -9,7 +9,7 @@ use isles_clock::{Context, Dot};
 use isles_crdt::list::Position as Place;
 
 use super::{Journal, stream_id};
-use crate::apply::{Author, latest_of, type_class};
+use crate::apply::{Author, latest_of, type_class, visible_class};
 use crate::conflict::{ConflictKind, ConflictRecord, Settled, Settling};
 use crate::list;
 use crate::op::{Base, KeyOp, Kind, Part};
@@ -105,22 +105,17 @@ fn elements_read(row: &Row, op: &KeyOp<'_>) -> HashMap<String, Dot> {
     read
 }
 
-/// Whether readers see values of this type, of all that are under the key.
-fn is_visible(row: &Row, kind: Option<Kind>) -> bool {
-    let visible = row.visible().map(|visible| type_class(row, visible.kind()));
-    visible.is_some() && visible == kind.map(|kind| type_class(row, kind))
-}
-
 /// Whether readers see what lost. An element of a list is looked up among those that the op has changed.
 fn is_read(row: &Row, record: &ConflictRecord, elements: &HashMap<String, Dot>) -> bool {
     let loser = record.loser.dot;
     let name = || record.field.as_deref();
-    if record.kind == ConflictKind::Type && !is_visible(row, record.component) {
+    let is_type = record.kind == ConflictKind::Type;
+    if is_type && visible_class(row) != record.component.map(|kind| type_class(row, kind)) {
         return false;
     }
     match record.component {
-        // Of siblings it may still have lost to another.
-        Some(kind) if record.kind == ConflictKind::Type && kind != Kind::RegisterMv => true,
+        // A sibling may still have lost to another, and an increment be hidden by text.
+        Some(kind) if is_type && !matches!(kind, Kind::RegisterMv | Kind::Counter) => true,
         None => {
             let lost = record.loser.value.as_deref();
             let at_ms = row

@@ -81,6 +81,14 @@ pub enum RestoreError {
         /// The deadline, in milliseconds since 1970.
         at_ms: u64,
     },
+    /// The key has expired.
+    #[error(
+        "key expired at {at_ms}, so it would come back without a deadline; to have it so, use FORCE"
+    )]
+    Expired {
+        /// Its deadline, in milliseconds since 1970.
+        at_ms: u64,
+    },
     /// What was lost is no value.
     #[error("a conflict of kind {kind} on {component} leaves nothing to write back: {hint}")]
     NoValue {
@@ -388,8 +396,16 @@ impl Txn<'_> {
         }
     }
 
-    /// Sees to it that a key holds nothing of another type.
+    /// Sees to it that a key is not expired and holds nothing of another type.
     fn make_way(&mut self, key: &[u8], wanted: ValueType, force: bool) -> Result<(), RestoreError> {
+        let now_ms = self.now_ms();
+        let spot = self.spot(key);
+        let expired = self
+            .row_at(&spot)
+            .filter(|row| row.is_live() && row.is_hidden(now_ms));
+        if let Some(at_ms) = expired.map(|row| row.deadline.at_ms).filter(|_| !force) {
+            return Err(RestoreError::Expired { at_ms });
+        }
         match self.value_type(key) {
             Some(other) if other != wanted && !force => Err(RestoreError::OtherType(other)),
             Some(other) if other != wanted => {

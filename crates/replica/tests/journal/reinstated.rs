@@ -222,6 +222,27 @@ fn a_restart_knows_what_was_reinstated_and_reopened() {
     assert_eq!(back(&b), b.records());
 }
 
+// The text is a type that the increment had brought already, and so the set had no record where the two had met before it.
+#[test]
+fn text_hides_a_set_that_hid_increments() {
+    let mut islands = [Island::new(1), Island::new(2), Island::new(3)];
+    let [a, b, c] = &mut islands;
+    a.set("k", "text");
+    b.run(|txn| txn.increment(b"k", 1).map(|_| ()).expect("a number"));
+    c.run(|txn| txn.set_add(b"k", &[b"m"]).map(|_| ()).expect("a set"));
+    b.learn(c);
+    c.learn(b);
+    assert_eq!((open(b), open(c)), (1, 1));
+    meet_all(&mut islands);
+    for island in &islands {
+        let records = island.records();
+        let mut lost: Vec<_> = records.iter().filter(|record| record.is_open()).collect();
+        lost.sort_by_key(|record| record.component);
+        let lost: Vec<_> = lost.iter().map(|record| record.component_name()).collect();
+        assert_eq!(lost, ["set-aw", "counter"], "{records:#?}");
+    }
+}
+
 fn records(replica: &Replica) -> Vec<JournalRecord> {
     replica.conflicts().iter().cloned().collect()
 }

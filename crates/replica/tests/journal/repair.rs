@@ -184,6 +184,44 @@ fn what_cannot_be_restored_says_why() {
     assert!(matches!(restore(&mut a), Err(RestoreError::Passed { .. })));
 }
 
+// The value came back without a deadline, and for ever.
+#[test]
+fn what_has_expired_comes_back_only_by_force() {
+    let write = |txn: &mut Txn<'_>, at_ms: Option<u64>| {
+        let put = txn.hash_put(
+            b"h",
+            &[(b"f", if at_ms.is_some() { b"older" } else { b"newer" })],
+        );
+        put.expect("a hash");
+        txn.set_deadline(b"h", Some(at_ms.unwrap_or(NOW_MS + 60_000)));
+    };
+    let string = |value: &'static [u8]| {
+        move |txn: &mut Txn<'_>| txn.set_string(b"k", value, Expiry::At(NOW_MS + 60_000))
+    };
+    let fields = after(
+        |_| {},
+        |txn| write(txn, Some(NOW_MS + 60_000)),
+        |txn| write(txn, None),
+    );
+    let strings = after(|_| {}, string(b"older"), string(b"newer"));
+    for (mut a, _) in [fields, strings] {
+        a.now_ms += 70_000;
+        let records = a.records();
+        let lost = records.iter().find(|record| record.component.is_some());
+        let id = lost.expect("a value was lost").id;
+        let at_ms = NOW_MS + 60_000;
+        for how in [RestoreIf::Same, RestoreIf::Open] {
+            let outcome = a.run(|txn| txn.restore_loser(id, how));
+            assert_eq!(outcome, Err(RestoreError::Expired { at_ms }));
+        }
+        let forced = a.run(|txn| txn.restore_loser(id, RestoreIf::Force));
+        assert!(
+            matches!(forced, Ok(RestoreOutcome::Restored(_))),
+            "{forced:?}"
+        );
+    }
+}
+
 #[test]
 fn an_answer_collapses_siblings_and_settles_their_records() {
     let define = |txn: &mut Txn<'_>| txn.keyspace_set(b"k", Strategy::MultiValue);
