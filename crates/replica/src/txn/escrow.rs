@@ -106,6 +106,17 @@ impl Txn<'_> {
         Ok(self.bounded(key)?.unwrap_or(0))
     }
 
+    /// The rights that other replicas hold, as far as is known here, and may be using by now; zero for an absent key.
+    ///
+    /// # Errors
+    /// As [`bounded`](Self::bounded).
+    pub fn bounded_rights_elsewhere(&mut self, key: &[u8]) -> Result<u64, WrongType> {
+        let own = self.replica.id();
+        let all = self.bounded_rights(key)?.unwrap_or_default().into_iter();
+        let others = all.filter(|(replica, _)| *replica != own);
+        Ok(others.fold(0, |sum, (_, rights)| sum.saturating_add(rights)))
+    }
+
     /// Hands rights that this replica holds to another one.
     ///
     /// # Errors

@@ -316,7 +316,7 @@ fn rename(call: &mut Call<'_, '_>) -> Outcome {
     if call.txn.value_type(from).is_none() {
         return Err(Failure::NoSuchKey);
     }
-    move_key(call.txn, from, to);
+    move_key(call, from, to)?;
     call.reply.ok();
     Ok(())
 }
@@ -328,15 +328,28 @@ fn renamenx(call: &mut Call<'_, '_>) -> Outcome {
     }
     let free = call.txn.value_type(to).is_none();
     if free {
-        move_key(call.txn, from, to);
+        move_key(call, from, to)?;
     }
     call.reply.flag(free);
     Ok(())
 }
 
-fn move_key(txn: &mut Txn<'_>, from: &[u8], to: &[u8]) {
-    if from != to {
-        txn.copy(from, to);
-        txn.delete(from);
+fn move_key(call: &mut Call<'_, '_>, from: &[u8], to: &[u8]) -> Outcome {
+    if from == to {
+        return Ok(());
     }
+    // What they spend meanwhile would be there once more under the new name.
+    if call
+        .txn
+        .bounded_rights_elsewhere(from)
+        .is_ok_and(|rights| rights > 0)
+    {
+        return Err(Failure::other(
+            "ERR other nodes hold rights of this bounded counter and may be spending them: ISLES.BCOUNTER.RIGHTS shows \
+             whose; have them transferred here, or create another counter",
+        ));
+    }
+    call.txn.copy(from, to);
+    call.txn.delete(from);
+    Ok(())
 }

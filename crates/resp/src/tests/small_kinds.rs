@@ -243,7 +243,13 @@ fn bounded_counters() {
             "ISLES.BCOUNTER.TRANSFER c 1 nowhere",
             "-ERR no node or region 'nowhere' is known here; give its name as ISLES.STATUS shows it, or a replica id",
         ),
-        ("RENAME c d", "+OK"),
+        (
+            "RENAME c d",
+            "-ERR other nodes hold rights of this bounded counter and may be spending them: ISLES.BCOUNTER.RIGHTS shows whose; \
+             have them transferred here, or create another counter",
+        ),
+        ("COPY c b", ":1"),
+        ("RENAME b d", "+OK"),
         ("ISLES.BCOUNTER.DECR d 7", ":0"),
         ("EXISTS d", ":1"),
         ("MULTI", "+OK"),
