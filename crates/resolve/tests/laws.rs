@@ -178,3 +178,36 @@ fn a_violation_reads_as_a_counter_example() {
         r#"a repeated sibling changes the answer: ["a", "b"] gives "2", but ["a", "a", "b"] gives "3""#,
     );
 }
+
+#[test]
+fn a_thousand_siblings_have_one_answer_in_any_order_and_repeated() {
+    let values: Vec<Vec<u8>> = (0..1000u32)
+        .map(|number| match number % 4 {
+            0 => number.to_string().into_bytes(),
+            1 => format!(r#"{{"f{}":{number},"n":{{"all":{number}}}}}"#, number % 50).into_bytes(),
+            2 => format!("line {}\n", number % 90).into_bytes(),
+            _ => format!(r#"[{number},"x"]"#).into_bytes(),
+        })
+        .collect();
+    let sibling =
+        |(number, value)| Sibling::new(Dot::new(ReplicaId::from_u128(number), 1), Hlc::ZERO, value);
+    for kind in 0..4 {
+        let of_kind = values.iter().skip(kind).step_by(4);
+        for of in [of_kind.collect::<Vec<_>>(), values.iter().collect()] {
+            let of = of.iter().map(|value| &value[..]);
+            let siblings: Vec<Sibling<'_>> = (1u128..).zip(of).map(sibling).collect();
+            for strategy in Strategy::ALL {
+                let answer = strategy.resolve(&siblings);
+                let turned: Vec<_> = siblings.iter().rev().copied().collect();
+                assert_eq!(
+                    strategy.resolve(&turned).value(),
+                    answer.value(),
+                    "{strategy}"
+                );
+                let Some(all) = answer.value() else { continue };
+                let doubled = [&siblings[..], &siblings[..500.min(siblings.len())]].concat();
+                assert_eq!(strategy.resolve(&doubled).value(), Some(all), "{strategy}");
+            }
+        }
+    }
+}
