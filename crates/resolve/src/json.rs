@@ -93,22 +93,21 @@ impl Json {
         found.map(|(_, resolver)| &**resolver)
     }
 
-    /// Writes what the values of one field become.
+    /// Writes what the values of one field become; leaves those of them that were compared.
     fn unite<'t>(
         &self,
-        values: &[Value<'_, 't>],
+        values: &mut Vec<Value<'_, 't>>,
         path: &mut Vec<Cow<'t, str>>,
         out: &mut String,
     ) -> Result<(), Failure> {
-        if let [first, others @ ..] = values
+        if let [first, others @ ..] = &values[..]
             && others.iter().all(|other| other.text == first.text)
         {
             out.push_str(first.text);
             return Ok(());
         }
         let kind = values.iter().map(Value::kind).max();
-        let of_kind = |value: &&Value<'_, 't>| Some(value.kind()) == kind;
-        let mut values: Vec<Value<'_, 't>> = values.iter().filter(of_kind).copied().collect();
+        values.retain(|value| Some(value.kind()) == kind);
         values.sort_unstable_by_key(|value| (value.text, value.of.dot));
         values.dedup_by_key(|value| value.text);
         if let [only] = values[..] {
@@ -116,7 +115,7 @@ impl Json {
             return Ok(());
         }
         if let Some(rule) = self.rule_for(path)
-            && let Some(answer) = ask(rule, &values)?
+            && let Some(answer) = ask(rule, values)?
         {
             out.push_str(&answer);
             return Ok(());
@@ -126,7 +125,7 @@ impl Json {
                 let fields = values.iter().map(|value| (*value, fields_of(value.text)));
                 self.unite_objects(fields, path, out)?
             }
-            Some(Kind::Number) => out.push_str(self.number_of(&values)),
+            Some(Kind::Number) => out.push_str(self.number_of(values)),
             _ => out.extend(values.last().map(|value| value.text)),
         }
         Ok(())
@@ -156,7 +155,7 @@ impl Json {
             push_text(name, out);
             out.push(':');
             path.push(name.clone());
-            let united = self.unite(&values, path, out);
+            let united = self.unite(&mut values, path, out);
             path.pop();
             united?;
         }
@@ -215,9 +214,9 @@ impl Resolver for Json {
         if let Some(index) = other {
             return Resolution::winner_at(siblings, index);
         }
-        let values: Vec<Value<'_, 'a>> = parsed.into_iter().flatten().collect();
+        let mut values: Vec<Value<'_, 'a>> = parsed.into_iter().flatten().collect();
         let mut answer = String::new();
-        let united = self.unite(&values, &mut Vec::new(), &mut answer);
+        let united = self.unite(&mut values, &mut Vec::new(), &mut answer);
         answered(united, answer)
     }
 }

@@ -23,10 +23,11 @@ pub(crate) fn union<'a>(siblings: &[Sibling<'a>]) -> Resolution<'a> {
         .iter()
         .zip(&lists)
         .any(|(sibling, list)| matches!(list, Items::Lines(_)) && sibling.value.ends_with(b"\n"));
-    let mut items: Vec<&[u8]> = lists.iter().flat_map(Items::iter).collect();
-    items.sort_unstable_by(|left, right| {
-        (Magnitude::of(left), *left).cmp(&(Magnitude::of(right), *right))
-    });
+    let items = lists.iter().flat_map(Items::iter);
+    let mut items: Vec<(Magnitude<'_>, &[u8])> =
+        items.map(|item| (Magnitude::of(item), item)).collect();
+    items.sort_unstable();
+    let mut items: Vec<&[u8]> = items.into_iter().map(|(_, item)| item).collect();
     items.dedup();
     let [open, between, close]: [&[u8]; 3] = match is_array {
         true => [b"[", b",", b"]"],
