@@ -61,7 +61,10 @@ fn one_load_serves_all_regions() {
     // An alert on a first failure needs the gauge to be there before it.
     for node in &cluster.nodes {
         let shown = node.admin("/metrics");
-        assert!(shown.contains("\nisles_resolver_failed_keys 0\n"), "{shown}");
+        assert!(
+            shown.contains("\nisles_resolver_failed_keys 0\n"),
+            "{shown}"
+        );
     }
     cluster.isolate(0);
     for (client, [one, two, x]) in clients.iter_mut().zip([

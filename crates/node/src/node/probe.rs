@@ -48,7 +48,8 @@ impl Probe for Front {
         tokio::runtime::Handle::current()
             .block_on(durable)
             .map_err(|error| ConflictsError::NotReady(error.to_string()))?;
-        let answer = Value::decode(&answer).expect("invariant: the front-end answers in RESP3");
+        let answer =
+            Value::decode(&answer.finish()).expect("invariant: the front-end answers in RESP3");
         Ok(answer.to_json())
     }
 
