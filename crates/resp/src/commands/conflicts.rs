@@ -21,7 +21,7 @@ use super::config::help;
 use super::isles::data;
 use crate::call::{Call, integer, is};
 use crate::engine::{Host, Writer};
-use crate::error::{Failure, Outcome};
+use crate::error::{Failure, Outcome, preview};
 use crate::glob::{Case, Glob};
 use crate::reply::{Protocol, Reply};
 use crate::spec::Spec;
@@ -135,7 +135,13 @@ fn read(reading: &Reading<'_>, words: &[&[u8]], reply: &mut Reply) -> Outcome {
         return list::show(reading, rest, reply);
     }
     if is(subcommand, "STATS") {
-        return stats::stats(reading, reply);
+        return match rest {
+            [] => stats::stats(reading, reply),
+            [word, ..] => Err(Failure::other(format!(
+                "ERR ISLES.CONFLICTS STATS has no option '{}'; it takes none",
+                preview(word)
+            ))),
+        };
     }
     plain(reading, words, reply)
 }

@@ -360,6 +360,20 @@ fn a_module_can_be_tried_on_the_journal_before_a_keyspace_gets_it() {
     assert_eq!(answer.get("undecided").number(), 1);
 }
 
+// Over HTTP nobody counts the words of a command beforehand.
+#[test]
+fn stats_take_no_options() {
+    let world = World::new();
+    let host = TestHost::default();
+    let ask = |words: &[&[u8]]| crate::read_conflicts(&world.replica, &host, world.wall_ms, words);
+    assert!(ask(&[b"STATS"]).is_ok());
+    let error = ask(&[b"STATS", b"X", b"1"]).expect_err("there is no such option");
+    assert_eq!(
+        error,
+        "ERR ISLES.CONFLICTS STATS has no option 'X'; it takes none"
+    );
+}
+
 #[test]
 fn what_a_module_fails_on_is_counted_apart() {
     let mut world = World::new();
