@@ -31,16 +31,17 @@ pub trait Probe: Send + Sync + 'static {
     /// # Errors
     /// It cannot say yet; why, in words for an operator.
     fn status(&self) -> Result<NodeStatus, String>;
-    /// The keys that were in conflict most often, most first.
+    /// The keys that were in conflict most often, most first: so many, or as many as is usual.
     ///
     /// # Errors
     /// As [`Probe::status`].
-    fn hot_conflicts(&self) -> Result<HotConflicts, String>;
-    /// What the journal of conflicts answers to a question, such as `LIST`, `KEY`, `cart:*`, as JSON.
+    fn hot_conflicts(&self, count: Option<usize>) -> Result<HotConflicts, String>;
+    /// What the journal of conflicts answers to a question, such as `LIST`, `KEY`, `cart:*`, as JSON. Words are bytes,
+    /// as keys are.
     ///
     /// # Errors
     /// As [`Probe::status`], or what is wrong with the question.
-    fn conflicts(&self, question: &[String]) -> Result<serde_json::Value, ConflictsError>;
+    fn conflicts(&self, question: &[Vec<u8>]) -> Result<serde_json::Value, ConflictsError>;
     /// Whether the node may be given traffic.
     ///
     /// # Errors
@@ -191,7 +192,7 @@ async fn status(State(probe): State<Arc<dyn Probe>>) -> Response {
 }
 
 async fn conflicts(State(probe): State<Arc<dyn Probe>>, RawQuery(query): RawQuery) -> Response {
-    answer_about_conflicts(probe, vec!["LIST".to_owned()], query).await
+    answer_about_conflicts(probe, vec![b"LIST".to_vec()], query).await
 }
 
 async fn conflicts_about(
@@ -200,27 +201,25 @@ async fn conflicts_about(
     RawQuery(query): RawQuery,
 ) -> Response {
     let question = match what.as_str() {
-        "follow" | "replay" | "stats" => vec![what.to_ascii_uppercase()],
-        _ => vec!["SHOW".to_owned(), what],
+        "follow" | "replay" | "stats" => vec![what.to_ascii_uppercase().into()],
+        _ => vec![b"SHOW".to_vec(), what.into()],
     };
     answer_about_conflicts(probe, question, query).await
 }
 
 async fn answer_about_conflicts(
     probe: Arc<dyn Probe>,
-    mut question: Vec<String>,
+    mut question: Vec<Vec<u8>>,
     query: Option<String>,
 ) -> Response {
     match query::parse(query.as_deref().unwrap_or_default()) {
         Ok(parameters) => question.extend(parameters),
-        Err(why) => return (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
+        Err(why) => return bad_request(&why),
     }
     match ask(probe, move |probe| probe.conflicts(&question)).await {
         Ok(Ok(content)) => axum::Json(content).into_response(),
         Ok(Err(ConflictsError::NotReady(reason))) => not_ready(&reason),
-        Ok(Err(ConflictsError::Question(why))) => {
-            (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response()
-        }
+        Ok(Err(ConflictsError::Question(why))) => bad_request(&why),
         Ok(Err(ConflictsError::NotFound(why))) => {
             (StatusCode::NOT_FOUND, format!("{why}\n")).into_response()
         }
@@ -236,8 +235,35 @@ async fn read_only() -> Response {
     (StatusCode::METHOD_NOT_ALLOWED, text).into_response()
 }
 
-async fn hot_conflicts(State(probe): State<Arc<dyn Probe>>) -> Response {
-    json(ask(probe, |probe| probe.hot_conflicts()).await)
+fn bad_request(why: &str) -> Response {
+    (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response()
+}
+
+async fn hot_conflicts(State(probe): State<Arc<dyn Probe>>, RawQuery(query): RawQuery) -> Response {
+    match count_of(query.as_deref().unwrap_or_default()) {
+        Ok(count) => json(ask(probe, move |probe| probe.hot_conflicts(count)).await),
+        Err(why) => bad_request(&why),
+    }
+}
+
+/// How many are asked for, the only thing that can be.
+fn count_of(query: &str) -> Result<Option<usize>, String> {
+    let words = query::parse(query)?;
+    let [name, value] = &words[..] else {
+        return match words.is_empty() {
+            true => Ok(None),
+            false => Err("there is one parameter, count".to_owned()),
+        };
+    };
+    let (name, value) = (
+        String::from_utf8_lossy(name),
+        String::from_utf8_lossy(value),
+    );
+    if name != "COUNT" {
+        return Err(format!("there is no parameter '{name}', but count"));
+    }
+    let count = value.parse().map(Some);
+    count.map_err(|_| format!("count is a number from 0 up, and no '{value}'"))
 }
 
 fn json<T: serde::Serialize>(answer: Result<Result<T, String>, Response>) -> Response {

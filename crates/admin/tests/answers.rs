@@ -39,7 +39,7 @@ impl Probe for Node {
         })
     }
 
-    fn hot_conflicts(&self) -> Result<HotConflicts, String> {
+    fn hot_conflicts(&self, count: Option<usize>) -> Result<HotConflicts, String> {
         self.ready()?;
         let hot = HotConflict {
             key: "cart:7".into(),
@@ -48,15 +48,17 @@ impl Probe for Node {
         };
         Ok(HotConflicts {
             conflicts_total: 20,
-            keys: vec![hot],
+            keys: vec![hot; count.unwrap_or(1)],
         })
     }
 
-    fn conflicts(&self, question: &[String]) -> Result<serde_json::Value, ConflictsError> {
-        match question.last().map(String::as_str) {
+    fn conflicts(&self, question: &[Vec<u8>]) -> Result<serde_json::Value, ConflictsError> {
+        let words = question.iter().map(|word| word.escape_ascii().to_string());
+        let words: Vec<String> = words.collect();
+        match words.last().map(String::as_str) {
             Some("none") => Err(ConflictsError::NotFound("no such record".into())),
             Some("bad") => Err(ConflictsError::Question("no such kind".into())),
-            _ => Ok(question.into()),
+            _ => Ok(words.into()),
         }
     }
 
@@ -146,7 +148,7 @@ async fn status_is_json_that_reads_back() {
     assert_eq!(Ok(status), running.node.status());
     let (_, body) = ask(running.address, "GET /conflicts/hot").await;
     let hot: HotConflicts = serde_json::from_str(&body).unwrap();
-    assert_eq!(Ok(hot), running.node.hot_conflicts());
+    assert_eq!(Ok(hot), running.node.hot_conflicts(None));
 }
 
 #[tokio::test]
@@ -259,6 +261,8 @@ async fn questions_about_conflicts_become_words() {
             r#"["REPLAY","STRATEGY","max"]"#,
         ),
         ("/conflicts/0123", r#"["SHOW","0123"]"#),
+        // Keys need not be text.
+        ("/conflicts?key=%ff*", r#"["LIST","KEY","\\xff*"]"#),
     ] {
         let (head, body) = ask(running.address, &format!("GET {path}")).await;
         assert!(head.starts_with("http/1.1 200"), "{path}: {head}");
@@ -275,6 +279,28 @@ async fn questions_about_conflicts_become_words() {
             head.starts_with(&format!("http/1.1 {code}")),
             "{path}: {head}"
         );
+    }
+}
+
+#[tokio::test]
+async fn as_many_hot_keys_are_listed_as_are_asked_for() {
+    let running = start().await;
+    running.node.ready.store(true, Ordering::Relaxed);
+    for (query, keys) in [("", 1), ("?", 1), ("?count=0", 0), ("?COUNT=3", 3)] {
+        let (_, body) = ask(running.address, &format!("GET /conflicts/hot{query}")).await;
+        let hot: HotConflicts = serde_json::from_str(&body).unwrap();
+        assert_eq!(hot.keys.len(), keys, "{query}: {body}");
+    }
+    for (query, words) in [
+        ("count=-1", "a number from 0 up, and no '-1'"),
+        ("count=x", "a number from 0 up, and no 'x'"),
+        ("x=1", "no parameter 'X', but count"),
+        ("count=1&count=2", "one parameter, count"),
+        ("count", "has no value"),
+    ] {
+        let (head, body) = ask(running.address, &format!("GET /conflicts/hot?{query}")).await;
+        assert!(head.starts_with("http/1.1 400"), "{query}: {head}");
+        assert!(body.contains(words), "{query}: {body}");
     }
 }
 

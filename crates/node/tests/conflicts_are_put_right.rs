@@ -140,6 +140,40 @@ fn by_the_command_line() {
     );
 }
 
+// Definitions of keyspaces are replicated values, and can be in conflict; but nobody restores them as values.
+#[test]
+fn what_belongs_to_isles_is_left_out_of_a_run() {
+    let cluster = Cluster::start(&Options {
+        nodes: 2,
+        relayed: true,
+        ..Options::default()
+    });
+    let mut clients = cluster.connect();
+    cluster.await_convergence();
+    cluster.isolate(0);
+    for (client, strategy) in clients.iter_mut().zip(["max", "min"]) {
+        let mut define = redis::cmd("ISLES.KEYSPACE");
+        define.arg("SET").arg("score:").arg(strategy);
+        define.exec(client).unwrap();
+        let _: () = client.set("k", strategy).unwrap();
+    }
+    cluster.rejoin(0);
+    cluster.await_convergence();
+    let node = &cluster.nodes[0];
+    assert_eq!(lines(node, &["list", "--state", "open"]).len(), 2);
+    for (mode, ends) in [
+        ("--dry-run", "nothing was written"),
+        ("--apply", "1 restored"),
+    ] {
+        let said = good(node, &["restore", mode]);
+        assert!(
+            said.contains("\n1 lost writes to restore\n1 are about definitions of Isles")
+                && said.contains(ends),
+            "{said}"
+        );
+    }
+}
+
 #[test]
 fn by_http_and_mistakes_are_explained() {
     let cluster = after_a_cut(&["cart:1"]);
@@ -152,6 +186,22 @@ fn by_http_and_mistakes_are_explained() {
     assert_eq!(text(&one, "/id"), id);
     let stats: Value = serde_json::from_str(&node.admin("/conflicts/stats")).unwrap();
     assert_eq!(stats["open"].as_u64(), Some(1));
+    for (query, words) in [
+        ("stats?x=1", "STATS has no option 'X'"),
+        ("hot?count=-1", "no '-1'"),
+        ("replay?strategy=wasm:cart", "no resolver 'cart' is loaded"),
+    ] {
+        let said = node.admin(&format!("/conflicts/{query}"));
+        assert!(said.contains(words), "{query}: {said}");
+    }
+    let hot: Value = serde_json::from_str(&node.admin("/conflicts/hot?count=0")).unwrap();
+    assert_eq!(hot["keys"].as_array().map(Vec::len), Some(0));
+    // Keys need not be text.
+    for (key, found) in [("%ff*", 0), ("%63art*", 1)] {
+        let page = node.admin(&format!("/conflicts?key={key}"));
+        let page: Value = serde_json::from_str(&page).unwrap();
+        assert_eq!(page["records"].as_array().map(Vec::len), Some(found));
+    }
     for (arguments, words) in [
         (&["show", "123"][..], "32 hexadecimal digits"),
         (&["show", &"0".repeat(32)], "no record"),
@@ -160,7 +210,7 @@ fn by_http_and_mistakes_are_explained() {
         (&["resolve", "cart:1", "--dot", "x:1"], "there are: "),
         (
             &["resolve", "nothing", "--value", "x"],
-            "neither siblings nor open records",
+            "'nothing' has neither siblings nor open records",
         ),
         (&["follow", "--after", "999999"], "another node"),
     ] {

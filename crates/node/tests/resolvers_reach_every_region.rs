@@ -58,6 +58,14 @@ fn one_load_serves_all_regions() {
         define.exec(&mut clients[0]).unwrap();
     }
     cluster.await_convergence();
+    // An alert on a first failure needs the gauge to be there before it.
+    for node in &cluster.nodes {
+        let shown = node.admin("/metrics");
+        assert!(
+            shown.contains("\nisles_resolver_failed_keys 0\n"),
+            "{shown}"
+        );
+    }
     cluster.isolate(0);
     for (client, [one, two, x]) in clients.iter_mut().zip([
         ["milk 2\nbread 1", "bread 1", "xa"],
@@ -76,6 +84,53 @@ fn one_load_serves_all_regions() {
     cluster.nodes.iter_mut().for_each(Node::kill);
     cluster.nodes.iter_mut().for_each(Node::start);
     check_everywhere(&cluster);
+}
+
+// What a module would have made of conflicts is best known before it is let loose on them.
+#[test]
+fn a_module_is_tried_on_the_journal() {
+    let cluster = Cluster::start(&Options {
+        nodes: 2,
+        relayed: true,
+        ..Options::default()
+    });
+    let mut clients = cluster.connect();
+    load(&mut clients[0], "cart", CART, &["milk 1\n", "eggs 6 1\n"]).unwrap();
+    cluster.await_convergence();
+    cluster.isolate(0);
+    for (client, [cart, other]) in clients
+        .iter_mut()
+        .zip([["milk 2\nbread 1", "no cart"], ["eggs 6\nmilk 1", "eggs 6"]])
+    {
+        for (key, value) in [("cart:1", cart), ("cart:2", other)] {
+            cmd("SET").arg(key).arg(value).exec(client).unwrap();
+        }
+    }
+    cluster.rejoin(0);
+    cluster.await_convergence();
+    let node = &cluster.nodes[1];
+    let redis = node.spec.redis.to_string();
+    let words = [
+        "conflicts",
+        "replay",
+        "--strategy",
+        "wasm:cart",
+        "--redis",
+        &redis,
+    ];
+    let output = isles(&words).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        said.starts_with("1 of 1 conflicts would have had another answer under wasm:cart\n1 more would have been left to readers"),
+        "{output:?}"
+    );
+    let answer = node.admin("/conflicts/replay?strategy=wasm:cart");
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(
+        answer["sample"][0]["then"]["value"],
+        "bread 1\neggs 6\nmilk 2\n"
+    );
+    assert_eq!(answer["undecided"], 1);
 }
 
 #[test]
@@ -144,6 +199,17 @@ fn the_command_line_checks_modules() {
         "{said}"
     );
     assert!(said.contains("\n  siblings:\n    \"x 0 2\\n\"\n"), "{said}");
+    let text = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/examples/resolvers/longest.wat"
+    );
+    let output = check(std::path::Path::new(text));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("this is WebAssembly text: compile it first")
+            && output.status.code() == Some(1),
+        "{said}"
+    );
     let missing = folder.path().join("missing.wasm");
     let output = check(&missing);
     let said = String::from_utf8_lossy(&output.stderr);

@@ -176,6 +176,11 @@ impl fmt::Display for FailedKey {
 }
 
 impl Replica {
+    /// The resolver that is loaded under a name.
+    pub fn resolver(&self, name: &ResolverName) -> Option<Arc<LoadedResolver>> {
+        self.resolvers.loaded.get(name).cloned()
+    }
+
     /// The keys whose readers get the siblings because a resolver has failed, as far as somebody has read them since start;
     /// at most 10 000. Costs a look at each.
     pub fn failed_keys(&self) -> Vec<FailedKey> {

@@ -69,6 +69,9 @@ pub enum LoadError {
         /// What it may have.
         max: u32,
     },
+    /// It is the source of a module.
+    #[error("this is WebAssembly text: compile it first, as wat2wasm does")]
+    Text,
     /// It is no WebAssembly, or uses a feature or a size that resolvers cannot have.
     #[error("the module cannot be compiled: {0}")]
     Invalid(String),
@@ -135,6 +138,10 @@ impl WasmResolver {
         if module.len() > MODULE_BYTES_MAX {
             let bytes = module.len();
             return Err(LoadError::TooLarge { bytes });
+        }
+        // Whoever has written one by hand would be told of a magic number.
+        if matches!(module.trim_ascii_start(), [b'(' | b';', ..]) {
+            return Err(LoadError::Text);
         }
         let limits = limits.clamped();
         let engine = Engine::new(&config());

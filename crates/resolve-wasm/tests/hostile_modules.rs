@@ -68,6 +68,17 @@ fn what_does_not_end_runs_out_of_fuel() {
 }
 
 #[test]
+fn the_source_of_a_module_is_told_from_a_module() {
+    let text = include_bytes!("../../../docs/examples/resolvers/longest.wat");
+    let commented = b"\n (; longest ;) (module)";
+    for text in [&text[..], commented] {
+        check_refused("text", text, "this is WebAssembly text: compile it first");
+    }
+    check_refused("neither", b"", "cannot be compiled");
+    check_refused("neither", b"wasm", "cannot be compiled");
+}
+
+#[test]
 fn what_calls_itself_is_too_deep() {
     let calls = "(call $resolve (local.get 0) (local.get 1))";
     check_stopped("a call of itself", &module(calls, ""), Failure::Depth);

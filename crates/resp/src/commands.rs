@@ -8,7 +8,7 @@ mod bounded;
 mod client;
 mod command;
 mod config;
-mod conflicts;
+pub(crate) mod conflicts;
 mod connection;
 mod dump;
 mod expiry;
@@ -64,7 +64,7 @@ mod tracking;
 mod transactions;
 
 pub(crate) use self::conflicts::encode_record;
-pub use self::conflicts::read_conflicts;
+pub use self::conflicts::{ConflictsAnswer, read_conflicts};
 pub(crate) use self::connection::REDIS_VERSION;
 pub(crate) use self::stream_read::blocks as stream_blocks;
 use crate::spec::Spec;

@@ -279,15 +279,17 @@ impl<E: Engine> Connection<'_, E> {
         }
     }
 
-    /// Does what the next command needs without the replica. To check a module takes long, so earlier answers go first,
-    /// and there is one such check at a time.
+    /// Does what the next command needs without the replica. To check or try a module takes long, so earlier answers go
+    /// first, and there is one such check at a time.
     async fn run_errand(&mut self) -> Result<(), Closed> {
         let Some(errand) = self.session.errands.pending.take() else {
             return Ok(());
         };
         let mut permit = None;
-        if matches!(errand, Errand::Check(_)) {
+        if matches!(errand, Errand::Check(_) | Errand::Try(_)) {
             self.finish().await?;
+        }
+        if matches!(errand, Errand::Check(_)) {
             permit = self.server.checks.acquire().await.ok();
         }
         // If it panics there is nothing to note: the command finds that out.

@@ -3,14 +3,16 @@
 //! Before a command runs, its keys are looked at. Where a resolver has yet to answer for siblings that the command may
 //! read, the connection lets go of the lock, has the questions answered, hands the answers to the replica and runs the
 //! command then. What is read without being named, as a script can, is answered in place: it costs what the resolver's
-//! fuel allows. In the same way a module is checked before ISLES.RESOLVER LOAD runs.
+//! fuel allows. In the same way a module is checked before ISLES.RESOLVER LOAD runs, and the records that
+//! ISLES.CONFLICTS REPLAY asks about are judged before that answers.
 
 use std::time::Instant;
 
 use isles_replica::{Answered, Question, Replica};
 use isles_resolve_wasm::{Limits, Report, WasmResolver, check};
 
-use crate::call::is;
+use crate::call::{Surroundings, is};
+use crate::commands::conflicts::{self, Trial, Verdict};
 use crate::server::Server;
 use crate::session::Session;
 use crate::spec::{Flow, Run};
@@ -28,6 +30,7 @@ const ROUNDS_MAX: u32 = 64;
 pub(crate) enum Errand {
     Answer(Vec<Question>),
     Check(Candidate),
+    Try(Trial),
 }
 
 /// A module that is to be loaded.
@@ -44,6 +47,7 @@ pub(crate) enum Done {
     /// With how long each took, in nanoseconds.
     Answered(Vec<(Answered, u64)>),
     Checked(Checked),
+    Tried(Verdict),
 }
 
 /// What a module was checked with, and what came of it: a refusal in words.
@@ -70,6 +74,7 @@ impl Errand {
                 limits: candidate.limits,
                 result: candidate.check(),
             }),
+            Errand::Try(trial) => Done::Tried(trial.run()),
         }
     }
 }
@@ -88,6 +93,7 @@ pub(crate) struct Errands {
     pub(crate) pending: Option<Errand>,
     answered: Vec<(Answered, u64)>,
     checked: Option<Checked>,
+    verdict: Option<Verdict>,
     rounds: u32,
 }
 
@@ -97,6 +103,7 @@ impl Errands {
         match done {
             Done::Answered(answered) => self.answered = answered,
             Done::Checked(checked) => self.checked = Some(checked),
+            Done::Tried(verdict) => self.verdict = Some(verdict),
         }
     }
 
@@ -111,6 +118,11 @@ impl Errands {
     /// What came of checking the module that the command brings.
     pub(crate) fn take_checked(&mut self) -> Option<Checked> {
         self.checked.take()
+    }
+
+    /// What came of the trial that the command asks for.
+    pub(crate) fn take_verdict(&mut self) -> Option<Verdict> {
+        self.verdict.take()
     }
 
     /// Hands over what was found while the replica was not held.
@@ -134,7 +146,7 @@ pub(crate) fn comes_first(
     args: &[&[u8]],
     replica: &Replica,
     session: &mut Session,
-    server: &Server,
+    surroundings: Surroundings<'_>,
 ) -> bool {
     if session.errands.rounds >= ROUNDS_MAX {
         return false;
@@ -142,7 +154,8 @@ pub(crate) fn comes_first(
     let errand = match session.queue.is_some() && !matches!(command.spec().run, Run::Flow(_)) {
         // It is only put into the queue.
         true => None,
-        false => check_of(command, args, session, server)
+        false => check_of(command, args, session, surroundings.server)
+            .or_else(|| trial_of(command, args, replica, session, surroundings))
             .or_else(|| questions_of(command, args, replica, session)),
     };
     let comes_first = errand.is_some();
@@ -174,6 +187,20 @@ fn check_of(
         samples: samples.iter().map(|sample| sample.to_vec()).collect(),
         limits: settings.limits,
     }))
+}
+
+fn trial_of(
+    command: CommandId,
+    args: &[&[u8]],
+    replica: &Replica,
+    session: &Session,
+    surroundings: Surroundings<'_>,
+) -> Option<Errand> {
+    if command.spec().name != conflicts::NAME || session.errands.verdict.is_some() {
+        return None;
+    }
+    let (host, wall_ms) = (surroundings.host, surroundings.wall_ms);
+    Trial::of_command(args, replica, host, wall_ms).map(Errand::Try)
 }
 
 fn questions_of(

@@ -168,7 +168,7 @@ pub(crate) fn run(
         if (long || replica.has_modules())
             && surroundings.busy.is_none()
             && command.is_some_and(|command| {
-                errand::comes_first(command, &args, replica, session, server)
+                errand::comes_first(command, &args, replica, session, surroundings)
             })
         {
             return Stop::Errand;

@@ -73,7 +73,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use crate::commands::read_conflicts;
+pub use crate::commands::{ConflictsAnswer, read_conflicts};
 pub use crate::console::{Answer, Console};
 pub use crate::engine::{
     ChannelKind, ConfigError, Engine, EngineStopped, Host, NodeInfo, PeerInfo, Saves, Writer,

@@ -58,7 +58,7 @@ pub(crate) enum ConflictsCommand {
     Resolve(ResolveOptions),
     /// Ask what another strategy would have answered for the recorded conflicts; changes nothing
     #[command(
-        after_help = "Example:\n  isles conflicts replay --strategy json --keyspace profile: --since 7d"
+        after_help = "Example:\n  isles conflicts replay --strategy json --keyspace profile: --since 7d\n  isles conflicts replay --strategy wasm:cart --keyspace cart:   # before the keyspace gets it"
     )]
     Replay(ReplayOptions),
 }
@@ -198,7 +198,7 @@ pub(crate) struct ResolveOptions {
 /// `isles conflicts replay`.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayOptions {
-    /// The strategy to try: lww, fww, multi-value, max, min, longest, union, json, json-min
+    /// The strategy to try: lww, fww, multi-value, max, min, longest, union, json, json-min, wasm:NAME of a loaded resolver
     #[arg(long, value_name = "STRATEGY")]
     pub(crate) strategy: String,
     #[command(flatten)]

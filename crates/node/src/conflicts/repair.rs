@@ -69,7 +69,7 @@ pub(super) fn replay(
     options: &ReplayOptions,
     output: &mut Output,
 ) -> anyhow::Result<()> {
-    let (mut cursor, mut sums, mut sample) = (0, [0; 4], Vec::new());
+    let (mut cursor, mut sums, mut sample) = (0, [0; 6], Vec::new());
     loop {
         let mut words = vec!["REPLAY".to_owned()];
         words.extend(["STRATEGY".to_owned(), options.strategy.clone()]);
@@ -77,7 +77,14 @@ pub(super) fn replay(
         words.extend(["COUNT".to_owned(), options.sample.to_string()]);
         words.extend(["CURSOR".to_owned(), cursor.to_string()]);
         let page = client.conflicts(&words)?;
-        let names = ["different", "same", "truncated", "no_choice"];
+        let names = [
+            "different",
+            "same",
+            "undecided",
+            "failed",
+            "truncated",
+            "no_choice",
+        ];
         for (sum, name) in sums.iter_mut().zip(names) {
             *sum += page.get(name).number();
         }
@@ -88,10 +95,11 @@ pub(super) fn replay(
             break;
         }
     }
-    let [different, same, truncated, no_choice] = sums;
+    let [different, same, undecided, failed, truncated, no_choice] = sums;
     if output.json {
         let answer = serde_json::json!({
-            "strategy": options.strategy, "different": different, "same": same, "truncated": truncated, "no_choice": no_choice,
+            "strategy": options.strategy, "different": different, "same": same, "undecided": undecided, "failed": failed,
+            "truncated": truncated, "no_choice": no_choice,
             "sample": sample.iter().map(Value::to_json).collect::<Vec<_>>(),
         });
         output.say_json(&answer)?;
@@ -102,6 +110,11 @@ pub(super) fn replay(
         different + same,
         options.strategy
     ))?;
+    if undecided + failed > 0 {
+        output.say(format!(
+            "{undecided} more would have been left to readers, because it does not decide them; on {failed} it fails"
+        ))?;
+    }
     if truncated + no_choice > 0 {
         output.say(format!(
             "{truncated} more cannot be judged, because a value was shortened; {no_choice} are about no string's value"

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use isles_replica::RESERVED_PREFIX;
 use isles_resp::resp3::Value;
 
 use super::client::Client;
@@ -32,6 +33,8 @@ struct Plan {
     truncated: usize,
     /// Conflicts that leave nothing to write back.
     no_value: usize,
+    /// Conflicts of keyspaces and the like, which no command on keys may write.
+    of_isles: usize,
     /// There are more.
     is_full: bool,
 }
@@ -77,6 +80,11 @@ impl Plan {
     fn add(&mut self, record: &Value) {
         let (kind, component) = (record.get("kind").text(), record.get("component").text());
         let loser = record.get("loser");
+        let key = record.get("key").bytes().unwrap_or_default();
+        if key.starts_with(RESERVED_PREFIX) {
+            self.of_isles += 1;
+            return;
+        }
         if kind == "type" || matches!(&*component, "stream" | "counter") {
             self.no_value += 1;
             return;
@@ -136,6 +144,11 @@ fn preview(plan: &Plan, options: &RestoreOptions, output: &mut Output) -> anyhow
             plan.no_value,
             "are of kinds that leave nothing to restore: both values are there",
         ),
+        (
+            plan.of_isles,
+            "are about definitions of Isles and are left out: say again what should hold, with ISLES.KEYSPACE SET, ISLES.RESOLVER LOAD or \
+             FUNCTION LOAD",
+        ),
     ] {
         if count > 0 {
             output.say(format!("{count} {what}"))?;
@@ -153,7 +166,7 @@ fn apply(
     limit: Option<u64>,
     output: &mut Output,
 ) -> anyhow::Result<()> {
-    let (mut restored, mut settled, mut refused) = (0, 0, 0);
+    let (mut restored, mut settled, mut expired, mut refused) = (0, 0, 0, 0);
     for record in plan.restores.values() {
         if limit.is_some_and(|limit| restored >= limit) {
             break;
@@ -161,6 +174,7 @@ fn apply(
         let id = record.get("id").text();
         let answer = client.refusable(&["RESTORE", &id, "IFOPEN"])?;
         match (&answer, answer.get("resolved")) {
+            (Value::Error(why), _) if why.starts_with("EXPIRED ") => expired += 1,
             (Value::Error(why), _) => {
                 refused += 1;
                 eprintln!("{}: {why}", table::place(record));
@@ -173,11 +187,41 @@ fn apply(
         }
     }
     output.say(format!(
-        "\n{restored} restored, {settled} settled by somebody meanwhile, {refused} refused"
+        "\n{restored} restored, {settled} settled by somebody meanwhile, {expired} of keys that have expired, {refused} refused"
     ))?;
     anyhow::ensure!(
         refused == 0,
         "{refused} could not be restored; the reasons are above"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(key: &[u8]) -> Value {
+        let text = |text: &str| Value::Text(text.as_bytes().to_vec());
+        let entry = |name: &str, value: Value| (text(name), value);
+        let loser = vec![
+            entry("value_bytes", Value::Integer(1)),
+            entry("kept_bytes", Value::Integer(1)),
+        ];
+        Value::Map(vec![
+            entry("key", Value::Text(key.to_vec())),
+            entry("kind", text("write-write")),
+            entry("component", text("register-lww")),
+            entry("loser", Value::Map(loser)),
+        ])
+    }
+
+    // Each run failed on them, as nobody may write them so.
+    #[test]
+    fn what_belongs_to_isles_is_left_out() {
+        let mut plan = Plan::default();
+        for key in [&b"\0isles:keyspace:cart:"[..], b"cart:1", b"\0isles"] {
+            plan.add(&record(key));
+        }
+        assert_eq!((plan.of_isles, plan.restores.len()), (1, 2));
+    }
 }

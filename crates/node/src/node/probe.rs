@@ -13,7 +13,7 @@ use crate::peers::PeerState;
 /// What the front-end says of a record that is not there.
 const NO_RECORD: &str = "ERR no record";
 
-/// Keys that `/conflicts/hot` lists at most.
+/// Keys that `/conflicts/hot` lists unless told otherwise.
 const HOT_KEYS: usize = 32;
 
 impl Probe for Front {
@@ -28,13 +28,13 @@ impl Probe for Front {
         Ok(self.loaded()?.status())
     }
 
-    fn hot_conflicts(&self) -> Result<HotConflicts, String> {
-        Ok(self.loaded()?.hot_conflicts())
+    fn hot_conflicts(&self, count: Option<usize>) -> Result<HotConflicts, String> {
+        Ok(self.loaded()?.hot_conflicts(count.unwrap_or(HOT_KEYS)))
     }
 
-    fn conflicts(&self, question: &[String]) -> Result<serde_json::Value, ConflictsError> {
+    fn conflicts(&self, question: &[Vec<u8>]) -> Result<serde_json::Value, ConflictsError> {
         let node = self.loaded().map_err(ConflictsError::NotReady)?;
-        let words: Vec<&[u8]> = question.iter().map(|word| word.as_bytes()).collect();
+        let words: Vec<&[u8]> = question.iter().map(Vec::as_slice).collect();
         let (answer, position) = node.database.hold(|replica, wall_ms| {
             let answer = isles_resp::read_conflicts(replica, self, wall_ms, &words);
             (answer, replica.position())
@@ -48,7 +48,8 @@ impl Probe for Front {
         tokio::runtime::Handle::current()
             .block_on(durable)
             .map_err(|error| ConflictsError::NotReady(error.to_string()))?;
-        let answer = Value::decode(&answer).expect("invariant: the front-end answers in RESP3");
+        let answer =
+            Value::decode(&answer.finish()).expect("invariant: the front-end answers in RESP3");
         Ok(answer.to_json())
     }
 
@@ -105,10 +106,10 @@ impl Node {
         })
     }
 
-    fn hot_conflicts(&self) -> HotConflicts {
+    fn hot_conflicts(&self, count: usize) -> HotConflicts {
         self.database.hold(|replica, _| {
             let journal = replica.conflicts();
-            let keys = journal.hot_keys().top(HOT_KEYS);
+            let keys = journal.hot_keys().top(count);
             let hot = |hot: &isles_replica::HotKey| HotConflict {
                 key: hot.key.escape_ascii().to_string(),
                 conflicts: hot.conflicts,

@@ -1,6 +1,6 @@
 //! What another strategy would have answered for a conflict of the journal.
 
-use isles_resolve::{Class, Resolution, Resolver, Sibling, Strategy};
+use isles_resolve::{Class, Failure, Resolution, Resolver, Sibling, Strategy};
 
 use crate::conflict::{ConflictKind, ConflictRecord};
 use crate::lens::Lens;
@@ -28,6 +28,13 @@ pub enum WhatIf {
         /// What the other one would have.
         then: WhatIfAnswer,
     },
+    /// The resolver should have answered and could not: readers would have got both values.
+    Failed {
+        /// What the strategy in force answered.
+        now: WhatIfAnswer,
+        /// Why it could not.
+        failure: Failure,
+    },
     /// The journal has only the first bytes of a value.
     Truncated,
     /// The conflict is not about the value of a string, and strategies are for no other.
@@ -35,7 +42,8 @@ pub enum WhatIf {
 }
 
 impl ConflictRecord {
-    /// What a resolver would have answered if the key had been under it, of this class. Costs a resolution or two.
+    /// What a resolver would have answered if the key had been under it, of this class. Costs a resolution or two: that of a
+    /// module takes as long as its fuel lasts, so it is not for those who hold the replica.
     pub fn what_if(&self, resolver: &dyn Resolver, class: Class) -> WhatIf {
         let is_string = matches!(self.component, Some(Kind::RegisterLww | Kind::RegisterMv));
         let is_write = matches!(
@@ -58,13 +66,17 @@ impl ConflictRecord {
             // A module is not run for this: what it was fed is there.
             Lens::Module(_) => Strategy::MultiValue,
         };
-        WhatIf::Answer {
-            now: self.answer(&now, now_class),
-            then: self.answer(resolver, class),
+        // What is built in does not fail.
+        let now = self
+            .answer(&now, now_class)
+            .unwrap_or(WhatIfAnswer::Siblings);
+        match self.answer(resolver, class) {
+            Ok(then) => WhatIf::Answer { now, then },
+            Err(failure) => WhatIf::Failed { now, failure },
         }
     }
 
-    fn answer(&self, resolver: &dyn Resolver, class: Class) -> WhatIfAnswer {
+    fn answer(&self, resolver: &dyn Resolver, class: Class) -> Result<WhatIfAnswer, Failure> {
         if class == Class::Lww {
             let stamp = self.loser.stamp.max(self.winner.stamp);
             let newest = [&self.winner, &self.loser].into_iter();
@@ -72,7 +84,7 @@ impl ConflictRecord {
             let value = newest
                 .filter_map(|contender| contender.value.clone())
                 .next();
-            return value.map_or(WhatIfAnswer::Nothing, WhatIfAnswer::Value);
+            return Ok(value.map_or(WhatIfAnswer::Nothing, WhatIfAnswer::Value));
         }
         // A deletion removes what it has seen, and so neither of the two.
         let siblings = [&self.winner, &self.loser].into_iter();
@@ -86,12 +98,16 @@ impl ConflictRecord {
         });
         let mut siblings: Vec<Sibling<'_>> = siblings.collect();
         siblings.sort_by_key(|sibling| sibling.dot);
-        if siblings.is_empty() {
-            return WhatIfAnswer::Nothing;
+        match siblings[..] {
+            [] => return Ok(WhatIfAnswer::Nothing),
+            // Readers ask nobody about one value.
+            [only] => return Ok(WhatIfAnswer::Value(only.value.to_vec())),
+            _ => {}
         }
         match resolver.resolve(&siblings) {
-            Resolution::One { value, .. } => WhatIfAnswer::Value(value.into_owned()),
-            _ => WhatIfAnswer::Siblings,
+            Resolution::One { value, .. } => Ok(WhatIfAnswer::Value(value.into_owned())),
+            Resolution::Failed(failure) => Err(failure),
+            _ => Ok(WhatIfAnswer::Siblings),
         }
     }
 }

@@ -5,7 +5,7 @@ use isles_replica::journal::{WhatIf, WhatIfAnswer};
 use isles_replica::{
     AddIf, Answer, Expiry, ListEnd, RestoreError, RestoreIf, RestoreOutcome, ScoreIf, Settling, Txn,
 };
-use isles_resolve::{Resolver, Strategy};
+use isles_resolve::{Class, Failure, Resolution, Resolver, Sibling, Strategy};
 
 use crate::island::{Island, NOW_MS, meet, pair};
 
@@ -288,4 +288,32 @@ fn another_strategy_is_asked_what_it_would_have_answered() {
         then: value("older"),
     };
     assert_eq!(record.what_if(resolver, Strategy::Max.class()), expected);
+}
+
+/// Fails for all that it is asked.
+#[derive(Debug)]
+struct Broken;
+
+impl Resolver for Broken {
+    fn resolve<'a>(&self, _: &[Sibling<'a>]) -> Resolution<'a> {
+        Resolution::Failed(Failure::Fuel)
+    }
+}
+
+#[test]
+fn a_resolver_that_fails_has_chosen_nothing() {
+    let (a, _) = after(|_| {}, set("9"), set("10"));
+    let expected = WhatIf::Failed {
+        now: WhatIfAnswer::Value(b"10".to_vec()),
+        failure: Failure::Fuel,
+    };
+    assert_eq!(a.only().what_if(&Broken, Class::MultiValue), expected);
+    // Beside a deletion there is one value, about which nobody is asked.
+    let delete = |txn: &mut Txn<'_>| assert!(txn.delete(b"k"));
+    let (a, _) = after(set("0"), set("older"), delete);
+    let expected = WhatIf::Answer {
+        now: WhatIfAnswer::Nothing,
+        then: WhatIfAnswer::Value(b"older".to_vec()),
+    };
+    assert_eq!(a.only().what_if(&Broken, Class::MultiValue), expected);
 }

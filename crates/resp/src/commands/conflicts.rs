@@ -16,18 +16,22 @@ use isles_replica::{Journal, JournalRecord, Replica};
 
 use self::answer::write_record;
 use self::query::Query;
+pub(crate) use self::replay::{Trial, Verdict};
 use super::config::help;
 use super::isles::data;
 use crate::call::{Call, integer, is};
 use crate::engine::{Host, Writer};
-use crate::error::{Failure, Outcome};
+use crate::error::{Failure, Outcome, preview};
 use crate::glob::{Case, Glob};
 use crate::reply::{Protocol, Reply};
 use crate::spec::Spec;
 
+/// The command's name, by which a trial is found before the command runs.
+pub(crate) const NAME: &str = "isles.conflicts";
+
 pub(super) const COMMANDS: &[Spec] = &[
     data(
-        "isles.conflicts",
+        NAME,
         -1,
         conflicts,
         "Lists, explains, restores and resolves conflicts.",
@@ -101,6 +105,9 @@ fn conflicts(call: &mut Call<'_, '_>) -> Outcome {
     if is(subcommand, "RESOLVE") {
         return repair::resolve(call);
     }
+    if is(subcommand, "REPLAY") {
+        return replay::replay(call);
+    }
     let now_ms = call.txn.now_ms();
     let reading = Reading {
         journal: call.txn.journal(),
@@ -110,7 +117,7 @@ fn conflicts(call: &mut Call<'_, '_>) -> Outcome {
     read(&reading, &call.args[1..], call.reply)
 }
 
-/// The subcommands that only read; `words` begin with the subcommand.
+/// The subcommands that only read, at once; `words` begin with the subcommand.
 fn read(reading: &Reading<'_>, words: &[&[u8]], reply: &mut Reply) -> Outcome {
     let Some((subcommand, rest)) = words.split_first() else {
         return plain(reading, &[], reply);
@@ -128,15 +135,46 @@ fn read(reading: &Reading<'_>, words: &[&[u8]], reply: &mut Reply) -> Outcome {
         return list::show(reading, rest, reply);
     }
     if is(subcommand, "STATS") {
-        return stats::stats(reading, reply);
-    }
-    if is(subcommand, "REPLAY") {
-        return replay::replay(reading, rest, reply);
+        return match rest {
+            [] => stats::stats(reading, reply),
+            [word, ..] => Err(Failure::other(format!(
+                "ERR ISLES.CONFLICTS STATS has no option '{}'; it takes none",
+                preview(word)
+            ))),
+        };
     }
     plain(reading, words, reply)
 }
 
-/// Answers a question about a replica's journal, such as `LIST KEY cart:*`, in RESP3: what the HTTP side of a node passes on.
+/// What is answered to a question about a journal.
+#[derive(Debug)]
+#[must_use]
+pub struct ConflictsAnswer(Prepared);
+
+#[derive(Debug)]
+enum Prepared {
+    Written(Vec<u8>),
+    /// The replica is not needed for the rest.
+    Trial(Trial),
+}
+
+impl ConflictsAnswer {
+    /// The answer, in RESP3. What REPLAY asks of strategies and modules is found here, so call it without the replica: it takes
+    /// some seconds at most.
+    pub fn finish(self) -> Vec<u8> {
+        match self.0 {
+            Prepared::Written(answer) => answer,
+            Prepared::Trial(trial) => {
+                let mut reply = Reply::default();
+                reply.protocol = Protocol::Resp3;
+                trial.run().write(&mut reply);
+                reply.into_bytes()
+            }
+        }
+    }
+}
+
+/// Answers a question about a replica's journal, such as `LIST KEY cart:*`: what the HTTP side of a node passes on.
 /// The answer may leave once the log is durable through the replica's position.
 ///
 /// # Errors
@@ -146,7 +184,14 @@ pub fn read_conflicts(
     host: &dyn Host,
     now_ms: u64,
     words: &[&[u8]],
-) -> Result<Vec<u8>, String> {
+) -> Result<ConflictsAnswer, String> {
+    if let [subcommand, options @ ..] = words
+        && is(subcommand, "REPLAY")
+    {
+        let trial = Trial::of_replica(options, replica, host, now_ms);
+        let trial = trial.map_err(|failure| failure.to_string())?;
+        return Ok(ConflictsAnswer(Prepared::Trial(trial)));
+    }
     let reading = Reading {
         journal: replica.conflicts(),
         host: Some(host),
@@ -156,7 +201,7 @@ pub fn read_conflicts(
     reply.protocol = Protocol::Resp3;
     let answered = read(&reading, words, &mut reply);
     answered.map_err(|failure| failure.to_string())?;
-    Ok(reply.as_bytes().to_vec())
+    Ok(ConflictsAnswer(Prepared::Written(reply.into_bytes())))
 }
 
 /// A record of the journal in RESP3, as lists have it.
@@ -240,7 +285,7 @@ fn write_help(call: &mut Call<'_, '_>) {
             "RESOLVE KEY <key> | ID <id> DOT <dot> | VALUE <value> [FORCE]",
             "    Writes an answer over all contenders and settles their records.",
             "REPLAY STRATEGY <strategy> [<filter> ...] [COUNT <count>] [CURSOR <cursor>]",
-            "    What another strategy would have answered, with a sample of the differences.",
+            "    What another strategy, or wasm:<resolver>, would have answered, with a sample of the differences.",
             "Filters: KEY <glob>, KEYSPACE <prefix>, KIND <kind>, REGION | LOSER | WINNER <region>,",
             "    SINCE | UNTIL <milliseconds since 1970, or an age such as 90s, 15m, 1h, 7d>, STATE open | resolved | all.",
         ],

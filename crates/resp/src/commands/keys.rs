@@ -1,6 +1,6 @@
 //! Commands on keys of any type.
 
-use isles_replica::{Txn, ValueType};
+use isles_replica::ValueType;
 
 use super::expiry::{
     expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl,

@@ -98,17 +98,17 @@ fn name_of(text: &[u8]) -> Result<ResolverName, Failure> {
         .map_err(|error| Failure::other(format!("ERR {error}")))
 }
 
-fn missing(name: &ResolverName) -> Failure {
+pub(super) fn missing(name: &ResolverName) -> Failure {
     Failure::other(format!(
         "ERR no resolver '{name}' is loaded; see ISLES.RESOLVER LOAD"
     ))
 }
 
-/// The lens that a keyspace is to be read by; a module must be there.
-pub(super) fn lens(call: &mut Call<'_, '_>, text: &[u8]) -> Result<Lens, Failure> {
+/// A lens by its name, whether or not its module is there.
+pub(super) fn parse_lens(text: &[u8]) -> Result<Lens, Failure> {
     use isles_replica::ParseLensError::Name;
     let parsed = std::str::from_utf8(text).unwrap_or_default().parse();
-    let lens: Lens = parsed.map_err(|error| match error {
+    parsed.map_err(|error| match error {
         Name => Failure::other(format!("ERR {error}")),
         _ => {
             let known = isles_resolve::Strategy::ALL.map(isles_resolve::Strategy::name);
@@ -118,7 +118,12 @@ pub(super) fn lens(call: &mut Call<'_, '_>, text: &[u8]) -> Result<Lens, Failure
                 known.join(", ")
             ))
         }
-    })?;
+    })
+}
+
+/// The lens that a keyspace is to be read by; a module must be there.
+pub(super) fn lens(call: &mut Call<'_, '_>, text: &[u8]) -> Result<Lens, Failure> {
+    let lens = parse_lens(text)?;
     match lens.module() {
         Some(name) if !call.txn.has_resolver(name) => Err(missing(name)),
         _ => Ok(lens),

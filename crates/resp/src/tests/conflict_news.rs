@@ -83,7 +83,7 @@ fn a_record_is_heard_as_the_line_that_lists_show() {
         world.wall_ms,
         &[b"LIST"],
     );
-    let list = Value::decode(&list.expect("a list")).expect("an answer");
+    let list = Value::decode(&list.expect("a list").finish()).expect("an answer");
     let listed = list.get("records").items()[0].to_json();
     assert_eq!(listed.to_string().as_bytes(), line);
     assert_eq!(listed["winner"]["region"], "us");

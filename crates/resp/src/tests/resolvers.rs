@@ -307,3 +307,124 @@ fn a_read_waits_for_no_lock_but_asks_beforehand() {
     world.run("GET cart:1");
     assert_eq!(world.errands, before + 1);
 }
+
+/// A journal in which `theirs` has won over `mine` under each key.
+fn lost(world: &mut World, keys: &[(&str, &str, &str)]) {
+    for (number, (key, mine, theirs)) in (2..).zip(keys) {
+        world.run(&format!("SET {key} {mine}"));
+        super::isles::learn_from(world, number, &format!("SET {key} {theirs}"));
+    }
+}
+
+#[test]
+fn a_module_can_be_tried_on_the_journal_before_a_keyspace_gets_it() {
+    let mut world = World::new();
+    load(&mut world, "cart", CART, &[b"milk 1\n", b"eggs 6\n"]);
+    lost(
+        &mut world,
+        &[
+            ("a", "'milk 1'", "'eggs 6'"),
+            ("b", "'milk 1'", "'milk 2'"),
+            ("c", "'no cart at all'", "'eggs 6'"),
+        ],
+    );
+    let before = world.errands;
+    let question = "ISLES.CONFLICTS REPLAY STRATEGY wasm:cart";
+    let answer = world.run(question);
+    for part in [
+        "$8 strategy $9 wasm:cart ",
+        "$4 same :0 $9 different :2 $9 undecided :1 $6 failed :0 ",
+        "$6 cursor :0 ",
+        "$3 key $1 a $3 now *4 $6 answer $5 value $5 value $6 eggs 6 $4 then *4 $6 answer $5 value $5 value $14 eggs 6\nmilk 1",
+    ] {
+        assert!(answer.contains(part), "{part} in {answer}");
+    }
+    // Nobody waits for the module: it runs while the replica is not held.
+    assert_eq!(world.errands, before + 1);
+    // It is the question of one command, and the filters are those of all.
+    let answer = world.run(&format!("{question} KEY c"));
+    assert!(
+        answer.contains("$9 different :0 $9 undecided :1 "),
+        "{answer}"
+    );
+    let answer = world.run("ISLES.CONFLICTS REPLAY STRATEGY WASM:cart KEY a COUNT 1");
+    assert!(answer.contains("$9 different :1 "), "{answer}");
+    assert_eq!(world.errands, before + 3);
+    // The same over HTTP.
+    let words = ["REPLAY", "STRATEGY", "wasm:cart"].map(str::as_bytes);
+    let host = TestHost::default();
+    let answer = crate::read_conflicts(&world.replica, &host, world.wall_ms, &words);
+    let answer = answer.expect("the module is there").finish();
+    let answer = crate::resp3::Value::decode(&answer).expect("an answer");
+    assert_eq!(answer.get("different").number(), 2);
+    assert_eq!(answer.get("undecided").number(), 1);
+}
+
+// Over HTTP nobody counts the words of a command beforehand.
+#[test]
+fn stats_take_no_options() {
+    let world = World::new();
+    let host = TestHost::default();
+    let ask = |words: &[&[u8]]| crate::read_conflicts(&world.replica, &host, world.wall_ms, words);
+    assert!(ask(&[b"STATS"]).is_ok());
+    let error = ask(&[b"STATS", b"X", b"1"]).expect_err("there is no such option");
+    assert_eq!(
+        error,
+        "ERR ISLES.CONFLICTS STATS has no option 'X'; it takes none"
+    );
+}
+
+#[test]
+fn what_a_module_fails_on_is_counted_apart() {
+    let mut world = World::new();
+    load(&mut world, "picky", &picky(), &[]);
+    lost(&mut world, &[("a", "xa", "xb"), ("b", "1", "2")]);
+    let answer = world.run("ISLES.CONFLICTS REPLAY STRATEGY wasm:picky");
+    for part in [
+        "$9 different :1 $9 undecided :0 $6 failed :1 ",
+        "$3 key $1 a $3 now *4 $6 answer $5 value $5 value $2 xb $4 then *4 $6 answer $12 failed: trap $5 value $-1",
+    ] {
+        assert!(answer.contains(part), "{part} in {answer}");
+    }
+    // A preview flags no key: nobody has read it so.
+    assert!(world.replica.failed_keys().is_empty());
+    check_in(
+        &mut world,
+        &[
+            (
+                "ISLES.CONFLICTS REPLAY STRATEGY wasm:none",
+                "-ERR no resolver 'none' is loaded; see ISLES.RESOLVER LOAD",
+            ),
+            (
+                "ISLES.CONFLICTS REPLAY STRATEGY best",
+                "-ERR unknown strategy 'best', expected one of: lww, fww, multi-value, max, min, longest, union, json, json-min, wasm:<resolver>",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_module_that_may_burn_much_is_asked_about_fewer_records_at_once() {
+    let mut world = World::new();
+    world.run("CONFIG SET resolver-fuel-max 10000000");
+    load(&mut world, "cart", CART, &[b"milk 1\n", b"eggs 6\n"]);
+    let keys: Vec<String> = (0..30).map(|index| format!("k{index}")).collect();
+    let keys: Vec<_> = keys
+        .iter()
+        .map(|key| (&**key, "'milk 1'", "'eggs 6'"))
+        .collect();
+    lost(&mut world, &keys);
+    let question = "ISLES.CONFLICTS REPLAY STRATEGY wasm:cart";
+    let first = world.run(question);
+    assert!(
+        first.contains("$9 different :25 ") && first.contains("$6 cursor :6 "),
+        "{first}"
+    );
+    let rest = world.run(&format!("{question} CURSOR 6"));
+    assert!(
+        rest.contains("$9 different :5 ") && rest.contains("$6 cursor :0 "),
+        "{rest}"
+    );
+    let answer = world.run("ISLES.CONFLICTS REPLAY STRATEGY max");
+    assert!(answer.contains("$6 cursor :0 "), "{answer}");
+}

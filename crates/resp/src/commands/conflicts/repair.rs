@@ -93,11 +93,27 @@ pub(super) fn resolve(call: &mut Call<'_, '_>) -> Outcome {
     };
     let settled = match id {
         Some(id) => call.txn.resolve_record(id, answer, how)?,
-        None => call.txn.resolve_key(target.1, answer, how)?,
+        None => resolve_key(call.txn, target.1, answer, how)?,
     };
     call.reply.map(1);
     write_number(call.reply, "resolved", settled as u64);
     Ok(())
+}
+
+fn resolve_key(
+    txn: &mut Txn<'_>,
+    key: &[u8],
+    answer: Answer<'_>,
+    how: RestoreIf,
+) -> Result<usize, Failure> {
+    txn.resolve_key(key, answer, how)
+        .map_err(|error| match error {
+            RestoreError::NoConflict => Failure::other(format!(
+                "ERR '{}' has neither siblings nor open records in this node's journal, so there is nothing to resolve",
+                preview(key)
+            )),
+            other => other.into(),
+        })
 }
 
 fn usage() -> Failure {
