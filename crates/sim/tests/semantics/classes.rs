@@ -103,6 +103,25 @@ pub(crate) const TYPES: &[Type] = &[
         with_itself: true,
     },
     Type {
+        name: "remove-wins sets",
+        rows: &["remove-wins-"],
+        own: &[
+            ("add", &["SADD"]),
+            ("remove", &["SREM"]),
+            ("pop", &["SPOP"]),
+            ("move", &["SMOVE"]),
+            ("store", &["SUNIONSTORE", "SDIFFSTORE", "SINTERSTORE"]),
+            DELETE,
+            COPY,
+            RESTORE,
+            RENAME,
+            DEADLINE,
+            FLUSH,
+        ],
+        met: &[],
+        with_itself: true,
+    },
+    Type {
         name: "hashes",
         rows: &["hash-"],
         own: &[
