@@ -72,11 +72,6 @@ fn natives(
         lua.create_function(move |_, ()| Ok(clock.is_over()))?,
     )?;
     native.raw_set("time_over", TIME_OVER)?;
-    let started = std::time::Instant::now();
-    native.raw_set(
-        "clock",
-        lua.create_function(move |_, ()| Ok(started.elapsed().as_secs_f64()))?,
-    )?;
     native.raw_set(
         "where",
         lua.create_function(|lua, ()| Ok(place(lua).unzip()))?,

@@ -211,7 +211,6 @@ for name, f in pairs(math) do maths[name] = f end
 maths.random, maths.randomseed = checked(native.random), checked(native.randomseed)
 
 env.string, env.math = strings, maths
-env.os = { clock = native.clock }
 env.bit, env.struct, env.cmsgpack = library(native.bit), library(native.struct), library(native.cmsgpack)
 env.cjson = library(native.cjson)
 env.cjson.null = native.null
@@ -375,7 +374,7 @@ env.string, running.string = string, string
 local string_meta = getmetatable("")
 string_meta.__metatable = sealed
 protect(string)
-for _, t in ipairs({ maths, env.table, env.coroutine, env.os, env.bit, env.struct, env.cmsgpack, env.cjson, redis }) do
+for _, t in ipairs({ maths, env.table, env.coroutine, env.bit, env.struct, env.cmsgpack, env.cjson, redis }) do
   protect(t)
 end
 protect(load_api, nonexistent)

@@ -5,6 +5,7 @@ mod bitfield;
 mod bitmaps;
 mod bits;
 mod bounded;
+mod categories;
 mod client;
 mod command;
 mod config;

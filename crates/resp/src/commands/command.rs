@@ -1,5 +1,6 @@
 //! COMMAND: the table, as clients read it.
 
+use super::categories;
 use super::config::help;
 use crate::call::{Call, is};
 use crate::error::{Failure, Outcome};
@@ -76,14 +77,13 @@ fn find(name: &[u8]) -> Option<(&'static Spec, Option<&'static Subcommand>)> {
     Some((spec, Some(subcommand)))
 }
 
-/// Every name that COMMAND LIST knows, with the command that it belongs to.
-fn names() -> impl Iterator<Item = (String, &'static Spec)> {
+/// Every name that COMMAND LIST knows, with the command that it belongs to, and as which subcommand.
+fn names() -> impl Iterator<Item = (String, &'static Spec, Option<&'static str>)> {
     table::all().iter().flat_map(|spec| {
         let subcommands = spec.subcommands.iter();
-        let subcommands = subcommands.map(|(name, _)| format!("{}|{name}", spec.name));
-        std::iter::once(spec.name.to_owned())
-            .chain(subcommands)
-            .map(|name| (name, *spec))
+        let subcommands =
+            subcommands.map(|(name, _)| (format!("{}|{name}", spec.name), *spec, Some(*name)));
+        std::iter::once((spec.name.to_owned(), *spec, None)).chain(subcommands)
     })
 }
 
@@ -175,12 +175,21 @@ fn info(reply: &mut Reply, spec: &Spec, subcommand: Option<&Subcommand>) {
     reply.count(first);
     reply.integer(last);
     reply.count(step);
-    reply.set(1);
-    reply.simple(&format!("@{}", spec.family.group()));
+    show_categories(
+        reply,
+        &categories::of(spec, subcommand.map(|(name, _)| *name)),
+    );
     // Tips.
     reply.array(0);
     key_specification(reply, spec);
     subcommands(reply, spec);
+}
+
+fn show_categories(reply: &mut Reply, categories: &[&str]) {
+    reply.set(categories.len());
+    for category in categories {
+        reply.simple(&format!("@{category}"));
+    }
 }
 
 /// Where the keys are, in the words of Redis 7. A key after a word has no specification.
@@ -251,9 +260,9 @@ fn key_specification(reply: &mut Reply, spec: &Spec) {
 
 fn subcommands(reply: &mut Reply, spec: &Spec) {
     reply.array(spec.subcommands.len());
-    for (name, arity) in spec.subcommands {
+    for (subcommand, arity) in spec.subcommands {
         reply.array(10);
-        let name = format!("{}|{name}", spec.name);
+        let name = format!("{}|{subcommand}", spec.name);
         let flags = flags(spec, &name);
         reply.text(name);
         reply.integer(i64::from(*arity));
@@ -262,8 +271,7 @@ fn subcommands(reply: &mut Reply, spec: &Spec) {
         for _ in 0..3 {
             reply.integer(0);
         }
-        reply.set(1);
-        reply.simple(&format!("@{}", spec.family.group()));
+        show_categories(reply, &categories::of(spec, Some(subcommand)));
         for _ in 0..3 {
             reply.array(0);
         }
@@ -294,16 +302,19 @@ fn docs(call: &mut Call<'_, '_>, names: &[&[u8]]) {
 fn list(call: &mut Call<'_, '_>, options: &[&[u8]]) -> Outcome {
     let all = names();
     let names: Vec<String> = match *options {
-        [] => all.map(|(name, _)| name).collect(),
+        [] => all.map(|(name, ..)| name).collect(),
         [by, pattern, value] if is(by, "FILTERBY") && is(pattern, "PATTERN") => {
             let glob = Glob::new(value, Case::Ignored)?;
-            all.map(|(name, _)| name)
+            all.map(|(name, ..)| name)
                 .filter(|name| glob.matches(name.as_bytes()))
                 .collect()
         }
         [by, category, value] if is(by, "FILTERBY") && is(category, "ACLCAT") => all
-            .filter(|(_, spec)| is(value, spec.family.group()))
-            .map(|(name, _)| name)
+            .filter(|(_, spec, subcommand)| {
+                let categories = categories::of(spec, *subcommand);
+                categories.iter().any(|category| is(value, category))
+            })
+            .map(|(name, ..)| name)
             .collect(),
         [by, module, _] if is(by, "FILTERBY") && is(module, "MODULE") => Vec::new(),
         _ => return Err(Failure::Syntax),

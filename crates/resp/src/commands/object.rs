@@ -20,7 +20,6 @@ const SORTED_LISTPACK_ENTRIES_MAX: usize = 128;
 
 pub(super) const OBJECT: &[Subcommand] = &[
     ("encoding", 3),
-    ("freq", 3),
     ("help", 2),
     ("idletime", 3),
     ("refcount", 3),
@@ -34,14 +33,13 @@ pub(super) fn object(call: &mut Call<'_, '_>) -> Outcome {
         help(
             call,
             "OBJECT",
-            &[
-                "ENCODING <key>",
-                "FREQ <key>",
-                "IDLETIME <key>",
-                "REFCOUNT <key>",
-            ],
+            &["ENCODING <key>", "IDLETIME <key>", "REFCOUNT <key>"],
         );
         return Ok(());
+    }
+    // Whether or not there is such a key.
+    if is(subcommand, "FREQ") {
+        return Err(Failure::subcommand(subcommand, "OBJECT"));
     }
     let (3, Some(key)) = (call.args.len(), key) else {
         return Err(Failure::subcommand(subcommand, "OBJECT"));
@@ -61,11 +59,6 @@ pub(super) fn object(call: &mut Call<'_, '_>) -> Outcome {
     } else if is(subcommand, "IDLETIME") {
         let idle_ms = call.txn.idle_ms(key).unwrap_or(0);
         call.reply.count((idle_ms / 1000) as usize);
-    } else if is(subcommand, "FREQ") {
-        return Err(Failure::other(
-            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
-             between policies at runtime LRU and LFU data will take some time to adjust.",
-        ));
     } else {
         return Err(Failure::subcommand(subcommand, "OBJECT"));
     }

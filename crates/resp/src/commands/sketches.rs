@@ -114,10 +114,14 @@ fn pfdebug(call: &mut Call<'_, '_>) -> Outcome {
         help(call, "PFDEBUG", &["ENCODING <key>", "GETREG <key>"]);
         return Ok(());
     }
+    let (registers, encoding) = (is(subcommand, "GETREG"), is(subcommand, "ENCODING"));
+    if !registers && !encoding {
+        return Err(Failure::subcommand(subcommand, "PFDEBUG"));
+    }
     let key = key.ok_or_else(|| Failure::arity("pfdebug"))?;
     let sketch = call.txn.sketch(key).map_err(refused)?;
     let sketch = sketch.ok_or_else(|| Failure::other("ERR The specified key does not exist"))?;
-    if is(subcommand, "GETREG") {
+    if registers {
         let mut ranks = vec![0u8; REGISTERS];
         for (index, rank) in sketch.set_registers() {
             ranks[index] = rank;
@@ -126,15 +130,13 @@ fn pfdebug(call: &mut Call<'_, '_>) -> Outcome {
         for rank in ranks {
             call.reply.integer(i64::from(rank));
         }
-    } else if is(subcommand, "ENCODING") {
+    } else {
         let string = call.txn.string(key)?.unwrap_or_default();
         let encoding = match hyll::is_dense(&string) {
             true => "dense",
             false => "sparse",
         };
         call.reply.simple(encoding);
-    } else {
-        return Err(Failure::subcommand(subcommand, "PFDEBUG"));
     }
     Ok(())
 }

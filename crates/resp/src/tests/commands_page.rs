@@ -211,6 +211,7 @@ fn limits(text: &mut String) {
          - `RENAME` and `COPY` of a collection write all of it anew, in time proportional to its size: another region may change the old one meanwhile.\n\
          - `SELECT` knows 0 only, `COPY … DB` likewise. `ACL SETUSER` and `DELUSER` and `SCRIPT DEBUG` are refused, and scripts find no `redis.breakpoint` and `redis.debug`. \
          `RESTORE` takes what `DUMP` of an Isles node has given, not payloads of Redis.\n\
+         - Of `notify-keyspace-events`, `m` is taken and never sent: every look-up would have to be watched for it. Nor are `e` and `d`: nothing is evicted, and there are no modules.\n\
          - Scores and floats are printed with the digits that are needed to read them back (`0.1`), as Redis does from 7.2 on; floats have 64 bits, where \
          `INCRBYFLOAT` of Redis has 80.\n\
          - `cjson` nests 200 tables, in Redis 1000: what fits a thread's stack also where a script calls itself before. A script's error says the line that it was on, but where a script of several lines ends in `return redis.call(…)`.\n\

@@ -100,7 +100,7 @@ fn the_table_describes_itself() {
             ("COMMAND COUNT", &format!(":{count}")),
             (
                 "COMMAND INFO get",
-                "*1 *10 $3 get :2 *2 +readonly +fast :1 :1 :1 *1 +@string *0 *1 *6 $5 flags *2 +RO +access $12 begin_search *4 $4 type $5 index $4 spec *2 $5 index :1 $9 find_keys *4 $4 type $5 range $4 spec *6 $7 lastkey :0 $7 keystep :1 $5 limit :0 *0",
+                "*1 *10 $3 get :2 *2 +readonly +fast :1 :1 :1 *3 +@string +@read +@fast *0 *1 *6 $5 flags *2 +RO +access $12 begin_search *4 $4 type $5 index $4 spec *2 $5 index :1 $9 find_keys *4 $4 type $5 range $4 spec *6 $7 lastkey :0 $7 keystep :1 $5 limit :0 *0",
             ),
             ("COMMAND INFO nope", "*1 *-1"),
             ("COMMAND GETKEYS SET k v", "*1 $1 k"),
@@ -121,6 +121,11 @@ fn the_table_describes_itself() {
                 "-ERR wrong number of arguments for 'command|getkeys' command",
             ),
             ("COMMAND LIST FILTERBY PATTERN y*", "*0"),
+            (
+                "COMMAND LIST FILTERBY ACLCAT transaction",
+                "*5 $5 multi $4 exec $7 discard $5 watch $7 unwatch",
+            ),
+            ("COMMAND LIST FILTERBY ACLCAT none", "*0"),
             (
                 "COMMAND FOO",
                 "-ERR unknown subcommand 'FOO'. Try COMMAND HELP.",
@@ -145,8 +150,8 @@ fn debugging() {
     check(&[
         ("DEBUG SET-ACTIVE-EXPIRE 0", "+OK"),
         (
-            "DEBUG JMAP",
-            "-ERR unknown subcommand 'JMAP'. Try DEBUG HELP.",
+            "DEBUG JUMP",
+            "-ERR unknown subcommand 'JUMP'. Try DEBUG HELP.",
         ),
         ("DEBUG SLEEP x", "-ERR value is not a valid float"),
         ("FUNCTION FLUSH", "+OK"),

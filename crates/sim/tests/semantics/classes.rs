@@ -31,6 +31,10 @@ const DEADLINE: Class = (
     "deadline",
     &["EXPIRE", "PEXPIRE", "PEXPIREAT", "GETEX", "SETEX", "PSETEX"],
 );
+const RENAME: Class = ("rename", &["RENAME", "RENAMENX"]);
+const COPY: Class = ("copy", &["COPY"]);
+const RESTORE: Class = ("restore", &["RESTORE"]);
+const FLUSH: Class = ("flush", &["FLUSHDB", "FLUSHALL"]);
 const EDIT: Class = ("edit", &["APPEND", "SETRANGE"]);
 const INCREMENT: Class = ("increment", &["INCR", "INCRBY", "DECRBY"]);
 const FLOAT_INCREMENT: Class = ("float increment", &["INCRBYFLOAT"]);
@@ -94,6 +98,25 @@ pub(crate) const TYPES: &[Type] = &[
             ("difference", &["SDIFFSTORE"]),
             ("intersection", &["SINTERSTORE"]),
             DELETE,
+        ],
+        met: &[],
+        with_itself: true,
+    },
+    Type {
+        name: "remove-wins sets",
+        rows: &["remove-wins-"],
+        own: &[
+            ("add", &["SADD"]),
+            ("remove", &["SREM"]),
+            ("pop", &["SPOP"]),
+            ("move", &["SMOVE"]),
+            ("store", &["SUNIONSTORE", "SDIFFSTORE", "SINTERSTORE"]),
+            DELETE,
+            COPY,
+            RESTORE,
+            RENAME,
+            DEADLINE,
+            FLUSH,
         ],
         met: &[],
         with_itself: true,
@@ -197,6 +220,7 @@ pub(crate) const TYPES: &[Type] = &[
             ("add", &["XADD"]),
             ("remove", &["XDEL"]),
             ("trim", &["XTRIM"]),
+            ("setid of the stream", &["XSETID"]),
             DELETE,
         ],
         with_itself: true,
@@ -268,16 +292,22 @@ pub(crate) const TYPES: &[Type] = &[
             ("entry", &["XADD"]),
             ("removed entry", &["XDEL"]),
             ("trimmed stream", &["XTRIM"]),
+            ("last id", &["XSETID"]),
             ("group", &["XGROUP CREATE"]),
+            ("group's place", &["XGROUP SETID"]),
+            ("destroyed group", &["XGROUP DESTROY"]),
             ("delivery", &["XREADGROUP"]),
             ("acknowledgement", &["XACK"]),
             ("claim", &["XCLAIM"]),
+            ("claim of what is idle", &["XAUTOCLAIM"]),
             ("sketch", &["PFADD"]),
             ("merged sketch", &["PFMERGE"]),
             ("flag", &["ISLES.FLAG.ENABLE"]),
             ("disabled flag", &["ISLES.FLAG.DISABLE"]),
             ("bounded counter", &["ISLES.BCOUNTER.INCR"]),
             ("decrement", &["ISLES.BCOUNTER.DECR"]),
+            ("created bounded counter", &["ISLES.BCOUNTER.CREATE"]),
+            ("transfer", &["ISLES.BCOUNTER.TRANSFER"]),
             ("removed field", &["HDEL"]),
             ("removed member", &["SREM"]),
             ("removed score", &["ZREM"]),
@@ -290,21 +320,47 @@ pub(crate) const TYPES: &[Type] = &[
     Type {
         name: "whole keys",
         rows: &["rename-", "copy-", "restore-", "sort-", "flush-"],
-        own: &[
-            ("rename", &["RENAME", "RENAMENX"]),
-            ("copy", &["COPY"]),
-            ("restore", &["RESTORE"]),
-            ("sort", &["SORT"]),
-            ("flush", &["FLUSHDB", "FLUSHALL"]),
-        ],
+        own: &[RENAME, COPY, RESTORE, ("sort", &["SORT"]), FLUSH],
         met: &[WRITE, DELETE, DEADLINE],
+        with_itself: true,
+    },
+    Type {
+        name: "overwritten keys of each type",
+        rows: &["copy-", "restore-", "flush-"],
+        own: &[COPY, RESTORE, FLUSH],
+        met: WRITE_OF_EACH_TYPE,
+        with_itself: true,
+    },
+    Type {
+        name: "overwritten bounded counters",
+        rows: &["copy-", "restore-", "flush-"],
+        own: &[COPY, RESTORE, FLUSH],
+        met: &[
+            ("increment", &["ISLES.BCOUNTER.INCR"]),
+            ("decrement", &["ISLES.BCOUNTER.DECR"]),
+        ],
+        with_itself: true,
+    },
+    // Not beside bounded counters: one of which others hold rights is not renamed, and of another one nobody else decrements.
+    Type {
+        name: "renamed keys of each type",
+        rows: &["rename-"],
+        own: &[RENAME],
+        met: WRITE_OF_EACH_TYPE,
         with_itself: true,
     },
     Type {
         name: "transactions",
         rows: &["transaction-"],
         own: &[("transaction", &["MULTI"])],
-        met: &[WRITE, DELETE],
+        met: &[
+            WRITE,
+            DELETE,
+            DEADLINE,
+            ("persist", &["PERSIST"]),
+            RENAME,
+            FLUSH,
+        ],
         with_itself: true,
     },
     Type {
@@ -417,6 +473,31 @@ const STREAM: &[Class] = &[
     ("trim", &["XTRIM"]),
     ("setid", &["XSETID"]),
     DELETE,
+];
+
+/// What a key that is renamed or overwritten as a whole may meet, of every type but bounded counters.
+const WRITE_OF_EACH_TYPE: &[Class] = &[
+    ("string", &["SET"]),
+    ("counter", &["INCR"]),
+    ("edit", &["APPEND"]),
+    ("bit", &["SETBIT"]),
+    ("field", &["HSET"]),
+    ("field increment", &["HINCRBY"]),
+    ("removed field", &["HDEL"]),
+    ("member", &["SADD"]),
+    ("removed member", &["SREM"]),
+    ("score", &["ZADD"]),
+    ("score increment", &["ZINCRBY"]),
+    ("removed score", &["ZREM"]),
+    ("push", &["RPUSH"]),
+    ("pop", &["LPOP"]),
+    ("element", &["LSET"]),
+    ("entry", &["XADD"]),
+    ("removed entry", &["XDEL"]),
+    ("acknowledgement", &["XACK"]),
+    ("sketch", &["PFADD"]),
+    ("flag", &["ISLES.FLAG.ENABLE"]),
+    ("persist", &["PERSIST"]),
 ];
 
 const FLAG: &[Class] = &[
