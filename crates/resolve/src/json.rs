@@ -183,7 +183,7 @@ impl Json {
         {
             return None;
         }
-        let mut answer = String::new();
+        let mut answer = room_for(siblings);
         let united = self.unite_objects(objects.into_iter(), &mut Vec::new(), &mut answer);
         Some(answered(united, answer))
     }
@@ -215,7 +215,7 @@ impl Resolver for Json {
             return Resolution::winner_at(siblings, index);
         }
         let mut values: Vec<Value<'_, 'a>> = parsed.into_iter().flatten().collect();
-        let mut answer = String::new();
+        let mut answer = room_for(siblings);
         let united = self.unite(&mut values, &mut Vec::new(), &mut answer);
         answered(united, answer)
     }
@@ -226,6 +226,12 @@ fn answered<'a>(united: Result<(), Failure>, answer: String) -> Resolution<'a> {
         Ok(()) => Resolution::made(Cow::Owned(answer.into_bytes())),
         Err(failure) => Resolution::Failed(failure),
     }
+}
+
+/// The answer is about as long as all siblings at most.
+fn room_for(siblings: &[Sibling<'_>]) -> String {
+    let bytes = siblings.iter().map(|sibling| sibling.value.len());
+    String::with_capacity(bytes.sum())
 }
 
 /// What `rule` answers for the values of a field, if that is one and JSON.
