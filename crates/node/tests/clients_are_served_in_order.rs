@@ -6,7 +6,7 @@ use support::{Node, Ports, Raw, Spec, isles};
 
 const CLIENTS: usize = 16;
 const ROUNDS: usize = 50;
-/// Who finds the replica in other hands for milliseconds, as on a machine that has much else to do, comes after others.
+/// Not all: a connection that cannot have the replica for milliseconds waits, and comes after others.
 const IN_ORDER_MIN: usize = 40;
 
 // With Tokio's slot for the task that was woken last nearly every round was out of order.
