@@ -106,11 +106,16 @@ pub(super) fn report_deadline(old: Deadline, new: Deadline, outcome: &mut Outcom
 }
 
 /// What is left of a key that its creator had found expired was written without its knowledge, and outlives its deadline.
+///
+/// A deadline that the creator had not seen has not expired for it: of two deadlines one loses.
 pub(super) fn report_unhidden<C: Context>(
     row: &Row,
     author: &Author<'_, C>,
     outcome: &mut Outcome,
 ) {
+    if !author.context.covers(row.deadline.dot()) {
+        return;
+    }
     let live = row.components.iter().filter(|each| each.is_live());
     let unseen = live.filter_map(|each| newest_unseen(each, author.context));
     let Some((dot, hlc)) = unseen.max() else {

@@ -1,7 +1,9 @@
 //! What loses leaves a record, under one id in both regions: a case for each kind of loss, and one for each that is none.
 
 use isles_crdt::sorted_set::Score;
-use isles_replica::{AddIf, ConflictKind, Expiry, ListEnd, NewStreamId, ScoreIf, StreamId, Txn};
+use isles_replica::{
+    AddIf, ConflictKind, Expiry, JournalRecord, ListEnd, NewStreamId, ScoreIf, StreamId, Txn,
+};
 use isles_resolve::Strategy;
 
 use crate::island::{Island, NOW_MS, meet, meet_all, pair};
@@ -341,6 +343,28 @@ fn what_outlives_its_deadline() {
     assert_eq!(record.loser.value.as_deref(), Some(&b"1700000000100"[..]));
     // Only who meets the creation after the write can tell that it was one.
     assert!(b.records().is_empty());
+}
+
+#[test]
+fn a_deadline_that_a_creator_had_not_seen_outlives_nothing() {
+    let (mut a, mut b) = pair();
+    let at_ms = NOW_MS + 50;
+    a.run(|txn| txn.set_string(b"k", b"v", Expiry::At(at_ms)));
+    a.run(until("k", at_ms));
+    b.now_ms += 5000;
+    b.run(add("k", "new"));
+    meet(&mut a, &mut b);
+    let open = |island: &Island| {
+        let open = island.records().into_iter().filter(JournalRecord::is_open);
+        let mut open: Vec<_> = open
+            .map(|record| (record.loser.dot.sequence, record.component_name()))
+            .collect();
+        open.sort_unstable();
+        open
+    };
+    // The second of two equal deadlines is the one that was lost; a region that has met them one by one has settled the first.
+    assert_eq!(open(&a), [(1, "set-aw"), (2, "deadline")]);
+    assert_eq!(open(&b), open(&a));
 }
 
 #[test]
