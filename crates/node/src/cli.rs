@@ -49,6 +49,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: IdentityCommand,
     },
+    /// Look at the log of a node that does not run, or cut it
+    Log {
+        #[command(subcommand)]
+        command: LogCommand,
+    },
     /// Ask a running node how it is
     Status(StatusOptions),
     /// Check merge functions in WebAssembly
@@ -162,6 +167,49 @@ pub(crate) enum IdentityCommand {
         #[arg(long, short, value_name = "FILE", env = "ISLES_CONFIG")]
         config: PathBuf,
     },
+}
+
+/// `isles log`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Read every record and say what is there and what is damaged; ends with exit code 1 if the node would not start
+    Verify {
+        /// Data directory of the node, as in its configuration
+        #[arg(long, value_name = "DIR", env = "ISLES_DATA_DIR")]
+        data_dir: PathBuf,
+    },
+    /// Print the records: who wrote which entries when, and which keys they change
+    Dump(LogDumpOptions),
+    /// Cut a damaged log so that the node can start again: what is cut away is kept in files beside it, and the node
+    /// goes on under a new replica id and gets from its peers what they have of it
+    Repair {
+        /// Data directory of the node, as in its configuration
+        #[arg(long, value_name = "DIR", env = "ISLES_DATA_DIR")]
+        data_dir: PathBuf,
+        /// The first record that goes, with everything behind it; isles log verify names the one that is damaged
+        #[arg(long, value_name = "RECORD", value_parser = clap::value_parser!(u64).range(1..))]
+        truncate_at: u64,
+    },
+}
+
+/// `isles log dump`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogDumpOptions {
+    /// Data directory of the node, as in its configuration
+    #[arg(long, value_name = "DIR", env = "ISLES_DATA_DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// The first record to print
+    #[arg(long, value_name = "RECORD", default_value_t = 1)]
+    pub(crate) from: u64,
+    /// How many records to print [default: all]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<u64>,
+    /// Only records that change this key
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// One JSON object per record
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `isles status`.

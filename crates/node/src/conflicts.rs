@@ -7,7 +7,7 @@ mod client;
 mod list;
 pub(crate) mod options;
 mod repair;
-mod table;
+pub(crate) mod table;
 mod wizard;
 
 use std::io::{self, Write};

@@ -8,6 +8,7 @@ mod conflicts;
 mod database;
 mod demo;
 mod identity;
+mod log_tool;
 mod node;
 mod peers;
 mod resolver;
@@ -73,6 +74,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Identity {
             command: IdentityCommand::Renew { config },
         } => identity::renew(&config),
+        Command::Log { command } => log_tool::run(&command),
         Command::Status(options) => status::run(&options),
         Command::Resolver {
             command: ResolverCommand::Check(options),

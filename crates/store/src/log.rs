@@ -5,6 +5,7 @@
 
 mod config;
 mod error;
+mod inspect;
 mod pending;
 mod reader;
 mod record;
@@ -18,6 +19,9 @@ use std::sync::Arc;
 
 pub use config::LogConfig;
 pub use error::{Fault, LogError, OpenError, ReadError};
+pub use inspect::{
+    Located, SegmentReport, SegmentState, TruncateError, Truncated, inspect, truncate,
+};
 pub use reader::{LogReader, LogSyncer, Scan, SegmentInfo};
 pub use record::{RECORD_BYTES_MAX, RECORD_HEADER_BYTES, Record, RecordKind, RecordNumber};
 pub use recovery::{Cut, Recovered};

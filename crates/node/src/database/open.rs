@@ -10,8 +10,8 @@ use isles_replica::image::Meta;
 use isles_replica::session::Exchange;
 use isles_replica::{Frame, JournalLimits, Note, Origin, Replica, ReplicaConfig};
 use isles_store::{
-    DirLock, FileStorage, FjallConfig, FjallTable, Log, LogConfig, RecordKind, RecordNumber,
-    Recovered, Table,
+    DirLock, FileStorage, FjallConfig, FjallTable, Log, LogConfig, OpenError, RecordKind,
+    RecordNumber, Recovered, Table,
 };
 
 use super::writer::floor_of;
@@ -115,7 +115,8 @@ impl Files {
         })?;
         let log_config =
             LogConfig::new(config.cluster.as_bytes()).with_segment_bytes(config.log.segment_bytes);
-        let (log, recovered) = Log::open(Arc::new(storage), log_config)?;
+        let (log, recovered) = Log::open(Arc::new(storage), log_config)
+            .map_err(|error| with_advice(error, directory))?;
         let table: Box<dyn Table> = Box::new(FjallTable::open(
             directory.join("table"),
             &FjallConfig::default(),
@@ -132,6 +133,17 @@ impl Files {
             table,
             meta,
         })
+    }
+}
+
+/// What is damaged can be looked at, and cut away.
+fn with_advice(error: OpenError, directory: &std::path::Path) -> anyhow::Error {
+    match error {
+        OpenError::Damaged { .. } | OpenError::Missing { .. } => anyhow::anyhow!(
+            "{error}; isles log verify --data-dir {} shows what is left of it",
+            directory.display()
+        ),
+        error => error.into(),
     }
 }
 
