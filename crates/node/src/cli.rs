@@ -54,6 +54,13 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: LogCommand,
     },
+    /// Make, list, check and remove backups
+    Backup {
+        #[command(subcommand)]
+        command: BackupCommand,
+    },
+    /// Make a data directory from a backup
+    Restore(RestoreOptions),
     /// Ask a running node how it is
     Status(StatusOptions),
     /// Check merge functions in WebAssembly
@@ -167,6 +174,83 @@ pub(crate) enum IdentityCommand {
         #[arg(long, short, value_name = "FILE", env = "ISLES_CONFIG")]
         config: PathBuf,
     },
+}
+
+/// `isles backup`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupCommand {
+    /// Copy all data of a running node, as it is at one moment; of what earlier backups in the folder have nothing is
+    /// written again
+    Create(BackupCreateOptions),
+    /// Show the backups of a folder
+    List {
+        /// Folder of backups
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// One JSON object per backup
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read all of a backup, or of all of them, and check it; ends with exit code 1 if one is damaged
+    Verify {
+        /// Folder of backups
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// Only this one
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Remove a backup, and what no other one needs of it
+    Remove {
+        /// Folder of backups
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// Which one
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+/// `isles backup create`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BackupCreateOptions {
+    /// Folder of backups on this machine, made if it is missing
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// What to call it [default: the time, in UTC]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Address of the node, as in redis.listen of its configuration
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:6379",
+        env = "ISLES_REDIS"
+    )]
+    pub(crate) redis: String,
+    /// Give up when an answer takes longer than this, in milliseconds; the first one takes as long as a checkpoint
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 600_000, value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    pub(crate) timeout_ms: u64,
+}
+
+/// `isles restore`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RestoreOptions {
+    /// Folder of backups
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Which one [default: the newest]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) backup: Option<String>,
+    /// The data directory to make; it must not exist, or be empty
+    #[arg(long, value_name = "DIR", env = "ISLES_DATA_DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Name of the cluster that the node will be of [default: that of the backup]
+    #[arg(long, value_name = "NAME", env = "ISLES_CLUSTER")]
+    pub(crate) cluster: Option<String>,
+    /// Say what would be restored, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// `isles log`.

@@ -1,6 +1,7 @@
 //! The binary `isles`: sockets, threads, config and signals. This file is the table of its commands.
 #![expect(clippy::print_stdout, reason = "a command-line tool talks to its user")]
 
+mod backup;
 mod certs;
 mod cli;
 mod config;
@@ -11,6 +12,7 @@ mod identity;
 mod log_tool;
 mod node;
 mod peers;
+mod redis_client;
 mod resolver;
 mod start;
 mod status;
@@ -66,6 +68,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             );
             Ok(())
         }
+        Command::Backup { command } => backup::run(&command),
+        Command::Restore(options) => backup::restore(&options),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "isles", &mut std::io::stdout());
             Ok(())

@@ -9,9 +9,8 @@ use std::collections::btree_map::Entry;
 use isles_replica::RESERVED_PREFIX;
 use isles_resp::resp3::Value;
 
-use super::client::Client;
 use super::options::{Filter, RestoreOptions};
-use super::{Output, table};
+use super::{Journal, Output, table};
 
 /// Records that are asked for at once.
 const PAGE: u64 = 500;
@@ -40,7 +39,7 @@ struct Plan {
 }
 
 pub(super) fn restore(
-    client: &mut Client,
+    client: &mut Journal,
     options: &RestoreOptions,
     output: &mut Output,
 ) -> anyhow::Result<()> {
@@ -54,7 +53,7 @@ pub(super) fn restore(
     apply(client, &plan, options.limit, output)
 }
 
-fn plan(client: &mut Client, filter: &Filter) -> anyhow::Result<Plan> {
+fn plan(client: &mut Journal, filter: &Filter) -> anyhow::Result<Plan> {
     let mut filter = filter.clone();
     filter.state.get_or_insert_with(|| "open".to_owned());
     let end = client.conflicts(&["STATS"])?.get("next_sequence").number();
@@ -161,7 +160,7 @@ fn preview(plan: &Plan, options: &RestoreOptions, output: &mut Output) -> anyhow
 }
 
 fn apply(
-    client: &mut Client,
+    client: &mut Journal,
     plan: &Plan,
     limit: Option<u64>,
     output: &mut Output,

@@ -65,7 +65,7 @@ impl<'a> ArchiveWriter<'a> {
         self.manifest.items += 1;
         self.manifest.bytes += (key.len() + value.len()) as u64;
         encode_item(key, value, &mut self.items);
-        let is_cut = self.items.len() >= CHUNK_BYTES_MIN && xxh3_64(key) % CUT_ONE_IN == 0;
+        let is_cut = self.items.len() >= CHUNK_BYTES_MIN && xxh3_64(key).is_multiple_of(CUT_ONE_IN);
         match is_cut || self.items.len() >= CHUNK_BYTES_MAX {
             true => self.end_chunk(),
             false => Ok(()),
