@@ -1,7 +1,8 @@
 //! `isles backup` and `isles restore`: all data of a node, kept in a folder and brought back.
 //!
-//! `restore` makes a data directory of a backup.
+//! `restore` makes a data directory of a backup, `into` brings keys back into a cluster that lives on.
 
+mod into;
 mod restore;
 
 use std::io::{self, Write};

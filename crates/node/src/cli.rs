@@ -59,7 +59,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: BackupCommand,
     },
-    /// Make a data directory from a backup
+    /// Make a data directory from a backup, or bring keys of one back into a cluster that lives on
     Restore(RestoreOptions),
     /// Ask a running node how it is
     Status(StatusOptions),
@@ -235,6 +235,7 @@ pub(crate) struct BackupCreateOptions {
 
 /// `isles restore`.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("target").required(true).args(["data_dir", "into"]))]
 pub(crate) struct RestoreOptions {
     /// Folder of backups
     #[arg(value_name = "DIR")]
@@ -242,12 +243,31 @@ pub(crate) struct RestoreOptions {
     /// Which one [default: the newest]
     #[arg(long, value_name = "NAME")]
     pub(crate) backup: Option<String>,
-    /// The data directory to make; it must not exist, or be empty
-    #[arg(long, value_name = "DIR", env = "ISLES_DATA_DIR")]
-    pub(crate) data_dir: PathBuf,
-    /// Name of the cluster that the node will be of [default: that of the backup]
-    #[arg(long, value_name = "NAME", env = "ISLES_CLUSTER")]
+    /// Make a data directory there; it must not exist, or be empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Name of the cluster that the data directory will be of [default: that of the backup]
+    #[arg(long, value_name = "NAME", conflicts_with = "into")]
     pub(crate) cluster: Option<String>,
+    /// Bring keys back into the running node with this address, as in its redis.listen, and so into its cluster: those that
+    /// the cluster has never seen. What was deleted or changed since stays so, unless one asks for it
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) into: Option<String>,
+    /// With --into: only keys that match this pattern, with * ? [abc] as in KEYS
+    #[arg(long, value_name = "GLOB", requires = "into")]
+    pub(crate) key: Option<String>,
+    /// With --into: also keys that were deleted, or have been replaced by nothing, since the backup
+    #[arg(long, requires = "into")]
+    pub(crate) deleted: bool,
+    /// With --into: also keys that hold something else now, which is overwritten
+    #[arg(long, requires = "into")]
+    pub(crate) changed: bool,
+    /// With --into: one JSON object per key
+    #[arg(long, requires = "into")]
+    pub(crate) json: bool,
+    /// With --into: give up when an answer takes longer than this, in milliseconds
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    pub(crate) timeout_ms: u64,
     /// Say what would be restored, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

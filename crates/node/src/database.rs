@@ -39,7 +39,7 @@ use tokio::sync::{Notify, watch};
 
 use self::backup::Backups;
 use self::held::{Held, StopOnPanic};
-pub(crate) use self::open::{Opened, open};
+pub(crate) use self::open::{Opened, open, scan_prefix};
 pub(crate) use self::progress::Progress;
 use self::reaper::Reaper;
 pub(crate) use self::renew::{logged_after, renew, renew_in};

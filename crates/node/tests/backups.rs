@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -225,6 +226,91 @@ fn every_node_of_a_new_cluster_begins_with_the_same_backup() {
     assert_eq!(counter, 9);
 }
 
+/// What `restore --into` says of each key.
+fn bring_back(node: &Node, dir: &Path, more: &[&str]) -> BTreeMap<String, (String, String)> {
+    let address = node.spec.redis.to_string();
+    let arguments = ["restore", text(dir), "--into", &address, "--json"];
+    let told = succeed(&[&arguments, more].concat());
+    let said = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let text = |name: &str| line[name].as_str().unwrap().to_owned();
+        (text("key"), (text("state"), text("outcome")))
+    };
+    told.lines().map(said).collect()
+}
+
+#[test]
+fn keys_come_back_into_a_cluster_that_lives_on() {
+    let mut cluster = Cluster::start(&Options {
+        nodes: 2,
+        relayed: true,
+        ..Options::default()
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let mut clients = cluster.connect();
+    let keys = ["same", "changed", "deleted", "expired"];
+    for key in keys {
+        let _: () = clients[0].set(key, "then").unwrap();
+    }
+    let _: i64 = clients[0].incr("counter", 3).unwrap();
+    let _: bool = clients[0].pexpire("expired", 1).unwrap();
+    let _: () = clients[0].set_ex("leased", "then", 1000).unwrap();
+    cluster.await_convergence();
+    cluster.isolate(0);
+    let _: () = clients[0].set("lost", "then").unwrap();
+    let _: i64 = clients[0].sadd("lost-set", &["a", "b"]).unwrap();
+    backup(&cluster.nodes[0], folder.path(), "b");
+    let node = &cluster.nodes[1];
+    let _: () = clients[1].set("changed", "now").unwrap();
+    let _: i64 = clients[1].del(&["deleted", "leased"]).unwrap();
+    let _: i64 = clients[1].incr("counter", 4).unwrap();
+
+    let as_said = |said: &[(&str, &str, &str)]| -> BTreeMap<_, _> {
+        let said = said.iter().map(|(key, state, outcome)| {
+            (
+                (*key).to_owned(),
+                ((*state).to_owned(), (*outcome).to_owned()),
+            )
+        });
+        said.collect()
+    };
+    let preview = as_said(&[
+        ("changed", "changed", "left"),
+        ("counter", "changed", "left"),
+        ("deleted", "deleted", "left"),
+        ("leased", "deleted", "left"),
+        ("lost", "lost", "would be restored"),
+        ("lost-set", "lost", "would be restored"),
+    ]);
+    assert_eq!(bring_back(node, folder.path(), &["--dry-run"]), preview);
+    assert!(!clients[1].exists::<_, bool>("lost").unwrap());
+    let done = bring_back(node, folder.path(), &[]);
+    assert_eq!(done["lost"], ("lost".to_owned(), "restored".to_owned()));
+    assert_eq!(
+        done["deleted"].1, "left",
+        "what was deleted since does not come back"
+    );
+    let only = bring_back(node, folder.path(), &["--key", "l*", "--deleted"]);
+    assert_eq!(only, as_said(&[("leased", "deleted", "restored")]));
+    let ttl: i64 = clients[1].ttl("leased").unwrap();
+    assert!((1..=1000).contains(&ttl), "{ttl}");
+    let values: (String, String, i64) = clients[1].mget(&["changed", "lost", "counter"]).unwrap();
+    assert_eq!(
+        values,
+        ("now".to_owned(), "then".to_owned(), 7),
+        "nothing is counted twice"
+    );
+    let forced = bring_back(node, folder.path(), &["--changed", "--key", "changed"]);
+    assert_eq!(forced["changed"].1, "restored");
+    assert_eq!(clients[1].get::<_, String>("changed").unwrap(), "then");
+
+    cluster.rejoin(0);
+    cluster.await_convergence();
+    let members: BTreeSet<String> = clients[0].smembers("lost-set").unwrap();
+    assert_eq!(members.len(), 2);
+    cluster.nodes.iter_mut().for_each(Node::stop);
+}
+
 #[test]
 fn mistakes_are_explained() {
     let cluster = Cluster::start(&Options {
@@ -271,6 +357,12 @@ fn mistakes_are_explained() {
         &["restore", dir, "--backup", "c", "--data-dir", text(&new)],
         1,
         &["there is no backup 'c'"],
+    );
+    refused(&["restore", dir], 2, &["--data-dir", "--into"]);
+    refused(
+        &["restore", dir, "--into", "127.0.0.1:1"],
+        1,
+        &["no answer from 127.0.0.1:1"],
     );
     let told = succeed(&["restore", dir, "--data-dir", text(&new), "--dry-run"]);
     assert!(

@@ -15,7 +15,7 @@ use isles_clock::{Context, Dot, Hlc, Stamp};
 use isles_crdt::op::{Cell, HyperLogLogOp, OpBased, Presence, Reset, Tally, Version};
 use smallvec::SmallVec;
 
-pub(crate) use self::losses::{Types, latest_of, type_class, visible_class};
+pub(crate) use self::losses::{Types, latest_of, newest_unseen, type_class, visible_class};
 use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::garbage::Garbage;
 use crate::observer::rivals;

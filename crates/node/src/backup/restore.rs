@@ -12,8 +12,8 @@ use isles_store::{
     Batch, FileStorage, FjallConfig, FjallTable, Log, LogConfig, RecordKind, RecordNumber, Table,
 };
 
-use super::About;
-use crate::cli::RestoreOptions;
+use super::{About, into};
+use crate::cli::{RestoreOptions, UsageError};
 use crate::conflicts::table::utc;
 use crate::database::backup::{RECORD, ROW};
 use crate::database::{logged_after, note_of, renew_in};
@@ -23,10 +23,10 @@ const BATCH_BYTES: usize = 1 << 20;
 /// The log is written when it has this many bytes pending.
 const PENDING_BYTES: usize = 4 << 20;
 
-/// Makes a data directory that a node can start with: it holds what the backup holds, and goes on under a new replica id.
+/// Restores a backup to where the command line says.
 ///
 /// # Errors
-/// The backup is damaged, or the directory is not empty or cannot be written; no directory is left then.
+/// The backup is damaged, or what it is to be restored to refuses.
 pub(crate) fn restore(options: &RestoreOptions) -> anyhow::Result<()> {
     let archive = Archive::open(&options.dir)?;
     let name = match &options.backup {
@@ -35,30 +35,48 @@ pub(crate) fn restore(options: &RestoreOptions) -> anyhow::Result<()> {
     };
     let manifest = archive.manifest(&name)?;
     let about = About::of(&manifest)?;
-    let place = options.data_dir.display();
+    if !options.json {
+        println!(
+            "{name}: {} rows of {} bytes, of node {} of region {} in cluster {}, as they were at {}",
+            manifest.items,
+            manifest.bytes,
+            about.node,
+            about.region,
+            about.cluster,
+            utc(about.created_ms)
+        );
+    }
+    match (&options.data_dir, &options.into) {
+        (Some(data_dir), _) => to_directory(&archive, &name, &about, data_dir, options),
+        (None, Some(into)) => into::restore(&archive, &name, &about, into, options),
+        (None, None) => Err(UsageError("say where to: --data-dir or --into".to_owned()).into()),
+    }
+}
+
+/// Makes a data directory that a node can start with: it holds what the backup holds, and goes on under a new replica id.
+/// Where that fails there is no directory.
+fn to_directory(
+    archive: &Archive,
+    name: &str,
+    about: &About,
+    data_dir: &Path,
+    options: &RestoreOptions,
+) -> anyhow::Result<()> {
+    let place = data_dir.display();
     ensure!(
-        is_free(&options.data_dir)?,
+        is_free(data_dir)?,
         "{place} is not empty; name a directory that does not exist, or move it away"
     );
     let cluster = options.cluster.as_ref().unwrap_or(&about.cluster);
-    println!(
-        "{name}: {} rows of {} bytes, of node {} of region {} in cluster {}, as they were at {}",
-        manifest.items,
-        manifest.bytes,
-        about.node,
-        about.region,
-        about.cluster,
-        utc(about.created_ms)
-    );
     if options.dry_run {
-        archive.verify(&name)?;
+        archive.verify(name)?;
         println!("It is good. Nothing was restored (--dry-run).");
         return Ok(());
     }
-    let unfinished = unfinished(&options.data_dir);
-    let new = make(&archive, &name, &about, cluster, &unfinished)?;
-    let _ = fs::remove_dir(&options.data_dir);
-    fs::rename(&unfinished, &options.data_dir)
+    let unfinished = unfinished(data_dir);
+    let new = make(archive, name, about, cluster, &unfinished)?;
+    let _ = fs::remove_dir(data_dir);
+    fs::rename(&unfinished, data_dir)
         .with_context(|| format!("cannot rename {} to {place}", unfinished.display()))?;
     println!(
         "{place} is ready for a node of cluster {cluster}, which goes on as replica {new}. Start it with data_dir = \"{place}\": in the \
@@ -136,7 +154,12 @@ fn make(
 type Act<'a> = dyn FnMut(&[u8], &[u8]) -> anyhow::Result<()> + 'a;
 
 /// Calls back for every key of the backup that begins with `tag`, until the callback fails.
-fn each(archive: &Archive, name: &str, tag: u8, act: &mut Act<'_>) -> anyhow::Result<Manifest> {
+pub(super) fn each(
+    archive: &Archive,
+    name: &str,
+    tag: u8,
+    act: &mut Act<'_>,
+) -> anyhow::Result<Manifest> {
     let mut done = Ok(());
     let manifest = archive.read(name, &mut |key, value| match key.split_first() {
         Some((found, key)) if *found == tag => match act(key, value) {

@@ -11,7 +11,7 @@ use isles_replica::session::Exchange;
 use isles_replica::{Frame, JournalLimits, Note, Origin, Replica, ReplicaConfig};
 use isles_store::{
     DirLock, FileStorage, FjallConfig, FjallTable, Log, LogConfig, OpenError, RecordKind,
-    RecordNumber, Recovered, Table,
+    RecordNumber, Recovered, Table, TableError,
 };
 
 use super::writer::floor_of;
@@ -295,19 +295,33 @@ fn recover(
 fn load(replica: &mut Replica, table: &dyn Table, progress: &Progress) -> anyhow::Result<()> {
     let mut failed = None;
     let mut scan = |prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])| {
-        let end = end_of_prefix(prefix);
-        let result = table.scan(prefix, end.as_deref(), &mut |key, value| {
+        let scanned = scan_prefix(table, prefix, &mut |key, value| {
             each(key, value);
             progress.note_row();
-            std::ops::ControlFlow::Continue(())
         });
-        failed = failed.take().or(result.err());
+        failed = failed.take().or(scanned.err());
     };
     replica.load_table(&mut scan, wall_ms())?;
     match failed {
         Some(error) => bail!(error),
         None => Ok(()),
     }
+}
+
+/// Calls back for all rows of a table whose keys start with a prefix.
+///
+/// # Errors
+/// The table cannot be read.
+pub(crate) fn scan_prefix(
+    table: &dyn Table,
+    prefix: &[u8],
+    each: &mut dyn FnMut(&[u8], &[u8]),
+) -> Result<(), TableError> {
+    let end = end_of_prefix(prefix);
+    table.scan(prefix, end.as_deref(), &mut |key, value| {
+        each(key, value);
+        std::ops::ControlFlow::Continue(())
+    })
 }
 
 /// The first key after all that start with a prefix; none if there is no such key.
