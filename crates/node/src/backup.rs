@@ -1,10 +1,13 @@
 //! `isles backup` and `isles restore`: all data of a node, kept in a folder and brought back.
 //!
-//! `restore` makes a data directory of a backup, `into` brings keys back into a cluster that lives on.
+//! `restore` makes a data directory of a backup, `into` brings keys back into a cluster that lives on, `table` makes
+//! one a node's table.
 
 mod into;
 mod restore;
+mod table;
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -15,6 +18,7 @@ use isles_store::archive::{Archive, ArchiveError, Manifest, visit_items};
 use serde::Deserialize;
 
 pub(crate) use self::restore::restore;
+pub(crate) use self::table::rebuild;
 use crate::cli::{BackupCommand, BackupCreateOptions};
 use crate::conflicts::table::utc;
 use crate::database::wall_ms;
@@ -34,6 +38,8 @@ struct About {
     created_ms: u64,
     record: u64,
     through: u64,
+    /// Per replica, its last entry that is in it.
+    applied: BTreeMap<String, u64>,
 }
 
 impl About {

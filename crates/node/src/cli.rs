@@ -61,6 +61,11 @@ pub(crate) enum Command {
     },
     /// Make a data directory from a backup, or bring keys of one back into a cluster that lives on
     Restore(RestoreOptions),
+    /// Make the table of a node anew
+    Table {
+        #[command(subcommand)]
+        command: TableCommand,
+    },
     /// Ask a running node how it is
     Status(StatusOptions),
     /// Check merge functions in WebAssembly
@@ -271,6 +276,28 @@ pub(crate) struct RestoreOptions {
     /// Say what would be restored, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// `isles table`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TableCommand {
+    /// Make the table of a node that does not run anew, of a backup and the log behind it: for one that is damaged, while
+    /// the log does not reach back to its beginning. What was there is kept beside it
+    Rebuild(TableRebuildOptions),
+}
+
+/// `isles table rebuild`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TableRebuildOptions {
+    /// Data directory of the node, as in its configuration
+    #[arg(long, value_name = "DIR", env = "ISLES_DATA_DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Folder of backups of this node
+    #[arg(long, value_name = "DIR")]
+    pub(crate) backup: PathBuf,
+    /// Which one [default: the newest that the log goes on from]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
 }
 
 /// `isles log`.

@@ -12,6 +12,7 @@ mod open;
 mod owner;
 mod progress;
 mod reaper;
+pub(crate) mod rebuild;
 mod renew;
 mod saves;
 #[cfg(test)]

@@ -25,7 +25,7 @@ use clap::{CommandFactory, Parser};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-use crate::cli::{Cli, Command, ConfigCommand, IdentityCommand, ResolverCommand};
+use crate::cli::{Cli, Command, ConfigCommand, IdentityCommand, ResolverCommand, TableCommand};
 use crate::config::Config;
 
 fn main() -> ExitCode {
@@ -70,6 +70,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Backup { command } => backup::run(&command),
         Command::Restore(options) => backup::restore(&options),
+        Command::Table {
+            command: TableCommand::Rebuild(options),
+        } => backup::rebuild(&options),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "isles", &mut std::io::stdout());
             Ok(())

@@ -128,7 +128,7 @@ fn make(
             .with_context(|| format!("cannot remove {}, which is unfinished", folder.display()))?;
     }
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let meta = fill_table(archive, name, &folder.join("table"))?;
+    let meta = make_table(archive, name, &folder.join("table"))?;
     ensure!(
         meta.record == about.record,
         "the backup says that its table ends at record {}, it ends at {}",
@@ -176,8 +176,19 @@ pub(super) fn each(
     done.map(|()| manifest)
 }
 
-fn fill_table(archive: &Archive, name: &str, folder: &Path) -> anyhow::Result<Meta> {
+fn make_table(archive: &Archive, name: &str, folder: &Path) -> anyhow::Result<Meta> {
     let table = FjallTable::open(folder, &FjallConfig::default())?;
+    let meta = fill_table(archive, name, &table)?;
+    table.flush()?;
+    Ok(meta)
+}
+
+/// Writes the rows of a backup to a table.
+pub(super) fn fill_table(
+    archive: &Archive,
+    name: &str,
+    table: &FjallTable,
+) -> anyhow::Result<Meta> {
     let mut batch = Batch::new();
     each(archive, name, ROW, &mut |key, value| {
         batch.put(key.to_vec(), value.to_vec());
@@ -187,7 +198,6 @@ fn fill_table(archive: &Archive, name: &str, folder: &Path) -> anyhow::Result<Me
         Ok(())
     })?;
     table.write(batch)?;
-    table.flush()?;
     let meta = table.get(Meta::key())?;
     Ok(Meta::decode(
         &meta.context("the backup's table has no checkpoint")?,
