@@ -26,7 +26,7 @@ type Place = (Vec<u8>, String, Vec<u8>);
 /// What a run would do.
 #[derive(Default)]
 struct Plan {
-    /// In each place what lost last.
+    /// In each place what lost last; of what adds up, everything.
     restores: BTreeMap<Place, Value>,
     /// Writes that lost there before it.
     older: usize,
@@ -85,7 +85,8 @@ impl Plan {
             self.of_isles += 1;
             return;
         }
-        if kind == "type" || matches!(&*component, "stream" | "counter") {
+        let only_rights = component == "bounded-counter" && loser.get("value").text() == "0";
+        if kind == "type" || only_rights || matches!(&*component, "stream" | "counter") {
             self.no_value += 1;
             return;
         }
@@ -98,7 +99,12 @@ impl Plan {
             "register-mv" => "register-lww".to_owned(),
             _ => component,
         };
-        let place = (bytes("key"), component, bytes("field"));
+        // What each of these has lost adds to what the others have, so that none takes another's place.
+        let field = match &*component {
+            "hyperloglog" | "bounded-counter" => bytes("id"),
+            _ => bytes("field"),
+        };
+        let place = (bytes("key"), component, field);
         self.is_full = self.restores.len() >= PLACES_MAX;
         match self.restores.entry(place) {
             Entry::Vacant(_) if self.is_full => {}
@@ -142,7 +148,7 @@ fn preview(plan: &Plan, options: &RestoreOptions, output: &mut Output) -> anyhow
         ),
         (
             plan.no_value,
-            "are of kinds that leave nothing to restore: both values are there",
+            "leave nothing to restore: both values are there, or only rights had changed hands",
         ),
         (
             plan.of_isles,

@@ -4,14 +4,15 @@
 use std::ops::ControlFlow;
 
 use isles_clock::Dot;
+use isles_crdt::op::BoundedCounterOp;
 use isles_crdt::sorted_set::Score;
 
-use super::{AddIf, EscrowError, Expiry, ScoreIf, Txn, ValueType, parse_integer};
+use super::{AddIf, EscrowError, Expiry, ScoreIf, Spot, Txn, ValueType, parse_integer, set_part};
 use crate::conflict::{ConflictKind, ConflictRecord, Contender, Settled, Settling};
 use crate::hyll;
 use crate::journal::JournalRecord;
 use crate::list;
-use crate::op::Kind;
+use crate::op::{EscrowChange, KeyOp, Kind, Part, SketchPart};
 use crate::rows::RESERVED_PREFIX;
 
 /// Records that one entry names as settled by it; those beyond are settled as being overwritten.
@@ -368,6 +369,15 @@ impl Txn<'_> {
         };
         let lost = hyll::decode(value).map_err(|_| RestoreError::BadValue("HyperLogLog"))?;
         self.make_way(key, ValueType::HyperLogLog, force)?;
+        let spot = self.spot(key);
+        if self.is_free(&spot) {
+            let part = SketchPart {
+                named: None,
+                sketch: lost,
+            };
+            self.add_to_nothing(&spot, Part::HyperLogLog(Box::new(part)));
+            return Ok(());
+        }
         let raised = self.sketch_join(key, &lost);
         raised.expect("what was in the way is gone");
         Ok(())
@@ -386,11 +396,35 @@ impl Txn<'_> {
         let amount = parse_integer(value).ok_or(RestoreError::BadValue("integer"))?;
         self.make_way(key, ValueType::BoundedCounter, force)?;
         let by = amount.unsigned_abs();
+        let spot = self.spot(key);
+        if amount > 0 && self.is_free(&spot) {
+            let change = EscrowChange {
+                named: None,
+                change: Some(BoundedCounterOp::Granted(by)),
+            };
+            self.add_to_nothing(&spot, Part::BoundedCounter([change].into_iter().collect()));
+            return Ok(());
+        }
         match amount < 0 {
             true => self.bounded_decrement(key, by)?,
             false => self.bounded_increment(key, by)?,
         };
         Ok(())
+    }
+
+    /// Whether there is nothing under a key, expired or not.
+    fn is_free(&self, spot: &Spot<'_>) -> bool {
+        let now_ms = self.now_ms();
+        let row = self.row_at(spot);
+        row.is_none_or(|row| !row.is_live() && !row.is_hidden(now_ms))
+    }
+
+    /// Brings back one of several losses. A write that creates the key would settle the other ones, as one in the place of
+    /// all of them; this one only adds.
+    fn add_to_nothing<'k>(&mut self, spot: &Spot<'k>, part: Part<'k>) {
+        let mut op = KeyOp::new(spot.key);
+        set_part(&mut op, part);
+        self.write(spot, &op);
     }
 
     fn write_deletion(&mut self, key: &[u8]) -> Result<(), RestoreError> {
