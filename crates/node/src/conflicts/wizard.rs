@@ -207,18 +207,36 @@ mod tests {
     use super::*;
 
     fn record(key: &[u8]) -> Value {
+        record_of(key, "register-lww", "1", "v")
+    }
+
+    fn record_of(key: &[u8], component: &str, id: &str, value: &str) -> Value {
         let text = |text: &str| Value::Text(text.as_bytes().to_vec());
         let entry = |name: &str, value: Value| (text(name), value);
         let loser = vec![
+            entry("value", text(value)),
             entry("value_bytes", Value::Integer(1)),
             entry("kept_bytes", Value::Integer(1)),
         ];
         Value::Map(vec![
+            entry("id", text(id)),
             entry("key", Value::Text(key.to_vec())),
             entry("kind", text("write-write")),
-            entry("component", text("register-lww")),
+            entry("component", text(component)),
             entry("loser", Value::Map(loser)),
         ])
+    }
+
+    #[test]
+    fn of_a_place_the_last_comes_back_and_of_what_adds_up_everything() {
+        let mut plan = Plan::default();
+        for component in ["register-lww", "hyperloglog", "bounded-counter"] {
+            for id in ["1", "2"] {
+                plan.add(&record_of(b"k", component, id, "5"));
+            }
+        }
+        plan.add(&record_of(b"k", "bounded-counter", "3", "0"));
+        assert_eq!((plan.restores.len(), plan.older, plan.no_value), (5, 1, 1));
     }
 
     // Each run failed on them, as nobody may write them so.

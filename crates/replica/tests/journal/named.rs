@@ -342,3 +342,58 @@ fn it_comes_back() {
         "{refused:?}"
     );
 }
+
+/// A write that creates the key takes the place of all that was lost; a restore must not.
+#[test]
+fn several_come_back_one_by_one() {
+    let restore_all = |before: fn(&mut Txn<'_>), writes: [fn(&mut Txn<'_>); 2]| {
+        let (mut a, mut b) = pair();
+        a.run(before);
+        meet(&mut a, &mut b);
+        writes.into_iter().for_each(|write| a.run(write));
+        b.run(delete);
+        meet(&mut a, &mut b);
+        for record in b.records() {
+            let restored = b.run(|txn| txn.restore_loser(record.id, RestoreIf::Open));
+            assert!(
+                matches!(restored, Ok(RestoreOutcome::Restored(_))),
+                "{restored:?}"
+            );
+        }
+        meet(&mut a, &mut b);
+        for record in a.records() {
+            assert_eq!(record.settled().map(|by| by.how), Some(Settling::Explicit));
+        }
+        a
+    };
+    let mut a = restore_all(
+        |txn| add("a")(txn),
+        [|txn| add("b")(txn), |txn| add("c")(txn)],
+    );
+    assert_eq!(a.run(|txn| txn.sketch_count(b"k")), Ok(Some(2)));
+    let mut a = restore_all(
+        |txn| increment(10)(txn),
+        [|txn| increment(1)(txn), |txn| increment(2)(txn)],
+    );
+    assert_eq!(a.run(|txn| txn.bounded(b"k")), Ok(Some(3)));
+}
+
+#[test]
+fn a_deletion_is_known_after_many_others() {
+    let (mut a, mut b) = pair();
+    a.run(increment(10));
+    meet(&mut a, &mut b);
+    a.run(increment(5));
+    for _ in 0..70 {
+        b.run(delete);
+        b.run(increment(1));
+    }
+    meet(&mut a, &mut b);
+    assert_eq!(a.only().id, b.only().id);
+    assert_eq!(a.only().loser.value.as_deref(), Some(&b"5"[..]));
+    let late = b.only();
+    assert_eq!(
+        (late.loser.kept_bytes(), late.winner.dot.replica),
+        (0, b.replica.id())
+    );
+}
