@@ -16,8 +16,10 @@ use crate::apply::Author;
 use crate::conflict::Contender;
 use crate::hyll::{self, SPARSE_BYTES_MAX_DEFAULT};
 
-/// Changes of one component that are told one by one; of more the older half is told together, by writer and name.
-pub(crate) const CHANGES_MAX: usize = 64;
+/// So many of the newest changes of one component are told one by one; older ones together, by name and writer.
+const CHANGES_MAX: usize = 64;
+/// Names and writers of which older changes are kept.
+const OLDER_MAX: usize = 64;
 /// Names that are kept of what has gone. Of older ones it is still seen that they have, by the deadline of the key, which
 /// every deletion sets.
 const GONE_MAX: usize = 64;
@@ -73,9 +75,10 @@ impl Change {
         }
     }
 
-    fn absorb(&mut self, earlier: &Change) {
-        self.first = self.first.min(earlier.first);
-        self.lost.add(&earlier.lost);
+    fn append(&mut self, later: &Change) {
+        (self.dot, self.hlc) = (later.dot, later.hlc);
+        self.first = self.first.min(later.first);
+        self.lost.add(&later.lost);
     }
 
     /// The side of a conflict that lost to somebody with this context. Where that had seen some of several changes, how
@@ -100,14 +103,16 @@ struct Gone {
 /// Recent changes of what is named, and what has recently gone.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Trail {
-    /// In the order applied.
+    /// Those that are told together, of each name and writer one.
+    older: Vec<Change>,
+    /// The others, in the order applied.
     changes: Vec<Change>,
     gone: Vec<Gone>,
 }
 
 impl Trail {
     pub(crate) fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.gone.is_empty()
+        self.older.is_empty() && self.changes.is_empty() && self.gone.is_empty()
     }
 
     /// Takes note of a change of what is there.
@@ -116,30 +121,26 @@ impl Trail {
         // An entry may be applied in parts by its writer.
         let same = last.filter(|last| (last.named, last.dot) == (change.named, change.dot));
         match same {
-            Some(last) => last.absorb(&change),
+            Some(last) => last.append(&change),
             None => self.changes.push(change),
         }
         if self.changes.len() > CHANGES_MAX {
-            self.condense();
+            let oldest = self.changes.remove(0);
+            self.condense(oldest);
         }
     }
 
-    /// Puts the older half together, so that it costs little each time.
-    fn condense(&mut self) {
-        let newer = self.changes.split_off(CHANGES_MAX / 2);
-        let older = std::mem::take(&mut self.changes);
-        for mut change in older {
-            let whose = |other: &Change| (other.named, other.dot.replica);
-            let same = |other: &Change| whose(other) == whose(&change);
-            if let Some(at) = self.changes.iter().position(same) {
-                change.absorb(&self.changes.remove(at));
-            }
-            self.changes.push(change);
+    /// Puts a change to older ones. How many are told one by one does not depend on whether older ones were forgotten yet, so
+    /// that a replay tells the same.
+    fn condense(&mut self, change: Change) {
+        let whose = |change: &Change| (change.named, change.dot.replica);
+        let mut older = self.older.iter_mut();
+        match older.find(|older| whose(older) == whose(&change)) {
+            Some(older) => older.append(&change),
+            None => self.older.push(change),
         }
-        self.changes.extend(newer);
-        // Of so many writers, or names, that they do not fit even so.
-        let excess = self.changes.len().saturating_sub(CHANGES_MAX);
-        self.changes.drain(..excess);
+        let excess = self.older.len().saturating_sub(OLDER_MAX);
+        self.older.drain(..excess);
     }
 
     /// Takes note of what its author deletes, and returns the changes that are lost with it: those that the author had
@@ -151,16 +152,18 @@ impl Trail {
     ) -> Vec<Change> {
         let mut lost: Vec<Change> = Vec::new();
         for (named, counter) in deleted {
-            self.changes.retain(|change| {
+            let mut keep = |change: &Change| {
                 let is_it = change.named == named;
                 if is_it && change.dot != author.dot && !author.context.covers(change.dot) {
                     match lost.iter_mut().find(|other| other.dot == change.dot) {
-                        Some(other) => other.absorb(change),
+                        Some(other) => other.append(change),
                         None => lost.push(change.clone()),
                     }
                 }
                 !is_it
-            });
+            };
+            self.older.retain(&mut keep);
+            self.changes.retain(&mut keep);
             // Nobody can name what this entry itself had created.
             if named != author.dot {
                 self.gone.push(Gone {
@@ -190,7 +193,9 @@ impl Trail {
 
     /// Forgets what every region has seen.
     pub(crate) fn prune(&mut self, stable: &VectorClock) {
-        self.changes.retain(|change| !stable.covers(change.dot));
+        for changes in [&mut self.older, &mut self.changes] {
+            changes.retain(|change| !stable.covers(change.dot));
+        }
         self.gone.retain(|gone| !stable.covers(gone.by));
     }
 }
