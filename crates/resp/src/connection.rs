@@ -25,6 +25,7 @@ use crate::engine::{Engine, EngineStopped};
 use crate::errand::Errand;
 use crate::error::Failure;
 use crate::execute::{self, Plan, Stop, Work};
+use crate::line::Place;
 use crate::parser::{Batch, Parser, ParserLimits, ProtocolError};
 use crate::reply::Reply;
 use crate::server::{Server, wall_ms};
@@ -228,15 +229,29 @@ impl<E: Engine> Connection<'_, E> {
             return Ok(());
         }
         self.plan.prepare(&self.batch, &self.buffer);
+        let server = self.server;
         let (mut at, mut held_wait) = (0, HELD_WAIT_MIN);
+        let mut place = None;
         loop {
             if self.plan.writes() && !self.engine.has_room() {
+                // Those behind may want to read.
+                place = None;
                 self.engine.wait_room().await;
             }
+            if place.is_none() && !server.line.is_empty() {
+                place = Some(server.line.join());
+            }
+            if let Some(place) = &place {
+                self.queue(place).await?;
+            }
             let stop = self.hold(&mut at);
+            if stop != Stop::Held {
+                place = None;
+            }
             match stop {
                 Stop::Held => {
                     self.finish().await?;
+                    place.get_or_insert_with(|| server.line.join());
                     tokio::time::sleep(held_wait).await;
                     held_wait = (held_wait * 2).min(HELD_WAIT_MAX);
                 }
@@ -277,6 +292,18 @@ impl<E: Engine> Connection<'_, E> {
                 Stop::Abort => return Err(Closed::ReplyTooLarge),
             }
         }
+    }
+
+    /// Waits until those have been served that asked for the replica before, or until a script is late, beside which a
+    /// connection runs its commands aside.
+    async fn queue(&mut self, place: &Place<'_>) -> Result<(), Closed> {
+        let running = &self.server.scripting.running;
+        if place.is_first() || running.late().is_some() {
+            return Ok(());
+        }
+        self.finish().await?;
+        while running.late().is_none() && timeout(HELD_WAIT_MAX, place.reached()).await.is_err() {}
+        Ok(())
     }
 
     /// Does what the next command needs without the replica. To check or try a module takes long, so earlier answers go
