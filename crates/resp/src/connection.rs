@@ -133,7 +133,7 @@ struct Connection<'c, E> {
     owner: Option<Waker>,
 }
 
-impl<E: Engine> Connection<'_, E> {
+impl<'c, E: Engine> Connection<'c, E> {
     /// Appends what has arrived to the buffer; waits if that is nothing, and sends messages of others meanwhile.
     async fn read(&mut self) -> Result<(), Closed> {
         // A client that gets messages without end must still be heard.
@@ -239,10 +239,10 @@ impl<E: Engine> Connection<'_, E> {
                 self.engine.wait_room().await;
             }
             if place.is_none() && !server.line.is_empty() {
-                place = Some(server.line.join());
+                place = Some(self.join_line().await?);
             }
             if let Some(place) = &place {
-                self.queue(place).await?;
+                until_first(place, server).await;
             }
             let stop = self.hold(&mut at);
             if stop != Stop::Held {
@@ -250,8 +250,10 @@ impl<E: Engine> Connection<'_, E> {
             }
             match stop {
                 Stop::Held => {
-                    self.finish().await?;
-                    place.get_or_insert_with(|| server.line.join());
+                    if place.is_none() || self.reply.len() > 0 {
+                        drop(place.take());
+                        place = Some(self.join_line().await?);
+                    }
                     tokio::time::sleep(held_wait).await;
                     held_wait = (held_wait * 2).min(HELD_WAIT_MAX);
                 }
@@ -294,16 +296,10 @@ impl<E: Engine> Connection<'_, E> {
         }
     }
 
-    /// Waits until those have been served that asked for the replica before, or until a script is late, beside which a
-    /// connection runs its commands aside.
-    async fn queue(&mut self, place: &Place<'_>) -> Result<(), Closed> {
-        let running = &self.server.scripting.running;
-        if place.is_first() || running.late().is_some() {
-            return Ok(());
-        }
+    /// Goes to the end of the line. Answers are sent before: nobody may wait for a client that does not take them.
+    async fn join_line(&mut self) -> Result<Place<'c>, Closed> {
         self.finish().await?;
-        while running.late().is_none() && timeout(HELD_WAIT_MAX, place.reached()).await.is_err() {}
-        Ok(())
+        Ok(self.server.line.join())
     }
 
     /// Does what the next command needs without the replica. To check or try a module takes long, so earlier answers go
@@ -450,6 +446,13 @@ impl<E: Engine> Connection<'_, E> {
         self.reply.clear();
         Ok(())
     }
+}
+
+/// Waits until those have been served that asked for the replica before, or until a script is late, beside which a connection
+/// runs its commands aside.
+async fn until_first(place: &Place<'_>, server: &Server) {
+    let running = &server.scripting.running;
+    while running.late().is_none() && timeout(HELD_WAIT_MAX, place.reached()).await.is_err() {}
 }
 
 /// Waits until others have something to say to a client.

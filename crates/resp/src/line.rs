@@ -63,12 +63,7 @@ pub(crate) struct Place<'l> {
 }
 
 impl Place<'_> {
-    /// Whether nobody who is still there asked before.
-    pub(crate) fn is_first(&self) -> bool {
-        self.line.members().is_first(self.number)
-    }
-
-    /// Waits until it is the first one.
+    /// Waits until nobody is left who asked before.
     pub(crate) fn reached(&self) -> impl Future<Output = ()> {
         poll_fn(|context| {
             let mut members = self.line.members();
@@ -135,7 +130,7 @@ mod tests {
         assert_eq!(*woken.lock().unwrap(), [0; 0]);
         drop(places.remove(0));
         assert_eq!(*woken.lock().unwrap(), [1, 3]);
-        assert!(places[0].is_first() && !places[1].is_first());
+        assert!(asks(&places[0], 1).is_ready() && asks(&places[1], 3).is_pending());
         assert!(!line.is_empty());
         drop(places);
         assert!(line.is_empty());
