@@ -329,9 +329,12 @@ impl Journal {
         self.merged += 1;
     }
 
-    /// Who writes under a replica id, from here on.
-    pub(crate) fn note_origin(&mut self, replica: ReplicaId, origin: Origin) {
+    /// Who writes under a replica id, from here on. How far its clock was ahead is remembered until it is measured again: what
+    /// was written behind a cut arrives before that.
+    pub(crate) fn note_origin(&mut self, replica: ReplicaId, mut origin: Origin) {
         let known = self.origins.get(&replica);
+        let measured = known.and_then(|known| known.ahead_ms);
+        origin.ahead_ms = origin.ahead_ms.or(measured);
         if known.is_some_and(|known| **known == origin) {
             return;
         }

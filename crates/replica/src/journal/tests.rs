@@ -175,3 +175,28 @@ fn removing_members_settles_nothing_about_the_whole() {
         .collect();
     assert_eq!(open, [1]);
 }
+
+#[test]
+fn how_far_a_clock_was_ahead_is_remembered_until_it_is_measured_again() {
+    let mut journal = Journal::new(JournalLimits::default());
+    let replica = ReplicaId::from_u128(1);
+    let origin = |ahead_ms| Origin {
+        node: "us-1".to_owned(),
+        region: "us".to_owned(),
+        ahead_ms,
+    };
+    for (told, known) in [
+        (None, None),
+        (Some(7), Some(7)),
+        (None, Some(7)),
+        (Some(0), Some(0)),
+    ] {
+        journal.note_origin(replica, origin(told));
+        let origin = journal.origin(replica).expect("it was told");
+        assert_eq!(origin.ahead_ms, known);
+    }
+    push(&mut journal, 1, 2, 0);
+    let record = journal.iter().next().expect("it was lost");
+    let origin = record.loser.origin.as_deref().expect("its writer is known");
+    assert_eq!(origin.ahead_ms, Some(0));
+}

@@ -1,6 +1,6 @@
 //! What another strategy would have answered for a conflict of the journal.
 
-use isles_resolve::{Class, Failure, Resolution, Resolver, Sibling, Strategy};
+use isles_resolve::{Class, Failure, Resolution, Resolver, Sibling};
 
 use crate::conflict::{ConflictKind, ConflictRecord};
 use crate::lens::Lens;
@@ -35,6 +35,8 @@ pub enum WhatIf {
         /// Why it could not.
         failure: Failure,
     },
+    /// The module that answered then is not loaded any more, so that nobody knows what readers were given.
+    NoBaseline,
     /// The journal has only the first bytes of a value.
     Truncated,
     /// The conflict is not about the value of a string, and strategies are for no other.
@@ -42,9 +44,15 @@ pub enum WhatIf {
 }
 
 impl ConflictRecord {
-    /// What a resolver would have answered if the key had been under it, of this class. Costs a resolution or two: that of a
-    /// module takes as long as its fuel lasts, so it is not for those who hold the replica.
-    pub fn what_if(&self, resolver: &dyn Resolver, class: Class) -> WhatIf {
+    /// What a resolver would have answered if the key had been under it, of this class. `in_force` is what the record's
+    /// strategy names, where that is a module and is loaded: without it nobody knows what readers were given. Costs a
+    /// resolution or two: that of a module takes as long as its fuel lasts, so it is not for those who hold the replica.
+    pub fn what_if(
+        &self,
+        resolver: &dyn Resolver,
+        class: Class,
+        in_force: Option<&dyn Resolver>,
+    ) -> WhatIf {
         let is_string = matches!(self.component, Some(Kind::RegisterLww | Kind::RegisterMv));
         let is_write = matches!(
             self.kind,
@@ -61,14 +69,14 @@ impl ConflictRecord {
         } else {
             Class::Lww
         };
-        let now = match &self.strategy {
-            Lens::BuiltIn(strategy) => *strategy,
-            // A module is not run for this: what it was fed is there.
-            Lens::Module(_) => Strategy::MultiValue,
+        let now: &dyn Resolver = match (&self.strategy, in_force) {
+            (Lens::BuiltIn(strategy), _) => strategy,
+            (Lens::Module(_), Some(module)) => module,
+            (Lens::Module(_), None) => return WhatIf::NoBaseline,
         };
-        // What is built in does not fail.
+        // Where a module fails, readers are given the siblings.
         let now = self
-            .answer(&now, now_class)
+            .answer(now, now_class)
             .unwrap_or(WhatIfAnswer::Siblings);
         match self.answer(resolver, class) {
             Ok(then) => WhatIf::Answer { now, then },

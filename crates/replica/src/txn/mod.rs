@@ -25,6 +25,7 @@ mod strings;
 #[cfg(test)]
 mod tests;
 mod touched;
+mod unhide;
 
 use std::collections::HashMap;
 

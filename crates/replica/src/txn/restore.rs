@@ -148,8 +148,13 @@ impl Txn<'_> {
         {
             return Ok(RestoreOutcome::Settled(settled));
         }
-        let value = whole(&record.loser)?.map(<[u8]>::to_vec);
-        self.write_place(&record, value.as_deref(), how == RestoreIf::Force)?;
+        match record.kind {
+            ConflictKind::Type => self.bring_to_light(&record)?,
+            _ => {
+                let value = whole(&record.loser)?.map(<[u8]>::to_vec);
+                self.write_place(&record, value.as_deref(), how == RestoreIf::Force)?;
+            }
+        }
         self.resolves.push(id);
         Ok(RestoreOutcome::Restored(self.replica.next_dot()))
     }
@@ -265,7 +270,7 @@ impl Txn<'_> {
         };
         if record.kind == ConflictKind::Type {
             return Err(no_value(
-                "both values are under the key; whoever deletes the visible one deletes both, so copy it elsewhere first",
+                "both values are under the key: restoring takes the visible one away, and a write to the key of that type keeps it",
             ));
         }
         let field = || {

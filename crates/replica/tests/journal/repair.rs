@@ -3,7 +3,8 @@
 use isles_crdt::sorted_set::Score;
 use isles_replica::journal::{WhatIf, WhatIfAnswer};
 use isles_replica::{
-    AddIf, Answer, Expiry, ListEnd, RestoreError, RestoreIf, RestoreOutcome, ScoreIf, Settling, Txn,
+    AddIf, Answer, Expiry, Lens, ListEnd, NewStreamId, RestoreError, RestoreIf, RestoreOutcome,
+    ScoreIf, SetRule, Settling, StreamId, Txn,
 };
 use isles_resolve::{Class, Failure, Resolution, Resolver, Sibling, Strategy};
 
@@ -175,8 +176,17 @@ fn what_cannot_be_restored_says_why() {
     assert_eq!(restore(&mut a), Err(truncated));
 
     let add = |txn: &mut Txn<'_>| _ = txn.set_add(b"k", &[b"m"]).expect("the key is free");
-    let (mut a, _) = after(|_| {}, add, set("v"));
+    let stream = |txn: &mut Txn<'_>| {
+        let id = StreamId::new(1, 1);
+        _ = txn.stream_add(b"k", NewStreamId::Given(id), &[b"f", b"v"], None);
+    };
+    let flag = |txn: &mut Txn<'_>| _ = txn.increment(b"k", 5).expect("an integer");
+    let (mut a, _) = after(|_| {}, flag, stream);
     assert!(matches!(restore(&mut a), Err(RestoreError::NoValue { .. })));
+    let (mut a, _) = after(|_| {}, add, set("v"));
+    let id = a.only().id;
+    let chosen = a.run(|txn| txn.resolve_record(id, Answer::Value(b"w"), RestoreIf::Same));
+    assert!(matches!(chosen, Err(RestoreError::NoValue { .. })));
 
     let until = |at_ms| move |txn: &mut Txn<'_>| assert!(txn.set_deadline(b"k", Some(at_ms)));
     let (mut a, _) = after(set("v"), until(NOW_MS + 60_000), until(NOW_MS + 90_000));
@@ -270,7 +280,7 @@ fn an_answer_to_a_record_may_be_any_value() {
 fn another_strategy_is_asked_what_it_would_have_answered() {
     let (a, _) = after(|_| {}, set("9"), set("10"));
     let record = a.only();
-    let ask = |strategy: Strategy| record.what_if(&strategy, strategy.class());
+    let ask = |strategy: Strategy| record.what_if(&strategy, strategy.class(), None);
     let value = |text: &str| WhatIfAnswer::Value(text.as_bytes().to_vec());
     let answer = |then| WhatIf::Answer {
         now: value("10"),
@@ -287,7 +297,53 @@ fn another_strategy_is_asked_what_it_would_have_answered() {
         now: WhatIfAnswer::Nothing,
         then: value("older"),
     };
-    assert_eq!(record.what_if(resolver, Strategy::Max.class()), expected);
+    assert_eq!(
+        record.what_if(resolver, Strategy::Max.class(), None),
+        expected
+    );
+}
+
+/// Answers this, whatever it is asked.
+#[derive(Debug)]
+struct Always;
+
+impl Resolver for Always {
+    fn resolve<'a>(&self, _: &[Sibling<'a>]) -> Resolution<'a> {
+        Resolution::made(b"both".to_vec().into())
+    }
+}
+
+#[test]
+fn what_a_module_has_answered_is_known_while_it_is_loaded() {
+    let (mut a, mut b) = pair();
+    let lens = Lens::Module("cart".parse().expect("a name"));
+    a.run(|txn| txn.keyspace_define(b"", lens, SetRule::AddWins));
+    meet(&mut a, &mut b);
+    a.run(set("milk"));
+    b.run(set("eggs"));
+    meet(&mut a, &mut b);
+    let record = a.only();
+    assert_eq!(
+        record.what_if(&Always, Class::MultiValue, None),
+        WhatIf::NoBaseline
+    );
+    let both = WhatIfAnswer::Value(b"both".to_vec());
+    let same = WhatIf::Answer {
+        now: both.clone(),
+        then: both.clone(),
+    };
+    assert_eq!(
+        record.what_if(&Always, Class::MultiValue, Some(&Always)),
+        same
+    );
+    let failed = record.what_if(&Broken, Class::MultiValue, Some(&Always));
+    assert_eq!(
+        failed,
+        WhatIf::Failed {
+            now: both,
+            failure: Failure::Fuel
+        }
+    );
 }
 
 /// Fails for all that it is asked.
@@ -307,7 +363,7 @@ fn a_resolver_that_fails_has_chosen_nothing() {
         now: WhatIfAnswer::Value(b"10".to_vec()),
         failure: Failure::Fuel,
     };
-    assert_eq!(a.only().what_if(&Broken, Class::MultiValue), expected);
+    assert_eq!(a.only().what_if(&Broken, Class::MultiValue, None), expected);
     // Beside a deletion there is one value, about which nobody is asked.
     let delete = |txn: &mut Txn<'_>| assert!(txn.delete(b"k"));
     let (a, _) = after(set("0"), set("older"), delete);
@@ -315,5 +371,78 @@ fn a_resolver_that_fails_has_chosen_nothing() {
         now: WhatIfAnswer::Nothing,
         then: WhatIfAnswer::Value(b"older".to_vec()),
     };
-    assert_eq!(a.only().what_if(&Broken, Class::MultiValue), expected);
+    assert_eq!(a.only().what_if(&Broken, Class::MultiValue, None), expected);
+}
+
+type Write = fn(&mut Txn<'_>);
+
+/// Writes of each type that can be taken away alone, by precedence, and what is read of the last one.
+const TYPES: [(&str, Write); 5] = [
+    ("string", |txn| txn.set_string(b"k", b"text", Expiry::Clear)),
+    ("hash", |txn| {
+        txn.hash_put(b"k", &[(b"f", b"v"), (b"g", b"v")])
+            .expect("a hash");
+    }),
+    ("set", |txn| {
+        txn.set_add(b"k", &[b"a", b"b"]).expect("a set");
+    }),
+    ("zset", |txn| {
+        let score = Score::try_from(1.0).expect("a number");
+        txn.sorted_set_add(b"k", &[(b"m", score)], AddIf::Always, ScoreIf::Any)
+            .expect("a sorted set");
+    }),
+    ("list", |txn| {
+        txn.list_push(b"k", ListEnd::Back, &[b"x", b"y"])
+            .expect("a list");
+    }),
+];
+
+#[test]
+fn a_hidden_type_is_brought_to_light_in_every_region() {
+    for (above, (winner, win)) in TYPES.iter().enumerate() {
+        for (loser, lose) in &TYPES[above + 1..] {
+            let (mut a, mut b) = after(|_| {}, lose, win);
+            let alone = {
+                let (mut alone, _) = pair();
+                alone.run(lose);
+                alone.run(|txn| txn.value_type(b"k"))
+            };
+            let what = format!("{loser} under {winner}");
+            assert_ne!(a.run(|txn| txn.value_type(b"k")), alone, "{what}");
+            let outcome = restore(&mut b);
+            assert!(
+                matches!(outcome, Ok(RestoreOutcome::Restored(_))),
+                "{what}: {outcome:?}"
+            );
+            meet(&mut a, &mut b);
+            for island in [&mut a, &mut b] {
+                assert_eq!(island.run(|txn| txn.value_type(b"k")), alone, "{what}");
+                let settled = island.only().settled().expect("it was restored");
+                assert_eq!(settled.how, Settling::Explicit, "{what}");
+            }
+            assert_eq!(a.replica.digest(), b.replica.digest(), "{what}");
+        }
+    }
+}
+
+#[test]
+fn increments_that_a_set_hides_are_brought_to_light() {
+    let set = |txn: &mut Txn<'_>| {
+        txn.set_add(b"k", &[b"a"]).expect("a set");
+    };
+    let count = |txn: &mut Txn<'_>| {
+        txn.increment(b"k", 5).expect("an integer");
+    };
+    let (mut a, mut b) = after(|_| {}, set, count);
+    restore(&mut b).expect("the increments are there");
+    meet(&mut a, &mut b);
+    assert_eq!(a.string("k"), Some("5".into()));
+    let gone = {
+        a.run(|txn| txn.delete(b"k"));
+        restore(&mut a)
+    };
+    assert!(matches!(gone, Ok(RestoreOutcome::Settled(_))), "{gone:?}");
+    let id = a.only().id;
+    let forced = a.run(|txn| txn.restore_loser(id, RestoreIf::Force));
+    assert_eq!(forced, Err(RestoreError::Gone("a key")));
 }

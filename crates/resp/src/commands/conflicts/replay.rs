@@ -32,6 +32,8 @@ pub(crate) struct Trial {
     lens: Lens,
     judge: Judge,
     records: Vec<JournalRecord>,
+    /// The modules that the records name, as far as they are loaded.
+    in_force: Vec<(ResolverName, Arc<LoadedResolver>)>,
     /// Where the next question goes on, zero at the end.
     cursor: u64,
     sample_max: usize,
@@ -91,7 +93,7 @@ fn trial_here(call: &mut Call<'_, '_>) -> Result<Trial, Failure> {
         let found = loaded.iter().find(|(known, _)| known == name);
         found.map(|(_, loaded)| Arc::clone(loaded))
     };
-    Trial::new(&reading, find, &call.args[2..])
+    Trial::new(&reading, &find, &call.args[2..])
 }
 
 impl Trial {
@@ -122,13 +124,13 @@ impl Trial {
             host: Some(host),
             now_ms,
         };
-        Trial::new(&reading, |name| replica.resolver(name), options)
+        Trial::new(&reading, &|name| replica.resolver(name), options)
     }
 
     /// Gathers the records that match, newest first.
     fn new(
         reading: &Reading<'_>,
-        find: impl FnOnce(&ResolverName) -> Option<Arc<LoadedResolver>>,
+        find: &dyn Fn(&ResolverName) -> Option<Arc<LoadedResolver>>,
         options: &[&[u8]],
     ) -> Result<Trial, Failure> {
         let words = Words {
@@ -153,10 +155,20 @@ impl Trial {
             lens,
             judge,
             records: Vec::new(),
+            in_force: Vec::new(),
             cursor: 0,
             sample_max: query.count,
         };
         trial.gather(reading, &query);
+        for record in &trial.records {
+            let Some(name) = record.strategy.module() else {
+                continue;
+            };
+            if !trial.in_force.iter().any(|(known, _)| known == name) {
+                let found = find(name).map(|module| (name.clone(), module));
+                trial.in_force.extend(found);
+            }
+        }
         Ok(trial)
     }
 
@@ -195,7 +207,12 @@ impl Trial {
             sample: Vec::new(),
         };
         for record in self.records {
-            let answer = record.what_if(self.judge.resolver(), self.lens.class());
+            let named = |(name, _): &&(ResolverName, Arc<LoadedResolver>)| {
+                record.strategy.module() == Some(name)
+            };
+            let in_force = self.in_force.iter().find(named);
+            let in_force = in_force.map(|(_, module)| &**module as &dyn Resolver);
+            let answer = record.what_if(self.judge.resolver(), self.lens.class(), in_force);
             verdict.count(record, answer, self.sample_max);
         }
         verdict
@@ -238,6 +255,7 @@ impl Verdict {
                 self.failed += 1;
                 (now, Err(failure))
             }
+            WhatIf::NoBaseline => return self.undecided += 1,
             WhatIf::Truncated => return self.truncated += 1,
             _ => return self.no_choice += 1,
         };
