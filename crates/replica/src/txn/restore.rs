@@ -149,7 +149,8 @@ impl Txn<'_> {
             return Ok(RestoreOutcome::Settled(settled));
         }
         match record.kind {
-            ConflictKind::Type => self.bring_to_light(&record)?,
+            // Which of two types is meant, nobody decides for many keys at once.
+            ConflictKind::Type if how != RestoreIf::Open => self.bring_to_light(&record)?,
             _ => {
                 let value = whole(&record.loser)?.map(<[u8]>::to_vec);
                 self.write_place(&record, value.as_deref(), how == RestoreIf::Force)?;
@@ -270,7 +271,7 @@ impl Txn<'_> {
         };
         if record.kind == ConflictKind::Type {
             return Err(no_value(
-                "both values are under the key: restoring takes the visible one away, and a write to the key of that type keeps it",
+                "both values are under the key: to restore this record alone takes the visible one away, and a write to the key keeps it",
             ));
         }
         let field = || {

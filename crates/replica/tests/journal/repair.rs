@@ -409,6 +409,12 @@ fn a_hidden_type_is_brought_to_light_in_every_region() {
             };
             let what = format!("{loser} under {winner}");
             assert_ne!(a.run(|txn| txn.value_type(b"k")), alone, "{what}");
+            let id = b.only().id;
+            let among_many = b.run(|txn| txn.restore_loser(id, RestoreIf::Open));
+            assert!(
+                matches!(among_many, Err(RestoreError::NoValue { .. })),
+                "{what}"
+            );
             let outcome = restore(&mut b);
             assert!(
                 matches!(outcome, Ok(RestoreOutcome::Restored(_))),
