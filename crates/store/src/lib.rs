@@ -24,5 +24,17 @@ pub use log::{
     Cut, Log, LogConfig, LogError, LogReader, LogSyncer, OpenError, RECORD_BYTES_MAX, ReadError,
     Record, RecordKind, RecordNumber, Recovered, Scan, SegmentInfo,
 };
+/// The stores that a [`SlateTable`] can lie in: in memory, in a directory, or whichever else implements the trait.
+#[cfg(feature = "slate")]
+pub use slatedb::object_store;
 pub use storage::{File, FileStorage, MemoryStorage, Storage};
 pub use table::{Batch, FjallConfig, FjallTable, MemoryTable, Table, TableError, TableSnapshot};
+#[cfg(feature = "redb")]
+pub use table::{RedbConfig, RedbTable};
+#[cfg(feature = "slate")]
+pub use table::{SlateConfig, SlateTable};
+
+/// The table that `docs/tables.md` shows how to write.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/tables.md")]
+mod tables_page {}

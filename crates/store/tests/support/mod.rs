@@ -2,6 +2,10 @@
 
 #![allow(dead_code, unreachable_pub, reason = "every test file takes a part")]
 
+#[cfg(feature = "slate")]
+pub mod gate;
+pub mod places;
+
 use std::sync::Arc;
 
 use isles_store::{Log, LogConfig, MemoryStorage, OpenError, RecordKind, Recovered};
