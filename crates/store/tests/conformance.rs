@@ -112,6 +112,10 @@ impl Table for Faulty {
                 }
             }
             self.rows.write(part)?;
+            if self.is(Fault::WritesHalf) {
+                // Whoever reads may do so now.
+                (0..10).for_each(|_| std::thread::yield_now());
+            }
         }
         Ok(())
     }

@@ -58,7 +58,7 @@ impl RedbConfig {
 ///
 /// One batch is written at a time; readers never wait for it.
 pub struct RedbTable {
-    db: Database,
+    db: Arc<Database>,
     path: PathBuf,
 }
 
@@ -86,7 +86,7 @@ impl RedbTable {
             .create(&file)
             .map_err(|error| fail(error.into()))?;
         let table = RedbTable {
-            db,
+            db: Arc::new(db),
             path: path.clone(),
         };
         if is_new {
@@ -153,8 +153,9 @@ impl Table for RedbTable {
 
     fn snapshot(&self) -> Box<dyn TableSnapshot> {
         Box::new(RedbSnapshot {
-            rows: self.rows().map_err(Arc::new),
+            rows: self.rows(),
             path: self.path.clone(),
+            _db: Arc::clone(&self.db),
         })
     }
 
@@ -165,8 +166,10 @@ impl Table for RedbTable {
 
 struct RedbSnapshot {
     /// Or why there is none, which whoever reads it is told.
-    rows: Result<ReadOnlyTable<&'static [u8], &'static [u8]>, Arc<Error>>,
+    rows: Result<ReadOnlyTable<&'static [u8], &'static [u8]>, Error>,
     path: PathBuf,
+    /// Rows can be read as long as the file is open.
+    _db: Arc<Database>,
 }
 
 impl RedbSnapshot {

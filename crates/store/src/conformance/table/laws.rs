@@ -297,10 +297,10 @@ fn ranges_of_many_rows(table: &dyn Table) {
 }
 
 fn batches_are_atomic_for_readers(table: &dyn Table) {
-    const ROUNDS: u32 = 300;
+    const BATCHES: u32 = 300;
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            for round in 1..=ROUNDS {
+            for round in 1..=BATCHES {
                 let value = round.to_string();
                 let value = value.as_str();
                 put(table, &[("left", value), ("right", value)]);
@@ -309,17 +309,16 @@ fn batches_are_atomic_for_readers(table: &dyn Table) {
         while !writer.is_finished() {
             let snapshot = table.snapshot();
             let left = ok("get", snapshot.get(b"left"));
-            check_get(
-                &*snapshot,
-                b"right",
-                left.as_deref(),
-                "beside the left one of each batch",
-            );
+            let when = "with the value of b\"left\", which every batch sets alike";
+            check_get(&*snapshot, b"right", left.as_deref(), when);
             let found = scan(table, b"", None);
-            let halves = found.windows(2).all(|pair| pair[0].1 == pair[1].1);
-            assert!(halves && found.len() != 1, "a scan finds half a batch");
+            let is_whole = found.len() != 1 && found.windows(2).all(|pair| pair[0].1 == pair[1].1);
+            assert!(
+                is_whole,
+                "a scan finds one half of a batch without the other"
+            );
         }
     });
-    let last = ROUNDS.to_string();
+    let last = BATCHES.to_string();
     check_get(table, b"right", Some(last.as_bytes()), "after all batches");
 }
