@@ -13,6 +13,10 @@ const FUZZED: &[&str] = &["crates/clock/fuzz", "crates/crdt/fuzz"];
 /// Targets without an operating system, where a forgotten `use std` cannot compile, and the one of browsers.
 const TARGETS: &[&str] = &["x86_64-unknown-none", "wasm32-unknown-unknown"];
 
+/// Crates with features that no default build has: other tables. Checked and tested as a step of their own, since what they
+/// bring is by far the longest build of the tree (slatedb and what it needs: about as much as all the rest).
+const OPTIONAL: &[&str] = &["isles-store"];
+
 /// Runs every check and then the tests.
 pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()> {
     let skip_tests = arguments.flag("--no-test");
@@ -28,6 +32,7 @@ pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()>
         "-D",
         "warnings",
     ]))?;
+    check_optional(workspace)?;
     check_no_std(workspace)?;
     build_fuzz_targets(workspace)?;
     let mut docs = workspace.cargo(&["doc", "--workspace", "--no-deps"]);
@@ -35,8 +40,23 @@ pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()>
     if skip_tests {
         Ok(())
     } else {
-        test::run(workspace, Arguments::new([]))
+        test::run(workspace, Arguments::new([]))?;
+        OPTIONAL
+            .iter()
+            .try_for_each(|package| test::run_all_features(workspace, package))
     }
+}
+
+/// Lints and documentation of what only features bring.
+fn check_optional(workspace: &Workspace) -> Result<()> {
+    for package in OPTIONAL {
+        let all = ["--package", package, "--all-features"];
+        let mut clippy = workspace.cargo(&["clippy", "--all-targets"]);
+        process::run(clippy.args(all).args(["--", "-D", "warnings"]))?;
+        let mut docs = workspace.cargo(&["doc", "--no-deps"]);
+        process::run(docs.args(all).env("RUSTDOCFLAGS", "-D warnings"))?;
+    }
+    Ok(())
 }
 
 /// Alert rules are code: each has series for which it fires and series for which it must not.

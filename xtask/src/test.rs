@@ -42,6 +42,17 @@ pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()>
     ]))
 }
 
+/// Tests one package with every feature it has.
+pub(crate) fn run_all_features(workspace: &Workspace, package: &str) -> Result<()> {
+    let all = ["--package", package, "--all-features"];
+    process::run(workspace.cargo(&["test", "--quiet", "--doc"]).args(all))?;
+    let mut command = match process::answers("cargo-nextest", &["nextest", "--version"]) {
+        true => workspace.cargo(&["nextest", "run", "--no-fail-fast"]),
+        false => workspace.cargo(&["test", "--lib", "--tests", "--no-fail-fast"]),
+    };
+    process::run(command.args(all))
+}
+
 fn name_what_is_missing() {
     for (program, package) in CLIENTS {
         if !process::answers(program, &["--version"]) {

@@ -1,7 +1,8 @@
 //! Bytes that survive: a segmented [`Log`] and an ordered-bytes [`Table`].
 //!
 //! The log is the database; the table is what a restart reads first, so that it need not replay the whole log.
-//! Both are synchronous and own no thread: the caller decides when to write, when to sync and on which thread.
+//! Both are synchronous: the caller decides when to write, when to sync and on which thread. Only engines below a table have
+//! threads of their own.
 //!
 //! What this crate deliberately is not: it never knows what a record or a row means, has no policy for syncing,
 //! retention or checkpoints, and holds no cache of decoded values.
@@ -9,7 +10,7 @@
 //! In reading order:
 //! - [`storage`]: the seam to the disk, with a real implementation and a hostile one for simulation;
 //! - [`log`]: records in numbered order, in segment files, with strict recovery;
-//! - [`table`]: the ordered-bytes port, on fjall or in memory;
+//! - [`table`]: the ordered-bytes port, on fjall, in memory, or by features on redb and on an object store;
 //! - [`lock`]: one process per data directory;
 //! - [`conformance`]: what every implementation of the ports must pass.
 

@@ -172,7 +172,7 @@ struct Engine {
 impl SlateTable {
     /// Opens the table at `path` in a store, or creates it.
     ///
-    /// Costs some requests, and one more for each megabytes that were written and not flushed before.
+    /// Costs some requests, and more of them the more was persisted and not flushed before.
     ///
     /// # Errors
     /// [`TableError::Io`] and [`TableError::Stalled`] if the store cannot be reached, [`TableError::Damaged`] if what is in
