@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 
 const FEATURES: &str = "redb,slate";
 /// How long each candidate commits frames in a round, and how many rows are loaded into each table.
-const RUN_MS: usize = 2_000;
+const RUN_MS: usize = 3_000;
 const ROWS: usize = 200_000;
 /// What others are a ratio of.
 const LIMIT: &str = "raw disk";
@@ -38,7 +38,7 @@ pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> 
     let body = format!(
         "**Durable entries.** A frame of 104 entries of 161 bytes is one commit, then comes the next: one write and one sync for the raw disk and for the log. \
          Beside the log a second thread writes images of the changed rows (100,000 keys, written at random) to a table, in batches of 1 MiB, each time \
-         the log has grown by 16 MiB, as the checkpointer does. An engine alone takes each frame as one durable batch of the entries, by position, and of \
+         the log has grown by 4 MiB, then persists and flushes it, as the checkpointer does, only more often. An engine alone takes each frame as one durable batch of the entries, by position, and of \
          the rows. The share is of what the raw disk gives in the same round; bytes are those written to the disk per byte of entries. Median of {} \
          interleaved rounds of {} s.\n\n{}\n\
          **A table by itself.** {rows} rows of 161 bytes, twice, in random order and in batches of 1 MiB, persisted after each time and flushed at the end; \

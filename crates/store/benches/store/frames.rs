@@ -21,8 +21,8 @@ use crate::engines::{FjallAlone, RedbAlone};
 use crate::workload::{FRAME_BYTES, FRAME_ENTRIES, Random, for_each_batch, frame_keys, image};
 use crate::{Result, Settings, fresh, in_turn, percentile_us, written_bytes};
 
-/// The log that a checkpoint covers.
-const CHECKPOINT_BYTES: u64 = 16 << 20;
+/// The log that a checkpoint covers: far less than the product's, so that there are some in each run.
+const CHECKPOINT_BYTES: u64 = 4 << 20;
 const SEGMENT_BYTES: u64 = 16 << 20;
 /// The raw file, which exists before it is measured, as segments do.
 const RAW_BYTES: usize = 64 << 20;
@@ -99,7 +99,10 @@ struct Raw {
 impl Raw {
     fn new(folder: &Path) -> Result<Self> {
         let mut file = File::create(folder.join("raw"))?;
-        file.write_all(&vec![0; RAW_BYTES])?;
+        // In small pieces: what is cached in large ones is written in large ones.
+        for _ in 0..RAW_BYTES / 4096 {
+            file.write_all(&[0; 4096])?;
+        }
         file.sync_all()?;
         Ok(Raw { file, offset: 0 })
     }
