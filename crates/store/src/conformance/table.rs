@@ -54,7 +54,7 @@ pub fn check_table<T: Table + 'static>(
             Err(error) => panic!("the table in {} does not open: {error}", folder.display()),
         })
     };
-    let mut broken = check_laws(&place);
+    let mut broken = check_laws(place);
     for law in restarts::LAWS {
         let open = place();
         broken.extend(run(law.says, move || (law.test)(&*open)));
