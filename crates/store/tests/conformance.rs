@@ -1,4 +1,5 @@
 //! The suite finds what is wrong with a table, and says it in words.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod support;
 

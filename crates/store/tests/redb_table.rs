@@ -1,5 +1,6 @@
 //! The table on redb: the common laws, and what is its own.
 #![cfg(feature = "redb")]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::fs;
 

@@ -1,6 +1,7 @@
 //! All tables are one table: the same random history leaves the same rows, ranges and snapshots in each of them.
 //!
 //! redb is the oracle that shares nothing with the others; it and the table on an object store take part with their features.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

@@ -33,7 +33,10 @@ pub(crate) trait Commits {
     fn commit(&mut self, keys: &[u32; FRAME_ENTRIES], frame: &[u8]) -> Result<()>;
 }
 
-const CANDIDATES: &[(&str, fn(&Path) -> Result<Box<dyn Commits>>)] = &[
+/// Begins in an empty folder.
+type Open = fn(&Path) -> Result<Box<dyn Commits>>;
+
+const CANDIDATES: &[(&str, Open)] = &[
     ("raw disk", |folder| Ok(Box::new(Raw::new(folder)?))),
     ("log", |folder| Ok(Box::new(Logged::new(folder, None)?))),
     ("log and table on fjall", |folder| {

@@ -16,7 +16,10 @@ use crate::{Result, Settings, fresh, in_turn, written_bytes};
 /// Rows that are read one by one.
 const READS: u32 = 20_000;
 
-const CANDIDATES: &[(&str, fn(&Path) -> Result<Box<dyn Table>>)] = &[
+/// Opens a table in an empty folder.
+type Open = fn(&Path) -> Result<Box<dyn Table>>;
+
+const CANDIDATES: &[(&str, Open)] = &[
     ("fjall", |folder| {
         Ok(Box::new(FjallTable::open(folder, &FjallConfig::default())?))
     }),
