@@ -13,8 +13,8 @@ const FUZZED: &[&str] = &["crates/clock/fuzz", "crates/crdt/fuzz"];
 /// Targets without an operating system, where a forgotten `use std` cannot compile, and the one of browsers.
 const TARGETS: &[&str] = &["x86_64-unknown-none", "wasm32-unknown-unknown"];
 
-/// Crates with features that no default build has: other tables. Checked and tested as a step of their own, since what they
-/// bring is by far the longest build of the tree (slatedb and what it needs: about as much as all the rest).
+/// Crates with features that no default build has: other tables. Checked and tested as a step of their own, since slatedb and
+/// the 190 crates that it needs take two cores some minutes to build.
 const OPTIONAL: &[&str] = &["isles-store"];
 
 /// Runs every check and then the tests.
