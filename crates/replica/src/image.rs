@@ -10,6 +10,9 @@ mod lists;
 mod sets;
 mod sorted_set;
 mod stream;
+mod trails;
+
+use std::borrow::Cow;
 
 use isles_clock::{Dot, Everything, Hlc, ReplicaId, Stamp};
 use isles_crdt::hyper_log_log::Sketch;
@@ -35,6 +38,7 @@ use crate::rows::hash_of;
 use crate::sorted_set::{Member, SortedSet};
 use crate::stream::Page as StreamPage;
 use crate::sum;
+use crate::trail::Trail;
 use crate::txn::KEY_BYTES_MAX;
 
 /// The version of the row layout that this crate writes, and the newest that it reads.
@@ -135,6 +139,8 @@ enum StoredComponent<'a> {
         #[serde(borrow)]
         only: Vec<sets::StoredName<'a>>,
     },
+    /// What is known of recent changes and deletions in the component of this kind, which is before it if there is one.
+    Trail(u8, Cow<'a, Trail>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -245,6 +251,7 @@ impl Replica {
         let mut images = Images::default();
         for id in self.rows.take_dirty(limit) {
             let row = self.rows.image_mut(id);
+            row.prune(&self.stable);
             if row.is_gone() && row.position.frame() > self.durable_record() {
                 self.rows.mark_dirty(id);
                 continue;
@@ -491,7 +498,7 @@ fn stored_row(row: &Row) -> StoredRow<'_> {
         deadline_sequence: row.deadline.sequence,
         sum: row.sum,
         touched: Vec::new(),
-        components: row.components.iter().map(stored_component).collect(),
+        components: trails::stored_components(row),
     }
 }
 
@@ -644,6 +651,10 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
             }
             StoredComponent::BoundedCounter(counters) => {
                 Component::BoundedCounter(Box::new(counters.into_iter().collect()))
+            }
+            StoredComponent::Trail(kind, trail) => {
+                trails::load(&mut row, kind, trail.into_owned())?;
+                continue;
             }
         };
         row.components.push(component);

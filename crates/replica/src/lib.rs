@@ -44,6 +44,7 @@ mod sketches;
 mod sorted_set;
 mod stream;
 mod sum;
+mod trail;
 mod txn;
 mod waiting;
 mod warm;

@@ -124,6 +124,8 @@ pub struct Replica {
     promise: Hlc,
     /// The greatest [`as_of`](Self::as_of) so far.
     as_of: Hlc,
+    /// What every region is known to have.
+    pub(crate) stable: VectorClock,
     delivery: Delivery,
     /// The links of each replica's last durable frame.
     chains: BTreeMap<ReplicaId, ChainLink>,
@@ -194,6 +196,7 @@ impl Replica {
             durable_record: 0,
             promise: Hlc::ZERO,
             as_of: Hlc::ZERO,
+            stable: VectorClock::new(),
             delivery: Delivery::new(id, DeliveryLimits::default()),
             chains: BTreeMap::new(),
             journal: Journal::new(config.journal),
@@ -373,6 +376,13 @@ impl Replica {
     /// Forgets conflicts that are older than the journal keeps them; whenever conflicts are detected that happens by itself.
     pub fn trim_journal(&mut self, wall_ms: u64) {
         self.journal.advance(wall_ms);
+    }
+
+    /// Takes note of what every other region is known to have, by acks that [count](crate::session::Acks::stability): no
+    /// write that is yet to arrive can be concurrent to it, so that the next checkpoint need not keep what only such writes
+    /// ask for.
+    pub fn note_stable(&mut self, stable: VectorClock) {
+        self.stable = stable;
     }
 
     /// Number of keys that readers see.

@@ -39,11 +39,13 @@ pub enum Mutant {
     NoChainCheck,
     /// F3, F24: a list element keeps one value.
     OneValuePerElement,
+    /// What a deletion takes away of a sketch or bounded counter without having seen it has no record.
+    ForgetTrails,
 }
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 17] = [
+    pub const ALL: [Mutant; 18] = [
         Mutant::DepsAtSeal,
         Mutant::OneValuePerField,
         Mutant::OneEntryPerId,
@@ -61,6 +63,7 @@ impl Mutant {
         Mutant::NoNetEffect,
         Mutant::NoChainCheck,
         Mutant::OneValuePerElement,
+        Mutant::ForgetTrails,
     ];
 
     /// The name on the command line.
@@ -83,6 +86,7 @@ impl Mutant {
             Mutant::NoNetEffect => "no-net-effect",
             Mutant::NoChainCheck => "no-chain-check",
             Mutant::OneValuePerElement => "one-value-per-element",
+            Mutant::ForgetTrails => "forget-trails",
         }
     }
 
@@ -102,6 +106,7 @@ impl Mutant {
             Mutant::RestartOnZero => Some(Damage::ZeroIsCovered),
             Mutant::DropCovered => Some(Damage::CoveredIsDropped),
             Mutant::DropRemovals => Some(Damage::ObservedRemovalIsDropped),
+            Mutant::ForgetTrails => Some(Damage::TrailIsForgotten),
             _ => None,
         }
     }

@@ -1,5 +1,4 @@
 //! Every table passes one suite; the one in memory also loses in a crash what a disk would.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod support;
 
