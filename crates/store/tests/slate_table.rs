@@ -1,6 +1,5 @@
 //! The table on an object store: the common laws on each store, and what waits for the store.
 #![cfg(feature = "slate")]
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod support;
 
