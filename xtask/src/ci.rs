@@ -28,6 +28,7 @@ pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()>
         "-D",
         "warnings",
     ]))?;
+    check_optional(workspace)?;
     check_no_std(workspace)?;
     build_fuzz_targets(workspace)?;
     let mut docs = workspace.cargo(&["doc", "--workspace", "--no-deps"]);
@@ -37,6 +38,18 @@ pub(crate) fn run(workspace: &Workspace, mut arguments: Arguments) -> Result<()>
     } else {
         test::run(workspace, Arguments::new([]))
     }
+}
+
+/// Lints and documentation of what only features bring.
+fn check_optional(workspace: &Workspace) -> Result<()> {
+    for package in test::OPTIONAL {
+        let all = ["--package", package, "--all-features"];
+        let mut clippy = workspace.cargo(&["clippy", "--all-targets"]);
+        process::run(clippy.args(all).args(["--", "-D", "warnings"]))?;
+        let mut docs = workspace.cargo(&["doc", "--no-deps"]);
+        process::run(docs.args(all).env("RUSTDOCFLAGS", "-D warnings"))?;
+    }
+    Ok(())
 }
 
 /// Alert rules are code: each has series for which it fires and series for which it must not.

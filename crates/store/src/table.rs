@@ -1,16 +1,25 @@
-//! Ordered bytes: the port behind which rows live, and its two implementations.
+//! Ordered bytes: the port behind which rows live, and its implementations: on fjall, in memory, and by features on redb and
+//! on an object store. When to use which, and how to write one: `docs/tables.md`.
 //!
 //! A table is never the only copy of what is in the log: what it loses in a crash is replayed from there.
 
 mod batch;
 mod fjall;
 mod memory;
+#[cfg(feature = "redb")]
+mod redb;
+#[cfg(feature = "slate")]
+mod slate;
 
 use std::ops::ControlFlow;
 
 pub use self::fjall::{FjallConfig, FjallTable};
+#[cfg(feature = "redb")]
+pub use self::redb::{RedbConfig, RedbTable};
 pub use batch::Batch;
 pub use memory::MemoryTable;
+#[cfg(feature = "slate")]
+pub use slate::{SlateConfig, SlateTable};
 
 /// The longest key; an empty key is refused too.
 pub const KEY_BYTES_MAX: usize = u16::MAX as usize;
@@ -134,7 +143,7 @@ pub enum TableError {
     },
     /// The engine did not finish in time.
     #[error(
-        "the table in {place} did not write its rows to files within {seconds} s; check the disk"
+        "the table in {place} did not finish within {seconds} s; check the disk, or the object store"
     )]
     Stalled {
         /// The directory.

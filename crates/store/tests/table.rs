@@ -1,44 +1,38 @@
-//! Both tables pass one suite; the one in memory also loses in a crash what a disk would.
+//! Every table passes one suite; the one in memory also loses in a crash what a disk would.
+
+mod support;
 
 use isles_store::{Batch, FjallConfig, FjallTable, MemoryTable, Table, TableError, conformance};
+use support::places::Places;
 
 #[test]
 fn memory_table_conforms() {
-    conformance::check(|| Box::new(MemoryTable::new()));
+    conformance::check_volatile_table(MemoryTable::new);
 }
 
 #[test]
 fn memory_table_keeps_what_was_persisted_in_a_crash() {
-    let table = MemoryTable::new();
-    conformance::check_reopen(|| {
+    let tables = Places::<MemoryTable>::default();
+    conformance::check_table(move |place| {
+        let table = tables.at(place);
         table.crash();
-        Box::new(table.clone())
+        Ok(table)
     });
 }
 
 #[test]
-fn memory_table_keeps_everything_without_a_crash() {
-    let table = MemoryTable::new();
-    conformance::check_reopen(|| Box::new(table.clone()));
+fn memory_table_keeps_any_prefix_in_a_crash() {
+    let tables = Places::<MemoryTable>::default();
+    conformance::check_table(move |place| {
+        let table = tables.at(place);
+        table.crash_keeping(table.unpersisted() / 2);
+        Ok(table)
+    });
 }
 
 #[test]
 fn fjall_table_conforms() {
-    let dir = tempfile::tempdir().unwrap();
-    let count = std::cell::Cell::new(0);
-    conformance::check(|| {
-        count.set(count.get() + 1);
-        let path = dir.path().join(count.get().to_string());
-        Box::new(FjallTable::open(path, &FjallConfig::default()).unwrap())
-    });
-}
-
-#[test]
-fn fjall_table_keeps_what_was_persisted() {
-    let dir = tempfile::tempdir().unwrap();
-    conformance::check_reopen(|| {
-        Box::new(FjallTable::open(dir.path(), &FjallConfig::default()).unwrap())
-    });
+    conformance::check_table(|place| FjallTable::open(place, &FjallConfig::default()));
 }
 
 /// Found by a node whose checkpoint was there and whose rows were not.

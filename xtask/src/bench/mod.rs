@@ -12,6 +12,7 @@ mod peers;
 mod redis;
 mod replication;
 mod rounds;
+mod store;
 mod storm;
 
 use std::path::PathBuf;
@@ -76,6 +77,11 @@ const BENCHMARKS: &[Benchmark] = &[
         name: "log",
         about: "durable writes per second against the disk's own syncs",
         run: log::run,
+    },
+    Benchmark {
+        name: "store",
+        about: "the log and the tables on the product's write pattern, beside the raw disk and engines alone",
+        run: store::run,
     },
     Benchmark {
         name: "conflicts",

@@ -1,335 +1,118 @@
-//! The laws of [`Table`].
+//! Runs the laws of [`Table`], each on a new table and a thread of its own, and says which do not hold.
 
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+mod folders;
+mod laws;
+mod model;
+mod restarts;
 
-use crate::table::{Batch, KEY_BYTES_MAX, Table, TableError, Visitor};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
-type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+use crate::table::{Table, TableError};
+use folders::Folders;
 
-/// Checks everything that needs no restart. `open` makes a new empty table each time.
+/// How long a law may take before it is reported as one that does not end. Most take milliseconds.
+pub const LAW_SECONDS_MAX: u64 = 120;
+
+/// Opens the table of one law: each time the same one.
+type Open = Arc<dyn Fn() -> Box<dyn Table> + Send + Sync>;
+
+/// A law and the test of it, which panics when it does not hold.
+#[derive(Clone, Copy)]
+struct Law<F> {
+    /// What must hold, as a sentence.
+    says: &'static str,
+    test: F,
+}
+
+/// Shown to a table that is new.
+type OfTable = Law<fn(&dyn Table)>;
+/// Given a table that it may open again; each time the previous one is dropped first.
+type OfRestarts = Law<fn(&dyn Fn() -> Box<dyn Table>)>;
+
+/// Checks all laws of a table that survives its process. `open` makes the table in a folder, or opens the one that is there;
+/// it is given a folder of its own for each law, below the system's folder for temporary files, which is removed at the end.
+/// A table that has no files may take the folder as its name.
+///
+/// Takes seconds. It cannot kill the process: whether a table keeps its promise when it is not dropped needs tests of its
+/// own, for which `docs/tables.md` has a pattern.
 ///
 /// # Panics
-/// If the table breaks a law.
-pub fn check(open: impl Fn() -> Box<dyn Table>) {
-    for law in [
-        put_get_delete,
-        last_change_in_a_batch_holds,
-        scan_is_ordered_and_bounded,
-        scan_stops_when_told,
-        scan_sees_one_moment,
-        snapshot_never_changes,
-        unstorable_rows_are_refused_whole,
-        big_values_come_back,
-        flush_keeps_everything,
-        random_history_equals_a_map,
-        batches_are_atomic_for_readers,
-    ] {
-        law(&*open());
+/// If the table breaks a law, with all laws that it breaks. A law that does not end within [`LAW_SECONDS_MAX`] counts as
+/// broken, and its thread is left behind.
+pub fn check_table<T: Table + 'static>(
+    open: impl Fn(&Path) -> Result<T, TableError> + Send + Sync + 'static,
+) {
+    let (open, folders) = (Arc::new(open), Folders::new());
+    let place = || -> Open {
+        let (folder, open) = (folders.next(), Arc::clone(&open));
+        Arc::new(move || match open(&folder) {
+            Ok(table) => Box::new(table),
+            Err(error) => panic!("the table in {} does not open: {error}", folder.display()),
+        })
+    };
+    let mut broken = check_laws(place);
+    for law in restarts::LAWS {
+        let open = place();
+        broken.extend(run(law.says, move || (law.test)(&*open)));
     }
+    report(&broken, laws::LAWS.len() + restarts::LAWS.len());
 }
 
-/// Checks what a restart keeps. Each call of `reopen` ends the previous use, cleanly or not, and opens the same table
-/// again; the first one finds it empty.
+/// Checks the laws of a table that ends with its process. `new` makes an empty one each time.
 ///
 /// # Panics
-/// If the table breaks a law.
-pub fn check_reopen(mut reopen: impl FnMut() -> Box<dyn Table>) {
-    let table = reopen();
-    put(&*table, &[("a", "1"), ("b", "2")]);
-    ok(table.persist());
-    drop(table);
-
-    let table = reopen();
-    assert_eq!(
-        all(&*table),
-        rows(&[("a", "1"), ("b", "2")]),
-        "what was persisted is there after a restart"
-    );
-    let mut batch = Batch::new();
-    batch.put("b", "3");
-    batch.delete("a");
-    batch.put("c", "4");
-    ok(table.write(batch));
-    ok(table.flush());
-    put(&*table, &[("d", "5"), ("e", "6")]);
-    drop(table);
-
-    let table = reopen();
-    let found = all(&*table);
-    let flushed = rows(&[("b", "3"), ("c", "4")]);
-    let whole = rows(&[("b", "3"), ("c", "4"), ("d", "5"), ("e", "6")]);
-    assert!(
-        found == flushed || found == whole,
-        "a batch that was not persisted is there whole or not at all"
-    );
-}
-
-fn put_get_delete(table: &dyn Table) {
-    assert_eq!(ok(table.get(b"k")), None);
-    assert_eq!(ok(table.get(b"")), None, "the empty key is never there");
-    put(table, &[("k", "v"), ("empty", "")]);
-    assert_eq!(ok(table.get(b"k")), Some(b"v".to_vec()));
-    assert_eq!(
-        ok(table.get(b"empty")),
-        Some(Vec::new()),
-        "an empty value is a value"
-    );
-    let mut batch = Batch::new();
-    batch.delete("k");
-    batch.delete("never there");
-    ok(table.write(batch));
-    assert_eq!(ok(table.get(b"k")), None);
-    ok(table.write(Batch::new()));
-    assert_eq!(all(table), rows(&[("empty", "")]));
-}
-
-fn last_change_in_a_batch_holds(table: &dyn Table) {
-    let mut batch = Batch::new();
-    batch.put("x", "1");
-    batch.put("x", "2");
-    batch.put("y", "1");
-    batch.delete("y");
-    batch.delete("z");
-    batch.put("z", "1");
-    ok(table.write(batch));
-    assert_eq!(all(table), rows(&[("x", "2"), ("z", "1")]));
-}
-
-fn scan_is_ordered_and_bounded(table: &dyn Table) {
-    let keys: [&[u8]; 6] = [&[0], &[0, 0], &[1], &[1, 255], &[255], &[255, 255]];
-    let mut batch = Batch::new();
-    for key in keys.iter().rev() {
-        batch.put(*key, *key);
-    }
-    ok(table.write(batch));
-    let scanned = |from: &[u8], to: Option<&[u8]>| -> Vec<Vec<u8>> {
-        scan(table, from, to)
-            .into_iter()
-            .map(|(key, _)| key)
-            .collect()
-    };
-    assert_eq!(scanned(&[], None), keys, "bytewise order, whole range");
-    assert_eq!(
-        scanned(&[0, 0], Some(&[1, 255])),
-        keys[1..3],
-        "from is included, to is not"
-    );
-    assert_eq!(
-        scanned(&[0, 1], Some(&[0, 2])),
-        [[0; 0]; 0],
-        "an empty range"
-    );
-    assert_eq!(
-        scanned(&[1], Some(&[1])),
-        [[0; 0]; 0],
-        "an empty range at a key"
-    );
-    assert_eq!(
-        scanned(&[2], Some(&[1])),
-        [[0; 0]; 0],
-        "a range the wrong way round is empty"
-    );
-    assert_eq!(scanned(&[255, 255], None), keys[5..]);
-}
-
-fn scan_stops_when_told(table: &dyn Table) {
-    put(table, &[("a", "1"), ("b", "2"), ("c", "3")]);
-    let mut seen = 0;
-    ok(table.scan(b"", None, &mut |_, _| {
-        seen += 1;
-        if seen == 2 {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    }));
-    assert_eq!(seen, 2);
-}
-
-fn scan_sees_one_moment(table: &dyn Table) {
-    put(table, &[("a", "1"), ("b", "2")]);
-    let mut seen = Vec::new();
-    ok(table.scan(b"", None, &mut |key, _| {
-        seen.push(key.to_vec());
-        put(table, &[("c", "3")]);
-        ControlFlow::Continue(())
-    }));
-    assert_eq!(seen, [b"a", b"b"], "a scan may write, and does not see it");
-    assert_eq!(ok(table.get(b"c")), Some(b"3".to_vec()));
-}
-
-fn snapshot_never_changes(table: &dyn Table) {
-    put(table, &[("a", "1"), ("b", "2")]);
-    let snapshot = table.snapshot();
-    let mut batch = Batch::new();
-    batch.put("a", "changed");
-    batch.delete("b");
-    batch.put("c", "new");
-    ok(table.write(batch));
-    ok(table.flush());
-    assert_eq!(ok(snapshot.get(b"a")), Some(b"1".to_vec()));
-    assert_eq!(ok(snapshot.get(b"c")), None);
-    assert_eq!(
-        collect(|visit| snapshot.scan(b"", None, visit)),
-        rows(&[("a", "1"), ("b", "2")])
-    );
-    assert_eq!(all(table), rows(&[("a", "changed"), ("c", "new")]));
-}
-
-fn unstorable_rows_are_refused_whole(table: &dyn Table) {
-    let longest = vec![b'k'; KEY_BYTES_MAX];
-    let mut batch = Batch::new();
-    batch.put(longest.clone(), "v");
-    ok(table.write(batch));
-    assert_eq!(
-        ok(table.get(&longest)),
-        Some(b"v".to_vec()),
-        "the longest key can be stored"
-    );
-    for key in [Vec::new(), vec![b'k'; KEY_BYTES_MAX + 1]] {
-        let mut batch = Batch::new();
-        batch.put("good", "v");
-        batch.put(key.clone(), "v");
-        let error = table
-            .write(batch)
-            .expect_err("a key of this size is refused");
-        assert!(
-            matches!(error, TableError::Key { bytes } if bytes == key.len()),
-            "{error}"
-        );
-        assert_eq!(
-            ok(table.get(b"good")),
-            None,
-            "nothing of a refused batch is written"
-        );
-        assert_eq!(ok(table.get(&key)), None);
-    }
-}
-
-fn big_values_come_back(table: &dyn Table) {
-    let value: Vec<u8> = (0..3u32 << 20)
-        .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect();
-    let mut batch = Batch::new();
-    batch.put("big", value.clone());
-    ok(table.write(batch));
-    ok(table.flush());
-    assert!(
-        ok(table.get(b"big")).as_ref() == Some(&value),
-        "a value of 3 MiB comes back"
-    );
-    assert!(table.bytes() > 0);
-}
-
-fn flush_keeps_everything(table: &dyn Table) {
-    ok(table.flush());
-    put(table, &[("a", "1")]);
-    ok(table.flush());
-    put(table, &[("b", "2")]);
-    ok(table.flush());
-    ok(table.flush());
-    assert_eq!(all(table), rows(&[("a", "1"), ("b", "2")]));
-}
-
-fn random_history_equals_a_map(table: &dyn Table) {
-    let mut model: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-    let mut state = 1u64;
-    let mut random = |bound: u64| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % bound
-    };
-    for round in 0..300 {
-        let mut batch = Batch::new();
-        for _ in 0..random(8) {
-            let key = format!("key {}", random(40)).into_bytes();
-            if random(3) == 0 {
-                model.remove(&key);
-                batch.delete(key);
-            } else {
-                let value = format!("value {}", random(1_000_000)).into_bytes();
-                model.insert(key.clone(), value.clone());
-                batch.put(key, value);
-            }
-        }
-        ok(table.write(batch));
-        match random(60) {
-            0 => ok(table.flush()),
-            1 => ok(table.persist()),
-            _ => {}
-        }
-        if round % 20 == 0 {
-            assert_eq!(
-                all(table),
-                model.clone().into_iter().collect::<Rows>(),
-                "after batch {round}"
-            );
-        }
-    }
-    for key in 0..40 {
-        let key = format!("key {key}").into_bytes();
-        assert_eq!(ok(table.get(&key)), model.get(&key).cloned());
-    }
-}
-
-fn batches_are_atomic_for_readers(table: &dyn Table) {
-    const ROUNDS: u32 = 300;
-    std::thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            for round in 1..=ROUNDS {
-                let value = round.to_string();
-                put(
-                    table,
-                    &[("left", value.as_str()), ("right", value.as_str())],
-                );
-            }
-        });
-        while !writer.is_finished() {
-            let snapshot = table.snapshot();
-            let (left, right) = (ok(snapshot.get(b"left")), ok(snapshot.get(b"right")));
-            assert_eq!(left, right, "a reader sees a batch whole or not at all");
-        }
+/// As [`check_table`].
+pub fn check_volatile_table<T: Table + 'static>(new: impl Fn() -> T + Send + Sync + 'static) {
+    let new = Arc::new(new);
+    let broken = check_laws(|| {
+        let new = Arc::clone(&new);
+        Arc::new(move || Box::new(new()))
     });
-    assert_eq!(
-        ok(table.get(b"right")),
-        Some(ROUNDS.to_string().into_bytes())
-    );
+    report(&broken, laws::LAWS.len());
 }
 
-fn put(table: &dyn Table, entries: &[(&str, &str)]) {
-    let mut batch = Batch::new();
-    for (key, value) in entries {
-        batch.put(*key, *value);
+/// The laws that need no restart; says which are broken.
+fn check_laws(place: impl Fn() -> Open) -> Vec<String> {
+    let broken = laws::LAWS.iter().filter_map(|law| {
+        let open = place();
+        run(law.says, move || (law.test)(&*open()))
+    });
+    broken.collect()
+}
+
+/// Runs one test on a thread of its own: a table that deadlocks must not take the report with it.
+fn run(says: &'static str, test: impl FnOnce() + Send + 'static) -> Option<String> {
+    let (ended, end) = mpsc::channel::<()>();
+    let thread = thread::Builder::new().name(format!("law: {says}"));
+    let thread = thread
+        .spawn(move || {
+            // Dropped when the test ends, whichever way.
+            let _ended = ended;
+            test();
+        })
+        .expect("the machine has room for one more thread");
+    let waited = end.recv_timeout(Duration::from_secs(LAW_SECONDS_MAX));
+    if waited == Err(RecvTimeoutError::Timeout) {
+        return Some(format!(
+            "{says}: has not ended within {LAW_SECONDS_MAX} s, is there a deadlock?"
+        ));
     }
-    ok(table.write(batch));
+    let panic = thread.join().err()?;
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+    let text = text.unwrap_or_else(|| "panicked without a message".to_owned());
+    Some(format!("{says}: {text}"))
 }
 
-fn all(table: &dyn Table) -> Rows {
-    scan(table, b"", None)
-}
-
-fn scan(table: &dyn Table, from: &[u8], to: Option<&[u8]>) -> Rows {
-    collect(|visit| table.scan(from, to, visit))
-}
-
-fn collect(scan: impl FnOnce(&mut Visitor<'_>) -> Result<(), TableError>) -> Rows {
-    let mut found = Rows::new();
-    ok(scan(&mut |key, value| {
-        found.push((key.to_vec(), value.to_vec()));
-        ControlFlow::Continue(())
-    }));
-    found
-}
-
-fn rows(entries: &[(&str, &str)]) -> Rows {
-    entries
-        .iter()
-        .map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec()))
-        .collect()
-}
-
-fn ok<T>(result: Result<T, TableError>) -> T {
-    result.unwrap_or_else(|error| panic!("the table failed: {error}"))
+fn report(broken: &[String], laws: usize) {
+    assert!(
+        broken.is_empty(),
+        "the table breaks {} of {laws} laws:\n- {}",
+        broken.len(),
+        broken.join("\n- ")
+    );
 }

@@ -50,15 +50,11 @@ impl Batch {
         self.bytes
     }
 
-    fn change(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
-        let key_bytes = key.len();
-        self.bytes += key_bytes + size(&value);
-        if let Some(replaced) = self.changes.insert(key, value) {
-            self.bytes -= key_bytes + size(&replaced);
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), TableError> {
+    /// Whether every table can store it; a table asks this first, so that a refused batch leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`TableError::Key`] or [`TableError::Value`], for the first key that is empty, too long or has too long a value.
+    pub fn check(&self) -> Result<(), TableError> {
         for (key, value) in &self.changes {
             if key.is_empty() || key.len() > KEY_BYTES_MAX {
                 return Err(TableError::Key { bytes: key.len() });
@@ -70,8 +66,24 @@ impl Batch {
         Ok(())
     }
 
-    pub(super) fn into_changes(self) -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> {
+    /// What it changes, in the order of keys, each key once: the new value, or none where the key is removed.
+    pub fn changes(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        self.changes
+            .iter()
+            .map(|(key, value)| (key.as_slice(), value.as_deref()))
+    }
+
+    /// As [`Batch::changes`], for those who keep keys and values.
+    pub fn into_changes(self) -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> {
         self.changes.into_iter()
+    }
+
+    fn change(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        let key_bytes = key.len();
+        self.bytes += key_bytes + size(&value);
+        if let Some(replaced) = self.changes.insert(key, value) {
+            self.bytes -= key_bytes + size(&replaced);
+        }
     }
 }
 

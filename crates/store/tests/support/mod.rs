@@ -9,6 +9,10 @@
 
 pub mod recorder;
 
+#[cfg(feature = "slate")]
+pub mod gate;
+pub mod places;
+
 use std::sync::Arc;
 
 use isles_store::{Log, LogConfig, MemoryStorage, OpenError, RecordKind, Recovered};
