@@ -82,10 +82,15 @@ impl Change {
     }
 
     /// The side of a conflict that lost to somebody with this context. Where that had seen some of several changes, how
-    /// much is lost is not known, and only said to be something.
+    /// much is lost is not known, and only said to be something. So it is of several amounts: other regions may have a
+    /// record of each, and what is added up here could be restored there once more. To unite sketches twice does no harm.
     pub(crate) fn contender(&self, context: &impl Context, kept_bytes: usize) -> Contender {
         let is_partly_seen = context.covers(Dot::new(self.dot.replica, self.first));
-        let kept_bytes = if is_partly_seen { 0 } else { kept_bytes };
+        let are_amounts = self.first != self.dot.sequence && matches!(self.lost, Lost::Amount(_));
+        let kept_bytes = match is_partly_seen || are_amounts {
+            true => 0,
+            false => kept_bytes,
+        };
         Contender::new(self.dot, self.hlc, Some(&self.lost.value()), kept_bytes)
     }
 }

@@ -144,7 +144,7 @@ impl Txn<'_> {
         let record = self.record(id)?;
         if let Some(settled) = record.settled()
             && (settled.how == Settling::Explicit || how == RestoreIf::Open)
-            && how != RestoreIf::Force
+            && (how != RestoreIf::Force || record.component == Some(Kind::BoundedCounter))
         {
             return Ok(RestoreOutcome::Settled(settled));
         }

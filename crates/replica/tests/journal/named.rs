@@ -208,13 +208,34 @@ fn many_changes_are_told_together_and_none_is_left_out() {
     a.learn(&mut b);
     let records = a.records();
     assert_eq!(records.len(), 64 + 1);
-    let amounts = records.iter().map(|record| {
-        let value = record.loser.value.as_ref().expect("an amount");
-        String::from_utf8_lossy(value)
-            .parse::<u64>()
-            .expect("a number")
-    });
-    assert_eq!(amounts.sum::<u64>(), 300);
+    // B has a record of each; an amount that stood for many here could be restored there once more.
+    b.learn(&mut a);
+    assert_eq!(b.records().len(), 300);
+    let restored = |island: &mut Island| {
+        let ids: Vec<u128> = island.records().iter().map(|record| record.id).collect();
+        let restored = ids.iter().filter(|id| {
+            let outcome = island.run(|txn| txn.restore_loser(**id, RestoreIf::Open));
+            matches!(outcome, Ok(RestoreOutcome::Restored(_)))
+        });
+        restored.count()
+    };
+    assert_eq!(restored(&mut a), 64);
+    meet(&mut a, &mut b);
+    assert_eq!(restored(&mut b), 300 - 64);
+    meet(&mut a, &mut b);
+    assert_eq!(value_of(&mut a), 300);
+    // What was added is added once, whoever forces it.
+    let id = b.records()[0].id;
+    let forced = b.run(|txn| txn.restore_loser(id, RestoreIf::Force));
+    assert!(
+        matches!(forced, Ok(RestoreOutcome::Settled(_))),
+        "{forced:?}"
+    );
+}
+
+fn value_of(island: &mut Island) -> u64 {
+    let value = island.run(|txn| txn.bounded(b"k").expect("a counter"));
+    value.map_or(0, |value| value.try_into().expect("a small number"))
 }
 
 #[test]
