@@ -7,6 +7,7 @@
 mod groups;
 mod journal;
 mod lists;
+mod one;
 mod sets;
 mod sorted_set;
 mod stream;
@@ -22,8 +23,10 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use self::lists::StoredList;
+pub use self::one::{ROWS, key_of_row};
+pub(crate) use self::one::{load_row, read};
 use crate::bound::Bounded;
-
+use crate::cold::Receipt;
 use crate::journal::{Head, JournalChange};
 use crate::list::{Element, ListValue};
 use crate::op::Kind;
@@ -221,6 +224,9 @@ pub enum ImageError {
         /// The key.
         key: String,
     },
+    /// The table cannot be read.
+    #[error("table cannot be read: {0}")]
+    Table(String),
 }
 
 impl From<postcard::Error> for ImageError {
@@ -241,6 +247,8 @@ impl Replica {
     }
 
     /// Images of up to `limit` changed rows. Rows of which nothing is left are forgotten here and in the table.
+    ///
+    /// No row leaves memory until they are reported as written: see [`Images::receipt`].
     pub fn take_images(&mut self, limit: usize) -> Images {
         let mut images = Images::default();
         for id in self.rows.take_dirty(limit) {
@@ -252,10 +260,14 @@ impl Replica {
             let row = self.rows.image_mut(id);
             images.position = images.position.max(row.position);
             images.rows.push(image_of(row));
-            if row.is_gone() {
-                self.rows.remove(id);
+            let (is_gone, hash) = (row.is_gone(), row.hash);
+            match is_gone && self.rows.has_cold_beside(hash) {
+                true => self.rows.keep_absent(id),
+                false if is_gone => self.rows.remove(id),
+                false => {}
             }
         }
+        self.unwritten += images.receipts();
         (images.conflicts, images.journal) = self.journal.take_changes();
         if let Some(head) = &images.journal {
             images.position = images.position.max(Position::from_u64(head.position));
@@ -277,19 +289,19 @@ impl Replica {
                     paged.push(row);
                     return Ok(());
                 }
-                self.load_row(row, wall_ms)
+                self.load_stored(row, wall_ms)
             });
             failed = failed.take().or(loaded.err());
         });
         for mut row in paged {
             load_pages(&mut row, scan)?;
-            self.load_row(row, wall_ms)?;
+            self.load_stored(row, wall_ms)?;
         }
         failed.map_or(Ok(()), Err)?;
         self.load_journal(scan).map_err(ImageError::Content)
     }
 
-    fn load_row(&mut self, row: Row, wall_ms: u64) -> Result<(), ImageError> {
+    fn load_stored(&mut self, row: Row, wall_ms: u64) -> Result<(), ImageError> {
         if sum::of_row(&row) != row.sum {
             return Err(ImageError::Sum {
                 key: row.key.escape_ascii().to_string(),
@@ -316,6 +328,16 @@ impl Images {
     /// The log must be durable through this place before the images are written.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    fn receipts(&self) -> u64 {
+        u64::from(!self.rows.is_empty())
+    }
+
+    /// Lets go of the images, which writers have to copy pages for, once they are encoded. The receipt goes to
+    /// [`Replica::note_written`] when the changes are in the table.
+    pub fn receipt(self) -> Receipt {
+        Receipt(self.receipts())
     }
 
     /// Encodes everything as changes of the table.

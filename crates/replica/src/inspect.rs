@@ -7,10 +7,11 @@ use isles_crdt::hyper_log_log::Sketch;
 use isles_crdt::op::{BoundedCounter, Cell, Contribution, Tally, Version};
 use isles_crdt::sorted_set::Score;
 
+use crate::image::{self, ROWS, ScanTable, key_of_row};
 use crate::list::Element;
 use crate::replica::Replica;
 use crate::row::{Component, Field, Row};
-use crate::rows::hash_of;
+use crate::rows::{ColdBucket, bucket_of, hash_of};
 use crate::sorted_set::Member;
 use crate::stream::{Entry, Group, Groups, Pending, StreamId, StreamMark};
 use crate::sum;
@@ -126,12 +127,48 @@ pub struct FieldContent {
 }
 
 impl Replica {
-    /// Everything live, by key. Costs a copy of all content.
+    /// Everything live that is in memory, by key. Costs a copy of all of it.
     pub fn content(&self) -> BTreeMap<Vec<u8>, KeyContent> {
         let rows = self.rows.iter();
         rows.map(|(_, row)| (row.key.to_vec(), content_of(row)))
             .filter(|(_, content)| *content != KeyContent::default())
             .collect()
+    }
+
+    /// Everything live that is not in memory, by key, as the table has it. Costs a look at every row of the table, and a copy.
+    ///
+    /// # Errors
+    /// Names what cannot be read, or the first bucket whose rows in memory and table are not what it counts.
+    pub fn cold_content(
+        &self,
+        scan: &mut ScanTable<'_>,
+    ) -> Result<BTreeMap<Vec<u8>, KeyContent>, String> {
+        let mut stored = Vec::new();
+        if self.cold_rows() > 0 {
+            scan(ROWS, &mut |key, value| {
+                let key = key_of_row(key).filter(|key| !self.missing([*key]).is_empty());
+                stored.extend(key.map(|key| (key.to_vec(), value.to_vec())));
+            });
+        }
+        let (mut content, mut found) = (BTreeMap::new(), BTreeMap::new());
+        for (key, value) in stored {
+            let row = image::read(&key, &value, scan).map_err(|error| error.to_string())?;
+            let bucket: &mut ColdBucket = found.entry(bucket_of(row.hash)).or_default();
+            bucket.rows += 1;
+            bucket.sum = bucket.sum.wrapping_add(row.sum);
+            content.insert(key, content_of(&row));
+        }
+        let kept = self.rows.cold_buckets();
+        if kept != found {
+            let differ = kept
+                .iter()
+                .find(|(number, cold)| found.get(*number) != Some(*cold));
+            return Err(format!(
+                "of cold rows {differ:?} are counted, not all of them are in the table"
+            ));
+        }
+        content.retain(|_, content| *content != KeyContent::default());
+        Ok(content)
     }
 
     /// The stamp of the last write of a key's deadline, also where that took the deadline away.

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use crate::apply::Author;
 use crate::changes::Changes;
+use crate::cold::{Missing, note_missing};
 use crate::conflict::{Origin, Settled, Settling};
 use crate::delivery::{Delivery, DeliveryLimits, Lane, Offer};
 use crate::frame::{FRAME_BYTES, FRAME_ENTRIES_MAX, Frame, FrameError, FrameHeader, OpenFrame};
@@ -143,6 +144,12 @@ pub struct Replica {
     /// A HyperLogLog is shown in Redis's sparse form if that takes no more bytes.
     pub(crate) sparse_bytes_max: usize,
     pub(crate) garbage: Garbage,
+    /// Images of rows that were taken and are not in the table yet.
+    pub(crate) unwritten: u64,
+    /// Unknown keys of the last transaction that was refused for them.
+    pub(crate) missing: Vec<Missing>,
+    /// Unknown keys of frames that are ready.
+    pub(crate) awaited: Vec<Missing>,
 }
 
 /// Keys that a command finds expired at most, so that a million which expire at once stop nobody. Those that are left
@@ -209,6 +216,9 @@ impl Replica {
             expiries_held: false,
             sparse_bytes_max: SPARSE_BYTES_MAX_DEFAULT,
             garbage: Garbage::default(),
+            unwritten: 0,
+            missing: Vec::new(),
+            awaited: Vec::new(),
         }
     }
 
@@ -253,7 +263,9 @@ impl Replica {
     /// skip it.
     ///
     /// # Errors
-    /// The frame does not decode, or does not continue what is applied: the log does not belong to the table.
+    /// The frame does not decode, or does not continue what is applied: the log does not belong to the table. Or it
+    /// changes rows that are not in memory, which [`awaited`](Self::awaited) names: then it is to be replayed when they are
+    /// in. Nothing was applied.
     pub fn replay(&mut self, number: u64, frame: &Frame, wall_ms: u64) -> Result<(), ReplayError> {
         let expected = self.applied.get(frame.replica()) + 1;
         if frame.first() != expected {
@@ -264,6 +276,10 @@ impl Replica {
             });
         }
         frame.verify()?;
+        self.awaited.clear();
+        if !all_known(&self.rows, frame, &mut self.awaited) {
+            return Err(ReplayError::NotResident);
+        }
         self.next_record = number;
         self.apply_frame(frame, wall_ms)?;
         // Nobody waits yet, and a long log removes much.
@@ -353,10 +369,12 @@ impl Replica {
         (sum, changed)
     }
 
-    /// The keys of one bucket with what each adds to its sum, for finding where replicas differ.
+    /// The keys of one bucket with what each adds to its sum, for finding where replicas differ; those of them that are
+    /// in memory.
     pub fn bucket_keys(&self, bucket: u16) -> impl Iterator<Item = (&[u8], u128)> {
         self.rows
             .bucket(usize::from(bucket))
+            .filter(|(_, row)| !row.is_gone())
             .map(|(_, row)| (&*row.key, row.sum))
     }
 
@@ -390,7 +408,7 @@ impl Replica {
         self.rows.expired_total()
     }
 
-    /// Number of rows, tombstones and hidden keys included.
+    /// Number of rows in memory, tombstones and hidden keys included.
     pub fn rows_len(&self) -> usize {
         self.rows.len()
     }
@@ -400,11 +418,13 @@ impl Replica {
         self.rows.next_deadline()
     }
 
-    /// A number that changes whenever what readers see of a key may have changed.
+    /// A number that changes whenever what readers see of a key may have changed. It also changes when the key leaves
+    /// memory or comes back, so whoever compares it has the key in memory both times.
     pub fn version(&mut self, key: &[u8], wall_ms: u64) -> u64 {
         let now_ms = self.clock.latest().wall_ms().max(wall_ms);
-        let Some(id) = self.rows.find(key, hash_of(key)) else {
-            return 0;
+        let hash = hash_of(key);
+        let Some(id) = self.rows.find(key, hash) else {
+            return self.version_of_unknown(key, hash);
         };
         let row = self.rows.get(id);
         let changed = match &row.components[..] {
@@ -529,12 +549,24 @@ impl Replica {
 
     /// Applies waiting frames whose time has come, if no own entry is open; returns how many.
     ///
-    /// Stops after about [`APPLY_ENTRIES`] entries, so that the lock is not held long: call it again until it is zero.
+    /// Stops after about [`APPLY_ENTRIES`] entries, so that the lock is not held long: call it again until it is zero. Frames
+    /// that change rows which are not in memory go on waiting: see [`awaited`](Self::awaited).
     pub fn apply_ready(&mut self, wall_ms: u64) -> usize {
         let (mut frames, mut entries) = (0, 0);
+        let mut held: SmallVec<[ReplicaId; 4]> = SmallVec::new();
+        self.awaited.clear();
         self.journal.advance(wall_ms);
         while self.open.is_none() && entries < APPLY_ENTRIES {
-            let Some(frame) = self.delivery.next_ready(&self.applied) else {
+            let (rows, awaited) = (&self.rows, &mut self.awaited);
+            let may_apply = &mut |frame: &Frame| {
+                let writer = frame.replica();
+                let known = !held.contains(&writer) && all_known(rows, frame, awaited);
+                if !known && !held.contains(&writer) {
+                    held.push(writer);
+                }
+                known
+            };
+            let Some(frame) = self.delivery.next_ready_if(&self.applied, may_apply) else {
                 break;
             };
             entries += frame.header().count as usize;
@@ -753,6 +785,21 @@ impl Replica {
     }
 }
 
+/// Whether memory knows of every key that a frame changes; adds those of which it does not.
+fn all_known(rows: &Rows, frame: &Frame, missing: &mut Vec<Missing>) -> bool {
+    if !rows.has_cold() {
+        return true;
+    }
+    let mut known = true;
+    // What does not decode is found when it is applied.
+    for entry in frame.entries().flatten() {
+        for op in &entry.ops {
+            known &= !note_missing(rows, op.key.0, hash_of(op.key.0), missing);
+        }
+    }
+    known
+}
+
 fn last_of(header: &FrameHeader) -> Dot {
     Dot {
         replica: header.replica,
@@ -779,4 +826,7 @@ pub enum ReplayError {
     /// A frame does not decode.
     #[error(transparent)]
     Frame(#[from] FrameError),
+    /// A frame changes rows that are not in memory.
+    #[error("log's next frame changes rows that are not in memory: load them and replay it again")]
+    NotResident,
 }

@@ -1,5 +1,7 @@
 //! All rows of a replica, by key, by bucket and by deadline.
 
+mod cold;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::iter::repeat_with;
 
@@ -8,6 +10,8 @@ use isles_clock::{ReplicaId, VectorClock};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::cold::Cold;
+pub(crate) use self::cold::{ColdBucket, Sampler};
 use crate::row::{Deadline, Row, Tick};
 
 /// Number of buckets of the key hash, the same on every node of a cluster.
@@ -28,6 +32,10 @@ pub(crate) type RowId = u32;
 struct Bucket {
     sum: u128,
     first: u32,
+    /// Rows that only the table holds. While there are none, a key without a row is absent.
+    cold: u32,
+    /// Changes whenever a row leaves memory, for whatever reason.
+    epoch: u64,
     /// Per origin, the greatest sequence that changed the bucket.
     changed: SmallVec<[(ReplicaId, u64); 1]>,
 }
@@ -60,6 +68,7 @@ pub(crate) struct Rows {
     /// Keys that were taken out of `deadlines` because theirs had passed.
     expired_total: u64,
     dirty: VecDeque<RowId>,
+    cold: Cold,
 }
 
 /// The hash that places a key: its high bits choose the bucket.
@@ -67,7 +76,7 @@ pub(crate) fn hash_of(key: &[u8]) -> u64 {
     xxh3_64(key)
 }
 
-fn bucket_of(hash: u64) -> usize {
+pub(crate) fn bucket_of(hash: u64) -> usize {
     (hash >> 48) as usize
 }
 
@@ -80,6 +89,8 @@ impl Rows {
         let bucket = || Bucket {
             sum: 0,
             first: NO_ROW,
+            cold: 0,
+            epoch: 0,
             changed: SmallVec::new(),
         };
         Rows {
@@ -95,6 +106,7 @@ impl Rows {
             deadlines: BTreeSet::new(),
             expired_total: 0,
             dirty: VecDeque::new(),
+            cold: Cold::default(),
         }
     }
 
@@ -167,17 +179,25 @@ impl Rows {
 
     /// Forgets a row of which nothing is left.
     pub(crate) fn remove(&mut self, id: RowId) {
-        let hash = self.get(id).hash;
         debug_assert!(
             self.get(id).is_gone(),
             "only rows without content or residue are removed"
         );
+        drop(self.take_out(id));
+    }
+
+    /// Takes a row out of memory; what is counted of it stays counted.
+    fn take_out(&mut self, id: RowId) -> Row {
+        let hash = self.get(id).hash;
         if let Ok(entry) = self.table.find_entry(hash, |place| place.row == id) {
             entry.remove();
         }
         let slot = self.slabs[id as usize / SLAB_ROWS][id as usize % SLAB_ROWS].take();
-        let Slot { next, previous, .. } =
-            slot.expect("a row's number is valid until the row is removed");
+        let Slot {
+            row,
+            next,
+            previous,
+        } = slot.expect("a row's number is valid until the row is removed");
         if next != NO_ROW {
             self.slot_mut(next).previous = previous;
         }
@@ -186,6 +206,8 @@ impl Rows {
             previous => self.slot_mut(previous).next = next,
         }
         self.free.push(id);
+        self.buckets[bucket_of(hash)].epoch += 1;
+        row
     }
 
     fn set_first(&mut self, bucket: usize, first: u32) {
@@ -339,7 +361,7 @@ impl Rows {
         self.visible
     }
 
-    /// Number of rows, residue and hidden keys included.
+    /// Number of rows in memory, residue and hidden keys included.
     pub(crate) fn len(&self) -> usize {
         self.table.len()
     }
@@ -353,7 +375,7 @@ impl Rows {
         (bucket.sum, bucket.changed.iter().copied().collect())
     }
 
-    /// The rows of one bucket.
+    /// The rows of one bucket that are in memory.
     pub(crate) fn bucket(&self, bucket: usize) -> impl Iterator<Item = (RowId, &Row)> {
         let mut next = self.buckets[bucket].first;
         std::iter::from_fn(move || {
@@ -370,18 +392,18 @@ impl Rows {
     /// Compares what is kept beside the rows with the rows.
     pub(crate) fn check(&self) -> Result<(), String> {
         let mut total = 0u128;
-        let after = |bucket: &usize| self.next_occupied(bucket + 1);
-        for number in std::iter::successors(self.next_occupied(0), after) {
-            let rows = self
-                .bucket(number)
-                .fold(0u128, |sum, (_, row)| sum.wrapping_add(row.sum));
-            let kept = self.buckets[number].sum;
-            if rows != kept {
+        for (number, bucket) in self.buckets.iter().enumerate() {
+            total = total.wrapping_add(bucket.sum);
+            if bucket.cold > 0 || bucket.first == NO_ROW && bucket.sum == 0 {
+                continue;
+            }
+            let rows = self.resident_sum(number);
+            if rows != bucket.sum {
+                let kept = bucket.sum;
                 return Err(format!(
                     "bucket {number} has sum {kept:x}, its rows {rows:x}"
                 ));
             }
-            total = total.wrapping_add(rows);
         }
         if total != self.sum {
             return Err(format!(
@@ -389,7 +411,7 @@ impl Rows {
                 self.sum
             ));
         }
-        let counted = self.iter().filter(|(_, row)| row.counted).count();
+        let counted = self.iter().filter(|(_, row)| row.counted).count() + self.cold_keys();
         if counted != self.visible {
             return Err(format!(
                 "{} keys are counted as visible, {counted} are",
@@ -413,7 +435,13 @@ impl Rows {
         Ok(())
     }
 
-    /// Every row, bucket by bucket.
+    /// What the rows of a bucket that are in memory add up to.
+    fn resident_sum(&self, bucket: usize) -> u128 {
+        let rows = self.bucket(bucket);
+        rows.fold(0u128, |sum, (_, row)| sum.wrapping_add(row.sum))
+    }
+
+    /// Every row in memory, bucket by bucket.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RowId, &Row)> {
         let after = |bucket: &usize| self.next_occupied(bucket + 1);
         std::iter::successors(self.next_occupied(0), after).flat_map(|bucket| self.bucket(bucket))
