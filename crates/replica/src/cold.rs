@@ -24,6 +24,9 @@ use crate::rows::{Rows, Sampler, hash_of};
 /// Unknown keys that are named at once; when these are in, the others are named.
 pub const MISSING_MAX: usize = 4096;
 
+/// So many of them are compared with a further one; to name one twice costs no more than to load it twice.
+const REPEATED: usize = 32;
+
 /// A key of which only the table can say whether it is there, and when that was so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "until it is loaded, nobody can use the key"]
@@ -128,7 +131,12 @@ pub(crate) fn note_missing(rows: &Rows, key: &[u8], hash: u64, missing: &mut Vec
     let Some(found) = missing_of(rows, key, hash) else {
         return false;
     };
-    if missing.len() < MISSING_MAX && !missing.contains(&found) {
+    let is_repeated = missing
+        .iter()
+        .rev()
+        .take(REPEATED)
+        .any(|known| *known == found);
+    if missing.len() < MISSING_MAX && !is_repeated {
         missing.push(found);
     }
     true
@@ -202,15 +210,20 @@ impl Replica {
         let now_ms = self.latest().wall_ms().max(wall_ms);
         let latest = Tick::at(now_ms).before(which.idle_ms);
         let mut sampler = Sampler(which.seed);
-        let absent = self.rows.drop_absent(which.rows, latest);
-        let mut rows = 0;
-        while absent + rows < which.rows
+        let mut evicted = Evicted {
+            rows: 0,
+            absent: self.rows.drop_absent(which.rows, latest),
+        };
+        while evicted.rows + evicted.absent < which.rows
             && let Some(row) = self.rows.evict(latest, &mut sampler)
         {
+            match row.is_gone() {
+                true => evicted.absent += 1,
+                false => evicted.rows += 1,
+            }
             self.discard(row);
-            rows += 1;
         }
-        Ok(Evicted { rows, absent })
+        Ok(evicted)
     }
 
     /// Number of rows that only the table holds, tombstones included. While it is zero, memory knows every key.

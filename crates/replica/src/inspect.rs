@@ -146,7 +146,7 @@ impl Replica {
         let mut stored = Vec::new();
         if self.cold_rows() > 0 {
             scan(ROWS, &mut |key, value| {
-                let key = key_of_row(key).filter(|key| !self.missing([*key]).is_empty());
+                let key = key_of_row(key).filter(|key| self.rows.is_cold(key, hash_of(key)));
                 stored.extend(key.map(|key| (key.to_vec(), value.to_vec())));
             });
         }

@@ -104,6 +104,8 @@ pub struct Restored {
 ///   right after `take_unlogged`, and at once when [`is_open`](Self::is_open) is false.
 /// - *Checkpoint*: [`begin_checkpoint`](Self::begin_checkpoint), [`take_images`](Self::take_images) until empty, each
 ///   batch written once the log is durable through its position.
+/// - *Memory*: [`note_written`](Self::note_written) when images are in the table, then [`evict`](Self::evict). What has left comes
+///   back by [`missing`](Self::missing), [`Missing::load`] and [`admit`](Self::admit); see [`cold`](crate::cold).
 /// - *Free*: [`take_garbage`](Self::take_garbage) before the lock is let go, to drop it afterwards.
 #[derive(Debug)]
 pub struct Replica {

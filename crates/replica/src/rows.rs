@@ -219,12 +219,7 @@ impl Rows {
 
     /// The first bucket from `bucket` on that has rows.
     pub(crate) fn next_occupied(&self, bucket: usize) -> Option<usize> {
-        let first = self.occupied.get(bucket / 64)? & (u64::MAX << (bucket % 64));
-        if first != 0 {
-            return Some(bucket / 64 * 64 + first.trailing_zeros() as usize);
-        }
-        let word = (bucket / 64 + 1..self.occupied.len()).find(|word| self.occupied[*word] != 0)?;
-        Some(word * 64 + self.occupied[word].trailing_zeros() as usize)
+        next_in(&self.occupied, bucket)
     }
 
     pub(crate) fn get(&self, id: RowId) -> &Row {
@@ -392,18 +387,21 @@ impl Rows {
     /// Compares what is kept beside the rows with the rows.
     pub(crate) fn check(&self) -> Result<(), String> {
         let mut total = 0u128;
-        for (number, bucket) in self.buckets.iter().enumerate() {
-            total = total.wrapping_add(bucket.sum);
-            if bucket.cold > 0 || bucket.first == NO_ROW && bucket.sum == 0 {
+        let after = |bucket: &usize| self.next_occupied(bucket + 1);
+        for number in std::iter::successors(self.next_occupied(0), after) {
+            let (rows, kept) = (self.resident_sum(number), self.buckets[number].sum);
+            if self.buckets[number].cold > 0 {
                 continue;
             }
-            let rows = self.resident_sum(number);
-            if rows != bucket.sum {
-                let kept = bucket.sum;
+            if rows != kept {
                 return Err(format!(
                     "bucket {number} has sum {kept:x}, its rows {rows:x}"
                 ));
             }
+            total = total.wrapping_add(rows);
+        }
+        for number in self.buckets_with_cold() {
+            total = total.wrapping_add(self.buckets[number].sum);
         }
         if total != self.sum {
             return Err(format!(
@@ -485,6 +483,16 @@ impl Rows {
         );
         self.dirty.pop_back();
     }
+}
+
+/// The first bit from this one on that is set.
+fn next_in(bits: &[u64], bit: usize) -> Option<usize> {
+    let first = bits.get(bit / 64)? & (u64::MAX << (bit % 64));
+    if first != 0 {
+        return Some(bit / 64 * 64 + first.trailing_zeros() as usize);
+    }
+    let word = (bit / 64 + 1..bits.len()).find(|word| bits[*word] != 0)?;
+    Some(word * 64 + bits[word].trailing_zeros() as usize)
 }
 
 fn slot_in(slabs: &[Vec<Option<Slot>>], id: RowId) -> &Slot {

@@ -39,11 +39,15 @@ pub enum Mutant {
     NoChainCheck,
     /// F3, F24: a list element keeps one value.
     OneValuePerElement,
+    /// A row comes back from the table as it was when it was read, whatever has happened to it since.
+    AdmitStale,
+    /// A key that is not in memory is taken for one that does not exist.
+    UnknownIsAbsent,
 }
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 17] = [
+    pub const ALL: [Mutant; 19] = [
         Mutant::DepsAtSeal,
         Mutant::OneValuePerField,
         Mutant::OneEntryPerId,
@@ -61,6 +65,8 @@ impl Mutant {
         Mutant::NoNetEffect,
         Mutant::NoChainCheck,
         Mutant::OneValuePerElement,
+        Mutant::AdmitStale,
+        Mutant::UnknownIsAbsent,
     ];
 
     /// The name on the command line.
@@ -83,6 +89,8 @@ impl Mutant {
             Mutant::NoNetEffect => "no-net-effect",
             Mutant::NoChainCheck => "no-chain-check",
             Mutant::OneValuePerElement => "one-value-per-element",
+            Mutant::AdmitStale => "admit-stale",
+            Mutant::UnknownIsAbsent => "unknown-is-absent",
         }
     }
 

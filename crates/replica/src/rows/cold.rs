@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{BUCKETS, RESERVED_PREFIX, RowId, Rows, SLAB_ROWS, bucket_of, hash_of};
+use super::{BUCKETS, RESERVED_PREFIX, RowId, Rows, SLAB_ROWS, bucket_of, hash_of, next_in};
 use crate::position::Position;
 use crate::row::{Row, Tick};
 
@@ -22,6 +22,8 @@ pub(super) struct Cold {
     rows: usize,
     /// Those of them that count among the visible keys.
     counted: usize,
+    /// One bit per bucket that has some; nothing before the first.
+    buckets: Vec<u64>,
     /// Rows without content, which say that their keys are absent; some of them may have become others since.
     absent: VecDeque<RowId>,
     /// A planted bug: unknown keys are taken for absent ones.
@@ -84,6 +86,11 @@ impl Rows {
             && self.find(key, hash).is_none()
     }
 
+    /// Whether a row of the table is cold.
+    pub(crate) fn is_cold(&self, key: &[u8], hash: u64) -> bool {
+        self.has_cold_beside(hash) && self.find(key, hash).is_none()
+    }
+
     /// Takes unknown keys for absent ones from here on, which is a bug.
     pub(crate) fn deny_cold(&mut self) {
         self.cold.is_denied = true;
@@ -97,7 +104,11 @@ impl Rows {
         );
         row.used = Tick::at(now_ms);
         row.counted = row.is_live();
-        self.buckets[bucket_of(row.hash)].cold -= 1;
+        let bucket = bucket_of(row.hash);
+        self.buckets[bucket].cold -= 1;
+        if self.buckets[bucket].cold == 0 {
+            self.cold.buckets[bucket / 64] &= !(1 << (bucket % 64));
+        }
         self.cold.rows -= 1;
         self.cold.counted -= usize::from(row.counted);
         self.insert(row)
@@ -164,11 +175,24 @@ impl Rows {
         let id = self.oldest_of_some(latest, sampler)?;
         let row = self.take_out(id);
         if !row.is_gone() {
-            self.buckets[bucket_of(row.hash)].cold += 1;
-            self.cold.rows += 1;
-            self.cold.counted += usize::from(row.counted);
+            self.note_cold(&row);
         }
         Some(row)
+    }
+
+    fn note_cold(&mut self, row: &Row) {
+        let bucket = bucket_of(row.hash);
+        self.cold.buckets.resize(BUCKETS / 64, 0);
+        self.cold.buckets[bucket / 64] |= 1 << (bucket % 64);
+        self.buckets[bucket].cold += 1;
+        self.cold.rows += 1;
+        self.cold.counted += usize::from(row.counted);
+    }
+
+    /// The buckets that have cold rows.
+    pub(super) fn buckets_with_cold(&self) -> impl Iterator<Item = usize> {
+        let after = |bucket: &usize| next_in(&self.cold.buckets, bucket + 1);
+        std::iter::successors(next_in(&self.cold.buckets, 0), after)
     }
 
     fn oldest_of_some(&self, latest: Tick, sampler: &mut Sampler) -> Option<RowId> {
@@ -194,19 +218,19 @@ impl Rows {
 
     /// What should be cold of each bucket, by what its rows in memory lack of its sum.
     pub(crate) fn cold_buckets(&self) -> BTreeMap<usize, ColdBucket> {
-        let cold = (0..BUCKETS).filter(|number| self.buckets[*number].cold > 0);
-        cold.map(|number| {
-            let bucket = &self.buckets[number];
-            let sum = bucket.sum.wrapping_sub(self.resident_sum(number));
-            (
-                number,
-                ColdBucket {
-                    rows: bucket.cold,
-                    sum,
-                },
-            )
-        })
-        .collect()
+        self.buckets_with_cold()
+            .map(|number| {
+                let bucket = &self.buckets[number];
+                let sum = bucket.sum.wrapping_sub(self.resident_sum(number));
+                (
+                    number,
+                    ColdBucket {
+                        rows: bucket.cold,
+                        sum,
+                    },
+                )
+            })
+            .collect()
     }
 }
 
