@@ -12,6 +12,7 @@ use isles_store::{MemoryTable, Table};
 use crate::command::Script;
 use crate::failure::{Breaks, Checked, Invariant};
 use crate::mutant::Mutant;
+use crate::node::Node;
 use crate::world::World;
 
 /// So many rounds must be enough for all that waits for the table.
@@ -91,6 +92,15 @@ pub(crate) fn evict_at_start(replica: &mut Replica, seed: u64, wall_ms: u64) -> 
     };
     let evicted = replica.evict(which, wall_ms);
     evicted.map(drop).map_err(|error| error.to_string())
+}
+
+impl Node {
+    /// How many keys are to be read, to be admitted, and how many scripts wait; none if nobody waits for the table.
+    fn wants_of_table(&self) -> Option<[usize; 3]> {
+        let wants = &self.process.as_ref()?.wants;
+        let counts = [wants.wanted.len(), wants.loaded.len(), wants.parked.len()];
+        (!wants.is_idle()).then_some(counts)
+    }
 }
 
 impl World {
@@ -207,20 +217,15 @@ impl World {
     /// Goes on until nobody waits for the table.
     pub(crate) fn load_all(&mut self, node: usize) -> Checked {
         for _ in 0..ROUNDS_MAX {
-            let count = |world: &World| match &world.nodes[node].process {
-                Some(process) if !process.wants.is_idle() => Some(process.wants.wanted.len()),
-                _ => None,
-            };
-            let Some(wanted) = count(self) else {
+            let wants = |world: &World| world.nodes[node].wants_of_table();
+            let Some([wanted, ..]) = wants(self) else {
                 return Ok(());
             };
             (0..wanted).for_each(|_| self.load(node, 0));
-            let process = self.nodes[node].process.as_ref();
-            let loaded = process.map_or(0, |process| process.wants.loaded.len());
-            for _ in 0..loaded {
-                self.admit(node, 0)?;
-            }
-            self.run_parked(node)?;
+            let [_, loaded, _] = wants(self).unwrap_or_default();
+            (0..loaded).try_for_each(|_| self.admit(node, 0))?;
+            let [_, _, parked] = wants(self).unwrap_or_default();
+            (0..parked).try_for_each(|_| self.run_parked(node))?;
         }
         let what = format!("n{node} does not get what it wants of its table");
         Err((Invariant::Progress, what))

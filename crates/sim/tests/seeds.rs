@@ -44,12 +44,12 @@ fn nothing_breaks_in_seeds_400_to_499() {
 
 #[test]
 fn rows_leave_memory_and_are_missed() {
-    let counts = (0..60).filter_map(|seed| run_seed(&Options::of_seed(seed), seed).ok());
+    let counts = (0..30).filter_map(|seed| run_seed(&Options::of_seed(seed), seed).ok());
     let missed: Vec<(u64, u64)> = counts
         .map(|counts| (counts.evicted, counts.misses))
         .filter(|(evicted, misses)| *evicted > 0 && *misses > 0)
         .collect();
-    assert!(missed.len() >= 10, "in few runs only: {missed:?}");
+    assert!(missed.len() >= 5, "in few runs only: {missed:?}");
 }
 
 #[test]
