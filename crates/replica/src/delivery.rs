@@ -344,7 +344,7 @@ impl Delivery {
             let head = &self.waiting.get(&replica)?.first_key_value()?.1.frame;
             let covered = head.last() <= have;
             let ready = head.first() <= have + 1 && applied.dominates(&head.header().deps);
-            if !covered && !(ready && may_apply(head)) {
+            if !(covered || ready && may_apply(head)) {
                 return None;
             }
             let head = self.take_head(replica);
