@@ -49,6 +49,23 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: IdentityCommand,
     },
+    /// Look at the log of a node that does not run, or cut it
+    Log {
+        #[command(subcommand)]
+        command: LogCommand,
+    },
+    /// Make, list, check and remove backups
+    Backup {
+        #[command(subcommand)]
+        command: BackupCommand,
+    },
+    /// Make a data directory from a backup, or bring keys of one back into a cluster that lives on
+    Restore(RestoreOptions),
+    /// Make the table of a node anew
+    Table {
+        #[command(subcommand)]
+        command: TableCommand,
+    },
     /// Ask a running node how it is
     Status(StatusOptions),
     /// Check merge functions in WebAssembly
@@ -162,6 +179,168 @@ pub(crate) enum IdentityCommand {
         #[arg(long, short, value_name = "FILE", env = "ISLES_CONFIG")]
         config: PathBuf,
     },
+}
+
+/// `isles backup`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupCommand {
+    /// Copy all data of a running node, as it is at one moment; of what earlier backups in the folder have nothing is
+    /// written again
+    Create(BackupCreateOptions),
+    /// Show the backups of a folder
+    List {
+        /// Folder of backups
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// One JSON object per backup
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read all of a backup, or of all of them, and check it; ends with exit code 1 if one is damaged
+    Verify {
+        /// Folder of backups
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// Only this one
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Remove a backup, and what no other one needs of it
+    Remove {
+        /// Folder of backups
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// Which one
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+/// `isles backup create`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BackupCreateOptions {
+    /// Folder of backups on this machine, made if it is missing
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// What to call it [default: the time, in UTC]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Address of the node, as in redis.listen of its configuration
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:6379",
+        env = "ISLES_REDIS"
+    )]
+    pub(crate) redis: String,
+    /// Give up when an answer takes longer than this, in milliseconds; the first one takes as long as a checkpoint
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 600_000, value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    pub(crate) timeout_ms: u64,
+}
+
+/// `isles restore`.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("target").required(true).args(["data_dir", "into"]))]
+pub(crate) struct RestoreOptions {
+    /// Folder of backups
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Which one [default: the newest]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) backup: Option<String>,
+    /// Make a data directory there; it must not exist, or be empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Name of the cluster that the data directory will be of [default: that of the backup]
+    #[arg(long, value_name = "NAME", conflicts_with = "into")]
+    pub(crate) cluster: Option<String>,
+    /// Bring keys back into the running node with this address, as in its redis.listen, and so into its cluster: those that
+    /// the cluster has never seen. What was deleted or changed since stays so, unless one asks for it
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) into: Option<String>,
+    /// With --into: only keys that match this pattern, with * ? [abc] as in KEYS
+    #[arg(long, value_name = "GLOB", requires = "into")]
+    pub(crate) key: Option<String>,
+    /// With --into: also keys that were deleted, or have been replaced by nothing, since the backup
+    #[arg(long, requires = "into")]
+    pub(crate) deleted: bool,
+    /// With --into: also keys that hold something else now, which is overwritten
+    #[arg(long, requires = "into")]
+    pub(crate) changed: bool,
+    /// With --into: one JSON object per key
+    #[arg(long, requires = "into")]
+    pub(crate) json: bool,
+    /// With --into: give up when an answer takes longer than this, in milliseconds
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    pub(crate) timeout_ms: u64,
+    /// Say what would be restored, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `isles table`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TableCommand {
+    /// Make the table of a node that does not run anew, of a backup and the log behind it: for one that is damaged, while
+    /// the log does not reach back to its beginning. What was there is kept beside it
+    Rebuild(TableRebuildOptions),
+}
+
+/// `isles table rebuild`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TableRebuildOptions {
+    /// Data directory of the node, as in its configuration
+    #[arg(long, value_name = "DIR", env = "ISLES_DATA_DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Folder of backups of this node
+    #[arg(long, value_name = "DIR")]
+    pub(crate) backup: PathBuf,
+    /// Which one [default: the newest that the log goes on from]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+/// `isles log`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Read every record and say what is there and what is damaged; ends with exit code 1 if the node would not start
+    Verify {
+        /// Data directory of the node, as in its configuration
+        #[arg(long, value_name = "DIR", env = "ISLES_DATA_DIR")]
+        data_dir: PathBuf,
+    },
+    /// Print the records: who wrote which entries when, and which keys they change
+    Dump(LogDumpOptions),
+    /// Cut a damaged log so that the node can start again: what is cut away is kept in files beside it, and the node
+    /// goes on under a new replica id and gets from its peers what they have of it
+    Repair {
+        /// Data directory of the node, as in its configuration
+        #[arg(long, value_name = "DIR", env = "ISLES_DATA_DIR")]
+        data_dir: PathBuf,
+        /// The first record that goes, with everything behind it; isles log verify names the one that is damaged
+        #[arg(long, value_name = "RECORD", value_parser = clap::value_parser!(u64).range(1..))]
+        truncate_at: u64,
+    },
+}
+
+/// `isles log dump`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogDumpOptions {
+    /// Data directory of the node, as in its configuration
+    #[arg(long, value_name = "DIR", env = "ISLES_DATA_DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// The first record to print
+    #[arg(long, value_name = "RECORD", default_value_t = 1)]
+    pub(crate) from: u64,
+    /// How many records to print [default: all]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<u64>,
+    /// Only records that change this key
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// One JSON object per record
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `isles status`.

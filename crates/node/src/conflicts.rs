@@ -1,28 +1,29 @@
 //! `isles conflicts`: finds, explains and puts right conflicts, over the Redis port of a running node.
 //!
-//! In reading order: `options` is the command line; `client` asks the node; `list` shows records and `table`
+//! In reading order: `options` is the command line; `list` shows records and `table`
 //! how; `wizard` restores many; `repair` the rest that writes.
 
-mod client;
 mod list;
 pub(crate) mod options;
 mod repair;
-mod table;
+pub(crate) mod table;
 mod wizard;
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use isles_resp::resp3::Value;
 
-use self::client::Client;
 use self::options::{ConflictsCommand, ConflictsOptions};
+use crate::redis_client::Client;
 
 /// Does what the command line asks for.
 ///
 /// # Errors
 /// The node does not answer, or refuses; the error says what to do.
 pub(crate) fn run(options: &ConflictsOptions) -> anyhow::Result<()> {
-    let mut client = Client::connect(options)?;
+    let timeout = Duration::from_millis(options.timeout_ms);
+    let mut client = Journal(Client::connect(&options.redis, timeout)?);
     let mut output = Output {
         json: options.json,
         stream: io::stdout(),
@@ -39,6 +40,32 @@ pub(crate) fn run(options: &ConflictsOptions) -> anyhow::Result<()> {
         ConflictsCommand::Resolve(resolve) => repair::resolve(&mut client, resolve, &mut output),
         ConflictsCommand::Replay(replay) => repair::replay(&mut client, replay, &mut output),
     }
+}
+
+/// The journal of conflicts of a node.
+struct Journal(Client);
+
+impl Journal {
+    /// # Errors
+    /// The node refuses, in its words, or does not answer.
+    fn conflicts<S: AsRef<[u8]>>(&mut self, words: &[S]) -> anyhow::Result<Value> {
+        self.0.demand(&question(words))
+    }
+
+    /// The same, where a refusal is an answer.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    fn refusable<S: AsRef<[u8]>>(&mut self, words: &[S]) -> anyhow::Result<Value> {
+        self.0.ask(&question(words))
+    }
+}
+
+fn question<S: AsRef<[u8]>>(words: &[S]) -> Vec<&[u8]> {
+    let name: &[u8] = b"ISLES.CONFLICTS";
+    std::iter::once(name)
+        .chain(words.iter().map(AsRef::as_ref))
+        .collect()
 }
 
 /// Where answers go. Whoever reads may stop to: that is an error here and not a panic.

@@ -3,6 +3,7 @@
 //! One mutex guards the replica, another the log's writer, whose turns are taken by a task or a thread; a thread writes
 //! the checkpoints. Whoever must wait until the log is durable leaves a waker and is woken by the writer.
 
+pub(crate) mod backup;
 mod blocked;
 mod checkpoint;
 mod held;
@@ -11,6 +12,7 @@ mod open;
 mod owner;
 mod progress;
 mod reaper;
+pub(crate) mod rebuild;
 mod renew;
 mod saves;
 #[cfg(test)]
@@ -36,15 +38,16 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Notify, watch};
 
+use self::backup::Backups;
 use self::held::{Held, StopOnPanic};
-pub(crate) use self::open::{Opened, open};
+pub(crate) use self::open::{Opened, open, scan_prefix};
 pub(crate) use self::progress::Progress;
 use self::reaper::Reaper;
-pub(crate) use self::renew::renew;
+pub(crate) use self::renew::{logged_after, renew, renew_in};
 use self::saves::Saves;
 use self::waiters::Waiters;
 use self::writer::Writer;
-pub(crate) use self::writer::clock_of;
+pub(crate) use self::writer::{clock_of, note_of};
 use crate::config::{CheckpointConfig, Durability, LogConfig};
 
 /// Writers wait while more than this is applied and not yet durable.
@@ -84,6 +87,7 @@ pub(crate) struct Database {
     stopping: AtomicBool,
     checkpoint: AtomicU64,
     saves: Saves,
+    backups: Backups,
     written_bytes: AtomicU64,
     /// Entries in the log since the start, own and others'.
     written_entries: AtomicU64,
@@ -189,6 +193,7 @@ impl Database {
             stopping: AtomicBool::new(false),
             checkpoint: AtomicU64::new(number),
             saves: Saves::new(),
+            backups: Backups::default(),
             written_bytes: AtomicU64::new(0),
             written_entries: AtomicU64::new(0),
             durability: settings.durability,

@@ -1,6 +1,7 @@
 //! The binary `isles`: sockets, threads, config and signals. This file is the table of its commands.
 #![expect(clippy::print_stdout, reason = "a command-line tool talks to its user")]
 
+mod backup;
 mod certs;
 mod cli;
 mod config;
@@ -8,8 +9,10 @@ mod conflicts;
 mod database;
 mod demo;
 mod identity;
+mod log_tool;
 mod node;
 mod peers;
+mod redis_client;
 mod resolver;
 mod start;
 mod status;
@@ -22,7 +25,7 @@ use clap::{CommandFactory, Parser};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-use crate::cli::{Cli, Command, ConfigCommand, IdentityCommand, ResolverCommand};
+use crate::cli::{Cli, Command, ConfigCommand, IdentityCommand, ResolverCommand, TableCommand};
 use crate::config::Config;
 
 fn main() -> ExitCode {
@@ -65,6 +68,11 @@ fn run(command: Command) -> anyhow::Result<()> {
             );
             Ok(())
         }
+        Command::Backup { command } => backup::run(&command),
+        Command::Restore(options) => backup::restore(&options),
+        Command::Table {
+            command: TableCommand::Rebuild(options),
+        } => backup::rebuild(&options),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "isles", &mut std::io::stdout());
             Ok(())
@@ -73,6 +81,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Identity {
             command: IdentityCommand::Renew { config },
         } => identity::renew(&config),
+        Command::Log { command } => log_tool::run(&command),
         Command::Status(options) => status::run(&options),
         Command::Resolver {
             command: ResolverCommand::Check(options),

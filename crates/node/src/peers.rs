@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 
 use self::courier::Couriers;
 use crate::config::{Config, Peer};
-use crate::database::{Database, wall_ms};
+use crate::database::{Database, State, wall_ms};
 
 /// A peer that refuses is asked again this much later: somebody has to change something first.
 const REFUSED_WAIT: Duration = Duration::from_secs(10);
@@ -335,6 +335,7 @@ impl Peers {
             });
             let progress: Vec<_> = progress.collect();
             let members: Option<Vec<ReplicaId>> = known.iter().map(|known| known.1).collect();
+            note_stable(all, members.as_deref());
             let watermark = members.and_then(|members| watermark(now, &members, &mut all.host()));
             (progress, watermark)
         });
@@ -413,5 +414,21 @@ impl Ended {
             Ended::Session(error) => Some(error.retry()),
             Ended::Channel(_) | Ended::Log(_) => None,
         }
+    }
+}
+
+/// Tells the replica what all configured peers are known to have; nothing as long as one of them was never heard of.
+fn note_stable(all: &mut State, peers: Option<&[ReplicaId]>) {
+    let Some(peers) = peers else { return };
+    let applied = all.replica.applied().clone();
+    let stable = match peers {
+        [] => Some(applied),
+        _ => {
+            let stability = all.exchange.acks_mut().stability(peers, &applied);
+            stability.map(|stability| stability.clock)
+        }
+    };
+    if let Some(stable) = stable {
+        all.replica.note_stable(stable);
     }
 }

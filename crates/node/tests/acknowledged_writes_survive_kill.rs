@@ -62,3 +62,31 @@ fn with_a_sync_now_and_then() {
 fn in_the_middle_of_checkpoints() {
     check("interval", BUSY);
 }
+
+/// Kills of one node, each after another number of acknowledged writes, also none: while it still replays, or begins a
+/// segment, or moves a checkpoint.
+const ROUNDS: u64 = 200;
+
+#[test]
+fn at_two_hundred_moments() {
+    let mut cluster = Cluster::start(&Options {
+        nodes: 1,
+        durability: "interval",
+        more: BUSY.to_owned(),
+        ..Options::default()
+    });
+    let load = Load::start(&cluster, 4);
+    for round in 0..ROUNDS {
+        // Weyl's sequence: every part of the range is met.
+        let writes = (round * 61) % 97;
+        load.await_more(0, writes);
+        cluster.nodes[0].kill();
+        cluster.nodes[0].start();
+    }
+    load.await_more(0, WRITES);
+    let ledger = load.finish();
+    ledger.check_everywhere(&cluster);
+    cluster.nodes[0].kill();
+    cluster.nodes[0].start();
+    ledger.check_everywhere(&cluster);
+}

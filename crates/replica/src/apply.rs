@@ -5,6 +5,7 @@
 
 mod clear;
 mod losses;
+mod named;
 mod set_rw;
 mod sorted_set;
 mod stream;
@@ -12,17 +13,14 @@ mod stream;
 use std::collections::HashMap;
 
 use isles_clock::{Context, Dot, Hlc, Stamp};
-use isles_crdt::op::{Cell, HyperLogLogOp, OpBased, Presence, Reset, Tally, Version};
+use isles_crdt::op::{Cell, OpBased, Presence, Reset, Tally, Version};
 use smallvec::SmallVec;
 
-pub(crate) use self::losses::{Types, latest_of, type_class, visible_class};
+pub(crate) use self::losses::{Types, latest_of, newest_unseen, type_class, visible_class};
 use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::garbage::Garbage;
 use crate::observer::rivals;
-use crate::op::{
-    Base, EscrowChange, FieldPut, FieldRemoval, KeyOp, Kind, ListPart, MapPart, Part, SetPart,
-    SketchPart,
-};
+use crate::op::{Base, FieldPut, FieldRemoval, KeyOp, Kind, ListPart, MapPart, Part, SetPart};
 use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, Row};
 use crate::sum;
 
@@ -85,7 +83,7 @@ pub(crate) fn apply<C: Context>(
         Base::Keep => {}
         Base::Clear | Base::Create => {
             let was_hidden = row.is_hidden(author.hlc.wall_ms());
-            clear::clear(row, op, author, &mut outcome.garbage);
+            clear::clear(row, op, author, outcome);
             if op.base == Base::Create && was_hidden {
                 losses::report_unhidden(row, author, outcome);
             }
@@ -160,8 +158,8 @@ fn apply_part<C: Context>(
             set_deadline(row, at_ms, *stamp, author, outcome);
         }
         Part::FlagEw(_) | Part::FlagDw(_) => change_flag(row, part, author, outcome),
-        Part::HyperLogLog(part) => raise_sketch(row, part, author, outcome),
-        Part::BoundedCounter(changes) => change_escrow(row, changes, author, outcome),
+        Part::HyperLogLog(part) => named::raise_sketch(row, part, author, outcome),
+        Part::BoundedCounter(changes) => named::change_escrow(row, changes, author, outcome),
     }
 }
 
@@ -502,42 +500,6 @@ fn change_flag<C: Context>(
                 removals.any(|removal| *removal != author.dot && !author.context.covers(*removal));
         }
         _ => {}
-    });
-}
-
-fn raise_sketch<C: Context>(
-    row: &mut Row,
-    part: &SketchPart,
-    author: &Author<'_, C>,
-    outcome: &mut Outcome,
-) {
-    let op = match part.named {
-        Some(named) => HyperLogLogOp::Raise(named, part.sketch.clone()),
-        None => HyperLogLogOp::Create(part.sketch.clone()),
-    };
-    change_component(row, Kind::HyperLogLog, |component| {
-        if let Component::HyperLogLog(sketches) = component {
-            sketches.change(|sketches| sketches.effect(author.dot, author.context, op));
-            let mut dots = sketches.sketches().iter().map(|(dot, _)| *dot);
-            outcome.merged |= dots.any(|dot| dot != author.dot && !author.context.covers(dot));
-        }
-    });
-}
-
-fn change_escrow<C: Context>(
-    row: &mut Row,
-    changes: &[EscrowChange],
-    author: &Author<'_, C>,
-    outcome: &mut Outcome,
-) {
-    change_component(row, Kind::BoundedCounter, |component| {
-        if let Component::BoundedCounter(escrow) = component {
-            for change in changes {
-                escrow.apply(author.dot, author.context, change);
-            }
-            let mut dots = escrow.counters().iter().map(|(dot, _)| *dot);
-            outcome.merged |= dots.any(|dot| dot != author.dot && !author.context.covers(dot));
-        }
     });
 }
 

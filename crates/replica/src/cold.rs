@@ -15,6 +15,7 @@
 //! What never leaves: rows that the table lacks, Isles' own keys, and keys with a deadline, since the index of deadlines
 //! is in memory. So keys that expire must fit into it.
 
+use crate::frame::Frame;
 use crate::image::{ImageError, ScanTable, load_row};
 use crate::position::Position;
 use crate::replica::Replica;
@@ -140,6 +141,21 @@ pub(crate) fn note_missing(rows: &Rows, key: &[u8], hash: u64, missing: &mut Vec
         missing.push(found);
     }
     true
+}
+
+/// Whether memory knows of every key that a frame changes; adds those of which it does not.
+pub(crate) fn all_known(rows: &Rows, frame: &Frame, missing: &mut Vec<Missing>) -> bool {
+    if !rows.has_cold() {
+        return true;
+    }
+    let mut known = true;
+    // What does not decode is found when it is applied.
+    for entry in frame.entries().flatten() {
+        for op in &entry.ops {
+            known &= !note_missing(rows, op.key.0, hash_of(op.key.0), missing);
+        }
+    }
+    known
 }
 
 impl Replica {

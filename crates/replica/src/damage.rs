@@ -30,6 +30,8 @@ pub enum Damage {
     CoveredIsDropped,
     /// A disable-wins flag forgets a removal as soon as an addition has observed it.
     ObservedRemovalIsDropped,
+    /// Of sketches and bounded counters nobody remembers who has changed them lately, and who has deleted one.
+    TrailIsForgotten,
 }
 
 struct AllBut(Dot);
@@ -78,6 +80,11 @@ impl Replica {
 }
 
 fn damage_component(component: &mut Component, hash: u64, damage: Damage) {
+    if damage == Damage::TrailIsForgotten
+        && let Some(trail) = component.trail_mut()
+    {
+        *trail = None;
+    }
     match component {
         Component::FlagDw(flag)
             if damage == Damage::ObservedRemovalIsDropped && flag.is_present() =>
@@ -154,7 +161,8 @@ fn damage_tally(tally: &mut Tally, damage: Damage) {
         | Damage::OneEntryPerId
         | Damage::LateIsSkipped
         | Damage::AcknowledgedIsForgotten
-        | Damage::ObservedRemovalIsDropped => {}
+        | Damage::ObservedRemovalIsDropped
+        | Damage::TrailIsForgotten => {}
         Damage::CoveredIsDropped => tally.drop_covered(),
         Damage::ZeroIsCovered => {
             let cover = |each: &Contribution| match each.value() {

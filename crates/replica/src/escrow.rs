@@ -5,15 +5,36 @@
 //! with a bound of its own: what readers see is their sum, and that has the bound too.
 
 use isles_clock::{Context, Dot, ReplicaId};
-use isles_crdt::op::{BoundedCounter, OpBased};
+use isles_crdt::op::{BoundedCounter, BoundedCounterOp, OpBased};
 use smallvec::SmallVec;
 
+use crate::apply::Author;
 use crate::op::EscrowChange;
+use crate::trail::{Change, Trail};
 
 /// The counters of a key, in the order of the entries that created them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Escrow {
     counters: SmallVec<[(Dot, BoundedCounter); 1]>,
+    /// Nearly always empty, so that it takes no more room than that.
+    pub(crate) trail: Option<Box<Trail>>,
+}
+
+/// By how much a change has moved a counter: what was added less what was taken.
+pub(crate) fn moved_by(
+    counter: &mut BoundedCounter,
+    dot: Dot,
+    context: &impl Context,
+    change: BoundedCounterOp,
+) -> i128 {
+    let balance = |counter: &BoundedCounter| {
+        let [granted, spent] = [counter.granted(), counter.spent()]
+            .map(|count| i128::try_from(count).unwrap_or(i128::MAX));
+        granted - spent
+    };
+    let before = balance(counter);
+    counter.effect(dot, context, change);
+    balance(counter) - before
 }
 
 impl Escrow {
@@ -49,30 +70,47 @@ impl Escrow {
         all
     }
 
-    pub(crate) fn remove(&mut self, context: &impl Context) {
-        self.counters.retain(|(dot, _)| !context.covers(*dot));
+    /// Removes the counters that the author has seen; returns the changes that are lost with them.
+    pub(crate) fn clear<C: Context>(&mut self, author: &Author<'_, C>) -> Vec<Change> {
+        let mut seen = Vec::new();
+        self.counters.retain(|(dot, counter)| {
+            let is_seen = author.context.covers(*dot);
+            if is_seen {
+                seen.push((*dot, Some(std::mem::take(counter))));
+            }
+            !is_seen
+        });
+        match seen.is_empty() {
+            true => Vec::new(),
+            false => self.trail.get_or_insert_default().delete(seen, author),
+        }
     }
 
-    /// Applies one change; whether the counter was there or is new.
+    /// Whether the counter that a change names is there; one that it creates is.
+    pub(crate) fn has(&self, change: &EscrowChange) -> bool {
+        let found = |named: Dot| self.counters.iter().any(|(dot, _)| *dot == named);
+        change.named.is_none_or(found)
+    }
+
+    /// Applies one change, and says by how much it has moved the counter.
     pub(crate) fn apply(
         &mut self,
         dot: Dot,
         context: &impl Context,
         change: &EscrowChange,
-    ) -> bool {
+    ) -> i128 {
         let named = change.named.unwrap_or(dot);
         let index = match self.counters.binary_search_by_key(&named, |(dot, _)| *dot) {
             Ok(index) => index,
-            Err(_) if change.named.is_some() => return false,
+            Err(_) if change.named.is_some() => return 0,
             Err(index) => {
                 self.counters.insert(index, (named, BoundedCounter::new()));
                 index
             }
         };
-        if let Some(change) = change.change {
-            self.counters[index].1.effect(dot, context, change);
-        }
-        true
+        let counter = &mut self.counters[index].1;
+        let change = change.change;
+        change.map_or(0, |change| moved_by(counter, dot, context, change))
     }
 }
 
@@ -81,6 +119,9 @@ impl FromIterator<(Dot, BoundedCounter)> for Escrow {
         let mut counters: SmallVec<[_; 1]> = counters.into_iter().collect();
         counters.sort_by_key(|(dot, _)| *dot);
         counters.dedup_by_key(|(dot, _)| *dot);
-        Escrow { counters }
+        Escrow {
+            counters,
+            trail: None,
+        }
     }
 }

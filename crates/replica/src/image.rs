@@ -7,10 +7,14 @@
 mod groups;
 mod journal;
 mod lists;
+mod meta;
 mod one;
 mod sets;
 mod sorted_set;
 mod stream;
+mod trails;
+
+use std::borrow::Cow;
 
 use isles_clock::{Dot, Everything, Hlc, ReplicaId, Stamp};
 use isles_crdt::hyper_log_log::Sketch;
@@ -23,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use self::lists::StoredList;
+pub use self::meta::Meta;
 pub use self::one::{ROWS, key_of_row};
 pub(crate) use self::one::{load_row, read};
 use crate::bound::Bounded;
@@ -38,6 +43,7 @@ use crate::rows::hash_of;
 use crate::sorted_set::{Member, SortedSet};
 use crate::stream::Page as StreamPage;
 use crate::sum;
+use crate::trail::Trail;
 use crate::txn::KEY_BYTES_MAX;
 
 /// The version of the row layout that this crate writes, and the newest that it reads.
@@ -138,6 +144,8 @@ enum StoredComponent<'a> {
         #[serde(borrow)]
         only: Vec<sets::StoredName<'a>>,
     },
+    /// What is known of recent changes and deletions in the component of this kind, which is before it if there is one.
+    Trail(u8, Cow<'a, Trail>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -146,59 +154,6 @@ struct StoredField<'a> {
     #[serde(borrow)]
     versions: Vec<(Dot, Hlc, &'a [u8])>,
     contributions: Vec<Contribution>,
-}
-
-/// What the table says of the checkpoint that it holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Meta {
-    /// Whose table it is.
-    pub replica: ReplicaId,
-    /// Everything up to the log's record with this number is included; the log is replayed after it.
-    pub record: u64,
-    /// What had been applied then.
-    pub applied: isles_clock::VectorClock,
-    /// The greatest stamp seen then.
-    pub hlc: Hlc,
-    /// The links of each replica's last frame then.
-    pub chains: Vec<isles_transport::ChainLink>,
-    /// Number of the checkpoint.
-    pub checkpoint: u64,
-    /// The boot of the machine in which it was made.
-    pub boot: String,
-}
-
-impl Meta {
-    /// Where [`Meta`] lies in the table.
-    pub fn key() -> &'static [u8] {
-        META
-    }
-
-    /// The bytes to store.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![ROW_VERSION];
-        bytes.extend(
-            postcard::to_allocvec(self).expect("a checkpoint holds nothing that cannot be encoded"),
-        );
-        bytes
-    }
-
-    /// Reads what [`encode`](Self::encode) wrote.
-    ///
-    /// # Errors
-    /// Names what is wrong.
-    pub fn decode(bytes: &[u8]) -> Result<Meta, ImageError> {
-        Ok(postcard::from_bytes(versioned(bytes, META)?)?)
-    }
-
-    /// What a replica needs of it.
-    pub fn restored(&self) -> Restored {
-        Restored {
-            record: self.record,
-            applied: self.applied.clone(),
-            hlc: self.hlc,
-            chains: self.chains.clone(),
-        }
-    }
 }
 
 /// Why a table row cannot be read.
@@ -253,6 +208,7 @@ impl Replica {
         let mut images = Images::default();
         for id in self.rows.take_dirty(limit) {
             let row = self.rows.image_mut(id);
+            row.prune(&self.stable);
             if row.is_gone() && row.position.frame() > self.durable_record() {
                 self.rows.mark_dirty(id);
                 continue;
@@ -513,7 +469,7 @@ fn stored_row(row: &Row) -> StoredRow<'_> {
         deadline_sequence: row.deadline.sequence,
         sum: row.sum,
         touched: Vec::new(),
-        components: row.components.iter().map(stored_component).collect(),
+        components: trails::stored_components(row),
     }
 }
 
@@ -666,6 +622,10 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
             }
             StoredComponent::BoundedCounter(counters) => {
                 Component::BoundedCounter(Box::new(counters.into_iter().collect()))
+            }
+            StoredComponent::Trail(kind, trail) => {
+                trails::load(&mut row, kind, trail.into_owned())?;
+                continue;
             }
         };
         row.components.push(component);

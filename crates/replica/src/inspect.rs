@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use isles_clock::{Dot, Hlc, Stamp};
+use isles_clock::{Dot, Hlc, Stamp, VectorClock};
 use isles_crdt::hyper_log_log::Sketch;
 use isles_crdt::op::{BoundedCounter, Cell, Contribution, Tally, Version};
 use isles_crdt::sorted_set::Score;
 
+use crate::apply::newest_unseen;
 use crate::image::{self, ROWS, ScanTable, key_of_row};
 use crate::list::Element;
 use crate::replica::Replica;
@@ -169,6 +170,16 @@ impl Replica {
         }
         content.retain(|_, content| *content != KeyContent::default());
         Ok(content)
+    }
+
+    /// Whether something under a key was written by an entry that a clock does not cover: whoever has that clock has never
+    /// seen it, and if it is not there, nobody has deleted it. Of keys in memory: see [`missing`](Self::missing).
+    pub fn has_unseen(&self, key: &[u8], clock: &VectorClock) -> bool {
+        let Some(id) = self.rows.find(key, hash_of(key)) else {
+            return false;
+        };
+        let mut components = self.rows.get(id).components.iter();
+        components.any(|component| newest_unseen(component, clock).is_some())
     }
 
     /// The stamp of the last write of a key's deadline, also where that took the deadline away.

@@ -1,6 +1,7 @@
 //! The state machine: what is applied, what waits to be logged, and how both come about.
 
 mod change;
+mod replay;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -8,9 +9,10 @@ use isles_clock::{Context, Dot, Hlc, HybridClock, ReplicaId, VectorClock};
 use isles_transport::ChainLink;
 use smallvec::SmallVec;
 
+pub use self::replay::ReplayError;
 use crate::apply::Author;
 use crate::changes::Changes;
-use crate::cold::{Missing, note_missing};
+use crate::cold::{Missing, all_known};
 use crate::conflict::{Origin, Settled, Settling};
 use crate::delivery::{Delivery, DeliveryLimits, Lane, Offer};
 use crate::frame::{FRAME_BYTES, FRAME_ENTRIES_MAX, Frame, FrameError, FrameHeader, OpenFrame};
@@ -127,6 +129,8 @@ pub struct Replica {
     promise: Hlc,
     /// The greatest [`as_of`](Self::as_of) so far.
     as_of: Hlc,
+    /// What every region is known to have.
+    pub(crate) stable: VectorClock,
     delivery: Delivery,
     /// The links of each replica's last durable frame.
     chains: BTreeMap<ReplicaId, ChainLink>,
@@ -203,6 +207,7 @@ impl Replica {
             durable_record: 0,
             promise: Hlc::ZERO,
             as_of: Hlc::ZERO,
+            stable: VectorClock::new(),
             delivery: Delivery::new(id, DeliveryLimits::default()),
             chains: BTreeMap::new(),
             journal: Journal::new(config.journal),
@@ -250,57 +255,6 @@ impl Replica {
             chain: frame.chain(),
         };
         self.chains.insert(link.replica, link);
-    }
-
-    /// Takes up a record of the log that is no frame, at start-up.
-    pub fn replay_note(&mut self, number: u64, note: &Note) {
-        if let Note::Detected(detected) = note {
-            self.journal.replay_batch(detected);
-        }
-        self.durable_record = number;
-        self.next_record = number + 1;
-    }
-
-    /// Applies a frame of the log at start-up, the record with this number; rows whose images already include an entry
-    /// skip it.
-    ///
-    /// # Errors
-    /// The frame does not decode, or does not continue what is applied: the log does not belong to the table. Or it
-    /// changes rows that are not in memory, which [`awaited`](Self::awaited) names: then it is to be replayed when they are
-    /// in. Nothing was applied.
-    pub fn replay(&mut self, number: u64, frame: &Frame, wall_ms: u64) -> Result<(), ReplayError> {
-        let expected = self.applied.get(frame.replica()) + 1;
-        if frame.first() != expected {
-            return Err(ReplayError::Gap {
-                replica: frame.replica(),
-                expected,
-                found: frame.first(),
-            });
-        }
-        frame.verify()?;
-        self.awaited.clear();
-        if !all_known(&self.rows, frame, &mut self.awaited) {
-            return Err(ReplayError::NotResident);
-        }
-        self.next_record = number;
-        self.apply_frame(frame, wall_ms)?;
-        // Nobody waits yet, and a long log removes much.
-        drop(self.take_garbage());
-        self.delivery.note_chain(frame);
-        self.note_link(frame);
-        self.durable.observe(frame.last_dot());
-        self.durable_record = number;
-        self.next_record = number + 1;
-        if let Some(own) = self
-            .newest_of(self.id)
-            .filter(|_| frame.replica() == self.id)
-        {
-            // What this replica has said itself binds it, however far ahead of wall time it now seems to be.
-            let latest = self.clock.latest().max(own);
-            self.clock = HybridClock::new(latest, self.config.max_skew_ms);
-            self.promise = self.promise.max(own);
-        }
-        Ok(())
     }
 
     /// This replica's identity.
@@ -393,6 +347,13 @@ impl Replica {
     /// Forgets conflicts that are older than the journal keeps them; whenever conflicts are detected that happens by itself.
     pub fn trim_journal(&mut self, wall_ms: u64) {
         self.journal.advance(wall_ms);
+    }
+
+    /// Takes note of what every other region is known to have, by acks that [count](crate::session::Acks::stability): no
+    /// write that is yet to arrive can be concurrent to it, so that the next checkpoint need not keep what only such writes
+    /// ask for.
+    pub fn note_stable(&mut self, stable: VectorClock) {
+        self.stable = stable;
     }
 
     /// Number of keys that readers see.
@@ -787,48 +748,9 @@ impl Replica {
     }
 }
 
-/// Whether memory knows of every key that a frame changes; adds those of which it does not.
-fn all_known(rows: &Rows, frame: &Frame, missing: &mut Vec<Missing>) -> bool {
-    if !rows.has_cold() {
-        return true;
-    }
-    let mut known = true;
-    // What does not decode is found when it is applied.
-    for entry in frame.entries().flatten() {
-        for op in &entry.ops {
-            known &= !note_missing(rows, op.key.0, hash_of(op.key.0), missing);
-        }
-    }
-    known
-}
-
 fn last_of(header: &FrameHeader) -> Dot {
     Dot {
         replica: header.replica,
         sequence: header.first + u64::from(header.count) - 1,
     }
-}
-
-/// Why the log cannot be replayed onto the table.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReplayError {
-    /// A frame does not follow what is applied.
-    #[error(
-        "log goes on with {replica}:{found} where {replica}:{expected} is due: the table is not of this log"
-    )]
-    Gap {
-        /// Whose frame.
-        replica: ReplicaId,
-        /// The sequence that was due.
-        expected: u64,
-        /// The sequence found.
-        found: u64,
-    },
-    /// A frame does not decode.
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    /// A frame changes rows that are not in memory.
-    #[error("log's next frame changes rows that are not in memory: load them and replay it again")]
-    NotResident,
 }

@@ -1,6 +1,6 @@
 //! What a replica holds of one key.
 
-use isles_clock::{Context, Dot, Hlc, ReplicaId, Stamp};
+use isles_clock::{Context, Dot, Hlc, ReplicaId, Stamp, VectorClock};
 use isles_crdt::op::{Cell, DwFlag, EwFlag, Nested, Presence, Reset, Tally};
 use smallvec::SmallVec;
 
@@ -13,6 +13,7 @@ use crate::remove_wins::RemoveWinsSet;
 use crate::sketches::Sketches;
 use crate::sorted_set::SortedSet;
 use crate::stream::Stream;
+use crate::trail::Trail;
 
 /// A register of class `lww`: one value, or the tombstone of one.
 #[derive(Clone, Debug)]
@@ -205,8 +206,33 @@ impl Component {
             Component::Counter(tally) => tally.is_empty(),
             Component::FlagEw(flag) => Nested::is_empty(&**flag),
             Component::FlagDw(flag) => Nested::is_empty(&**flag),
-            Component::HyperLogLog(sketches) => sketches.sketches().is_empty(),
-            Component::BoundedCounter(escrow) => escrow.is_empty(),
+            Component::HyperLogLog(sketches) => {
+                sketches.sketches().is_empty() && sketches.trail.is_none()
+            }
+            Component::BoundedCounter(escrow) => escrow.is_empty() && escrow.trail.is_none(),
+        }
+    }
+
+    /// Whether it is only what is known of sketches or counters that were deleted.
+    pub(crate) fn is_only_trail(&self) -> bool {
+        self.trail().is_some() && !self.is_live()
+    }
+
+    /// What is known of recent changes and deletions, where the kind has names.
+    pub(crate) fn trail(&self) -> Option<&Trail> {
+        match self {
+            Component::HyperLogLog(sketches) => sketches.trail.as_deref(),
+            Component::BoundedCounter(escrow) => escrow.trail.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The same, to be changed; none for a kind without.
+    pub(crate) fn trail_mut(&mut self) -> Option<&mut Option<Box<Trail>>> {
+        match self {
+            Component::HyperLogLog(sketches) => Some(&mut sketches.trail),
+            Component::BoundedCounter(escrow) => Some(&mut escrow.trail),
+            _ => None,
         }
     }
 
@@ -507,6 +533,23 @@ impl Row {
             if let Component::HyperLogLog(sketches) = component {
                 sketches.note_counted(count);
             }
+        }
+    }
+
+    /// Forgets of recent changes and deletions what every region has seen.
+    pub(crate) fn prune(&mut self, stable: &VectorClock) {
+        let mut pruned = false;
+        for trail in self.components.iter_mut().filter_map(Component::trail_mut) {
+            if let Some(known) = trail {
+                known.prune(stable);
+                if known.is_empty() {
+                    *trail = None;
+                    pruned = true;
+                }
+            }
+        }
+        if pruned {
+            self.sweep();
         }
     }
 

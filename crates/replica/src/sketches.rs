@@ -2,9 +2,12 @@
 
 use std::ops::Deref;
 
-use isles_crdt::op::HyperLogLog;
+use isles_clock::{Context, Dot};
+use isles_crdt::op::{HyperLogLog, Nested};
 
+use crate::apply::Author;
 use crate::hyll;
+use crate::trail::{Change, Trail};
 
 /// Sketches by the entries that created them. What they count is kept from when it was last asked: it is derived, so it
 /// is neither summed, nor stored, nor sent.
@@ -13,9 +16,30 @@ pub(crate) struct Sketches {
     content: HyperLogLog,
     /// None as long as nobody has asked since the last change.
     counted: Option<u64>,
+    /// Nearly always empty, so that it takes no more room than that.
+    pub(crate) trail: Option<Box<Trail>>,
 }
 
 impl Sketches {
+    /// Whether the sketch of this name is there.
+    pub(crate) fn has(&self, named: Dot) -> bool {
+        let mut names = self.content.sketches().iter().map(|(dot, _)| *dot);
+        names.any(|dot| dot == named)
+    }
+
+    /// Removes the sketches that the author has seen; returns the changes that are lost with them.
+    pub(crate) fn clear<C: Context>(&mut self, author: &Author<'_, C>) -> Vec<Change> {
+        let names = self.content.sketches().iter().map(|(dot, _)| (*dot, None));
+        let seen: Vec<_> = names
+            .filter(|(dot, _)| author.context.covers(*dot))
+            .collect();
+        if seen.is_empty() {
+            return Vec::new();
+        }
+        self.change(|sketches| sketches.remove_observed(author.context, None));
+        self.trail.get_or_insert_default().delete(seen, author)
+    }
+
     /// Changes the sketches. Whether a register has changed is not looked at: what is logged nearly always changes one.
     pub(crate) fn change<R>(&mut self, change: impl FnOnce(&mut HyperLogLog) -> R) -> R {
         self.counted = None;
@@ -51,6 +75,7 @@ impl From<HyperLogLog> for Sketches {
         Sketches {
             content,
             counted: None,
+            trail: None,
         }
     }
 }

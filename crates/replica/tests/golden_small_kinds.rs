@@ -63,9 +63,23 @@ fn a_frame() {
 
 #[test]
 fn table_rows() {
-    let golden = include_str!("golden/small_kinds_rows_v1.hex");
+    let golden = include_str!("golden/small_kinds_trails_v1.hex");
     let mut replica = writer();
     assert_eq!(rows(&mut replica), golden);
+    check_loads(golden, &replica);
+}
+
+/// As they were written before recent changes were kept beside sketches and counters, and are where every region has them.
+#[test]
+fn table_rows_without_trails() {
+    let golden = include_str!("golden/small_kinds_rows_v1.hex");
+    let mut replica = writer();
+    replica.note_stable(replica.applied().clone());
+    assert_eq!(rows(&mut replica), golden);
+    check_loads(golden, &replica);
+}
+
+fn check_loads(golden: &str, written: &Replica) {
     let stored: Vec<(Vec<u8>, Vec<u8>)> = golden
         .lines()
         .filter_map(|line| line.split_once(' '))
@@ -79,7 +93,7 @@ fn table_rows() {
     loaded
         .load_table(&mut scan, NOW_MS)
         .expect("version 1 is read");
-    assert_eq!(loaded.digest(), replica.digest());
-    assert_eq!(loaded.content(), replica.content());
+    assert_eq!(loaded.digest(), written.digest());
+    assert_eq!(loaded.content(), written.content());
     loaded.check().expect("what is derived fits the content");
 }

@@ -1,6 +1,7 @@
 //! The commands, one file per family and per concept in it.
 
 mod acl;
+pub(crate) mod backup;
 mod bitfield;
 mod bitmaps;
 mod bits;
@@ -84,6 +85,7 @@ pub(crate) const GROUPS: &[&[Spec]] = &[
     conflicts::COMMANDS,
     isles::COMMANDS,
     keyspaces::COMMANDS,
+    backup::COMMANDS,
     policy::COMMANDS,
     resolvers::COMMANDS,
     siblings::COMMANDS,

@@ -286,7 +286,7 @@ impl<E: Engine> Connection<'_, E> {
             return Ok(());
         };
         let mut permit = None;
-        if matches!(errand, Errand::Check(_) | Errand::Try(_)) {
+        if matches!(errand, Errand::Check(_) | Errand::Try(_) | Errand::Copy(_)) {
             self.finish().await?;
         }
         if matches!(errand, Errand::Check(_)) {

@@ -92,6 +92,12 @@ pub trait Host: Send + Sync + 'static {
         true
     }
 
+    /// What does a step of a backup, to be run without the replica, as it reads the disk; none where there are no backups.
+    fn backup(&self, step: BackupStep) -> Option<BackupJob> {
+        let _ = step;
+        None
+    }
+
     /// Stops the process, soon and in order.
     ///
     /// # Errors
@@ -118,6 +124,53 @@ pub trait Host: Send + Sync + 'static {
     fn set_config(&self, name: &str, value: &str) -> Result<(), ConfigError> {
         let _ = value;
         Err(ConfigError::Unknown(name.to_owned()))
+    }
+}
+
+/// What a client that copies all data asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackupStep {
+    /// A consistent view of all data, from now on; one that another client had is gone.
+    Begin,
+    /// The next piece of the view with this number.
+    Next(u64),
+    /// The view is not needed any more.
+    End(u64),
+}
+
+/// What a step of a backup gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackupPiece {
+    /// There is a view, with this number, and what there is to know of it.
+    Begun {
+        /// Its number.
+        id: u64,
+        /// What it is of, as JSON.
+        about: String,
+    },
+    /// Keys and their values; none when all have been handed out.
+    Items(Option<Vec<u8>>),
+    /// Whether there was such a view.
+    Ended(bool),
+}
+
+/// A step of a backup that waits to be done.
+pub struct BackupJob(Box<dyn FnOnce() -> Result<BackupPiece, String> + Send>);
+
+impl BackupJob {
+    /// What will be done; it may block, and says in words why it failed.
+    pub fn new(job: impl FnOnce() -> Result<BackupPiece, String> + Send + 'static) -> Self {
+        BackupJob(Box::new(job))
+    }
+
+    pub(crate) fn run(self) -> Result<BackupPiece, String> {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for BackupJob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BackupJob")
     }
 }
 

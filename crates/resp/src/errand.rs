@@ -4,7 +4,7 @@
 //! read, the connection lets go of the lock, has the questions answered, hands the answers to the replica and runs the
 //! command then. What is read without being named, as a script can, is answered in place: it costs what the resolver's
 //! fuel allows. In the same way a module is checked before ISLES.RESOLVER LOAD runs, and the records that
-//! ISLES.CONFLICTS REPLAY asks about are judged before that answers.
+//! ISLES.CONFLICTS REPLAY asks about are judged before that answers, and what ISLES.BACKUP hands out is read from the disk.
 
 use std::time::Instant;
 
@@ -12,7 +12,9 @@ use isles_replica::{Answered, Question, Replica};
 use isles_resolve_wasm::{Limits, Report, WasmResolver, check};
 
 use crate::call::{Surroundings, is};
+use crate::commands::backup;
 use crate::commands::conflicts::{self, Trial, Verdict};
+use crate::engine::{BackupJob, BackupPiece};
 use crate::server::Server;
 use crate::session::Session;
 use crate::spec::{Flow, Run};
@@ -31,6 +33,7 @@ pub(crate) enum Errand {
     Answer(Vec<Question>),
     Check(Candidate),
     Try(Trial),
+    Copy(BackupJob),
 }
 
 /// A module that is to be loaded.
@@ -48,6 +51,7 @@ pub(crate) enum Done {
     Answered(Vec<(Answered, u64)>),
     Checked(Checked),
     Tried(Verdict),
+    Copied(Result<BackupPiece, String>),
 }
 
 /// What a module was checked with, and what came of it: a refusal in words.
@@ -75,6 +79,7 @@ impl Errand {
                 result: candidate.check(),
             }),
             Errand::Try(trial) => Done::Tried(trial.run()),
+            Errand::Copy(job) => Done::Copied(job.run()),
         }
     }
 }
@@ -94,6 +99,7 @@ pub(crate) struct Errands {
     answered: Vec<(Answered, u64)>,
     checked: Option<Checked>,
     verdict: Option<Verdict>,
+    copied: Option<Result<BackupPiece, String>>,
     rounds: u32,
 }
 
@@ -104,6 +110,7 @@ impl Errands {
             Done::Answered(answered) => self.answered = answered,
             Done::Checked(checked) => self.checked = Some(checked),
             Done::Tried(verdict) => self.verdict = Some(verdict),
+            Done::Copied(copied) => self.copied = Some(copied),
         }
     }
 
@@ -123,6 +130,11 @@ impl Errands {
     /// What came of the trial that the command asks for.
     pub(crate) fn take_verdict(&mut self) -> Option<Verdict> {
         self.verdict.take()
+    }
+
+    /// What came of asking for a piece of a backup.
+    pub(crate) fn take_copied(&mut self) -> Option<Result<BackupPiece, String>> {
+        self.copied.take()
     }
 
     /// Hands over what was found while the replica was not held.
@@ -156,6 +168,7 @@ pub(crate) fn comes_first(
         true => None,
         false => check_of(command, args, session, surroundings.server)
             .or_else(|| trial_of(command, args, replica, session, surroundings))
+            .or_else(|| copy_of(command, args, session, surroundings))
             .or_else(|| questions_of(command, args, replica, session)),
     };
     let comes_first = errand.is_some();
@@ -201,6 +214,19 @@ fn trial_of(
     }
     let (host, wall_ms) = (surroundings.host, surroundings.wall_ms);
     Trial::of_command(args, replica, host, wall_ms).map(Errand::Try)
+}
+
+fn copy_of(
+    command: CommandId,
+    args: &[&[u8]],
+    session: &Session,
+    surroundings: Surroundings<'_>,
+) -> Option<Errand> {
+    if command.spec().name != backup::NAME || session.errands.copied.is_some() {
+        return None;
+    }
+    let step = backup::step_of(args).ok()?;
+    surroundings.host.backup(step).map(Errand::Copy)
 }
 
 fn questions_of(

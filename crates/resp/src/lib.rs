@@ -76,7 +76,8 @@ mod tests;
 pub use crate::commands::{ConflictsAnswer, read_conflicts};
 pub use crate::console::{Answer, Console};
 pub use crate::engine::{
-    ChannelKind, ConfigError, Engine, EngineStopped, Host, NodeInfo, PeerInfo, Saves, Writer,
+    BackupJob, BackupPiece, BackupStep, ChannelKind, ConfigError, Engine, EngineStopped, Host,
+    NodeInfo, PeerInfo, Saves, Writer,
 };
 pub use crate::hub::Inbox;
 pub use crate::server::{ServeOptions, serve};

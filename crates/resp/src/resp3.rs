@@ -9,7 +9,7 @@ const DEPTH_MAX: usize = 16;
 /// Parts of one aggregate.
 const PARTS_MAX: usize = 1 << 20;
 /// Bytes of one text.
-const BULK_BYTES_MAX: u64 = 64 << 20;
+const BULK_BYTES_MAX: u64 = 1 << 30;
 
 /// Why there is no answer in what was read.
 #[derive(Debug, Error)]

@@ -462,6 +462,7 @@ impl Engine {
             .iter()
             .find(|(_, dot)| needed(dot))
             .map(|found| found.0);
+        self.replica.note_stable(stability.clock.clone());
         let before = first_needed.unwrap_or(record + 1).min(record + 1);
         self.log.trim(RecordNumber(before))?;
         let first = self.log.first().0;

@@ -1,18 +1,19 @@
 //! What must hold of the journals of conflicts at the end of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use isles_clock::{Context, Dot, Hlc};
 use isles_replica::inspect::{EntryContent, KeyContent};
 use isles_replica::op::Kind;
 use isles_replica::{
-    ConflictKind, ConflictRecord, Contender, Replica, Settled, Settling, StreamId,
+    ConflictKind, ConflictRecord, Contender, Replica, Settled, Settling, StreamId, hyll,
 };
 
 use crate::command::Bytes;
 use crate::failure::{Breaks, Checked, Invariant};
 use crate::ledger::Ledger;
 use crate::model::{Effect, Entry};
+use crate::small_kinds::Change;
 use crate::world::World;
 
 impl World {
@@ -116,11 +117,14 @@ impl World {
         if replica.conflicts().dropped().records > 0 {
             return Ok(());
         }
-        for (key, dot) in unseen_losses(&self.ledger, replica) {
-            if !recorded.contains_key(&(&key[..], Some(Kind::RegisterLww), None, dot)) {
+        let mut losses = unseen_losses(&self.ledger, replica);
+        losses.extend(unseen_losses_by_name(&self.ledger, replica));
+        for (key, kind, dot) in losses {
+            if !recorded.contains_key(&(&key[..], Some(kind), None, dot)) {
                 let key = key.escape_ascii();
                 let what = format!(
-                    "n{node} has no record of {dot}, whose write of \"{key}\" was lost without having been seen"
+                    "n{node} has no record of {dot}, whose write of \"{key}\" ({}) was lost without having been seen",
+                    kind.name()
                 );
                 return Err((Invariant::Conflicts, what));
             }
@@ -184,8 +188,9 @@ fn check_values([winner, loser]: [&Entry; 2], record: &ConflictRecord) -> Result
             check_entry(entry, record, contender)?;
             continue;
         }
-        if counts(entry, record) {
-            // What an increment has lost beside text is a number that the model does not keep.
+        if counts(entry, record) || is_of_several(entry, record) {
+            // What an increment has lost beside text is a number that the model does not keep; and of several counters
+            // under a key some may be left.
             continue;
         }
         let written = written(entry, record).ok_or(format!("{} did not write that", entry.dot))?;
@@ -290,6 +295,17 @@ fn counts(entry: &Entry, record: &ConflictRecord) -> bool {
         || of_set.is_some_and(|it| it.put.is_none() && it.add.is_some())
 }
 
+/// Whether an entry changes several bounded counters of the key that a record is about.
+fn is_of_several(entry: &Entry, record: &ConflictRecord) -> bool {
+    let effect = entry.effects.get(&record.key);
+    let effect = effect.filter(|_| record.component == Some(Kind::BoundedCounter));
+    let names: BTreeSet<Option<Dot>> = effect
+        .into_iter()
+        .flat_map(|effect| effect.small.bounded.iter().map(|(named, _)| *named))
+        .collect();
+    names.len() > 1
+}
+
 /// What an entry wrote where a record says that it did.
 fn written(entry: &Entry, record: &ConflictRecord) -> Option<Option<Bytes>> {
     let effect = entry.effects.get(&record.key)?;
@@ -304,6 +320,26 @@ fn written(entry: &Entry, record: &ConflictRecord) -> Option<Option<Bytes>> {
             let member = effect.sorted_set.get(record.field.as_ref()?)?;
             member.put.map(|score| Some(score.to_string().into_bytes()))
         }
+        Kind::HyperLogLog => match &effect.small.sketch {
+            Some((Some(_), sketch)) if !effect.clears => {
+                let bytes = hyll::encode(sketch, None, hyll::SPARSE_BYTES_MAX_DEFAULT);
+                Some(Some(bytes))
+            }
+            _ => effect.clears.then_some(None),
+        },
+        Kind::BoundedCounter => {
+            let changes = effect.small.bounded.iter();
+            let mut changes = changes.filter(|(named, _)| named.is_some()).peekable();
+            if effect.clears || changes.peek().is_none() {
+                return effect.clears.then_some(None);
+            }
+            let amounts = changes.map(|(_, change)| match change {
+                Change::Granted(by) => i128::from(*by),
+                Change::Spent(by) => -i128::from(*by),
+                Change::Moved(..) => 0,
+            });
+            Some(Some(amounts.sum::<i128>().to_string().into_bytes()))
+        }
         Kind::List => {
             let element = record.field.as_ref()?;
             let mut writes = effect.list.writes.iter();
@@ -316,7 +352,7 @@ fn written(entry: &Entry, record: &ConflictRecord) -> Option<Option<Bytes>> {
 }
 
 /// Values of registers that lost against a concurrent write, and that no write of that register has observed.
-fn unseen_losses(ledger: &Ledger, replica: &Replica) -> Vec<(Bytes, Dot)> {
+fn unseen_losses(ledger: &Ledger, replica: &Replica) -> Vec<(Bytes, Kind, Dot)> {
     let mut losses = Vec::new();
     for key in ledger.keys() {
         let applied: Vec<(&Entry, &Effect)> = ledger
@@ -336,9 +372,44 @@ fn unseen_losses(ledger: &Ledger, replica: &Replica) -> Vec<(Bytes, Dot)> {
                 .is_some_and(|(_, value)| value.is_some());
             let seen = applied.iter().any(|(other, _)| other.observes(entry.dot));
             if has_value && !seen && winner != Some(entry.dot) {
-                losses.push((key.clone(), entry.dot));
+                losses.push((key.clone(), Kind::RegisterLww, entry.dot));
             }
         }
     }
     losses
+}
+
+/// Changes of a sketch or bounded counter that somebody deleted who had not seen them, and of which nobody who deletes has.
+fn unseen_losses_by_name(ledger: &Ledger, replica: &Replica) -> Vec<(Bytes, Kind, Dot)> {
+    let mut losses = Vec::new();
+    for key in ledger.keys() {
+        let applied: Vec<(&Entry, &Effect)> = ledger
+            .of_key(key)
+            .filter(|entry| replica.applied().covers(entry.dot))
+            .filter_map(|entry| Some((entry, entry.effects.get(key)?)))
+            .collect();
+        for (entry, effect) in &applied {
+            for (kind, named) in named(effect) {
+                let clears = applied.iter().filter(|(_, effect)| effect.clears);
+                let mut deletes = clears
+                    .map(|(other, _)| *other)
+                    .filter(|other| other.observes(named))
+                    .peekable();
+                let is_deleted = deletes.peek().is_some();
+                if is_deleted && !deletes.any(|other| other.observes(entry.dot)) {
+                    losses.push((key.clone(), kind, entry.dot));
+                }
+            }
+        }
+    }
+    losses
+}
+
+/// The names of what an effect changes, sketches and bounded counters.
+fn named(effect: &Effect) -> Vec<(Kind, Dot)> {
+    let sketch = effect.small.sketch.iter().filter_map(|(named, _)| *named);
+    let sketch = sketch.map(|named| (Kind::HyperLogLog, named));
+    let counters = effect.small.bounded.iter().filter_map(|(named, _)| *named);
+    let counters = counters.map(|named| (Kind::BoundedCounter, named));
+    sketch.chain(counters).collect()
 }

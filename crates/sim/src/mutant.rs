@@ -43,11 +43,13 @@ pub enum Mutant {
     AdmitStale,
     /// A key that is not in memory is taken for one that does not exist.
     UnknownIsAbsent,
+    /// What a deletion takes away of a sketch or bounded counter without having seen it has no record.
+    ForgetTrails,
 }
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 19] = [
+    pub const ALL: [Mutant; 20] = [
         Mutant::DepsAtSeal,
         Mutant::OneValuePerField,
         Mutant::OneEntryPerId,
@@ -67,6 +69,7 @@ impl Mutant {
         Mutant::OneValuePerElement,
         Mutant::AdmitStale,
         Mutant::UnknownIsAbsent,
+        Mutant::ForgetTrails,
     ];
 
     /// The name on the command line.
@@ -91,6 +94,7 @@ impl Mutant {
             Mutant::OneValuePerElement => "one-value-per-element",
             Mutant::AdmitStale => "admit-stale",
             Mutant::UnknownIsAbsent => "unknown-is-absent",
+            Mutant::ForgetTrails => "forget-trails",
         }
     }
 
@@ -110,6 +114,7 @@ impl Mutant {
             Mutant::RestartOnZero => Some(Damage::ZeroIsCovered),
             Mutant::DropCovered => Some(Damage::CoveredIsDropped),
             Mutant::DropRemovals => Some(Damage::ObservedRemovalIsDropped),
+            Mutant::ForgetTrails => Some(Damage::TrailIsForgotten),
             _ => None,
         }
     }

@@ -160,7 +160,7 @@ impl Options {
             Mutant::OneEntryPerId | Mutant::SkipLateEntries | Mutant::ForgetAcknowledged => {
                 vec![Family::Streams]
             }
-            Mutant::DropRemovals => vec![Family::Small],
+            Mutant::DropRemovals | Mutant::ForgetTrails => vec![Family::Small],
             _ => vec![Family::Strings, Family::Sets, Family::Hashes],
         };
         match mutant {

@@ -96,6 +96,12 @@ fn a_flag_forgets_a_removal_that_was_observed() {
     );
 }
 
+// A deletion takes away what it had not seen, and nobody is told.
+#[test]
+fn losses_by_name_are_not_recorded() {
+    is_found(Mutant::ForgetTrails, &[Invariant::Conflicts]);
+}
+
 // F7: an ack counts, and what it is for is gone after a crash.
 #[test]
 fn acks_tell_what_is_in_memory() {

@@ -10,9 +10,11 @@
 //! - [`storage`]: the seam to the disk, with a real implementation and a hostile one for simulation;
 //! - [`log`]: records in numbered order, in segment files, with strict recovery;
 //! - [`table`]: the ordered-bytes port, on fjall or in memory;
+//! - [`archive`]: backups, as chunks that they share;
 //! - [`lock`]: one process per data directory;
 //! - [`conformance`]: what every implementation of the ports must pass.
 
+pub mod archive;
 pub mod conformance;
 pub mod lock;
 pub mod log;

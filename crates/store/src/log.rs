@@ -5,6 +5,7 @@
 
 mod config;
 mod error;
+mod inspect;
 mod pending;
 mod reader;
 mod record;
@@ -18,6 +19,9 @@ use std::sync::Arc;
 
 pub use config::LogConfig;
 pub use error::{Fault, LogError, OpenError, ReadError};
+pub use inspect::{
+    Located, SegmentReport, SegmentState, TruncateError, Truncated, inspect, truncate,
+};
 pub use reader::{LogReader, LogSyncer, Scan, SegmentInfo};
 pub use record::{RECORD_BYTES_MAX, RECORD_HEADER_BYTES, Record, RecordKind, RecordNumber};
 pub use recovery::{Cut, Recovered};
@@ -69,10 +73,51 @@ impl Log {
         storage: Arc<dyn Storage>,
         config: LogConfig,
     ) -> Result<(Log, Recovered), OpenError> {
+        Self::open_from(storage, config, RecordNumber(1), &[])
+    }
+
+    /// Begins a log whose first record is `first`, to go on where what is restored beside it ends. `note` is what the header
+    /// of its first segment carries; see [`Log::annotate`].
+    ///
+    /// # Errors
+    /// As [`Log::open`]; or there is a log already.
+    ///
+    /// # Panics
+    /// If the note is longer than [`NOTE_BYTES_MAX`], or `first` is zero.
+    pub fn begin(
+        storage: Arc<dyn Storage>,
+        config: LogConfig,
+        first: RecordNumber,
+        note: &[u8],
+    ) -> Result<Log, OpenError> {
+        assert!(first > RecordNumber::ZERO, "the first record is 1");
+        assert!(
+            note.len() <= NOTE_BYTES_MAX,
+            "a note of {} bytes is above the limit",
+            note.len()
+        );
+        let place = storage.place("");
+        let (log, recovered) = Self::open_from(storage, config, first, note)?;
+        let is_new = recovered.first == first && recovered.last.next() == first;
+        match is_new && recovered.cut.is_none() {
+            true => Ok(log),
+            false => Err(OpenError::Config {
+                reason: format!("there is a log in {place} already"),
+            }),
+        }
+    }
+
+    fn open_from(
+        storage: Arc<dyn Storage>,
+        config: LogConfig,
+        first: RecordNumber,
+        note: &[u8],
+    ) -> Result<(Log, Recovered), OpenError> {
         config.check()?;
         let mut resumed = recovery::recover(&*storage, &config)?;
         if resumed.segments.is_empty() {
-            let beginning = Beginning::new(1, 1, &config.identity, &[]);
+            let beginning = Beginning::new(1, first.0, &config.identity, note);
+            resumed.last = first.0 - 1;
             let segment = resumed
                 .spares
                 .begin(&*storage, beginning, config.segment_bytes)

@@ -301,3 +301,36 @@ fn ends_of_a_log_go_where_they_are_needed() {
     sent::<Log>();
     sent::<isles_store::Scan>();
 }
+
+#[test]
+fn a_log_that_goes_on_where_another_ended() {
+    let disk = MemoryStorage::new();
+    let begin = || {
+        Log::begin(
+            Arc::new(disk.clone()),
+            LogConfig::new("test").with_segment_bytes(1024),
+            RecordNumber(1000),
+            b"note",
+        )
+    };
+    let mut log = begin().unwrap();
+    assert_eq!((log.first().0, log.last().0), (1000, 999));
+    assert_eq!(log.append(RecordKind::Frame, b"first").0, 1000);
+    log.write().unwrap();
+    log.sync().unwrap();
+    drop(log);
+    let config = LogConfig::new("test").with_segment_bytes(1024);
+    let (log, recovered) = Log::open(Arc::new(disk.clone()), config).unwrap();
+    assert_eq!((recovered.first.0, recovered.last.0), (1000, 1000));
+    assert_eq!(recovered.cut, None);
+    assert_eq!(log.reader().segments()[0].note, b"note");
+    assert_eq!(
+        log.reader()
+            .read(RecordNumber(1000))
+            .unwrap()
+            .unwrap()
+            .bytes,
+        b"first"
+    );
+    assert!(begin().is_err_and(|error| error.to_string().contains("already")));
+}

@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use isles_resp::resp3::Value;
 
-use super::client::Client;
 use super::options::{FollowOptions, ListOptions};
-use super::{Output, table};
+use super::{Journal, Output, table};
 
 /// Records that are asked for at once.
 const PAGE: u64 = 500;
 
 pub(super) fn list(
-    client: &mut Client,
+    client: &mut Journal,
     options: &ListOptions,
     output: &mut Output,
 ) -> anyhow::Result<()> {
@@ -52,13 +51,13 @@ pub(super) fn list(
     Ok(())
 }
 
-pub(super) fn show(client: &mut Client, id: &str, output: &mut Output) -> anyhow::Result<()> {
+pub(super) fn show(client: &mut Journal, id: &str, output: &mut Output) -> anyhow::Result<()> {
     let record = client.conflicts(&["SHOW", id])?;
     output.line(&record, || table::whole(&record))?;
     Ok(())
 }
 
-pub(super) fn stats(client: &mut Client, output: &mut Output) -> anyhow::Result<()> {
+pub(super) fn stats(client: &mut Journal, output: &mut Output) -> anyhow::Result<()> {
     let stats = client.conflicts(&["STATS"])?;
     output.line(&stats, || table::stats(&stats))?;
     Ok(())
@@ -66,7 +65,7 @@ pub(super) fn stats(client: &mut Client, output: &mut Output) -> anyhow::Result<
 
 /// Polls: a node remembers nothing of those who follow its journal.
 pub(super) fn follow(
-    client: &mut Client,
+    client: &mut Journal,
     options: &FollowOptions,
     output: &mut Output,
 ) -> anyhow::Result<()> {

@@ -3,13 +3,12 @@
 use anyhow::Context;
 use isles_resp::resp3::Value;
 
-use super::client::Client;
 use super::options::{ReplayOptions, ResolveOptions, RestoreOptions};
-use super::{Output, table};
+use super::{Journal, Output, table};
 use crate::status::table::columns;
 
 pub(super) fn restore(
-    client: &mut Client,
+    client: &mut Journal,
     id: &str,
     options: &RestoreOptions,
     output: &mut Output,
@@ -35,7 +34,7 @@ fn restored(answer: &Value) -> String {
 }
 
 pub(super) fn resolve(
-    client: &mut Client,
+    client: &mut Journal,
     options: &ResolveOptions,
     output: &mut Output,
 ) -> anyhow::Result<()> {
@@ -65,7 +64,7 @@ pub(super) fn resolve(
 }
 
 pub(super) fn replay(
-    client: &mut Client,
+    client: &mut Journal,
     options: &ReplayOptions,
     output: &mut Output,
 ) -> anyhow::Result<()> {

@@ -201,7 +201,7 @@ pub(super) fn short(text: &str) -> String {
 
 /// A moment as ISO 8601 has it, to the millisecond. The days are counted as in H. Hinnant, "chrono-Compatible Low-Level
 /// Date Algorithms", `civil_from_days`.
-pub(super) fn utc(ms: u64) -> String {
+pub(crate) fn utc(ms: u64) -> String {
     let (days, ms) = (ms / 86_400_000, ms % 86_400_000);
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);

@@ -9,9 +9,8 @@ use std::collections::btree_map::Entry;
 use isles_replica::RESERVED_PREFIX;
 use isles_resp::resp3::Value;
 
-use super::client::Client;
 use super::options::{Filter, RestoreOptions};
-use super::{Output, table};
+use super::{Journal, Output, table};
 
 /// Records that are asked for at once.
 const PAGE: u64 = 500;
@@ -26,7 +25,7 @@ type Place = (Vec<u8>, String, Vec<u8>);
 /// What a run would do.
 #[derive(Default)]
 struct Plan {
-    /// In each place what lost last.
+    /// In each place what lost last; of what adds up, everything.
     restores: BTreeMap<Place, Value>,
     /// Writes that lost there before it.
     older: usize,
@@ -40,7 +39,7 @@ struct Plan {
 }
 
 pub(super) fn restore(
-    client: &mut Client,
+    client: &mut Journal,
     options: &RestoreOptions,
     output: &mut Output,
 ) -> anyhow::Result<()> {
@@ -54,7 +53,7 @@ pub(super) fn restore(
     apply(client, &plan, options.limit, output)
 }
 
-fn plan(client: &mut Client, filter: &Filter) -> anyhow::Result<Plan> {
+fn plan(client: &mut Journal, filter: &Filter) -> anyhow::Result<Plan> {
     let mut filter = filter.clone();
     filter.state.get_or_insert_with(|| "open".to_owned());
     let end = client.conflicts(&["STATS"])?.get("next_sequence").number();
@@ -85,7 +84,8 @@ impl Plan {
             self.of_isles += 1;
             return;
         }
-        if kind == "type" || matches!(&*component, "stream" | "counter") {
+        let only_rights = component == "bounded-counter" && loser.get("value").text() == "0";
+        if kind == "type" || only_rights || matches!(&*component, "stream" | "counter") {
             self.no_value += 1;
             return;
         }
@@ -98,7 +98,12 @@ impl Plan {
             "register-mv" => "register-lww".to_owned(),
             _ => component,
         };
-        let place = (bytes("key"), component, bytes("field"));
+        // What each of these has lost adds to what the others have, so that none takes another's place.
+        let field = match &*component {
+            "hyperloglog" | "bounded-counter" => bytes("id"),
+            _ => bytes("field"),
+        };
+        let place = (bytes("key"), component, field);
         self.is_full = self.restores.len() >= PLACES_MAX;
         match self.restores.entry(place) {
             Entry::Vacant(_) if self.is_full => {}
@@ -142,7 +147,7 @@ fn preview(plan: &Plan, options: &RestoreOptions, output: &mut Output) -> anyhow
         ),
         (
             plan.no_value,
-            "are of kinds that leave nothing to restore: both values are there",
+            "leave nothing to restore: both values are there, or only rights had changed hands",
         ),
         (
             plan.of_isles,
@@ -161,7 +166,7 @@ fn preview(plan: &Plan, options: &RestoreOptions, output: &mut Output) -> anyhow
 }
 
 fn apply(
-    client: &mut Client,
+    client: &mut Journal,
     plan: &Plan,
     limit: Option<u64>,
     output: &mut Output,
@@ -201,18 +206,36 @@ mod tests {
     use super::*;
 
     fn record(key: &[u8]) -> Value {
+        record_of(key, "register-lww", "1", "v")
+    }
+
+    fn record_of(key: &[u8], component: &str, id: &str, value: &str) -> Value {
         let text = |text: &str| Value::Text(text.as_bytes().to_vec());
         let entry = |name: &str, value: Value| (text(name), value);
         let loser = vec![
+            entry("value", text(value)),
             entry("value_bytes", Value::Integer(1)),
             entry("kept_bytes", Value::Integer(1)),
         ];
         Value::Map(vec![
+            entry("id", text(id)),
             entry("key", Value::Text(key.to_vec())),
             entry("kind", text("write-write")),
-            entry("component", text("register-lww")),
+            entry("component", text(component)),
             entry("loser", Value::Map(loser)),
         ])
+    }
+
+    #[test]
+    fn of_a_place_the_last_comes_back_and_of_what_adds_up_everything() {
+        let mut plan = Plan::default();
+        for component in ["register-lww", "hyperloglog", "bounded-counter"] {
+            for id in ["1", "2"] {
+                plan.add(&record_of(b"k", component, id, "5"));
+            }
+        }
+        plan.add(&record_of(b"k", "bounded-counter", "3", "0"));
+        assert_eq!((plan.restores.len(), plan.older, plan.no_value), (5, 1, 1));
     }
 
     // Each run failed on them, as nobody may write them so.

@@ -43,9 +43,11 @@ pub(super) fn spawn(
             let _stop = StopOnPanic("writing a checkpoint");
             while !database.stopping.load(Ordering::Acquire) && database.stopped.get().is_none() {
                 std::thread::park_timeout(LOOK);
-                if checkpointer.is_due(&database) || database.saves.is_asked() {
+                let asked = database.saves.is_asked() || database.backups.is_asked();
+                if checkpointer.is_due(&database) || asked {
                     checkpointer.round_or_fail(&database);
                 }
+                database.backups.expire();
             }
             if database.failure().is_none() {
                 checkpointer.round_or_fail(&database);
@@ -81,7 +83,10 @@ impl Checkpointer {
             .saves
             .begin(database.written_entries.load(Ordering::Relaxed));
         match self.round(database) {
-            Ok(()) => database.saves.end(&begun),
+            Ok(()) => {
+                database.saves.end(&begun);
+                database.backups.serve(database, &*self.table);
+            }
             Err(error) if database.failure().is_none() => {
                 database.fail(format!("a checkpoint has failed: {error:#}"));
             }

@@ -3,19 +3,19 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use isles_clock::ReplicaId;
 use isles_replica::history::{HISTORY_BYTES, History};
-use isles_replica::image::Meta;
+use isles_replica::image::{ImageError, Meta};
 use isles_replica::session::Exchange;
 use isles_replica::{Frame, JournalLimits, Note, Origin, Replica, ReplicaConfig};
 use isles_store::{
-    DirLock, FileStorage, FjallConfig, FjallTable, Log, LogConfig, RecordKind, RecordNumber,
-    Recovered, Table,
+    DirLock, FileStorage, FjallConfig, FjallTable, Log, LogConfig, OpenError, RecordKind,
+    RecordNumber, Recovered, Table, TableError,
 };
 
 use super::writer::floor_of;
-use super::{Progress, Start, State, owner, wall_ms};
+use super::{Progress, Start, State, owner, rebuild, wall_ms};
 use crate::config::{Config, Durability};
 
 /// A database that is recovered and not yet running.
@@ -36,14 +36,24 @@ pub(super) struct Past {
     pub(super) replica: Option<ReplicaId>,
     boot: Option<String>,
     stopped_cleanly: bool,
-    checkpoint: u64,
+    pub(super) checkpoint: u64,
 }
 
-/// Opens or creates the data directory of a node, loads its table and replays its log.
+/// Opens or creates the data directory of a node, loads its table and replays its log. A table that cannot be used is moved
+/// aside and made anew where the log reaches back to its beginning.
 ///
 /// # Errors
 /// Names the file or directory, what is wrong with it, and what to do. Nothing is changed then.
 pub(crate) fn open(config: &Config, progress: &Progress) -> anyhow::Result<Opened> {
+    let opened = try_open(config, progress);
+    let Some(lost) = opened.as_ref().err().and_then(|error| error.downcast_ref()) else {
+        return opened;
+    };
+    rebuild::begin_anew(config, lost)?;
+    try_open(config, progress)
+}
+
+fn try_open(config: &Config, progress: &Progress) -> anyhow::Result<Opened> {
     let directory = config.data_dir.clone();
     std::fs::create_dir_all(&directory).with_context(|| {
         format!(
@@ -115,15 +125,16 @@ impl Files {
         })?;
         let log_config =
             LogConfig::new(config.cluster.as_bytes()).with_segment_bytes(config.log.segment_bytes);
-        let (log, recovered) = Log::open(Arc::new(storage), log_config)?;
-        let table: Box<dyn Table> = Box::new(FjallTable::open(
-            directory.join("table"),
-            &FjallConfig::default(),
-        )?);
-        let meta = table
-            .get(Meta::key())?
-            .map(|bytes| Meta::decode(&bytes))
-            .transpose()?;
+        let (log, recovered) = Log::open(Arc::new(storage), log_config)
+            .map_err(|error| with_advice(error, directory))?;
+        let table = FjallTable::open(directory.join(TABLE), &FjallConfig::default());
+        let table: Box<dyn Table> = Box::new(table.map_err(|error| match error {
+            TableError::Damaged { .. } => TableLost::from(error).into(),
+            other => anyhow::Error::from(other),
+        })?);
+        let meta = table.get(Meta::key()).map_err(TableLost::from)?;
+        let meta = meta.map(|bytes| Meta::decode(&bytes)).transpose();
+        let meta = meta.map_err(TableLost::unless_newer)?;
         check_pair(directory, meta.as_ref(), &recovered)?;
         Ok(Files {
             lock,
@@ -135,6 +146,44 @@ impl Files {
     }
 }
 
+/// The table's folder in a data directory.
+pub(crate) const TABLE: &str = "table";
+
+/// The table cannot be used, or lacks what it had, and what is wrong with it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct TableLost(pub(super) String);
+
+impl TableLost {
+    fn from(error: TableError) -> TableLost {
+        TableLost(match error {
+            TableError::Damaged { place, reason } => {
+                format!("the table in {place} is damaged ({reason})")
+            }
+            other => other.to_string(),
+        })
+    }
+
+    /// What a newer program has written is there, and not lost.
+    fn unless_newer(error: ImageError) -> anyhow::Error {
+        match error {
+            ImageError::Version { .. } => error.into(),
+            other => TableLost(other.to_string()).into(),
+        }
+    }
+}
+
+/// What is damaged can be looked at, and cut away.
+fn with_advice(error: OpenError, directory: &std::path::Path) -> anyhow::Error {
+    match error {
+        OpenError::Damaged { .. } | OpenError::Missing { .. } => anyhow::anyhow!(
+            "{error}; isles log verify --data-dir {} shows what is left of it",
+            directory.display()
+        ),
+        error => error.into(),
+    }
+}
+
 /// Table and log must fit together: the log goes on where the table ends.
 fn check_pair(
     directory: &std::path::Path,
@@ -143,12 +192,13 @@ fn check_pair(
 ) -> anyhow::Result<()> {
     let place = directory.display();
     let covered = meta.map_or(0, |meta| meta.record);
-    ensure!(
-        covered + 1 >= recovered.first.0,
-        "the table in {place} ends at record {covered}, the log begins at {}: the table was removed or is an older copy; \
-         restore it, or move {place} away and let the node start empty beside its peers",
-        recovered.first
-    );
+    if covered + 1 < recovered.first.0 {
+        let lost = format!(
+            "the table in {place} ends at record {covered}, the log begins at {}: the table was removed or is an older copy",
+            recovered.first
+        );
+        return Err(TableLost(lost).into());
+    }
     ensure!(
         covered <= recovered.last.0,
         "the table in {place} includes record {covered}, the log ends at {}: the log was removed or is an older copy; \
@@ -163,26 +213,35 @@ fn check_checkpoint(
     directory: &std::path::Path,
     meta: Option<&Meta>,
     past: &Past,
-) -> anyhow::Result<()> {
+) -> Result<(), TableLost> {
     let have = meta.map_or(0, |meta| meta.checkpoint);
-    ensure!(
-        have >= past.checkpoint,
-        "the table in {} is at checkpoint {have}, its log says that checkpoint {} was complete: the table has lost \
-         writes; move {0} away and let the node start empty beside its peers",
-        directory.display(),
-        past.checkpoint
-    );
-    Ok(())
+    match have >= past.checkpoint {
+        true => Ok(()),
+        false => Err(TableLost(format!(
+            "the table in {} is at checkpoint {have}, its log says that checkpoint {} was complete: the table has lost writes",
+            directory.display(),
+            past.checkpoint
+        ))),
+    }
 }
 
 pub(super) fn past_of(log: &Log, meta: Option<&Meta>) -> anyhow::Result<Past> {
+    past_from(log, after(meta), meta)
+}
+
+/// The same of all that the log still has.
+pub(super) fn past_of_all(log: &Log) -> anyhow::Result<Past> {
+    past_from(log, log.first(), None)
+}
+
+fn past_from(log: &Log, from: RecordNumber, meta: Option<&Meta>) -> anyhow::Result<Past> {
     let mut past = Past {
         replica: meta.map(|meta| meta.replica),
         boot: meta.map(|meta| meta.boot.clone()),
         stopped_cleanly: false,
         checkpoint: 0,
     };
-    for record in log.scan(after(meta)) {
+    for record in log.scan(from) {
         let record = record?;
         past.stopped_cleanly = false;
         if record.kind == RecordKind::Frame {
@@ -262,7 +321,7 @@ fn recover(
     if let Some(meta) = meta {
         replica.restore(&meta.restored());
     }
-    load(&mut replica, table, progress).context("the table cannot be loaded; move the data directory away and let the node start empty beside its peers")?;
+    load(&mut replica, table, progress)?;
     let last = log.reader().last().0;
     for record in log.scan(after(meta)) {
         let record = record?;
@@ -283,19 +342,33 @@ fn recover(
 fn load(replica: &mut Replica, table: &dyn Table, progress: &Progress) -> anyhow::Result<()> {
     let mut failed = None;
     let mut scan = |prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])| {
-        let end = end_of_prefix(prefix);
-        let result = table.scan(prefix, end.as_deref(), &mut |key, value| {
+        let scanned = scan_prefix(table, prefix, &mut |key, value| {
             each(key, value);
             progress.note_row();
-            std::ops::ControlFlow::Continue(())
         });
-        failed = failed.take().or(result.err());
+        failed = failed.take().or(scanned.err());
     };
-    replica.load_table(&mut scan, wall_ms())?;
-    match failed {
-        Some(error) => bail!(error),
-        None => Ok(()),
+    let loaded = replica.load_table(&mut scan, wall_ms());
+    if let Some(error) = failed {
+        return Err(TableLost::from(error).into());
     }
+    loaded.map_err(TableLost::unless_newer)
+}
+
+/// Calls back for all rows of a table whose keys start with a prefix.
+///
+/// # Errors
+/// The table cannot be read.
+pub(crate) fn scan_prefix(
+    table: &dyn Table,
+    prefix: &[u8],
+    each: &mut dyn FnMut(&[u8], &[u8]),
+) -> Result<(), TableError> {
+    let end = end_of_prefix(prefix);
+    table.scan(prefix, end.as_deref(), &mut |key, value| {
+        each(key, value);
+        std::ops::ControlFlow::Continue(())
+    })
 }
 
 /// The first key after all that start with a prefix; none if there is no such key.

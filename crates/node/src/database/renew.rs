@@ -2,8 +2,9 @@
 
 use anyhow::{Context, bail};
 use isles_clock::{ReplicaId, VectorClock};
+use isles_replica::image::Meta;
 use isles_replica::{Frame, Note};
-use isles_store::RecordKind;
+use isles_store::{Log, RecordKind};
 
 use super::open::{Files, after, boot_id, past_of, random};
 use super::writer::{clock_of, kind_of, note_of};
@@ -37,13 +38,26 @@ pub(crate) fn renew(config: &Config) -> anyhow::Result<Renewed> {
     let Some(old) = past_of(&log, meta.as_ref())?.replica else {
         bail!("{place} has no replica id yet; the node takes one when it starts");
     };
-    // What the log holds, for the header of a segment that may begin here.
+    let logged = logged_after(&log, meta.as_ref())?;
+    let new = renew_in(&mut log, &logged)?;
+    drop(lock);
+    Ok(Renewed {
+        old,
+        new,
+        through: logged.get(old),
+    })
+}
+
+/// Everything that a log and the table before it hold: for the header of a segment that may begin here.
+///
+/// # Errors
+/// The log cannot be read.
+pub(crate) fn logged_after(log: &Log, meta: Option<&Meta>) -> anyhow::Result<VectorClock> {
     let segments = log.reader().segments();
     let newest = segments.last().map(|segment| clock_of(&segment.note));
-    let applied = meta.as_ref().map(|meta| meta.applied.clone());
-    let mut logged: VectorClock = applied.unwrap_or_default();
+    let mut logged: VectorClock = meta.map(|meta| meta.applied.clone()).unwrap_or_default();
     logged.merge(&newest.unwrap_or_default());
-    for record in log.scan(after(meta.as_ref())) {
+    for record in log.scan(after(meta)) {
         let record = record?;
         if record.kind == RecordKind::Frame {
             let frame = Frame::decode(record.bytes.into())
@@ -51,22 +65,25 @@ pub(crate) fn renew(config: &Config) -> anyhow::Result<Renewed> {
             logged.observe(frame.last_dot());
         }
     }
+    Ok(logged)
+}
+
+/// Notes in the log that whoever starts next writes under a new id, which it answers.
+///
+/// # Errors
+/// The log cannot be written, or there are no random numbers.
+pub(crate) fn renew_in(log: &mut Log, logged: &VectorClock) -> anyhow::Result<ReplicaId> {
     let new = ReplicaId::from_bytes(random()?);
     let start = Note::Start {
         boot: boot_id(),
         nonce: u64::from_le_bytes(random()?),
         replica: new,
     };
-    log.annotate(&note_of(&logged));
+    log.annotate(&note_of(logged));
     for note in [start, Note::Stop] {
         log.append(kind_of(&note), &note.encode());
     }
     log.write()?;
     log.sync()?;
-    drop(lock);
-    Ok(Renewed {
-        old,
-        new,
-        through: logged.get(old),
-    })
+    Ok(new)
 }

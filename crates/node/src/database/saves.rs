@@ -130,7 +130,7 @@ impl Database {
         }
     }
 
-    fn ask_for_checkpoint(&self) -> u64 {
+    pub(super) fn ask_for_checkpoint(&self) -> u64 {
         let number = self.saves.asked.fetch_add(1, Ordering::AcqRel) + 1;
         if let Some(thread) = self.checkpoint_thread.get() {
             thread.unpark();

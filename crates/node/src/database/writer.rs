@@ -202,7 +202,7 @@ fn is_start(unlogged: &Unlogged) -> bool {
 }
 
 /// What a segment's header says of the log before it.
-pub(super) fn note_of(logged: &VectorClock) -> Vec<u8> {
+pub(crate) fn note_of(logged: &VectorClock) -> Vec<u8> {
     postcard::to_allocvec(logged).expect("a clock holds nothing that cannot be encoded")
 }
 

@@ -1,13 +1,19 @@
 //! The node as its Redis front-end sees it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use isles_clock::ReplicaId;
 use isles_replica::{Position, Replica};
-use isles_resp::{ChannelKind, Engine, EngineStopped, Host, Inbox, NodeInfo, PeerInfo, Writer};
+use isles_resp::{
+    BackupJob, BackupPiece, BackupStep, ChannelKind, Engine, EngineStopped, Host, Inbox, NodeInfo,
+    PeerInfo, Writer,
+};
 
 use super::{Front, Node};
+use crate::backup;
 use crate::config::Durability;
+use crate::database::backup::About;
 use crate::database::wall_ms;
 
 impl Engine for Front {
@@ -91,6 +97,13 @@ impl Host for Front {
         self.node().is_some_and(|node| node.database.begin_save())
     }
 
+    fn backup(&self, step: BackupStep) -> Option<BackupJob> {
+        let node = Arc::clone(self.node()?);
+        Some(BackupJob::new(move || {
+            node.backup(step).map_err(|error| format!("{error:#}"))
+        }))
+    }
+
     fn shut_down(&self) -> Result<(), String> {
         if !self.opening.config.redis.allow_shutdown {
             return Err(NO_SHUTDOWN.to_owned());
@@ -133,6 +146,39 @@ impl Node {
             peers: self.peers_info(),
             saves: self.database.saves(),
         }
+    }
+
+    fn backup(&self, step: BackupStep) -> anyhow::Result<BackupPiece> {
+        Ok(match step {
+            BackupStep::Begin => {
+                let (id, about) = self.database.begin_backup()?;
+                let about = self.about_backup(&about).to_string();
+                BackupPiece::Begun { id, about }
+            }
+            BackupStep::Next(id) => BackupPiece::Items(self.database.next_of_backup(id)?),
+            BackupStep::End(id) => BackupPiece::Ended(self.database.end_backup(id)),
+        })
+    }
+
+    /// What a backup says of itself; restoring needs the numbers of records.
+    fn about_backup(&self, about: &About) -> serde_json::Value {
+        let applied: serde_json::Map<String, serde_json::Value> = about
+            .applied
+            .iter()
+            .map(|(replica, sequence)| (replica.to_string(), sequence.into()))
+            .collect();
+        serde_json::json!({
+            "format": backup::FORMAT,
+            "cluster": self.config.cluster,
+            "node": self.config.node,
+            "region": self.config.region,
+            "version": env!("CARGO_PKG_VERSION"),
+            "created_ms": wall_ms(),
+            "checkpoint": about.checkpoint,
+            "record": about.record,
+            "through": about.through,
+            "applied": applied,
+        })
     }
 
     fn peers_info(&self) -> Vec<PeerInfo> {

@@ -2,11 +2,11 @@
 
 use isles_clock::Context;
 use isles_crdt::op::Nested;
+use smallvec::SmallVec;
 
-use super::{Author, listed, sorted_set};
+use super::{Author, Outcome, listed, named, sorted_set};
 use crate::bound::Bounded;
-use crate::garbage::Garbage;
-use crate::op::{Base, KeyOp, Part};
+use crate::op::{Base, KeyOp, Kind, Part};
 use crate::paged::PagedMap;
 use crate::row::{Component, FieldMap, MemberSet, Row};
 use crate::sum;
@@ -18,13 +18,15 @@ pub(super) fn clear<C: Context>(
     row: &mut Row,
     op: &KeyOp<'_>,
     author: &Author<'_, C>,
-    garbage: &mut Garbage,
+    outcome: &mut Outcome,
 ) {
     let is_register = |component: &Component| matches!(component, Component::Lww(_));
     if row.components.iter().all(is_register) {
         return;
     }
     let (context, create) = (author.context, op.base == Base::Create);
+    let garbage = &mut outcome.garbage;
+    let mut lost = SmallVec::<[_; 1]>::new();
     for component in &mut row.components {
         match component {
             Component::Lww(_) => {}
@@ -56,10 +58,15 @@ pub(super) fn clear<C: Context>(
             // A removal is kept until it is stable, whatever has observed it.
             Component::FlagDw(flag) => flag.withdraw(context),
             Component::HyperLogLog(sketches) => {
-                sketches.change(|sketches| sketches.remove_observed(context, None));
+                lost.push((Kind::HyperLogLog, sketches.clear(author)));
             }
-            Component::BoundedCounter(escrow) => escrow.remove(context),
+            Component::BoundedCounter(escrow) => {
+                lost.push((Kind::BoundedCounter, escrow.clear(author)));
+            }
         }
+    }
+    for (kind, changes) in lost {
+        named::report_deleted(kind, &changes, author, outcome);
     }
     row.sum = sum::kept_of_row(row);
 }

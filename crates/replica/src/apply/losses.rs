@@ -249,7 +249,7 @@ fn added_kind(part: &Part<'_>) -> Option<Kind> {
 }
 
 /// A dot that stands for a component in a conflict record: the greatest that the author had not seen.
-fn newest_unseen<C: Context>(component: &Component, context: &C) -> Option<(Dot, Hlc)> {
+pub(crate) fn newest_unseen<C: Context>(component: &Component, context: &C) -> Option<(Dot, Hlc)> {
     let unseen = |dot: &Dot| !context.covers(*dot);
     let of_tally = |tally: &Tally| {
         let dots = tally

@@ -4,13 +4,18 @@
 use std::ops::ControlFlow;
 
 use isles_clock::Dot;
+use isles_crdt::op::BoundedCounterOp;
 use isles_crdt::sorted_set::Score;
 
-use super::{AddIf, Expiry, ScoreIf, Txn, ValueType};
+use super::{
+    AddIf, EscrowError, Expiry, ScoreIf, Spot, Txn, ValueType, WriteRefused, parse_integer,
+    set_part,
+};
 use crate::conflict::{ConflictKind, ConflictRecord, Contender, Settled, Settling};
+use crate::hyll;
 use crate::journal::JournalRecord;
 use crate::list;
-use crate::op::Kind;
+use crate::op::{EscrowChange, KeyOp, Kind, Part, SketchPart};
 use crate::rows::RESERVED_PREFIX;
 
 /// Records that one entry names as settled by it; those beyond are settled as being overwritten.
@@ -117,6 +122,12 @@ pub enum RestoreError {
     /// The value does not fit what it would be written to.
     #[error("value is no {0}")]
     BadValue(&'static str),
+    /// The transaction was refused before.
+    #[error(transparent)]
+    Write(#[from] WriteRefused),
+    /// The bounded counter does not take the change.
+    #[error("bounded counter refuses it: {0}")]
+    Refused(#[from] EscrowError),
 }
 
 impl Txn<'_> {
@@ -279,6 +290,11 @@ impl Txn<'_> {
             Some(Kind::Counter) => Err(no_value(
                 "the increments come back with an integer: SET one",
             )),
+            Some(Kind::HyperLogLog) => self.write_sketch(key, value, force),
+            Some(Kind::BoundedCounter) if value == Some(b"0") => Err(no_value(
+                "the rights went with the counter that they were of: transfer some of the one that is there now",
+            )),
+            Some(Kind::BoundedCounter) => self.write_bounded(key, value, force),
             Some(_) => Err(no_value("its values merge")),
         }
     }
@@ -295,8 +311,7 @@ impl Txn<'_> {
         self.make_way(key, ValueType::String, force)?;
         match value {
             Some(value) => self.set_string(key, value, Expiry::Keep),
-            None if !self.delete(key) => return Err(RestoreError::Gone("a key")),
-            None => {}
+            None => self.write_deletion(key)?,
         }
         Ok(())
     }
@@ -346,6 +361,83 @@ impl Txn<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Counts what was lost along with what is there.
+    fn write_sketch(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        force: bool,
+    ) -> Result<(), RestoreError> {
+        let Some(value) = value else {
+            return self.write_deletion(key);
+        };
+        let lost = hyll::decode(value).map_err(|_| RestoreError::BadValue("HyperLogLog"))?;
+        self.make_way(key, ValueType::HyperLogLog, force)?;
+        let spot = self.spot(key);
+        if self.is_free(&spot) {
+            let part = SketchPart {
+                named: None,
+                sketch: lost,
+            };
+            self.add_to_nothing(&spot, Part::HyperLogLog(Box::new(part)));
+            return Ok(());
+        }
+        let raised = self.sketch_join(key, &lost);
+        raised.expect("what was in the way is gone");
+        Ok(())
+    }
+
+    /// Adds to the counter that is there now what another one has lost, or takes it away by this node's rights.
+    fn write_bounded(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        force: bool,
+    ) -> Result<(), RestoreError> {
+        let Some(value) = value else {
+            return self.write_deletion(key);
+        };
+        let amount = parse_integer(value).ok_or(RestoreError::BadValue("integer"))?;
+        self.make_way(key, ValueType::BoundedCounter, force)?;
+        let by = amount.unsigned_abs();
+        let spot = self.spot(key);
+        if amount > 0 && self.is_free(&spot) {
+            let change = EscrowChange {
+                named: None,
+                change: Some(BoundedCounterOp::Granted(by)),
+            };
+            self.add_to_nothing(&spot, Part::BoundedCounter([change].into_iter().collect()));
+            return Ok(());
+        }
+        match amount < 0 {
+            true => self.bounded_decrement(key, by)?,
+            false => self.bounded_increment(key, by)?,
+        };
+        Ok(())
+    }
+
+    /// Whether there is nothing under a key, expired or not.
+    fn is_free(&self, spot: &Spot<'_>) -> bool {
+        let now_ms = self.now_ms();
+        let row = self.row_at(spot);
+        row.is_none_or(|row| !row.is_live() && !row.is_hidden(now_ms))
+    }
+
+    /// Brings back one of several losses. A write that creates the key would settle the other ones, as one in the place of
+    /// all of them; this one only adds.
+    fn add_to_nothing<'k>(&mut self, spot: &Spot<'k>, part: Part<'k>) {
+        let mut op = KeyOp::new(spot.key);
+        set_part(&mut op, part);
+        self.write(spot, &op);
+    }
+
+    fn write_deletion(&mut self, key: &[u8]) -> Result<(), RestoreError> {
+        match self.delete(key) {
+            true => Ok(()),
+            false => Err(RestoreError::Gone("a key")),
+        }
     }
 
     fn write_element(
@@ -410,7 +502,8 @@ impl Txn<'_> {
             Some(other) if other != wanted && !force => Err(RestoreError::OtherType(other)),
             Some(other) if other != wanted => {
                 self.delete(key);
-                Ok(())
+                // What is refused has not made way.
+                self.refused.map_or(Ok(()), |refused| Err(refused.into()))
             }
             _ => Ok(()),
         }

@@ -13,7 +13,7 @@ use crate::observer::timed;
 use crate::op::{Blob, KeyOp, Kind, Part};
 use crate::replica::Replica;
 use crate::resolvers::{Answer, Resolvers};
-use crate::row::Row;
+use crate::row::{Component, Row};
 
 /// What a write does to the deadline of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,8 +179,10 @@ impl Txn<'_> {
         let visible = self
             .row_at(spot)
             .filter(|row| row.is_visible(self.now_ms()));
-        let only_register =
-            visible.is_some_and(|row| row.components.iter().all(|c| c.kind() == kind));
+        let only_register = visible.is_some_and(|row| {
+            let mut others = row.components.iter().filter(|c| c.kind() != kind);
+            others.all(Component::is_only_trail)
+        });
         match only_register {
             true => KeyOp::new(spot.key),
             false => self.overwrite(spot, counters),

@@ -134,6 +134,12 @@ impl Island {
         });
     }
 
+    /// What the table takes.
+    pub(crate) fn table_bytes(&self) -> usize {
+        let rows = self.table.iter();
+        rows.map(|(key, value)| key.len() + value.len()).sum()
+    }
+
     /// A restart finds the log without its last record.
     pub(crate) fn lose_last_record(&mut self) {
         self.log.pop().expect("there is one");

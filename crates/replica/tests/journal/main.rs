@@ -3,6 +3,7 @@
 mod durable;
 mod island;
 mod losses;
+mod named;
 mod reinstated;
 mod repair;
 mod settled;

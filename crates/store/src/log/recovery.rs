@@ -87,19 +87,15 @@ pub(super) fn recover(storage: &dyn Storage, config: &LogConfig) -> Result<Resum
         .map(|segment| segment.first)
         .collect();
     for (segment, next_first) in opened.into_iter().zip(firsts) {
-        let index = walk_sealed(storage, &segment, next_first)?;
+        let walk = walk_sealed(storage, &segment, next_first, &mut |_, _, _| {})?;
         resumed.segments.push_back(Entry {
             segment: Arc::new(segment),
-            index,
+            index: walk.index,
         });
     }
-    let tail = examine_tail(storage, &last)?;
+    let tail = examine_tail(storage, &last, &mut |_, _, _| {})?;
     if let Some(bytes) = tail.cut_bytes {
-        let marker = format!(
-            "{CUT_PREFIX}{:020}-{}-{bytes}",
-            last.number, tail.walk.index.end
-        );
-        mark_cut(storage, &marker)?;
+        let marker = mark_cut(storage, last.number, tail.walk.index.end, bytes)?;
         resumed.cut = parse_marker(storage, &marker);
         // An earlier open may have marked the same cut and failed before it was made.
         if !resumed.cut_markers.contains(&marker) {
@@ -158,24 +154,44 @@ impl Directory {
 }
 
 fn open(storage: &dyn Storage, config: &LogConfig, number: u64) -> Result<Segment, OpenError> {
+    let segment = open_any(storage, number)?;
+    match segment.identity == config.identity {
+        true => Ok(segment),
+        false => Err(OpenError::other_identity(
+            &storage.place(&segment.name),
+            &segment.identity,
+            &config.identity,
+        )),
+    }
+}
+
+pub(super) fn open_any(storage: &dyn Storage, number: u64) -> Result<Segment, OpenError> {
     let name = segment_name(number);
     let place = storage.place(&name);
     let file = storage
         .open(&name)
         .map_err(|source| OpenError::io(&place, "open", source))?;
-    open_segment(file, name, number, &config.identity, &place)
+    open_segment(file, name, number, &place)
 }
 
 /// How far the records of a segment verify.
-struct Walk {
-    index: Index,
+pub(super) struct Walk {
+    pub(super) index: Index,
     /// The number that the record at the end would have.
-    next: u64,
+    pub(super) next: u64,
     /// The last record that one of them vouches for.
     synced: u64,
 }
 
-fn walk(storage: &dyn Storage, segment: &Segment, until: u64) -> Result<Walk, OpenError> {
+/// What a walk calls for each record: its header, where it begins, and its payload.
+pub(super) type EachRecord<'e> = dyn FnMut(&Head, u64, &[u8]) + 'e;
+
+fn walk(
+    storage: &dyn Storage,
+    segment: &Segment,
+    until: u64,
+    each: &mut EachRecord<'_>,
+) -> Result<Walk, OpenError> {
     let place = || storage.place(&segment.name);
     let io = |source| OpenError::io(&place(), "read", source);
     let size = segment.file.size().map_err(io)?;
@@ -197,7 +213,9 @@ fn walk(storage: &dyn Storage, segment: &Segment, until: u64) -> Result<Walk, Op
                 size,
             )
             .map_err(io)?;
-        let Found::Record(head, _) = found else { break };
+        let Found::Record(head, payload) = found else {
+            break;
+        };
         if head.number != walk.next {
             break;
         }
@@ -208,6 +226,7 @@ fn walk(storage: &dyn Storage, segment: &Segment, until: u64) -> Result<Walk, Op
                 kind: head.kind,
             });
         }
+        each(&head, offset, payload);
         walk.index.push(head.number, head.record_bytes());
         walk.next += 1;
         walk.synced = walk.synced.max(head.synced);
@@ -216,14 +235,15 @@ fn walk(storage: &dyn Storage, segment: &Segment, until: u64) -> Result<Walk, Op
 }
 
 /// A segment with a successor was synced whole: all its records must be there.
-fn walk_sealed(
+pub(super) fn walk_sealed(
     storage: &dyn Storage,
     segment: &Segment,
     next_first: u64,
-) -> Result<Index, OpenError> {
-    let walk = walk(storage, segment, next_first)?;
+    each: &mut EachRecord<'_>,
+) -> Result<Walk, OpenError> {
+    let walk = walk(storage, segment, next_first, each)?;
     if walk.next == next_first {
-        return Ok(walk.index);
+        return Ok(walk);
     }
     let fault = if walk.next > next_first {
         Fault::Sequence {
@@ -240,14 +260,18 @@ fn walk_sealed(
     ))
 }
 
-struct Tail {
-    walk: Walk,
+pub(super) struct Tail {
+    pub(super) walk: Walk,
     /// Present if something was there that is not any more.
-    cut_bytes: Option<u64>,
+    pub(super) cut_bytes: Option<u64>,
 }
 
-fn examine_tail(storage: &dyn Storage, segment: &Segment) -> Result<Tail, OpenError> {
-    let walk = walk(storage, segment, u64::MAX)?;
+pub(super) fn examine_tail(
+    storage: &dyn Storage,
+    segment: &Segment,
+    each: &mut EachRecord<'_>,
+) -> Result<Tail, OpenError> {
+    let walk = walk(storage, segment, u64::MAX, each)?;
     let end = walk.index.end;
     let rest = read_rest(&*segment.file, end)
         .map_err(|source| OpenError::io(&storage.place(&segment.name), "read", source))?;
@@ -384,14 +408,21 @@ fn settle_tail(segment: &Segment, tail: &Tail, segment_bytes: u64) -> io::Result
     Ok(capacity)
 }
 
-/// The marker is an empty file that says all in its name, durable before anything is cut.
-fn mark_cut(storage: &dyn Storage, marker: &str) -> Result<(), OpenError> {
-    let io = |source| OpenError::io(&storage.place(marker), "create", source);
-    match storage.create(marker) {
+/// The marker is an empty file that says all in its name, durable before anything is cut. Answers its name.
+pub(super) fn mark_cut(
+    storage: &dyn Storage,
+    segment: u64,
+    offset: u64,
+    bytes: u64,
+) -> Result<String, OpenError> {
+    let marker = format!("{CUT_PREFIX}{segment:020}-{offset}-{bytes}");
+    let io = |source| OpenError::io(&storage.place(&marker), "create", source);
+    match storage.create(&marker) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io(error)),
         _ => {}
     }
-    storage.sync_dir().map_err(io)
+    storage.sync_dir().map_err(io)?;
+    Ok(marker)
 }
 
 fn parse_marker(storage: &dyn Storage, name: &str) -> Option<Cut> {

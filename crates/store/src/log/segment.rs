@@ -35,6 +35,7 @@ pub(crate) struct Segment {
     pub(crate) name: String,
     pub(crate) header_bytes: u64,
     pub(crate) note: Vec<u8>,
+    pub(crate) identity: Vec<u8>,
     pub(crate) file: Box<dyn File>,
 }
 
@@ -87,6 +88,7 @@ pub(crate) struct Beginning {
     pub(crate) number: u64,
     pub(crate) first: u64,
     pub(crate) header: Vec<u8>,
+    pub(crate) identity: Vec<u8>,
     pub(crate) note: Vec<u8>,
 }
 
@@ -97,6 +99,7 @@ impl Beginning {
             number,
             first,
             header,
+            identity: identity.to_vec(),
             note: note.to_vec(),
         }
     }
@@ -125,12 +128,11 @@ fn encode_header(number: u64, first: u64, identity: &[u8], note: &[u8]) -> Vec<u
     bytes
 }
 
-/// Reads and checks the header of the segment that is named `number`.
+/// Reads and checks the header of the segment that is named `number`, whomever it belongs to.
 pub(crate) fn open_segment(
     file: Box<dyn File>,
     name: String,
     number: u64,
-    identity: &[u8],
     place: &str,
 ) -> Result<Segment, OpenError> {
     let damaged = |fault| OpenError::damaged(place, 0, fault);
@@ -154,12 +156,9 @@ pub(crate) fn open_segment(
             number: u64_at(&bytes, 24),
         }));
     }
-    let (found, rest) = bytes[FIXED_BYTES..]
+    let (identity, rest) = bytes[FIXED_BYTES..]
         .split_at_checked(usize::from(u16_at(&bytes, 40)))
         .ok_or_else(|| damaged(Fault::Header))?;
-    if found != identity {
-        return Err(OpenError::other_identity(place, found, identity));
-    }
     if rest.len() < 4 || rest.len() - 4 != u32_at(rest, 0) as usize {
         return Err(damaged(Fault::Header));
     }
@@ -169,6 +168,7 @@ pub(crate) fn open_segment(
         name,
         header_bytes: bytes.len() as u64,
         note: rest[4..].to_vec(),
+        identity: identity.to_vec(),
         file,
     })
 }

@@ -38,6 +38,7 @@ impl Spares {
             number,
             first,
             header,
+            identity,
             note,
         } = beginning;
         let (spare, file) = match self.0.pop() {
@@ -63,6 +64,7 @@ impl Spares {
             name,
             header_bytes,
             note,
+            identity,
             file,
         })
     }

@@ -1,6 +1,13 @@
 //! A history of records that a test wrote, to compare a log with.
 
-#![allow(dead_code, unreachable_pub, reason = "every test file takes a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "every test file takes a part"
+)]
+
+pub mod recorder;
 
 use std::sync::Arc;
 

@@ -7,10 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use isles_resp::resp3::{self, Value};
 
-use super::options::ConflictsOptions;
-
 /// A connection to the Redis port of a node.
-pub(super) struct Client {
+pub(crate) struct Client {
     address: String,
     stream: BufReader<TcpStream>,
 }
@@ -18,9 +16,7 @@ pub(super) struct Client {
 impl Client {
     /// # Errors
     /// If nobody answers there, or not as an Isles node; the error says what to look at.
-    pub(super) fn connect(options: &ConflictsOptions) -> anyhow::Result<Client> {
-        let address = options.redis.clone();
-        let timeout = Duration::from_millis(options.timeout_ms);
+    pub(crate) fn connect(address: &str, timeout: Duration) -> anyhow::Result<Client> {
         let failed = || {
             format!(
                 "no answer from {address}; is the node running, and is this its redis.listen? (--redis HOST:PORT)"
@@ -34,7 +30,7 @@ impl Client {
                     stream.set_read_timeout(Some(timeout))?;
                     stream.set_write_timeout(Some(timeout))?;
                     let mut client = Client {
-                        address: address.clone(),
+                        address: address.to_owned(),
                         stream: BufReader::new(stream),
                     };
                     client.ask(&[b"HELLO", b"3"]).with_context(failed)?;
@@ -49,28 +45,22 @@ impl Client {
         }
     }
 
-    /// Asks about conflicts.
+    /// Asks, and takes no refusal.
     ///
     /// # Errors
     /// The node refuses, in its words, or does not answer.
-    pub(super) fn conflicts<S: AsRef<[u8]>>(&mut self, words: &[S]) -> anyhow::Result<Value> {
-        match self.refusable(words)? {
+    pub(crate) fn demand(&mut self, words: &[&[u8]]) -> anyhow::Result<Value> {
+        match self.ask(words)? {
             Value::Error(message) => bail!("{message}"),
             value => Ok(value),
         }
     }
 
-    /// The same, where a refusal is an answer.
+    /// Asks; a refusal is an answer.
     ///
     /// # Errors
     /// The node does not answer.
-    pub(super) fn refusable<S: AsRef<[u8]>>(&mut self, words: &[S]) -> anyhow::Result<Value> {
-        let mut all: Vec<&[u8]> = vec![b"ISLES.CONFLICTS"];
-        all.extend(words.iter().map(AsRef::as_ref));
-        self.ask(&all)
-    }
-
-    fn ask(&mut self, words: &[&[u8]]) -> anyhow::Result<Value> {
+    pub(crate) fn ask(&mut self, words: &[&[u8]]) -> anyhow::Result<Value> {
         let mut request = format!("*{}\r\n", words.len()).into_bytes();
         for word in words {
             request.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
