@@ -61,7 +61,7 @@ pub enum Admitted {
 /// Which rows are to leave memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Eviction {
-    /// So many at most. Each takes about 2 µs, more where the rows that may leave are few.
+    /// So many at most. Each takes a few microseconds, since 16 are looked at for it, and more where few may leave.
     pub rows: usize,
     /// Only those that were not used for so long, to about a second. With zero a row may leave before the command for
     /// which it came has run.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use isles_replica::inspect::KeyContent;
 use isles_replica::{
-    Admitted, Evicted, Eviction, Expiry, Frame, Missing, Replica, Scope, SetRule, Txn, ValueType,
-    WriteRefused,
+    Admitted, Evicted, Eviction, Expiry, Frame, Missing, ReplayError, Replica, Scope, SetRule, Txn,
+    ValueType, WriteRefused,
 };
 use proptest::prelude::*;
 use support::{NOW_MS, Table, replica, seal};
@@ -377,6 +377,35 @@ fn a_frame_waits_for_the_rows_that_it_changes_and_others_do_not() {
     seal(&mut eu.replica);
     assert_eq!(eu.run(|txn| get(txn, b"k")).as_deref(), Some(&b"3"[..]));
     eu.check();
+}
+
+#[test]
+fn a_log_is_replayed_onto_rows_that_have_left() {
+    let mut node = Node::new(9);
+    node.run(|txn| txn.increment(b"k", 1)).expect("a counter");
+    let mut frames = node.checkpoint();
+    node.run(|txn| txn.increment(b"k", 2)).expect("a counter");
+    frames.extend(seal(&mut node.replica));
+    let mut again = Node {
+        replica: node.table.load(),
+        table: node.table,
+        ..Node::new(9)
+    };
+    assert_eq!(again.evict(10), Evicted { rows: 1, absent: 0 });
+    for (number, frame) in (1..).zip(&frames) {
+        let mut replayed = again.replica.replay(number, frame, NOW_MS);
+        if number == 1 {
+            assert_eq!(replayed, Err(ReplayError::NotResident));
+            assert_eq!(again.replica.applied().get(node.replica.id()), 0);
+            let awaited = again.replica.awaited().to_vec();
+            again.load(awaited);
+            replayed = again.replica.replay(number, frame, NOW_MS);
+        }
+        assert_eq!(replayed, Ok(()));
+    }
+    assert_eq!(again.replica.digest(), node.replica.digest());
+    assert_eq!(again.run(|txn| get(txn, b"k")).as_deref(), Some(&b"3"[..]));
+    again.check();
 }
 
 #[test]
