@@ -18,6 +18,13 @@ const FANOUT_LOW: usize = FANOUT_MAX / 4;
 pub trait Summary: Clone + Default {
     /// Holds for what `other` holds for, too.
     fn merge(&mut self, other: &Self);
+
+    /// One of the parts that it holds for was `old` and is `new`: it holds for `new`, and may go on holding for `old`, as bounds
+    /// do.
+    fn exchange(&mut self, old: &Self, new: &Self) {
+        let _ = old;
+        self.merge(new);
+    }
 }
 
 /// Nothing but the weight is known.
@@ -50,7 +57,14 @@ pub trait Item: Clone {
 /// it touches.
 pub struct CountedTree<I: Item> {
     root: Arc<Node<I>>,
+    known: Known<I::Summary>,
+}
+
+/// What is known of a node without looking at it.
+#[derive(Clone, Default)]
+struct Known<S> {
     weight: usize,
+    summary: S,
 }
 
 #[derive(Clone)]
@@ -62,8 +76,7 @@ enum Node<I: Item> {
 
 struct Branch<I: Item> {
     key: I::Key,
-    weight: usize,
-    summary: I::Summary,
+    known: Known<I::Summary>,
     /// Something below has changed since [`CountedTree::each_changed`] passed here.
     changed: bool,
     node: Arc<Node<I>>,
@@ -75,20 +88,20 @@ impl<I: Item> CountedTree<I> {
     pub fn new() -> Self {
         Self {
             root: Arc::new(Node::Leaf(Vec::new())),
-            weight: 0,
+            known: Known::default(),
         }
     }
 
     /// The number of elements.
     #[must_use]
     pub const fn weight(&self) -> usize {
-        self.weight
+        self.known.weight
     }
 
     /// What is known of all items: O(1).
     #[must_use]
-    pub fn summary(&self) -> I::Summary {
-        self.root.summary()
+    pub const fn summary(&self) -> &I::Summary {
+        &self.known.summary
     }
 
     /// How many nodes no clone shares, so that dropping this tree frees them; counting ends at `most`.
@@ -104,11 +117,11 @@ impl<I: Item> CountedTree<I> {
     pub fn at(&self, index: usize) -> Option<(&I, usize)> {
         let mut rest = index;
         let mut node = &*self.root;
-        if index >= self.weight {
+        if index >= self.weight() {
             return None;
         }
         while let Node::Inner(branches) = node {
-            node = &branches[skip(branches, |branch| branch.weight, &mut rest)].node;
+            node = &branches[skip(branches, |branch| branch.known.weight, &mut rest)].node;
         }
         let Node::Leaf(items) = node else {
             unreachable!("the loop ends at a leaf")
@@ -124,7 +137,7 @@ impl<I: Item> CountedTree<I> {
         let mut node = &*self.root;
         while let Node::Inner(branches) = node {
             let index = last_not_greater(branches, |branch| compare(&branch.key)).unwrap_or(0);
-            before += weigh(&branches[..index], |branch| branch.weight);
+            before += weigh(&branches[..index], |branch| branch.known.weight);
             node = &branches[index].node;
         }
         let Node::Leaf(items) = node else {
@@ -179,10 +192,10 @@ impl<I: Item> CountedTree<I> {
             items: [].iter(),
         };
         let mut rest = index;
-        if index < self.weight {
+        if index < self.weight() {
             let mut node = &*self.root;
             while let Node::Inner(branches) = node {
-                let at = skip(branches, |branch| branch.weight, &mut rest);
+                let at = skip(branches, |branch| branch.known.weight, &mut rest);
                 walk.branches.push(branches[at + 1..].iter());
                 node = &branches[at].node;
             }
@@ -198,7 +211,8 @@ impl<I: Item> CountedTree<I> {
         seek: S,
         change: impl FnOnce(&mut Vec<I>, S::Spot) -> R,
     ) -> R {
-        let (result, mut split) = Arc::make_mut(&mut self.root).edit(seek, change);
+        let (result, mut split) = Arc::make_mut(&mut self.root).edit(seek, change, &mut self.known);
+        let has_grown = !split.is_empty();
         while !split.is_empty() {
             let old = mem::replace(&mut self.root, Arc::new(Node::Inner(Vec::new())));
             split.insert(0, Branch::new(old));
@@ -206,20 +220,29 @@ impl<I: Item> CountedTree<I> {
             split = root.split();
             self.root = Arc::new(root);
         }
-        self.settle();
+        if has_grown {
+            self.known = self.root.known();
+        }
+        self.shrink();
         result
     }
 
-    /// After a change: no branch alone below the root, and the weight of what is there.
-    fn settle(&mut self) {
+    /// Puts another root in the place of this one.
+    fn settle(&mut self, root: Node<I>) {
+        self.known = root.known();
+        self.root = Arc::new(root);
+        self.shrink();
+    }
+
+    /// No branch stays alone below the root.
+    fn shrink(&mut self) {
         while let Node::Inner(branches) = &*self.root {
             match branches.as_slice() {
-                [] => self.root = Arc::new(Node::Leaf(Vec::new())),
+                [] => *self = Self::new(),
                 [only] => self.root = Arc::clone(&only.node),
                 _ => break,
             }
         }
-        self.weight = self.root.weight();
     }
 }
 
@@ -238,7 +261,7 @@ impl<I: Item> Seek<I> for ByIndex {
     type Spot = (usize, usize);
 
     fn branch(&mut self, branches: &[Branch<I>]) -> usize {
-        skip(branches, |branch| branch.weight, &mut self.0)
+        skip(branches, |branch| branch.known.weight, &mut self.0)
     }
 
     fn spot(mut self, items: &[I]) -> (usize, usize) {
@@ -262,32 +285,45 @@ impl<I: Item, F: FnMut(&I::Key) -> Ordering> Seek<I> for ByKey<F> {
 }
 
 impl<I: Item> Node<I> {
-    /// Changes a leaf below; returns also what no longer fits into this node, as nodes that follow it.
+    /// Changes a leaf below, and what is known of this node; returns also what no longer fits into it, as nodes that follow it.
     fn edit<S: Seek<I>, R>(
         &mut self,
         mut seek: S,
         change: impl FnOnce(&mut Vec<I>, S::Spot) -> R,
+        known: &mut Known<I::Summary>,
     ) -> (R, Vec<Branch<I>>) {
         let result = match self {
             Self::Leaf(items) => {
                 let spot = seek.spot(items);
-                change(items, spot)
+                let result = change(items, spot);
+                *known = self.known();
+                result
             }
             Self::Inner(branches) => {
                 let index = seek.branch(branches);
                 let branch = &mut branches[index];
-                let (result, split) = Arc::make_mut(&mut branch.node).edit(seek, change);
+                let before = branch.known.clone();
+                let node = Arc::make_mut(&mut branch.node);
+                let (result, split) = node.edit(seek, change, &mut branch.known);
+                // Nearly always this is all that has changed, and the other branches need not be looked at.
+                known.exchange(&before, &branch.known);
+                split.iter().for_each(|next| known.add(&next.known));
                 if branch.node.len() == 0 {
                     branches.remove(index);
                 } else {
-                    branch.measure();
+                    branch.key = branch.node.key().clone();
+                    branch.changed = true;
                     branches.splice(index + 1..index + 1, split);
                     join_neighbours(branches, index);
                 }
                 result
             }
         };
-        (result, self.split())
+        let split = self.split();
+        if !split.is_empty() {
+            *known = self.known();
+        }
+        (result, split)
     }
 
     /// Cuts what is too much into nodes of about equal size; the first stays here.
@@ -316,23 +352,19 @@ impl<I: Item> Node<I> {
         }
     }
 
-    fn weight(&self) -> usize {
+    /// What follows from its parts.
+    fn known(&self) -> Known<I::Summary> {
+        let mut known = Known::default();
         match self {
-            Self::Leaf(items) => weigh(items, Item::weight),
-            Self::Inner(branches) => weigh(branches, |branch| branch.weight),
-        }
-    }
-
-    fn summary(&self) -> I::Summary {
-        let mut summary = I::Summary::default();
-        match self {
-            Self::Leaf(items) => items.iter().for_each(|item| item.summarize(&mut summary)),
-            Self::Inner(branches) => {
-                let parts = branches.iter().map(|branch| &branch.summary);
-                parts.for_each(|part| summary.merge(part));
+            Self::Leaf(items) => {
+                known.weight = weigh(items, Item::weight);
+                items
+                    .iter()
+                    .for_each(|item| item.summarize(&mut known.summary));
             }
+            Self::Inner(branches) => branches.iter().for_each(|part| known.add(&part.known)),
         }
-        summary
+        known
     }
 
     fn key(&self) -> &I::Key {
@@ -356,8 +388,7 @@ impl<I: Item> Branch<I> {
     fn new(node: Arc<Node<I>>) -> Self {
         Self {
             key: node.key().clone(),
-            weight: node.weight(),
-            summary: node.summary(),
+            known: node.known(),
             changed: true,
             node,
         }
@@ -365,9 +396,20 @@ impl<I: Item> Branch<I> {
 
     fn measure(&mut self) {
         self.key = self.node.key().clone();
-        self.weight = self.node.weight();
-        self.summary = self.node.summary();
+        self.known = self.node.known();
         self.changed = true;
+    }
+}
+
+impl<S: Summary> Known<S> {
+    fn add(&mut self, other: &Self) {
+        self.weight += other.weight;
+        self.summary.merge(&other.summary);
+    }
+
+    fn exchange(&mut self, old: &Self, new: &Self) {
+        self.weight = self.weight - old.weight + new.weight;
+        self.summary.exchange(&old.summary, &new.summary);
     }
 }
 
@@ -468,7 +510,7 @@ impl<I: Item> Clone for CountedTree<I> {
     fn clone(&self) -> Self {
         Self {
             root: Arc::clone(&self.root),
-            weight: self.weight,
+            known: self.known.clone(),
         }
     }
 }
@@ -477,8 +519,7 @@ impl<I: Item> Clone for Branch<I> {
     fn clone(&self) -> Self {
         Self {
             key: self.key.clone(),
-            weight: self.weight,
-            summary: self.summary.clone(),
+            known: self.known.clone(),
             changed: self.changed,
             node: Arc::clone(&self.node),
         }

@@ -25,6 +25,7 @@ use crate::engine::{Engine, EngineStopped};
 use crate::errand::Errand;
 use crate::error::Failure;
 use crate::execute::{self, Plan, Stop, Work};
+use crate::line::Place;
 use crate::parser::{Batch, Parser, ParserLimits, ProtocolError};
 use crate::reply::Reply;
 use crate::server::{Server, wall_ms};
@@ -132,7 +133,7 @@ struct Connection<'c, E> {
     owner: Option<Waker>,
 }
 
-impl<E: Engine> Connection<'_, E> {
+impl<'c, E: Engine> Connection<'c, E> {
     /// Appends what has arrived to the buffer; waits if that is nothing, and sends messages of others meanwhile.
     async fn read(&mut self) -> Result<(), Closed> {
         // A client that gets messages without end must still be heard.
@@ -228,15 +229,31 @@ impl<E: Engine> Connection<'_, E> {
             return Ok(());
         }
         self.plan.prepare(&self.batch, &self.buffer);
+        let server = self.server;
         let (mut at, mut held_wait) = (0, HELD_WAIT_MIN);
+        let mut place = None;
         loop {
             if self.plan.writes() && !self.engine.has_room() {
+                // Those behind may want to read.
+                place = None;
                 self.engine.wait_room().await;
             }
+            if place.is_none() && !server.line.is_empty() {
+                place = Some(self.join_line().await?);
+            }
+            if let Some(place) = &place {
+                until_first(place, server).await;
+            }
             let stop = self.hold(&mut at);
+            if stop != Stop::Held {
+                place = None;
+            }
             match stop {
                 Stop::Held => {
-                    self.finish().await?;
+                    if place.is_none() || self.reply.len() > 0 {
+                        drop(place.take());
+                        place = Some(self.join_line().await?);
+                    }
                     tokio::time::sleep(held_wait).await;
                     held_wait = (held_wait * 2).min(HELD_WAIT_MAX);
                 }
@@ -277,6 +294,12 @@ impl<E: Engine> Connection<'_, E> {
                 Stop::Abort => return Err(Closed::ReplyTooLarge),
             }
         }
+    }
+
+    /// Goes to the end of the line. Answers are sent before: nobody may wait for a client that does not take them.
+    async fn join_line(&mut self) -> Result<Place<'c>, Closed> {
+        self.finish().await?;
+        Ok(self.server.line.join())
     }
 
     /// Does what the next command needs without the replica. To check or try a module takes long, so earlier answers go
@@ -423,6 +446,13 @@ impl<E: Engine> Connection<'_, E> {
         self.reply.clear();
         Ok(())
     }
+}
+
+/// Waits until those have been served that asked for the replica before, or until a script is late, beside which a connection
+/// runs its commands aside.
+async fn until_first(place: &Place<'_>, server: &Server) {
+    let running = &server.scripting.running;
+    while running.late().is_none() && timeout(HELD_WAIT_MAX, place.reached()).await.is_err() {}
 }
 
 /// Waits until others have something to say to a client.

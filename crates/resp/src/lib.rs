@@ -7,7 +7,7 @@
 //! In reading order:
 //!
 //! * `engine`: [`Engine`] and [`Host`], what the node implements.
-//! * `server`: [`serve`] and [`ServeOptions`]; `connection`: one client's loop; `clients`: who is connected.
+//! * `server`: [`serve`] and [`ServeOptions`]; `connection`: one client's loop; `line`: connections that wait for the replica; `clients`: who is connected.
 //! * [`parser`]: requests out of a read buffer without copying; `reply`: answers into the output buffer.
 //! * `table` and `spec`: finding a command by name; `unsupported`: those of Redis that are not there, and why; `session`: what a connection remembers between commands.
 //! * `console`: [`Console`], commands without sockets, for embedders and tests; [`resp3`]: answers as values and as JSON.
@@ -42,6 +42,7 @@ mod glob;
 mod hosted;
 mod hub;
 mod latency;
+mod line;
 mod meters;
 mod monitor;
 mod notices;

@@ -174,7 +174,6 @@ fn of_move<'c>(
 ) -> Vec<Event<'c>> {
     let rotates = args.get(1) == args.get(2);
     let (mut events, mut taken) = (Vec::new(), Vec::new());
-    let mut is_put = false;
     for change in changes {
         let key = &change.key;
         let class = LIST;
@@ -185,11 +184,13 @@ fn of_move<'c>(
                 key,
             }),
             Effect::Cleared => {}
+            // Inside a transaction these are two changes.
             Effect::Written(_) if rotates => {
-                let name = if is_put { push } else { pop };
-                let told = if is_put { &mut events } else { &mut taken };
-                told.push(Event { class, name, key });
-                is_put = true;
+                if taken.is_empty() {
+                    let [put, pop] = [push, pop].map(|name| Event { class, name, key });
+                    events.push(put);
+                    taken.push(pop);
+                }
             }
             Effect::Written(sight) if args.get(1).is_some_and(|source| **source == **key) => {
                 name(Naming::Change(LIST, pop), sight, key, &mut taken);

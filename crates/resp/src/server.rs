@@ -22,6 +22,7 @@ use crate::errors::ErrorStats;
 use crate::expiry;
 use crate::hub::{Hub, Inbox};
 use crate::latency::Latency;
+use crate::line::Line;
 use crate::meters::Meters;
 use crate::parser::BULK_BYTES_DEFAULT;
 use crate::pause::Pause;
@@ -105,6 +106,8 @@ pub(crate) struct Server {
     pub(crate) replicas: Replicas,
     /// Who checks a module has it.
     pub(crate) checks: Semaphore,
+    /// Who could not have the replica waits in it.
+    pub(crate) line: Line,
     /// What commands run on while a script keeps the replica for long: empty, and never written to. Made when first needed.
     aside: OnceLock<Mutex<Replica>>,
     pub(crate) connections_total: AtomicU64,
@@ -134,6 +137,7 @@ impl Server {
             scripting,
             errors: ErrorStats::default(),
             checks: Semaphore::new(1),
+            line: Line::default(),
             aside: OnceLock::new(),
             connections_total: AtomicU64::new(0),
             rejected_total: AtomicU64::new(0),

@@ -57,6 +57,10 @@ const QUESTIONS: &[Question] = &[
     ask(&["LSET", "list", "500000", "other"], 200_000),
     ask(&["RPUSH", "list", "more"], 200_000),
     ask(&["LINSERT", "list", "BEFORE", "e:000000500000", "x"], 200),
+    pipelined(&["LPUSH", "list", "more"]),
+    pipelined(&["LPOP", "list"]),
+    pipelined(&["LMOVE", "list", "list", "LEFT", "RIGHT"]),
+    pipelined(&["LMOVE", "list", "moved", "LEFT", "RIGHT"]),
     ask(&["XLEN", "stream"], 200_000),
     ask(&["XADD", "stream", "*", "field", "value"], 200_000),
     ask(

@@ -15,6 +15,7 @@ impl<I: Item> CountedTree<I> {
     /// or the key, and counts as no change.
     pub fn each_mut(&mut self, mut visit: impl FnMut(&mut I)) {
         Arc::make_mut(&mut self.root).each_mut(&mut visit);
+        self.known = self.root.known();
     }
 }
 
@@ -25,7 +26,7 @@ impl<I: Item> Node<I> {
             Self::Inner(branches) => {
                 for branch in branches {
                     Arc::make_mut(&mut branch.node).each_mut(visit);
-                    branch.summary = branch.node.summary();
+                    branch.known = branch.node.known();
                 }
             }
         }

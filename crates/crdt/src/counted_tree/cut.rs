@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
 
-use super::{Branch, CountedTree, FANOUT_MAX, Item, Node, skip};
+use super::{Branch, CountedTree, FANOUT_MAX, Item, Known, Node, skip};
 
 /// Subtrees of one depth that follow each other, at least one.
 type Row<I> = Vec<Branch<I>>;
@@ -13,7 +13,7 @@ impl<I: Item> CountedTree<I> {
     /// Cuts off the elements from `index` on. It must be the place of an item's first element, or the end.
     #[must_use = "what is cut off is not in this tree any more"]
     pub fn split_off(&mut self, index: usize) -> Self {
-        if index >= self.weight {
+        if index >= self.weight() {
             return Self::new();
         }
         let mut cut = mem::take(self);
@@ -21,25 +21,23 @@ impl<I: Item> CountedTree<I> {
             return cut;
         }
         let [left, right] = split(&cut.root, index);
-        (self.root, cut.root) = (Arc::new(left), Arc::new(right));
-        self.settle();
-        cut.settle();
+        self.settle(left);
+        cut.settle(right);
         cut
     }
 
     /// Puts the items of another tree behind those of this one, where they must belong.
     pub fn append(&mut self, other: Self) {
-        if other.weight == 0 {
+        if other.weight() == 0 {
             return;
         }
-        if self.weight == 0 {
+        if self.weight() == 0 {
             *self = other;
             return;
         }
         let heights = [self.root.height(), other.root.height()];
         let row = join([&self.root, &other.root], heights);
-        self.root = Arc::new(Node::Inner(row));
-        self.settle();
+        self.settle(Node::Inner(row));
     }
 
     /// The items that `left` leaves, changed or not. Where `gone` says of what is known of a part of the tree that nothing is
@@ -50,7 +48,7 @@ impl<I: Item> CountedTree<I> {
         mut left: impl FnMut(&I) -> Option<I>,
     ) -> Vec<I> {
         let mut kept = Vec::new();
-        if self.weight > 0 && !gone(&self.summary()) {
+        if self.weight() > 0 && !gone(self.summary()) {
             self.root
                 .each_where(&mut |summary| !gone(summary), &mut |item| {
                     kept.extend(left(item))
@@ -61,7 +59,7 @@ impl<I: Item> CountedTree<I> {
 
     /// Whether all that branches know is what follows from their items: O(n).
     pub fn is_sound(&self, same: impl Fn(&I::Summary, &I::Summary) -> bool) -> bool {
-        self.weight == self.root.weight() && self.root.is_sound(&same)
+        self.root.is_known(&self.known, &same) && self.root.is_sound(&same)
     }
 }
 
@@ -79,7 +77,7 @@ impl<I: Item> Node<I> {
             Self::Leaf(items) => items.iter().for_each(visit),
             Self::Inner(branches) => {
                 for branch in branches {
-                    if enter(&branch.summary) {
+                    if enter(&branch.known.summary) {
                         branch.node.each_where(enter, visit);
                     }
                 }
@@ -87,14 +85,23 @@ impl<I: Item> Node<I> {
         }
     }
 
+    /// Whether what is known of this node holds for its parts.
+    fn is_known(
+        &self,
+        known: &Known<I::Summary>,
+        same: &impl Fn(&I::Summary, &I::Summary) -> bool,
+    ) -> bool {
+        let found = self.known();
+        known.weight == found.weight && same(&known.summary, &found.summary)
+    }
+
     fn is_sound(&self, same: &impl Fn(&I::Summary, &I::Summary) -> bool) -> bool {
         let Self::Inner(branches) = self else {
             return true;
         };
         branches.iter().all(|branch| {
-            branch.weight == branch.node.weight()
-                && branch.node.len() > 0
-                && same(&branch.summary, &branch.node.summary())
+            branch.node.len() > 0
+                && branch.node.is_known(&branch.known, same)
                 && branch.node.is_sound(same)
         })
     }
@@ -109,7 +116,7 @@ fn split<I: Item>(node: &Node<I>, mut index: usize) -> [Node<I>; 2] {
             [&items[..at], &items[at..]].map(|items| Node::Leaf(items.to_vec()))
         }
         Node::Inner(branches) => {
-            let at = skip(branches, |branch| branch.weight, &mut index);
+            let at = skip(branches, |branch| branch.known.weight, &mut index);
             let (mut left, mut right) = (branches[..at].to_vec(), branches[at..].to_vec());
             if index > 0 {
                 let [before, behind] = split(&branches[at].node, index);

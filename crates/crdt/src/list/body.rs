@@ -82,7 +82,7 @@ impl<T: Clone> Body<T> {
     }
 
     /// What is known of all elements.
-    pub(crate) fn extent(&self) -> Extent {
+    pub(crate) fn extent(&self) -> &Extent {
         self.chunks.summary()
     }
 

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use isles_clock::{Dot, ReplicaId};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::ids::{Span, Stride};
 use super::position::{DEPTH_MAX, Hook, Position, Root, Run, Side, Slot};
@@ -58,10 +59,45 @@ pub(super) struct SpanRow {
 #[derive(Default)]
 pub(super) struct Writer {
     table: RunTable,
-    replicas: BTreeMap<ReplicaId, u32>,
+    replicas: Places<ReplicaId>,
     // A run may be in memory twice. The address is only a short cut to the row.
-    by_address: BTreeMap<usize, u32>,
-    by_row: BTreeMap<RunRow, u32>,
+    by_address: Places<usize>,
+    by_row: Places<RunRow>,
+}
+
+/// So many things are found by looking at all of them.
+const FEW: usize = 4;
+
+/// Where things are in a table. Nearly always there are one or two, which need no tree.
+struct Places<K> {
+    few: SmallVec<[(K, u32); 1]>,
+    many: BTreeMap<K, u32>,
+}
+
+impl<K: Ord> Places<K> {
+    fn get(&self, key: &K) -> Option<u32> {
+        let mut few = self.few.iter();
+        let found = few.find(|(known, _)| known == key);
+        found
+            .map(|(_, place)| *place)
+            .or_else(|| self.many.get(key).copied())
+    }
+
+    fn insert(&mut self, key: K, place: u32) {
+        match self.few.len() < FEW {
+            true => self.few.push((key, place)),
+            false => drop(self.many.insert(key, place)),
+        }
+    }
+}
+
+impl<K> Default for Places<K> {
+    fn default() -> Self {
+        Self {
+            few: SmallVec::new(),
+            many: BTreeMap::new(),
+        }
+    }
 }
 
 impl Writer {
@@ -86,7 +122,7 @@ impl Writer {
         let mut here = run;
         let mut above = loop {
             if let Some(row) = self.by_address.get(&address(here)) {
-                break Some(*row);
+                break Some(row);
             }
             missing.push(here);
             match &here.above {
@@ -115,22 +151,23 @@ impl Writer {
             sequence: run.root.sequence,
             ordinal: run.root.ordinal,
         };
-        let next = self.table.runs.len() as u32;
-        let index = *self.by_row.entry(row.clone()).or_insert(next);
-        if index == next {
-            self.table.runs.push(row);
-        }
+        let index = self.by_row.get(&row).unwrap_or_else(|| {
+            let next = self.table.runs.len() as u32;
+            self.table.runs.push(row.clone());
+            self.by_row.insert(row, next);
+            next
+        });
         self.by_address.insert(address(run), index);
         index
     }
 
     fn replica(&mut self, replica: ReplicaId) -> u32 {
-        let next = self.table.replicas.len() as u32;
-        let index = *self.replicas.entry(replica).or_insert(next);
-        if index == next {
+        self.replicas.get(&replica).unwrap_or_else(|| {
+            let next = self.table.replicas.len() as u32;
             self.table.replicas.push(replica);
-        }
-        index
+            self.replicas.insert(replica, next);
+            next
+        })
     }
 
     /// The spans of these elements, as long as they may be.

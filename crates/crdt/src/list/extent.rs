@@ -85,6 +85,12 @@ impl Summary for Extent {
         self.digest = self.digest.wrapping_add(other.digest);
         self.newest.merge(&other.newest);
     }
+
+    fn exchange(&mut self, old: &Self, new: &Self) {
+        let others = self.digest.wrapping_sub(old.digest);
+        self.digest = others.wrapping_add(new.digest);
+        self.newest.merge(&new.newest);
+    }
 }
 
 /// The writers of values beside those that elements were inserted with, of which there are seldom any.

@@ -59,7 +59,7 @@ type EachElement<'e> = dyn FnMut(usize, &[u8]) -> ControlFlow<()> + 'e;
 const BACKWARD_ELEMENTS: usize = 256;
 
 impl Txn<'_> {
-    fn list(&self, spot: &Spot<'_>) -> Result<Option<&ListValue>, WrongType> {
+    pub(super) fn list(&self, spot: &Spot<'_>) -> Result<Option<&ListValue>, WrongType> {
         Ok(self.typed(spot, ValueType::List)?.and_then(Row::list))
     }
 
@@ -158,7 +158,7 @@ impl Txn<'_> {
     }
 
     /// The place at an end of the list, or in an empty one if the op makes it anew.
-    fn end_place(
+    pub(super) fn end_place(
         &self,
         spot: &Spot<'_>,
         base: Base,
@@ -419,7 +419,7 @@ fn add_removal(
     }
 }
 
-fn inserting(insertion: Insertion<'_>) -> Part<'_> {
+pub(super) fn inserting(insertion: Insertion<'_>) -> Part<'_> {
     Part::List(Box::new(ListPart {
         insert: smallvec![insertion],
         ..ListPart::default()

@@ -8,6 +8,7 @@ mod groups;
 mod hashes;
 mod keys;
 mod list_draft;
+mod list_move;
 mod lists;
 mod merge;
 mod migrate;

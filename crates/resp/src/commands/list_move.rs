@@ -30,17 +30,7 @@ pub(super) fn move_element(
     to: ListEnd,
 ) -> Result<Option<Arc<[u8]>>, Failure> {
     let (source, destination) = (call.args[1], call.args[2]);
-    if call.txn.list_len(source)? == 0 {
-        return Ok(None);
-    }
-    // The type of the destination is checked before anything changes.
-    call.txn.list_len(destination)?;
-    let mut popped = call.txn.list_pop(source, from, 1)?;
-    let Some(element) = popped.pop() else {
-        return Ok(None);
-    };
-    call.txn.list_push(destination, to, &[&element])?;
-    Ok(Some(element))
+    Ok(call.txn.list_move(source, from, destination, to)?)
 }
 
 /// What LMPOP and BLMPOP ask for.

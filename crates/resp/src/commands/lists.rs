@@ -21,7 +21,6 @@ pub(super) const COMMANDS: &[Spec] = &[
     .write()
     .no_script()
     .blocking()
-    .many()
     .keys(1, 2, 1),
     list(
         "blmpop",
@@ -61,7 +60,6 @@ pub(super) const COMMANDS: &[Spec] = &[
     .write()
     .no_script()
     .blocking()
-    .many()
     .keys(1, 2, 1),
     list("lindex", 3, lindex, "Returns an element from a list by its index.")
         .read()
@@ -86,7 +84,6 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Returns an element after popping it from one list and pushing it to another. Deletes the list if the last element was moved.",
     )
     .write()
-    .many()
     .keys(1, 2, 1),
     list(
         "lmpop",
@@ -168,7 +165,6 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Returns the last element of a list after removing and pushing it to another list. Deletes the list if the last element was popped.",
     )
     .write()
-    .many()
     .keys(1, 2, 1),
     list(
         "rpush",

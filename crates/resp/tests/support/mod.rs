@@ -29,6 +29,7 @@ pub(crate) struct TestEngine {
     full: AtomicBool,
     changed: Notify,
     waiting: AtomicU64,
+    refused: AtomicU64,
 }
 
 impl TestEngine {
@@ -43,6 +44,7 @@ impl TestEngine {
             full: AtomicBool::new(false),
             changed: Notify::new(),
             waiting: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
         }
     }
 
@@ -68,6 +70,19 @@ impl TestEngine {
             assert!(started.elapsed() < PATIENCE, "nobody holds the replica");
             std::thread::yield_now();
         }
+    }
+
+    /// Holds the replica while `act` runs, and then until connections were told so often that they cannot have it.
+    pub(crate) fn hold_until_refused(&self, times: u64, act: impl FnOnce()) {
+        let held = self.replica.lock();
+        let wanted = self.refused.load(Ordering::SeqCst) + times;
+        act();
+        let started = std::time::Instant::now();
+        while self.refused.load(Ordering::SeqCst) < wanted {
+            assert!(started.elapsed() < PATIENCE, "nobody wants the replica");
+            std::thread::yield_now();
+        }
+        drop(held);
     }
 
     pub(crate) fn keys(&self) -> usize {
@@ -106,7 +121,10 @@ impl Engine for TestEngine {
     }
 
     fn try_hold<R>(&self, act: impl FnOnce(&mut Replica, u64) -> R) -> Option<R> {
-        let mut replica = self.replica.try_lock_for(LOCK_PATIENCE)?;
+        let Some(mut replica) = self.replica.try_lock_for(LOCK_PATIENCE) else {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            return None;
+        };
         Some(act(&mut replica, WALL_MS))
     }
 
@@ -152,7 +170,11 @@ impl TestServer {
 
     /// A server with so many threads.
     pub(crate) fn start_on(workers: usize, options: ServeOptions) -> TestServer {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        // As a node does.
+        #[cfg(tokio_unstable)]
+        runtime.disable_lifo_slot();
+        let runtime = runtime
             .worker_threads(workers)
             .enable_all()
             .build()
