@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use isles_replica::inspect::KeyContent;
 use isles_replica::{
-    Admitted, Evicted, Eviction, Expiry, Frame, Missing, ReplayError, Replica, Scope, SetRule, Txn,
-    ValueType, WriteRefused,
+    Admitted, Evicted, Eviction, Expiry, Frame, ListEnd, Missing, ReplayError, Replica, Scope,
+    SetRule, Txn, ValueType, WriteRefused,
 };
 use proptest::prelude::*;
 use support::{NOW_MS, Table, replica, seal};
@@ -138,7 +138,7 @@ fn write_all_kinds(txn: &mut Txn<'_>) {
     txn.set_add(b"small set", &slices[..3])
         .expect("it is a set");
     txn.hash_put(b"hash", &pairs).expect("it is a hash");
-    txn.list_push(b"list", isles_replica::ListEnd::Back, &slices)
+    txn.list_push(b"list", ListEnd::Back, &slices)
         .expect("it is a list");
     txn.delete(b"tombstone");
 }
@@ -201,6 +201,27 @@ fn an_unknown_key_is_not_taken_for_an_absent_one() {
     }
     let value = node.run_anyhow(Scope::Once, |txn| txn.increment(b"k", 1));
     assert_eq!(value, Ok(6));
+    node.check();
+}
+
+#[test]
+fn an_element_is_not_moved_onto_a_list_that_is_not_in_memory() {
+    let mut node = Node::new(1);
+    let push = |txn: &mut Txn<'_>, key: &[u8]| txn.list_push(key, ListEnd::Back, &[key]);
+    node.run(|txn| push(txn, b"to")).expect("a list");
+    node.forget_all();
+    node.run(|txn| push(txn, b"from")).expect("a list");
+    let (front, back) = (ListEnd::Front, ListEnd::Back);
+    let moved = node.run_anyhow(Scope::Once, |txn| {
+        let moved = txn.list_move(b"from", front, b"to", back);
+        moved
+            .expect("both are lists")
+            .as_deref()
+            .map(<[u8]>::to_vec)
+    });
+    assert_eq!(moved.as_deref(), Some(&b"from"[..]));
+    assert_eq!(node.refused, 1);
+    assert_eq!(node.run(|txn| txn.list_len(b"to")), Ok(2));
     node.check();
 }
 

@@ -483,6 +483,10 @@ impl Txn<'_> {
 
     /// The row of a key, made empty if there is none.
     fn row_of(&mut self, spot: &Spot<'_>) -> RowId {
+        debug_assert!(
+            self.refused.is_none(),
+            "a refused entry writes nothing, least of all over a key that only the table has"
+        );
         let rows = &mut self.replica.rows;
         spot.id
             .unwrap_or_else(|| rows.find_or_insert(spot.key, spot.hash))
