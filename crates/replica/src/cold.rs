@@ -17,7 +17,6 @@
 
 use crate::frame::Frame;
 use crate::image::{ImageError, ScanTable, load_row};
-use crate::position::Position;
 use crate::replica::Replica;
 use crate::row::{Component, Row, Tick};
 use crate::rows::{Rows, Sampler, hash_of};
@@ -263,11 +262,10 @@ impl Replica {
     }
 }
 
-/// What memory knows of a row beyond what the table has of it.
-pub(crate) fn set_beginnings(row: &mut Row) {
-    let position: Position = row.position;
+/// When readers last saw a set change is not stored; it was not after the newest entry that touched the row.
+pub(crate) fn set_changed(row: &mut Row) {
+    let position = row.position;
     for component in &mut row.components {
-        // When readers last saw it change is not stored; that was not later.
         match component {
             Component::Set(set) => set.changed = position,
             Component::SetRw(set) => set.changed = position,

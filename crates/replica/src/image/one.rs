@@ -1,7 +1,7 @@
 //! One row of the table, on its own.
 
 use super::{ImageError, ROW, ScanTable, decode_row, load_pages};
-use crate::cold::{GetRow, set_beginnings};
+use crate::cold::{GetRow, set_changed};
 use crate::row::Row;
 use crate::sum;
 
@@ -35,6 +35,6 @@ pub(crate) fn read(key: &[u8], bytes: &[u8], scan: &mut ScanTable<'_>) -> Result
             key: key.escape_ascii().to_string(),
         });
     }
-    set_beginnings(&mut row);
+    set_changed(&mut row);
     Ok(row)
 }
