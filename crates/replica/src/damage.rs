@@ -4,6 +4,7 @@ use isles_clock::{Context, Dot};
 use isles_crdt::Crdt;
 use isles_crdt::op::{Contribution, Tally, Version};
 
+use crate::cold::Loaded;
 use crate::paged::PagedMap;
 use crate::replica::Replica;
 use crate::row::{Component, Field, Row};
@@ -62,6 +63,19 @@ impl Replica {
                 Row::sweep(row);
             });
         }
+    }
+}
+
+/// Mistakes about what is not in memory.
+impl Replica {
+    /// From here on, a key that is not in memory counts as absent.
+    pub fn deny_cold(&mut self) {
+        self.rows.deny_cold();
+    }
+
+    /// What was loaded is taken for current, whatever has happened since.
+    pub fn renew(&self, loaded: &mut Loaded) {
+        loaded.renew(&self.rows);
     }
 }
 

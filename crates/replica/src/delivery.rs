@@ -212,6 +212,15 @@ impl Delivery {
     /// Takes out a frame that is ready. The caller applies it and notes its chain before it asks again. Replicas take
     /// turns.
     pub fn next_ready(&mut self, applied: &VectorClock) -> Option<Frame> {
+        self.next_ready_if(applied, &mut |_| true)
+    }
+
+    /// The same, of frames that may be applied now; the others go on waiting, and their replicas lose their turn.
+    pub fn next_ready_if(
+        &mut self,
+        applied: &VectorClock,
+        may_apply: &mut dyn FnMut(&Frame) -> bool,
+    ) -> Option<Frame> {
         let after = (Bound::Excluded(self.last_served), Bound::Unbounded);
         let turns: SmallVec<[ReplicaId; 8]> = self
             .waiting
@@ -221,7 +230,7 @@ impl Delivery {
             .collect();
         turns
             .into_iter()
-            .find_map(|replica| self.take_ready(replica, applied))
+            .find_map(|replica| self.take_ready(replica, applied, may_apply))
     }
 
     /// Everything that frames seen so far named, themselves included: it exists somewhere.
@@ -324,13 +333,18 @@ impl Delivery {
             .insert(frame.first(), waiting);
     }
 
-    fn take_ready(&mut self, replica: ReplicaId, applied: &VectorClock) -> Option<Frame> {
+    fn take_ready(
+        &mut self,
+        replica: ReplicaId,
+        applied: &VectorClock,
+        may_apply: &mut dyn FnMut(&Frame) -> bool,
+    ) -> Option<Frame> {
         let have = applied.get(replica);
         loop {
             let head = &self.waiting.get(&replica)?.first_key_value()?.1.frame;
             let covered = head.last() <= have;
             let ready = head.first() <= have + 1 && applied.dominates(&head.header().deps);
-            if !covered && !ready {
+            if !(covered || ready && may_apply(head)) {
                 return None;
             }
             let head = self.take_head(replica);

@@ -7,6 +7,8 @@
 mod groups;
 mod journal;
 mod lists;
+mod meta;
+mod one;
 mod sets;
 mod sorted_set;
 mod stream;
@@ -25,8 +27,11 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use self::lists::StoredList;
+pub use self::meta::Meta;
+pub use self::one::{ROWS, key_of_row};
+pub(crate) use self::one::{load_row, read};
 use crate::bound::Bounded;
-
+use crate::cold::Receipt;
 use crate::journal::{Head, JournalChange};
 use crate::list::{Element, ListValue};
 use crate::op::Kind;
@@ -151,59 +156,6 @@ struct StoredField<'a> {
     contributions: Vec<Contribution>,
 }
 
-/// What the table says of the checkpoint that it holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Meta {
-    /// Whose table it is.
-    pub replica: ReplicaId,
-    /// Everything up to the log's record with this number is included; the log is replayed after it.
-    pub record: u64,
-    /// What had been applied then.
-    pub applied: isles_clock::VectorClock,
-    /// The greatest stamp seen then.
-    pub hlc: Hlc,
-    /// The links of each replica's last frame then.
-    pub chains: Vec<isles_transport::ChainLink>,
-    /// Number of the checkpoint.
-    pub checkpoint: u64,
-    /// The boot of the machine in which it was made.
-    pub boot: String,
-}
-
-impl Meta {
-    /// Where [`Meta`] lies in the table.
-    pub fn key() -> &'static [u8] {
-        META
-    }
-
-    /// The bytes to store.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![ROW_VERSION];
-        bytes.extend(
-            postcard::to_allocvec(self).expect("a checkpoint holds nothing that cannot be encoded"),
-        );
-        bytes
-    }
-
-    /// Reads what [`encode`](Self::encode) wrote.
-    ///
-    /// # Errors
-    /// Names what is wrong.
-    pub fn decode(bytes: &[u8]) -> Result<Meta, ImageError> {
-        Ok(postcard::from_bytes(versioned(bytes, META)?)?)
-    }
-
-    /// What a replica needs of it.
-    pub fn restored(&self) -> Restored {
-        Restored {
-            record: self.record,
-            applied: self.applied.clone(),
-            hlc: self.hlc,
-            chains: self.chains.clone(),
-        }
-    }
-}
-
 /// Why a table row cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -227,6 +179,9 @@ pub enum ImageError {
         /// The key.
         key: String,
     },
+    /// The table cannot be read.
+    #[error("table cannot be read: {0}")]
+    Table(String),
 }
 
 impl From<postcard::Error> for ImageError {
@@ -247,6 +202,8 @@ impl Replica {
     }
 
     /// Images of up to `limit` changed rows. Rows of which nothing is left are forgotten here and in the table.
+    ///
+    /// No row leaves memory until they are reported as written: see [`Images::receipt`].
     pub fn take_images(&mut self, limit: usize) -> Images {
         let mut images = Images::default();
         for id in self.rows.take_dirty(limit) {
@@ -259,10 +216,14 @@ impl Replica {
             let row = self.rows.image_mut(id);
             images.position = images.position.max(row.position);
             images.rows.push(image_of(row));
-            if row.is_gone() {
-                self.rows.remove(id);
+            let (is_gone, hash) = (row.is_gone(), row.hash);
+            match is_gone && self.rows.has_cold_beside(hash) {
+                true => self.rows.keep_absent(id),
+                false if is_gone => self.rows.remove(id),
+                false => {}
             }
         }
+        self.unwritten += images.receipts();
         (images.conflicts, images.journal) = self.journal.take_changes();
         if let Some(head) = &images.journal {
             images.position = images.position.max(Position::from_u64(head.position));
@@ -284,19 +245,19 @@ impl Replica {
                     paged.push(row);
                     return Ok(());
                 }
-                self.load_row(row, wall_ms)
+                self.load_stored(row, wall_ms)
             });
             failed = failed.take().or(loaded.err());
         });
         for mut row in paged {
             load_pages(&mut row, scan)?;
-            self.load_row(row, wall_ms)?;
+            self.load_stored(row, wall_ms)?;
         }
         failed.map_or(Ok(()), Err)?;
         self.load_journal(scan).map_err(ImageError::Content)
     }
 
-    fn load_row(&mut self, row: Row, wall_ms: u64) -> Result<(), ImageError> {
+    fn load_stored(&mut self, row: Row, wall_ms: u64) -> Result<(), ImageError> {
         if sum::of_row(&row) != row.sum {
             return Err(ImageError::Sum {
                 key: row.key.escape_ascii().to_string(),
@@ -323,6 +284,16 @@ impl Images {
     /// The log must be durable through this place before the images are written.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    fn receipts(&self) -> u64 {
+        u64::from(!self.rows.is_empty())
+    }
+
+    /// Lets go of the images, which writers have to copy pages for, once they are encoded. The receipt goes to
+    /// [`Replica::note_written`] when the changes are in the table.
+    pub fn receipt(self) -> Receipt {
+        Receipt(self.receipts())
     }
 
     /// Encodes everything as changes of the table.

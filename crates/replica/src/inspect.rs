@@ -8,10 +8,11 @@ use isles_crdt::op::{BoundedCounter, Cell, Contribution, Tally, Version};
 use isles_crdt::sorted_set::Score;
 
 use crate::apply::newest_unseen;
+use crate::image::{self, ROWS, ScanTable, key_of_row};
 use crate::list::Element;
 use crate::replica::Replica;
 use crate::row::{Component, Field, Row};
-use crate::rows::hash_of;
+use crate::rows::{ColdBucket, bucket_of, hash_of};
 use crate::sorted_set::Member;
 use crate::stream::{Entry, Group, Groups, Pending, StreamId, StreamMark};
 use crate::sum;
@@ -127,7 +128,7 @@ pub struct FieldContent {
 }
 
 impl Replica {
-    /// Everything live, by key. Costs a copy of all content.
+    /// Everything live that is in memory, by key. Costs a copy of all of it.
     pub fn content(&self) -> BTreeMap<Vec<u8>, KeyContent> {
         let rows = self.rows.iter();
         rows.map(|(_, row)| (row.key.to_vec(), content_of(row)))
@@ -135,8 +136,44 @@ impl Replica {
             .collect()
     }
 
+    /// Everything live that is not in memory, by key, as the table has it. Costs a look at every row of the table, and a copy.
+    ///
+    /// # Errors
+    /// Names what cannot be read, or the first bucket whose rows in memory and table are not what it counts.
+    pub fn cold_content(
+        &self,
+        scan: &mut ScanTable<'_>,
+    ) -> Result<BTreeMap<Vec<u8>, KeyContent>, String> {
+        let mut stored = Vec::new();
+        if self.cold_rows() > 0 {
+            scan(ROWS, &mut |key, value| {
+                let key = key_of_row(key).filter(|key| self.rows.is_cold(key, hash_of(key)));
+                stored.extend(key.map(|key| (key.to_vec(), value.to_vec())));
+            });
+        }
+        let (mut content, mut found) = (BTreeMap::new(), BTreeMap::new());
+        for (key, value) in stored {
+            let row = image::read(&key, &value, scan).map_err(|error| error.to_string())?;
+            let bucket: &mut ColdBucket = found.entry(bucket_of(row.hash)).or_default();
+            bucket.rows += 1;
+            bucket.sum = bucket.sum.wrapping_add(row.sum);
+            content.insert(key, content_of(&row));
+        }
+        let kept = self.rows.cold_buckets();
+        if kept != found {
+            let differ = kept
+                .iter()
+                .find(|(number, cold)| found.get(*number) != Some(*cold));
+            return Err(format!(
+                "of cold rows {differ:?} are counted, not all of them are in the table"
+            ));
+        }
+        content.retain(|_, content| *content != KeyContent::default());
+        Ok(content)
+    }
+
     /// Whether something under a key was written by an entry that a clock does not cover: whoever has that clock has never
-    /// seen it, and if it is not there, nobody has deleted it.
+    /// seen it, and if it is not there, nobody has deleted it. Of keys in memory: see [`missing`](Self::missing).
     pub fn has_unseen(&self, key: &[u8], clock: &VectorClock) -> bool {
         let Some(id) = self.rows.find(key, hash_of(key)) else {
             return false;

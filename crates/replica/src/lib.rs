@@ -3,11 +3,12 @@
 //! A [`Replica`] is a plain state machine. Commands run on a [`Txn`] and become ops ([`op`]) in frames ([`frame`]);
 //! frames of peers wait in [`delivery`] until everything before them is applied; every op, whoever wrote it, changes its
 //! row in one place, `apply`, where concurrent writes are detected exactly ([`conflict`]) and recorded ([`journal`]). A [`session`]
-//! decides what one peer is told, and [`image`] what the table keeps.
+//! decides what one peer is told, [`image`] what the table keeps, and [`cold`] what memory need not.
 //!
 //! This crate never sees tokio, sockets, files, the clock of the machine, or randomness: time comes in as arguments,
 //! bytes go out as values, and the same code runs in a node, in the simulator, and when a log is replayed.
 
+pub mod cold;
 pub mod conflict;
 #[doc(hidden)]
 pub mod damage;
@@ -50,6 +51,9 @@ mod waiting;
 mod warm;
 
 pub use self::changes::{Change, ChangeObserver, Effect, RemoteChange, Sight};
+pub use self::cold::{
+    Admitted, Evicted, Eviction, Loaded, MISSING_MAX, Missing, Receipt, UnwrittenImages,
+};
 pub use self::conflict::{ConflictKind, ConflictRecord, Contender, Origin, Settled, Settling};
 pub use self::frame::{Frame, FrameError};
 pub use self::garbage::Garbage;

@@ -1,6 +1,7 @@
 //! The state machine: what is applied, what waits to be logged, and how both come about.
 
 mod change;
+mod replay;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -8,8 +9,10 @@ use isles_clock::{Context, Dot, Hlc, HybridClock, ReplicaId, VectorClock};
 use isles_transport::ChainLink;
 use smallvec::SmallVec;
 
+pub use self::replay::ReplayError;
 use crate::apply::Author;
 use crate::changes::Changes;
+use crate::cold::{Missing, all_known};
 use crate::conflict::{Origin, Settled, Settling};
 use crate::delivery::{Delivery, DeliveryLimits, Lane, Offer};
 use crate::frame::{FRAME_BYTES, FRAME_ENTRIES_MAX, Frame, FrameError, FrameHeader, OpenFrame};
@@ -103,6 +106,8 @@ pub struct Restored {
 ///   right after `take_unlogged`, and at once when [`is_open`](Self::is_open) is false.
 /// - *Checkpoint*: [`begin_checkpoint`](Self::begin_checkpoint), [`take_images`](Self::take_images) until empty, each
 ///   batch written once the log is durable through its position.
+/// - *Memory*: [`note_written`](Self::note_written) when images are in the table, then [`evict`](Self::evict). What has left comes
+///   back by [`missing`](Self::missing), [`Missing::load`] and [`admit`](Self::admit); see [`cold`](crate::cold).
 /// - *Free*: [`take_garbage`](Self::take_garbage) before the lock is let go, to drop it afterwards.
 #[derive(Debug)]
 pub struct Replica {
@@ -145,6 +150,12 @@ pub struct Replica {
     /// A HyperLogLog is shown in Redis's sparse form if that takes no more bytes.
     pub(crate) sparse_bytes_max: usize,
     pub(crate) garbage: Garbage,
+    /// Images of rows that were taken and are not in the table yet.
+    pub(crate) unwritten: u64,
+    /// Unknown keys of the last transaction that was refused for them.
+    pub(crate) missing: Vec<Missing>,
+    /// Unknown keys of frames that are ready.
+    pub(crate) awaited: Vec<Missing>,
 }
 
 /// Keys that a command finds expired at most, so that a million which expire at once stop nobody. Those that are left
@@ -212,6 +223,9 @@ impl Replica {
             expiries_held: false,
             sparse_bytes_max: SPARSE_BYTES_MAX_DEFAULT,
             garbage: Garbage::default(),
+            unwritten: 0,
+            missing: Vec::new(),
+            awaited: Vec::new(),
         }
     }
 
@@ -241,51 +255,6 @@ impl Replica {
             chain: frame.chain(),
         };
         self.chains.insert(link.replica, link);
-    }
-
-    /// Takes up a record of the log that is no frame, at start-up.
-    pub fn replay_note(&mut self, number: u64, note: &Note) {
-        if let Note::Detected(detected) = note {
-            self.journal.replay_batch(detected);
-        }
-        self.durable_record = number;
-        self.next_record = number + 1;
-    }
-
-    /// Applies a frame of the log at start-up, the record with this number; rows whose images already include an entry
-    /// skip it.
-    ///
-    /// # Errors
-    /// The frame does not decode, or does not continue what is applied: the log does not belong to the table.
-    pub fn replay(&mut self, number: u64, frame: &Frame, wall_ms: u64) -> Result<(), ReplayError> {
-        let expected = self.applied.get(frame.replica()) + 1;
-        if frame.first() != expected {
-            return Err(ReplayError::Gap {
-                replica: frame.replica(),
-                expected,
-                found: frame.first(),
-            });
-        }
-        frame.verify()?;
-        self.next_record = number;
-        self.apply_frame(frame, wall_ms)?;
-        // Nobody waits yet, and a long log removes much.
-        drop(self.take_garbage());
-        self.delivery.note_chain(frame);
-        self.note_link(frame);
-        self.durable.observe(frame.last_dot());
-        self.durable_record = number;
-        self.next_record = number + 1;
-        if let Some(own) = self
-            .newest_of(self.id)
-            .filter(|_| frame.replica() == self.id)
-        {
-            // What this replica has said itself binds it, however far ahead of wall time it now seems to be.
-            let latest = self.clock.latest().max(own);
-            self.clock = HybridClock::new(latest, self.config.max_skew_ms);
-            self.promise = self.promise.max(own);
-        }
-        Ok(())
     }
 
     /// This replica's identity.
@@ -356,10 +325,12 @@ impl Replica {
         (sum, changed)
     }
 
-    /// The keys of one bucket with what each adds to its sum, for finding where replicas differ.
+    /// The keys of one bucket with what each adds to its sum, for finding where replicas differ; those of them that are
+    /// in memory.
     pub fn bucket_keys(&self, bucket: u16) -> impl Iterator<Item = (&[u8], u128)> {
         self.rows
             .bucket(usize::from(bucket))
+            .filter(|(_, row)| !row.is_gone())
             .map(|(_, row)| (&*row.key, row.sum))
     }
 
@@ -400,7 +371,7 @@ impl Replica {
         self.rows.expired_total()
     }
 
-    /// Number of rows, tombstones and hidden keys included.
+    /// Number of rows in memory, tombstones and hidden keys included.
     pub fn rows_len(&self) -> usize {
         self.rows.len()
     }
@@ -410,11 +381,13 @@ impl Replica {
         self.rows.next_deadline()
     }
 
-    /// A number that changes whenever what readers see of a key may have changed.
+    /// A number that changes whenever what readers see of a key may have changed. It also changes when the key leaves
+    /// memory or comes back, so whoever compares it has the key in memory both times.
     pub fn version(&mut self, key: &[u8], wall_ms: u64) -> u64 {
         let now_ms = self.clock.latest().wall_ms().max(wall_ms);
-        let Some(id) = self.rows.find(key, hash_of(key)) else {
-            return 0;
+        let hash = hash_of(key);
+        let Some(id) = self.rows.find(key, hash) else {
+            return self.version_of_unknown(key, hash);
         };
         let row = self.rows.get(id);
         let changed = match &row.components[..] {
@@ -539,12 +512,24 @@ impl Replica {
 
     /// Applies waiting frames whose time has come, if no own entry is open; returns how many.
     ///
-    /// Stops after about [`APPLY_ENTRIES`] entries, so that the lock is not held long: call it again until it is zero.
+    /// Stops after about [`APPLY_ENTRIES`] entries, so that the lock is not held long: call it again until it is zero. Frames
+    /// that change rows which are not in memory go on waiting: see [`awaited`](Self::awaited).
     pub fn apply_ready(&mut self, wall_ms: u64) -> usize {
         let (mut frames, mut entries) = (0, 0);
+        let mut held: SmallVec<[ReplicaId; 4]> = SmallVec::new();
+        self.awaited.clear();
         self.journal.advance(wall_ms);
         while self.open.is_none() && entries < APPLY_ENTRIES {
-            let Some(frame) = self.delivery.next_ready(&self.applied) else {
+            let (rows, awaited) = (&self.rows, &mut self.awaited);
+            let may_apply = &mut |frame: &Frame| {
+                let writer = frame.replica();
+                let known = !held.contains(&writer) && all_known(rows, frame, awaited);
+                if !known && !held.contains(&writer) {
+                    held.push(writer);
+                }
+                known
+            };
+            let Some(frame) = self.delivery.next_ready_if(&self.applied, may_apply) else {
                 break;
             };
             entries += frame.header().count as usize;
@@ -768,25 +753,4 @@ fn last_of(header: &FrameHeader) -> Dot {
         replica: header.replica,
         sequence: header.first + u64::from(header.count) - 1,
     }
-}
-
-/// Why the log cannot be replayed onto the table.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReplayError {
-    /// A frame does not follow what is applied.
-    #[error(
-        "log goes on with {replica}:{found} where {replica}:{expected} is due: the table is not of this log"
-    )]
-    Gap {
-        /// Whose frame.
-        replica: ReplicaId,
-        /// The sequence that was due.
-        expected: u64,
-        /// The sequence found.
-        found: u64,
-    },
-    /// A frame does not decode.
-    #[error(transparent)]
-    Frame(#[from] FrameError),
 }

@@ -349,7 +349,7 @@ pub(crate) struct Row {
 }
 
 /// Time in units of 1024 ms since 1970: in four bytes, until the year 2109.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tick(u32);
 
 impl Tick {

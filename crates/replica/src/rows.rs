@@ -1,5 +1,7 @@
 //! All rows of a replica, by key, by bucket and by deadline.
 
+mod cold;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::iter::repeat_with;
 
@@ -8,6 +10,8 @@ use isles_clock::{ReplicaId, VectorClock};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::cold::Cold;
+pub(crate) use self::cold::{ColdBucket, Sampler};
 use crate::row::{Deadline, Row, Tick};
 
 /// Number of buckets of the key hash, the same on every node of a cluster.
@@ -28,6 +32,10 @@ pub(crate) type RowId = u32;
 struct Bucket {
     sum: u128,
     first: u32,
+    /// Rows that only the table holds. While there are none, a key without a row is absent.
+    cold: u32,
+    /// Changes whenever a row leaves memory, for whatever reason.
+    epoch: u64,
     /// Per origin, the greatest sequence that changed the bucket.
     changed: SmallVec<[(ReplicaId, u64); 1]>,
 }
@@ -60,6 +68,7 @@ pub(crate) struct Rows {
     /// Keys that were taken out of `deadlines` because theirs had passed.
     expired_total: u64,
     dirty: VecDeque<RowId>,
+    cold: Cold,
 }
 
 /// The hash that places a key: its high bits choose the bucket.
@@ -67,7 +76,7 @@ pub(crate) fn hash_of(key: &[u8]) -> u64 {
     xxh3_64(key)
 }
 
-fn bucket_of(hash: u64) -> usize {
+pub(crate) fn bucket_of(hash: u64) -> usize {
     (hash >> 48) as usize
 }
 
@@ -80,6 +89,8 @@ impl Rows {
         let bucket = || Bucket {
             sum: 0,
             first: NO_ROW,
+            cold: 0,
+            epoch: 0,
             changed: SmallVec::new(),
         };
         Rows {
@@ -95,6 +106,7 @@ impl Rows {
             deadlines: BTreeSet::new(),
             expired_total: 0,
             dirty: VecDeque::new(),
+            cold: Cold::default(),
         }
     }
 
@@ -167,17 +179,25 @@ impl Rows {
 
     /// Forgets a row of which nothing is left.
     pub(crate) fn remove(&mut self, id: RowId) {
-        let hash = self.get(id).hash;
         debug_assert!(
             self.get(id).is_gone(),
             "only rows without content or residue are removed"
         );
+        drop(self.take_out(id));
+    }
+
+    /// Takes a row out of memory; what is counted of it stays counted.
+    fn take_out(&mut self, id: RowId) -> Row {
+        let hash = self.get(id).hash;
         if let Ok(entry) = self.table.find_entry(hash, |place| place.row == id) {
             entry.remove();
         }
         let slot = self.slabs[id as usize / SLAB_ROWS][id as usize % SLAB_ROWS].take();
-        let Slot { next, previous, .. } =
-            slot.expect("a row's number is valid until the row is removed");
+        let Slot {
+            row,
+            next,
+            previous,
+        } = slot.expect("a row's number is valid until the row is removed");
         if next != NO_ROW {
             self.slot_mut(next).previous = previous;
         }
@@ -186,6 +206,8 @@ impl Rows {
             previous => self.slot_mut(previous).next = next,
         }
         self.free.push(id);
+        self.buckets[bucket_of(hash)].epoch += 1;
+        row
     }
 
     fn set_first(&mut self, bucket: usize, first: u32) {
@@ -197,12 +219,7 @@ impl Rows {
 
     /// The first bucket from `bucket` on that has rows.
     pub(crate) fn next_occupied(&self, bucket: usize) -> Option<usize> {
-        let first = self.occupied.get(bucket / 64)? & (u64::MAX << (bucket % 64));
-        if first != 0 {
-            return Some(bucket / 64 * 64 + first.trailing_zeros() as usize);
-        }
-        let word = (bucket / 64 + 1..self.occupied.len()).find(|word| self.occupied[*word] != 0)?;
-        Some(word * 64 + self.occupied[word].trailing_zeros() as usize)
+        next_in(&self.occupied, bucket)
     }
 
     pub(crate) fn get(&self, id: RowId) -> &Row {
@@ -339,7 +356,7 @@ impl Rows {
         self.visible
     }
 
-    /// Number of rows, residue and hidden keys included.
+    /// Number of rows in memory, residue and hidden keys included.
     pub(crate) fn len(&self) -> usize {
         self.table.len()
     }
@@ -353,7 +370,7 @@ impl Rows {
         (bucket.sum, bucket.changed.iter().copied().collect())
     }
 
-    /// The rows of one bucket.
+    /// The rows of one bucket that are in memory.
     pub(crate) fn bucket(&self, bucket: usize) -> impl Iterator<Item = (RowId, &Row)> {
         let mut next = self.buckets[bucket].first;
         std::iter::from_fn(move || {
@@ -372,10 +389,10 @@ impl Rows {
         let mut total = 0u128;
         let after = |bucket: &usize| self.next_occupied(bucket + 1);
         for number in std::iter::successors(self.next_occupied(0), after) {
-            let rows = self
-                .bucket(number)
-                .fold(0u128, |sum, (_, row)| sum.wrapping_add(row.sum));
-            let kept = self.buckets[number].sum;
+            let (rows, kept) = (self.resident_sum(number), self.buckets[number].sum);
+            if self.buckets[number].cold > 0 {
+                continue;
+            }
             if rows != kept {
                 return Err(format!(
                     "bucket {number} has sum {kept:x}, its rows {rows:x}"
@@ -383,13 +400,16 @@ impl Rows {
             }
             total = total.wrapping_add(rows);
         }
+        for number in self.buckets_with_cold() {
+            total = total.wrapping_add(self.buckets[number].sum);
+        }
         if total != self.sum {
             return Err(format!(
                 "the digest is {:x}, the buckets' sum {total:x}",
                 self.sum
             ));
         }
-        let counted = self.iter().filter(|(_, row)| row.counted).count();
+        let counted = self.iter().filter(|(_, row)| row.counted).count() + self.cold_keys();
         if counted != self.visible {
             return Err(format!(
                 "{} keys are counted as visible, {counted} are",
@@ -413,7 +433,13 @@ impl Rows {
         Ok(())
     }
 
-    /// Every row, bucket by bucket.
+    /// What the rows of a bucket that are in memory add up to.
+    fn resident_sum(&self, bucket: usize) -> u128 {
+        let rows = self.bucket(bucket);
+        rows.fold(0u128, |sum, (_, row)| sum.wrapping_add(row.sum))
+    }
+
+    /// Every row in memory, bucket by bucket.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RowId, &Row)> {
         let after = |bucket: &usize| self.next_occupied(bucket + 1);
         std::iter::successors(self.next_occupied(0), after).flat_map(|bucket| self.bucket(bucket))
@@ -457,6 +483,16 @@ impl Rows {
         );
         self.dirty.pop_back();
     }
+}
+
+/// The first bit from this one on that is set.
+fn next_in(bits: &[u64], bit: usize) -> Option<usize> {
+    let first = bits.get(bit / 64)? & (u64::MAX << (bit % 64));
+    if first != 0 {
+        return Some(bit / 64 * 64 + first.trailing_zeros() as usize);
+    }
+    let word = (bit / 64 + 1..bits.len()).find(|word| bits[*word] != 0)?;
+    Some(word * 64 + bits[word].trailing_zeros() as usize)
 }
 
 fn slot_in(slabs: &[Vec<Option<Slot>>], id: RowId) -> &Slot {

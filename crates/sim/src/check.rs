@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use isles_clock::{Context, Dot, ReplicaId};
-use isles_replica::Replica;
 use isles_replica::inspect::KeyContent;
 
 use crate::command::Bytes;
 use crate::engine::Engine;
 use crate::failure::{Breaks, Checked, Invariant};
-use crate::node::Node;
+use crate::node::{Node, Process};
 use crate::world::World;
+
+/// Everything live, by key.
+type Content = BTreeMap<Bytes, KeyContent>;
 
 impl World {
     /// A node that starts holds everything that was acknowledged or told to be durable here.
@@ -63,7 +65,7 @@ impl World {
             return Ok(());
         };
         let replica = &process.engine.replica;
-        let content = replica.content();
+        let content = content_of(process, node)?;
         for key in self.ledger.keys() {
             let state = self
                 .ledger
@@ -105,11 +107,12 @@ impl World {
             .check()
             .map_err(|what| format!("at n{node}: {what}"))
             .breaks(Invariant::Bookkeeping)?;
+        let content = content_of(process, node)?;
         if replica.durable().get(replica.id()) != replica.applied().get(replica.id()) {
             return Ok(());
         }
         let clock: Vec<(ReplicaId, u64)> = replica.applied().iter().collect();
-        let content = (replica.digest(), content_hash(replica));
+        let content = (replica.digest(), hash_of(&content));
         let known = *self.contents.entry(clock).or_insert(content);
         if known == content {
             return Ok(());
@@ -132,8 +135,9 @@ impl World {
         let Some(process) = &mut self.nodes[node].process else {
             return Ok(());
         };
+        let mut content = content_of(process, node)?;
         let replica = &mut process.engine.replica;
-        let (mut content, now_ms) = (replica.content(), replica.latest().wall_ms().max(wall_ms));
+        let now_ms = replica.latest().wall_ms().max(wall_ms);
         for key in keys {
             let version = replica.version(&key, wall_ms);
             let mut held = content.remove(&key).unwrap_or_default();
@@ -172,6 +176,7 @@ impl World {
             self.check_definitions(node)?;
             self.check_content(node)?;
             self.check_acknowledged(node)?;
+            self.load_everything(node)?;
         }
         self.check_journals()
     }
@@ -200,9 +205,17 @@ impl World {
     }
 }
 
-fn content_hash(replica: &Replica) -> u64 {
+/// What a node holds, in memory and in its table.
+fn content_of(process: &Process, node: usize) -> Checked<Content> {
+    let content = process.engine.content();
+    content
+        .map_err(|what| format!("at n{node}: {what}"))
+        .breaks(Invariant::Bookkeeping)
+}
+
+fn hash_of(content: &Content) -> u64 {
     let mut hasher = DefaultHasher::new();
-    replica.content().hash(&mut hasher);
+    content.hash(&mut hasher);
     hasher.finish()
 }
 

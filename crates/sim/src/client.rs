@@ -14,9 +14,11 @@ use std::ops::ControlFlow;
 use isles_clock::{Context, Dot, Hlc, VectorClock};
 use isles_replica::{
     ContextError, Expiry, IncrementError, Position, Replica, Scope, SetRule, StreamId, Txn,
+    WriteRefused,
 };
 use isles_resolve::Strategy;
 
+use crate::cold::Missed;
 use crate::command::{Bytes, Command, PREFIX, Script, Ttl};
 use crate::ledger::Ledger;
 use crate::model::{Effect, Entry, KeyState, ListEffect, Type};
@@ -33,6 +35,15 @@ pub struct Outcome {
     pub barrier: Position,
     /// The keys that the answers tell of.
     pub keys: BTreeSet<Bytes>,
+}
+
+/// How far a script has got.
+#[derive(Debug)]
+pub enum Ran {
+    /// To its end.
+    Through(Outcome),
+    /// To a key that is not in memory: nothing was done.
+    Missed(Missed),
 }
 
 /// What answers are compared with.
@@ -54,7 +65,7 @@ pub fn run(
     tokens: &mut Tokens,
     script: &Script,
     wall_ms: u64,
-) -> Result<Outcome, String> {
+) -> Result<Ran, String> {
     let nothing = Ledger::default();
     let (ledger, is_blind) = match truth {
         Truth::Ledger(ledger) => (ledger, false),
@@ -67,6 +78,7 @@ pub fn run(
     } else {
         Scope::Once
     };
+    let tokens_before = tokens.clone();
     crate::resolvers::answer_beforehand(replica, script);
     let mut txn = replica.txn(wall_ms, scope);
     let mut draft = Draft {
@@ -85,9 +97,20 @@ pub fn run(
         keys: BTreeSet::new(),
     };
     for command in &script.commands {
-        draft
-            .run(&mut txn, command, tokens)
-            .map_err(|what| format!("{command:?} {what}"))?;
+        let ran = draft.run(&mut txn, command, tokens);
+        let missed = matches!(
+            txn.refusal(),
+            Some(WriteRefused::NotResident | WriteRefused::Cold { .. })
+        );
+        if missed {
+            *tokens = tokens_before;
+            let missed = match txn.commit() {
+                Err(WriteRefused::NotResident) => Missed::Keys(replica.take_missing()),
+                _ => Missed::Everything,
+            };
+            return Ok(Ran::Missed(missed));
+        }
+        ran.map_err(|what| format!("{command:?} {what}"))?;
     }
     let barrier = txn.commit().map_err(|error| error.to_string())?;
     draft.finish_entry();
@@ -99,11 +122,11 @@ pub fn run(
             "{script:?} made own entries through {found}, by definition {expected}"
         ));
     }
-    Ok(Outcome {
+    Ok(Ran::Through(Outcome {
         entries,
         barrier,
         keys,
-    })
+    }))
 }
 
 /// The entry that a script is making, as it is by definition.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use isles_clock::{Hlc, ReplicaId, VectorClock};
 use isles_replica::{JournalLimits, ReplicaConfig};
 
+use crate::cold::Wants;
 use crate::engine::{Disks, Engine, Start};
 use crate::failure::{Checked, Invariant};
 use crate::mutant::Mutant;
@@ -98,6 +99,7 @@ impl World {
             replies: Vec::new(),
             watched: BTreeMap::new(),
             timing: timing(self.options.audit),
+            wants: Wants::default(),
             logged,
         });
         self.check_definitions(node)?;
@@ -109,10 +111,11 @@ impl World {
             u128::from(self.ids.number()) << 64 | u128::from(self.ids.number()),
         );
         let node = &self.nodes[node];
+        let nonce = node.nonce();
         Start {
             policy: self.options.policy,
             boot: format!("boot {}", node.boot),
-            nonce: node.nonce(),
+            nonce,
             fresh_id,
             config: ReplicaConfig {
                 max_skew_ms: self.options.max_skew_ms,
@@ -124,6 +127,7 @@ impl World {
             },
             segment_bytes: self.options.segment_bytes,
             history_bytes: self.options.history_bytes,
+            evict_seed: self.options.evictions.then_some(nonce),
             mutant: self.options.mutant,
         }
     }

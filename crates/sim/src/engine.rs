@@ -1,20 +1,24 @@
 //! A replica with its log and its table, without threads: what a node does between its lock and its disk, stage by
 //! stage, so that a crash can fall between any two of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use isles_clock::{Dot, ReplicaId, VectorClock};
 use isles_replica::frame::OpenFrame;
 use isles_replica::history::History;
-use isles_replica::image::{Images, Meta, TableChange};
+use isles_replica::image::{Images, Meta, ScanTable, TableChange};
+use isles_replica::inspect::KeyContent;
 use isles_replica::session::Exchange;
 use isles_replica::{
-    Frame, Note, Position, Replica, ReplicaConfig, Restored, Unlogged, UnloggedContent,
+    Frame, Loaded, Missing, Note, Position, ReplayError, Replica, ReplicaConfig, Restored,
+    Unlogged, UnloggedContent,
 };
 use isles_store::{
     Batch, Log, LogConfig, LogError, MemoryStorage, MemoryTable, RecordKind, RecordNumber, Table,
 };
 
+use crate::cold;
 use crate::mutant::Mutant;
 use crate::options::Policy;
 use crate::plant::{self, Undone};
@@ -55,6 +59,8 @@ pub struct Start {
     pub segment_bytes: u64,
     /// Size of the ring of recent frames.
     pub history_bytes: usize,
+    /// Rows leave memory before the log is replayed; chosen by this.
+    pub evict_seed: Option<u64>,
     /// A planted bug.
     pub mutant: Option<Mutant>,
 }
@@ -152,7 +158,13 @@ impl Engine {
             replica.restore(&meta.restored());
             load(&mut replica, &disks.table, wall_ms)?;
         }
-        let index = replay(&mut replica, &log, from, wall_ms)?;
+        if let Some(seed) = start.evict_seed {
+            cold::evict_at_start(&mut replica, seed, wall_ms)?;
+        }
+        let index = replay(&mut replica, &log, &disks.table, from, wall_ms)?;
+        if start.mutant == Some(Mutant::UnknownIsAbsent) {
+            replica.deny_cold();
+        }
         let history = History::new(
             id,
             replica.durable_record(),
@@ -380,6 +392,7 @@ impl Engine {
                     self.log.sync()?;
                 }
                 self.write_images(&images);
+                self.replica.note_written(images.receipt());
                 match left {
                     0 => Checkpoint::Moving { restored },
                     _ => Checkpoint::Taking { restored, left },
@@ -489,6 +502,27 @@ impl Engine {
             .filter_map(|record| Some((record.number.0, frame_of(record.kind, record.bytes)?)))
     }
 
+    /// Everything live, by key, in memory and in the table.
+    ///
+    /// # Errors
+    /// What is not in memory is not in the table either, or cannot be read.
+    pub fn content(&self) -> Result<BTreeMap<Vec<u8>, KeyContent>, String> {
+        let mut content = self.replica.content();
+        let scan: &mut ScanTable<'_> = &mut |prefix, each| cold::scan(&self.table, prefix, each);
+        content.append(&mut self.replica.cold_content(scan)?);
+        Ok(content)
+    }
+
+    /// Reads a key from the table.
+    pub fn load(&self, missing: Missing) -> Loaded {
+        cold::load(&self.table, missing)
+    }
+
+    /// Every key of which memory cannot say whether it is there.
+    pub fn all_missing(&self) -> Vec<Missing> {
+        cold::all_missing(&self.replica, &self.table)
+    }
+
     /// The first record that the log still holds.
     pub fn log_first(&self) -> u64 {
         self.log.first().0
@@ -543,18 +577,8 @@ fn stored_meta(table: &MemoryTable) -> Result<Option<Meta>, String> {
 }
 
 fn load(replica: &mut Replica, table: &MemoryTable, wall_ms: u64) -> Result<(), String> {
-    let scan = &mut |prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])| {
-        let result = table.scan(prefix, None, &mut |key, value| {
-            if !key.starts_with(prefix) {
-                return std::ops::ControlFlow::Break(());
-            }
-            each(key, value);
-            std::ops::ControlFlow::Continue(())
-        });
-        result.expect("invariant: a table in memory can be read");
-    };
     replica
-        .load_table(scan, wall_ms)
+        .load_table(&mut |prefix, each| cold::scan(table, prefix, each), wall_ms)
         .map_err(|error| error.to_string())
 }
 
@@ -562,6 +586,7 @@ fn load(replica: &mut Replica, table: &MemoryTable, wall_ms: u64) -> Result<(), 
 fn replay(
     replica: &mut Replica,
     log: &Log,
+    table: &MemoryTable,
     from: u64,
     wall_ms: u64,
 ) -> Result<Vec<(u64, Dot)>, String> {
@@ -579,9 +604,15 @@ fn replay(
             continue;
         }
         if let Some(frame) = frame {
-            replica
-                .replay(number, &frame, wall_ms)
-                .map_err(|error| error.to_string())?;
+            let mut replayed = replica.replay(number, &frame, wall_ms);
+            while replayed == Err(ReplayError::NotResident) {
+                for missing in replica.awaited().to_vec() {
+                    let admitted = replica.admit(cold::load(table, missing), wall_ms);
+                    _ = admitted.map_err(|error| error.to_string())?;
+                }
+                replayed = replica.replay(number, &frame, wall_ms);
+            }
+            replayed.map_err(|error| error.to_string())?;
         }
         if let Some(note) = note {
             replica.replay_note(number, &note);

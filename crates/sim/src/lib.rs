@@ -8,7 +8,7 @@
 //! order of what they would do is chosen, as unkindly as possible.
 //!
 //! In reading order: [`options`], what a run is like; [`command`] and [`step`], what happens in it; [`engine`],
-//! [`node`], [`network`] and [`world`], to whom, with `talk`, `crash` and `outside`, its larger parts; [`model`] and
+//! [`node`], [`network`] and [`world`], to whom, with `talk`, `crash`, `cold` and `outside`, its larger parts; [`model`] and
 //! [`ledger`], what it means by definition; [`client`], `check` and `journals`, where the two are compared; `settle`, the end of a
 //! run; [`mutant`] and [`plant`], bugs that it must find; [`run`](mod@run), whole runs and shrinking.
 
@@ -32,6 +32,7 @@ pub mod step;
 pub mod world;
 
 mod check;
+mod cold;
 mod crash;
 mod journals;
 mod outside;

@@ -113,6 +113,7 @@ fn options_of(settings: &Settings, seed: u64) -> Options {
 fn run_all(settings: &Settings) -> bool {
     let started = Instant::now();
     let (mut commands, mut entries, mut frames, mut restarts, mut conflicts) = (0, 0, 0, 0, 0);
+    let (mut evicted, mut misses) = (0, 0);
     let (mut runs, mut failed) = (0u64, 0u64);
     for seed in settings.seeds.clone() {
         let options = options_of(settings, seed);
@@ -124,6 +125,8 @@ fn run_all(settings: &Settings) -> bool {
                 frames += counts.frames;
                 restarts += counts.restarts;
                 conflicts += counts.conflicts;
+                evicted += counts.evicted;
+                misses += counts.misses;
             }
             Err(report) => {
                 failed += 1;
@@ -137,7 +140,8 @@ fn run_all(settings: &Settings) -> bool {
     let seconds = started.elapsed().as_secs_f64().max(0.001);
     println!(
         "{runs} seeds, {failed} failed, in {seconds:.1} s ({:.0} seeds/min): {commands} commands ({:.0}/s), {entries} \
-         entries, {frames} remote frames, {restarts} starts after a crash, {conflicts} lost writes recorded",
+         entries, {frames} remote frames, {restarts} starts after a crash, {conflicts} lost writes recorded, {evicted} rows left memory, {misses} scripts \
+         missed some",
         runs as f64 * 60.0 / seconds,
         commands as f64 / seconds,
     );

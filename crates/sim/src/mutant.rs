@@ -39,13 +39,17 @@ pub enum Mutant {
     NoChainCheck,
     /// F3, F24: a list element keeps one value.
     OneValuePerElement,
+    /// A row comes back from the table as it was when it was read, whatever has happened to it since.
+    AdmitStale,
+    /// A key that is not in memory is taken for one that does not exist.
+    UnknownIsAbsent,
     /// What a deletion takes away of a sketch or bounded counter without having seen it has no record.
     ForgetTrails,
 }
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 18] = [
+    pub const ALL: [Mutant; 20] = [
         Mutant::DepsAtSeal,
         Mutant::OneValuePerField,
         Mutant::OneEntryPerId,
@@ -63,6 +67,8 @@ impl Mutant {
         Mutant::NoNetEffect,
         Mutant::NoChainCheck,
         Mutant::OneValuePerElement,
+        Mutant::AdmitStale,
+        Mutant::UnknownIsAbsent,
         Mutant::ForgetTrails,
     ];
 
@@ -86,6 +92,8 @@ impl Mutant {
             Mutant::NoNetEffect => "no-net-effect",
             Mutant::NoChainCheck => "no-chain-check",
             Mutant::OneValuePerElement => "one-value-per-element",
+            Mutant::AdmitStale => "admit-stale",
+            Mutant::UnknownIsAbsent => "unknown-is-absent",
             Mutant::ForgetTrails => "forget-trails",
         }
     }

@@ -14,6 +14,7 @@ use isles_replica::session::{
 use isles_replica::{Position, delivery::Offer};
 use isles_transport::{Message, Role, TrafficClass};
 
+use crate::cold::Wants;
 use crate::command::Bytes;
 use crate::engine::{Disks, Engine};
 
@@ -70,6 +71,8 @@ pub struct Process {
     pub watched: BTreeMap<Bytes, (u64, Option<KeyContent>)>,
     /// When sessions do what.
     pub timing: Timing,
+    /// What waits for the table.
+    pub wants: Wants,
     /// Everything logged, in the order of the log: by definition everything applied.
     pub logged: VectorClock,
 }

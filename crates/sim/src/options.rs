@@ -101,6 +101,8 @@ pub struct Options {
     pub history_bytes: usize,
     /// Bytes that a journal keeps.
     pub journal_bytes: usize,
+    /// Rows leave memory once a checkpoint has written them, and come back when they are needed.
+    pub evictions: bool,
     /// A planted bug.
     pub mutant: Option<Mutant>,
 }
@@ -140,6 +142,7 @@ impl Options {
             segment_bytes: *random.pick(&[1 << 10, 2 << 10, 16 << 10]),
             history_bytes: *random.pick(&[256, 2 << 10, 1 << 20]),
             journal_bytes: *random.pick(&[1 << 10, 4 << 10, 24 << 10, 64 << 20, 64 << 20]),
+            evictions: random.percent(50),
             mutant: None,
         };
         options.settle();
@@ -151,6 +154,7 @@ impl Options {
         let mut options = Options::of_seed(seed);
         options.mutant = Some(mutant);
         options.audit = false;
+        options.evictions = matches!(mutant, Mutant::AdmitStale | Mutant::UnknownIsAbsent);
         options.families = match mutant {
             Mutant::OneValuePerElement => vec![Family::Lists],
             Mutant::OneEntryPerId | Mutant::SkipLateEntries | Mutant::ForgetAcknowledged => {
@@ -177,6 +181,7 @@ impl Options {
                 (options.kills, options.power_losses) = (true, true);
                 options.segment_bytes = 16 << 10;
             }
+            Mutant::AdmitStale | Mutant::UnknownIsAbsent => options.checkpoints = true,
             Mutant::SendBeforeDurable | Mutant::ReplyBeforeDurable | Mutant::AckFromMemory => {
                 (options.policy, options.power_losses) = (Policy::Always, true);
             }
@@ -194,6 +199,8 @@ impl Options {
             self.trims &= !self.power_losses;
             self.disk_faults &= !self.power_losses;
         }
+        // Who comes from outside does not run again what has missed a key.
+        self.evictions &= self.checkpoints && !self.outside;
         if self.outside {
             self.keyspaces = false;
             self.image_restores = false;

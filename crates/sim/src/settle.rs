@@ -39,6 +39,7 @@ impl World {
         }
         for node in 0..count {
             self.log(node)?;
+            self.load_all(node)?;
         }
         for from in 0..count {
             for to in (0..count).filter(|to| *to != from) {
@@ -56,7 +57,8 @@ impl World {
             let replica = &process.engine.replica;
             (replica.applied() == replica.durable()
                 && !replica.has_unlogged()
-                && process.replies.is_empty())
+                && process.replies.is_empty()
+                && process.wants.is_idle())
             .then(|| replica.applied())
         });
         let first = clocks.next().flatten();

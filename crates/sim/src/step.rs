@@ -117,6 +117,29 @@ pub enum Step {
         /// Which one.
         nth: u64,
     },
+    /// Rows leave memory.
+    Evict {
+        /// The node.
+        node: usize,
+        /// So many at most.
+        rows: usize,
+        /// Decides which.
+        seed: u64,
+    },
+    /// A key that is not in memory is read from the table.
+    Load {
+        /// The node.
+        node: usize,
+        /// Decides which.
+        pick: usize,
+    },
+    /// What was read is admitted.
+    Admit {
+        /// The node.
+        node: usize,
+        /// Decides what.
+        pick: usize,
+    },
     /// A copy of a node's disks is put aside.
     SaveImage(usize),
     /// The copy replaces the disks, and the node starts from it.
@@ -190,6 +213,9 @@ enum Drawn {
     FailDisk,
     SaveImage,
     RestoreImage,
+    Evict,
+    Load,
+    Admit,
 }
 
 fn weights(options: &Options) -> Vec<(u64, Drawn)> {
@@ -219,6 +245,10 @@ fn weights(options: &Options) -> Vec<(u64, Drawn)> {
         (when(options.disk_faults, 6), Drawn::FailDisk),
         (when(options.image_restores, 8), Drawn::SaveImage),
         (when(options.image_restores, 5), Drawn::RestoreImage),
+        (when(options.evictions, 60), Drawn::Checkpoint),
+        (when(options.evictions, 60), Drawn::Evict),
+        (when(options.evictions, 90), Drawn::Load),
+        (when(options.evictions, 90), Drawn::Admit),
     ]
 }
 
@@ -291,6 +321,19 @@ fn draw_one(kind: Drawn, options: &Options, faults: &mut Faults, random: &mut Ra
             node,
             sync: random.percent(60),
             nth: 1 + random.below(4),
+        },
+        Drawn::Evict => Step::Evict {
+            node,
+            rows: 1 + random.index(4),
+            seed: random.number(),
+        },
+        Drawn::Load => Step::Load {
+            node,
+            pick: random.index(8),
+        },
+        Drawn::Admit => Step::Admit {
+            node,
+            pick: random.index(8),
         },
         Drawn::SaveImage => Step::SaveImage(node),
         Drawn::RestoreImage => Step::RestoreImage(node),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use isles_clock::{Dot, Hlc, ReplicaId, VectorClock};
 use isles_replica::session::Now;
 
-use crate::client::{self, Tokens, Truth};
+use crate::client::{self, Ran, Tokens, Truth};
 use crate::command::Script;
 use crate::engine::{Disks, Sealed};
 use crate::failure::{Breaks, Checked, Invariant};
@@ -34,6 +34,10 @@ pub struct Counts {
     pub restarts: u64,
     /// Conflicts in the journals at the end.
     pub conflicts: u64,
+    /// Rows that have left memory.
+    pub evicted: u64,
+    /// Scripts that needed such rows and were run again.
+    pub misses: u64,
 }
 
 /// Everything there is.
@@ -154,12 +158,18 @@ impl World {
                 }
                 Ok(())
             }
+            Step::Evict { node, rows, seed } => self.evict(*node, *rows, *seed),
+            Step::Load { node, pick } => {
+                self.load(*node, *pick);
+                Ok(())
+            }
+            Step::Admit { node, pick } => self.admit(*node, *pick),
             Step::SaveImage(node) => self.save_image(*node),
             Step::RestoreImage(node) => self.restore_image(*node),
         }
     }
 
-    fn run(&mut self, node: usize, script: &Script) -> Checked {
+    pub(crate) fn run(&mut self, node: usize, script: &Script) -> Checked {
         let wall_ms = self.now(node).wall_ms;
         let Node {
             process: Some(process),
@@ -177,7 +187,13 @@ impl World {
             Truth::Ledger(&self.ledger)
         };
         let outcome = client::run(replica, truth, &mut self.tokens, script, wall_ms);
-        let mut outcome = outcome.breaks(Invariant::Meaning)?;
+        let mut outcome = match outcome.breaks(Invariant::Meaning)? {
+            Ran::Through(outcome) => outcome,
+            Ran::Missed(missed) => {
+                self.park(node, script, missed);
+                return Ok(());
+            }
+        };
         if *is_forked {
             return Ok(());
         }
@@ -244,6 +260,7 @@ impl World {
             return Ok(());
         };
         let sealed = process.engine.seal(wall_ms);
+        self.want_awaited(node);
         self.damage(node);
         if let Some(sealed) = sealed {
             self.note_sealed(node, &sealed)?;
@@ -405,6 +422,7 @@ impl World {
             return Ok(());
         };
         match process.engine.checkpoint(rows, members) {
+            Ok(()) if self.options.evictions => self.evict(node, rows, self.now_ms),
             Ok(()) => Ok(()),
             Err(_) => self.crash(node),
         }

@@ -166,6 +166,32 @@ fn entries_are_logged_command_by_command() {
     );
 }
 
+// A row that changed and left memory again while it was read is put in as it had been.
+#[test]
+fn a_stale_copy_is_admitted() {
+    is_found(
+        Mutant::AdmitStale,
+        &[
+            Invariant::Meaning,
+            Invariant::Convergence,
+            Invariant::Bookkeeping,
+        ],
+    );
+}
+
+// Whoever writes a key that has left memory writes it anew.
+#[test]
+fn what_is_not_in_memory_is_taken_for_absent() {
+    is_found(
+        Mutant::UnknownIsAbsent,
+        &[
+            Invariant::Meaning,
+            Invariant::Convergence,
+            Invariant::Bookkeeping,
+        ],
+    );
+}
+
 // A1, A2: a restored disk forks its history, and both branches are applied.
 #[test]
 fn nobody_checks_chains() {

@@ -57,6 +57,11 @@ impl Replica {
         })
     }
 
+    /// Whether the journal may have records about a key with this hash.
+    pub(crate) fn has_conflicts(&self, hash: u64) -> bool {
+        self.journal.has_places(hash)
+    }
+
     /// Whether the journal may have records that a write of this row settles; to be asked before it is written.
     #[inline]
     pub(crate) fn is_contested(&self, id: RowId) -> bool {

@@ -3,7 +3,7 @@
 use isles_clock::Everything;
 
 use super::sets::Members;
-use super::{Expiry, Txn, ValueType, put, put_entry_head, type_of};
+use super::{Expiry, Txn, ValueType, WriteRefused, put, put_entry_head, type_of};
 use crate::apply::Author;
 use crate::op::{KeyOp, Part};
 use crate::row::{Component, Row, Tick};
@@ -67,7 +67,29 @@ impl Txn<'_> {
 
     /// Visits keys that readers see, bucket by bucket, until at least `count` were visited or `UNSEEN_PER_KEY` (64) times as
     /// many rows were passed over that nobody sees; returns the cursor to go on from, zero at the end. Buckets never move: a key that is there from the first call to the last is visited.
+    ///
+    /// Where keys that readers see are not in memory, the transaction is refused ([`WriteRefused::Cold`](super::WriteRefused)):
+    /// use [`scan_resident`](Self::scan_resident), and the table.
     pub fn scan(
+        &mut self,
+        cursor: u64,
+        count: usize,
+        each: &mut dyn FnMut(&[u8], ValueType),
+    ) -> u64 {
+        self.need_all_keys();
+        self.scan_resident(cursor, count, each)
+    }
+
+    /// All keys that readers see are to be in memory.
+    fn need_all_keys(&mut self) {
+        if self.replica.cold_keys() > 0 {
+            let rows = self.replica.cold_rows();
+            self.refused.get_or_insert(WriteRefused::Cold { rows });
+        }
+    }
+
+    /// The same, of keys that are in memory.
+    pub fn scan_resident(
         &mut self,
         cursor: u64,
         count: usize,
@@ -98,8 +120,15 @@ impl Txn<'_> {
         rows.next_occupied(bucket).map_or(0, |next| next as u64)
     }
 
-    /// A key that readers see, chosen by `random`.
+    /// A key that readers see, chosen by `random`. Where such keys are not in memory, the transaction is refused: use
+    /// [`random_resident_key`](Self::random_resident_key), and the table.
     pub fn random_key(&mut self, random: u64) -> Option<Vec<u8>> {
+        self.need_all_keys();
+        self.random_resident_key(random)
+    }
+
+    /// The same, of keys that are in memory.
+    pub fn random_resident_key(&mut self, random: u64) -> Option<Vec<u8>> {
         self.barrier = self.barrier.max(self.replica.position());
         let now_ms = self.now_ms();
         let rows = &self.replica.rows;
@@ -142,7 +171,7 @@ impl Txn<'_> {
         }
     }
 
-    /// Number of keys that readers see.
+    /// Number of keys that readers see, in memory or not.
     pub fn len(&self) -> usize {
         self.replica.rows.visible()
     }
@@ -259,8 +288,21 @@ impl Txn<'_> {
     /// logged first.
     ///
     /// # Errors
+    /// What was written before cannot be logged, or rows are not in memory: use [`clear_resident`](Self::clear_resident).
+    pub fn clear(&mut self) -> Result<(), WriteRefused> {
+        if self.replica.cold_rows() > 0 {
+            let rows = self.replica.cold_rows();
+            self.refused.get_or_insert(WriteRefused::Cold { rows });
+        }
+        self.clear_resident()
+    }
+
+    /// The same for keys that are in memory. Whoever has loaded the others some at a time and cleared them has cleared
+    /// everything once [`Replica::cold_keys`](crate::Replica::cold_keys) is zero. To be the only thing that a transaction does.
+    ///
+    /// # Errors
     /// What was written before cannot be logged.
-    pub fn clear(&mut self) -> Result<(), super::WriteRefused> {
+    pub fn clear_resident(&mut self) -> Result<(), WriteRefused> {
         if let Some(refused) = self.refused {
             return Err(refused);
         }

@@ -52,6 +52,9 @@ impl Txn<'_> {
         if self.scope == Scope::Many || self.written || self.context.is_some() {
             return None;
         }
+        if self.refused.is_some() {
+            return None;
+        }
         let list = self.row_at(source).and_then(Row::list)?.elements();
         let index = match from {
             ListEnd::Front => 0,

@@ -58,6 +58,7 @@ pub use self::strings::{Expiry, IncrementError};
 use self::touched::{Touched, decode, only_list};
 use crate::apply::Author;
 use crate::bound::Bound;
+use crate::cold::{Missing, note_missing};
 use crate::frame::ENTRY_BYTES_MAX;
 use crate::op::{Attribute, Base, Blob, FieldRemoval, FieldsPart, KeyOp, Part, SetPart};
 use crate::paged::PagedMap;
@@ -70,7 +71,8 @@ use crate::rows::{RowId, hash_of};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Each key is written at most once: commands of one key. Costs nothing extra. Writing a key again begins a second
-    /// entry.
+    /// entry. What was logged before a key turns out not to be in memory stays logged, so whoever uses several keys
+    /// looks all of them up before it writes the first.
     Once,
     /// Keys may be written any number of times: commands of several keys, and MULTI/EXEC. Keeps the rows as they were,
     /// so that the entry's net effect can be formed.
@@ -127,6 +129,16 @@ pub enum WriteRefused {
         /// Its length.
         bytes: usize,
     },
+    /// It looked up keys that are not in memory, and was told that they are absent. [`Replica::take_missing`] names them;
+    /// when they are in, all of it is to be run again.
+    #[error("keys of this entry are not in memory")]
+    NotResident,
+    /// It asked for all keys, and not all are in memory.
+    #[error("{rows} rows are not in memory, so that this cannot be done at once")]
+    Cold {
+        /// How many.
+        rows: usize,
+    },
 }
 
 /// One command, or one MULTI/EXEC: what it reads is consistent, what it writes is one entry.
@@ -150,6 +162,8 @@ pub struct Txn<'r> {
     written: bool,
     context: Option<VectorClock>,
     refused: Option<WriteRefused>,
+    /// Keys that were looked up and are unknown.
+    missing: Vec<Missing>,
     /// Records of the journal that the entry names as settled by it.
     resolves: Vec<u128>,
     undo: Option<savepoint::Undo>,
@@ -193,6 +207,7 @@ impl Replica {
             written: false,
             context: None,
             refused: None,
+            missing: Vec::new(),
             resolves: Vec::new(),
             undo: None,
             unnoticed: false,
@@ -215,11 +230,13 @@ impl Txn<'_> {
     /// the answers may leave once the log is durable through it.
     ///
     /// # Errors
-    /// The entry is too large, or a key of it too long; it was undone.
+    /// The entry is too large, or a key of it too long, or it needs what is not in memory; it was undone. Answers given
+    /// so far mean nothing.
     pub fn commit(mut self) -> Result<Position, WriteRefused> {
         let logged = match self.refused {
             Some(error) => {
                 self.undo_touched();
+                self.replica.missing = std::mem::take(&mut self.missing);
                 Err(error)
             }
             None if self.touched.is_empty() => Ok(()),
@@ -322,8 +339,18 @@ impl Txn<'_> {
                 false => self.replica.rows.used(id, Tick::at(self.hlc.wall_ms())),
             };
             self.barrier = self.barrier.max(row.position);
+        } else if self.replica.rows.has_cold() {
+            self.note_unknown(key, hash);
         }
         Spot { key, hash, id }
+    }
+
+    /// A key without a row may be in the table: then nothing that this entry does counts.
+    #[cold]
+    fn note_unknown(&mut self, key: &[u8], hash: u64) {
+        if note_missing(&self.replica.rows, key, hash, &mut self.missing) {
+            self.refused.get_or_insert(WriteRefused::NotResident);
+        }
     }
 
     /// The same for those who only ask about a key.
@@ -332,6 +359,8 @@ impl Txn<'_> {
         let id = self.replica.rows.find(key, hash);
         if let Some(id) = id {
             self.barrier = self.barrier.max(self.replica.rows.get(id).position);
+        } else if self.replica.rows.has_cold() {
+            self.note_unknown(key, hash);
         }
         Spot { key, hash, id }
     }
@@ -455,6 +484,10 @@ impl Txn<'_> {
 
     /// The row of a key, made empty if there is none.
     fn row_of(&mut self, spot: &Spot<'_>) -> RowId {
+        debug_assert!(
+            self.refused.is_none(),
+            "a refused entry writes nothing, least of all over a key that only the table has"
+        );
         let rows = &mut self.replica.rows;
         spot.id
             .unwrap_or_else(|| rows.find_or_insert(spot.key, spot.hash))
@@ -462,6 +495,9 @@ impl Txn<'_> {
 
     /// Applies and logs an op. Every key that an own entry creates passes here.
     fn write(&mut self, spot: &Spot<'_>, op: &KeyOp<'_>) {
+        if self.refused.is_some() {
+            return;
+        }
         if spot.key.len() > KEY_BYTES_MAX {
             let bytes = spot.key.len();
             self.refused = Some(WriteRefused::KeyTooLong { bytes });
@@ -518,7 +554,7 @@ impl Txn<'_> {
     }
 
     fn write_many(&mut self, spot: &Spot<'_>, op: &KeyOp<'_>) {
-        if self.refused.is_some() || self.has_outgrown(op) {
+        if self.has_outgrown(op) {
             return;
         }
         let id = self.row_of(spot);

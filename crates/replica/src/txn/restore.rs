@@ -7,7 +7,10 @@ use isles_clock::Dot;
 use isles_crdt::op::BoundedCounterOp;
 use isles_crdt::sorted_set::Score;
 
-use super::{AddIf, EscrowError, Expiry, ScoreIf, Spot, Txn, ValueType, parse_integer, set_part};
+use super::{
+    AddIf, EscrowError, Expiry, ScoreIf, Spot, Txn, ValueType, WriteRefused, parse_integer,
+    set_part,
+};
 use crate::conflict::{ConflictKind, ConflictRecord, Contender, Settled, Settling};
 use crate::hyll;
 use crate::journal::JournalRecord;
@@ -119,6 +122,9 @@ pub enum RestoreError {
     /// The value does not fit what it would be written to.
     #[error("value is no {0}")]
     BadValue(&'static str),
+    /// The transaction was refused before.
+    #[error(transparent)]
+    Write(#[from] WriteRefused),
     /// The bounded counter does not take the change.
     #[error("bounded counter refuses it: {0}")]
     Refused(#[from] EscrowError),
@@ -502,7 +508,8 @@ impl Txn<'_> {
             Some(other) if other != wanted && !force => Err(RestoreError::OtherType(other)),
             Some(other) if other != wanted => {
                 self.delete(key);
-                Ok(())
+                // What is refused has not made way.
+                self.refused.map_or(Ok(()), |refused| Err(refused.into()))
             }
             _ => Ok(()),
         }

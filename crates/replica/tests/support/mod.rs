@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use isles_clock::ReplicaId;
 use isles_replica::delivery::{Lane, LaneKind, Offer};
 use isles_replica::image::TableChange;
-use isles_replica::{Frame, Replica, ReplicaConfig, Scope, Txn, UnloggedContent};
+use isles_replica::{Frame, Loaded, Missing, Replica, ReplicaConfig, Scope, Txn, UnloggedContent};
 
 pub(crate) const NOW_MS: u64 = 1_700_000_000_000;
 
@@ -95,17 +95,25 @@ impl Table {
             }
             TableChange::Delete(key) => drop(self.0.remove(&key)),
         });
+        replica.note_written(images.receipt());
         written
+    }
+
+    /// What it has of a key.
+    pub(crate) fn read(&self, missing: Missing) -> Loaded {
+        let get = &mut |key: &[u8]| Ok(self.0.get(key).cloned());
+        missing.load(get, &mut |prefix, each| self.scan(prefix, each))
+    }
+
+    pub(crate) fn scan(&self, prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
+        let matching = self.0.iter().filter(|(key, _)| key.starts_with(prefix));
+        matching.for_each(|(key, value)| each(key, value));
     }
 
     /// What a restart finds.
     pub(crate) fn load(&self) -> Replica {
         let mut loaded = replica(9);
-        let scan = &mut |prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])| {
-            let matching = self.0.iter().filter(|(key, _)| key.starts_with(prefix));
-            matching.for_each(|(key, value)| each(key, value));
-        };
-        let read = loaded.load_table(scan, NOW_MS);
+        let read = loaded.load_table(&mut |prefix, each| self.scan(prefix, each), NOW_MS);
         read.expect("what was written is read");
         loaded.check().expect("what is derived fits the content");
         loaded
