@@ -215,7 +215,12 @@ fn limits(text: &mut String) {
          - Scores and floats are printed with the digits that are needed to read them back (`0.1`), as Redis does from 7.2 on; floats have 64 bits, where \
          `INCRBYFLOAT` of Redis has 80.\n\
          - `cjson` nests 200 tables, in Redis 1000: what fits a thread's stack also where a script calls itself before. A script's error says the line that it was on, but where a script of several lines ends in `return redis.call(…)`.\n\
-         - `XADD key ms-*` gives what Redis gives, and so may give one id in two regions; `*` does not: [streams](semantics.md#streams).\n"
+         - `XADD key ms-*` gives what Redis gives, and so may give one id in two regions; `*` does not: [streams](semantics.md#streams). `DUMP` of a stream has its entries and not its consumer groups, \
+         nor what is pending in them.\n\
+         - Small things that answer otherwise than in Redis: `GEOADD` of longitude 180 lies at the edge, where Redis has its score overflow; `OBJECT ENCODING` says `embstr` of a short string however it was \
+         written, Redis `raw` of one that was edited; `SORT … BY pattern` without any weight to be found orders by the elements, Redis leaves them as they lie; a radius or unit that is wrong is refused also where \
+         the key is absent; a table of a script that holds a number beyond 64 bits answers the greatest or the least one; of two mistakes in one command another one may be named; a cursor that no \
+         `SCAN` has given answers something else.\n"
     )
     .expect("a string takes everything");
 }
