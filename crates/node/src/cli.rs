@@ -258,7 +258,7 @@ pub(crate) struct RestoreOptions {
     /// the cluster has never seen. What was deleted or changed since stays so, unless one asks for it
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) into: Option<String>,
-    /// With --into: only keys that match this pattern, with * ? [abc] as in KEYS
+    /// With --into: only keys that match this pattern, written as for KEYS
     #[arg(long, value_name = "GLOB", requires = "into")]
     pub(crate) key: Option<String>,
     /// With --into: also keys that were deleted, or have been replaced by nothing, since the backup
