@@ -13,8 +13,6 @@ use crate::{Failure, Resolution, Resolver, Sibling};
 
 /// Objects nested deeper than this are compared as texts, as everything else that is no object is.
 const DEPTH_MAX: usize = 32;
-/// An object has room for so many fields from the start.
-const FIELDS_EXPECTED: usize = 16;
 /// What may stand around a document.
 const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
@@ -143,7 +141,6 @@ impl Json {
         let mut fields = Vec::new();
         for (object, own) in objects {
             let own = last_of_each_name(own).into_iter();
-            fields.reserve(own.len().saturating_mul(2));
             fields.extend(own.map(|(name, text)| (name, Value { text, ..object })));
         }
         // Each object's own are in order already.
@@ -330,7 +327,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let mut fields = Vec::with_capacity(FIELDS_EXPECTED);
+        let mut fields = Vec::new();
         while let Some((Name(name), text)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
             fields.push((name, text.get()));
         }
