@@ -114,8 +114,8 @@ pub enum TableError {
     },
     /// What is stored does not verify. The log and the peers have it: remove the table and let the node rebuild it.
     #[error(
-        "the table in {place} is damaged ({reason}); move this directory away and restart, the node rebuilds it from \
-         its log and its peers"
+        "the table in {place} is damaged ({reason}); move this directory away and make the table anew from the log, or from a \
+         backup and the log"
     )]
     Damaged {
         /// The directory.

@@ -128,11 +128,8 @@ impl Files {
         let (log, recovered) = Log::open(Arc::new(storage), log_config)
             .map_err(|error| with_advice(error, directory))?;
         let table = FjallTable::open(directory.join(TABLE), &FjallConfig::default());
-        let table: Box<dyn Table> = Box::new(table.map_err(|error| match error {
-            TableError::Damaged { .. } => TableLost::from(error).into(),
-            other => anyhow::Error::from(other),
-        })?);
-        let meta = table.get(Meta::key()).map_err(TableLost::from)?;
+        let table: Box<dyn Table> = Box::new(table.map_err(TableLost::if_damaged)?);
+        let meta = table.get(Meta::key()).map_err(TableLost::if_damaged)?;
         let meta = meta.map(|bytes| Meta::decode(&bytes)).transpose();
         let meta = meta.map_err(TableLost::unless_newer)?;
         check_pair(directory, meta.as_ref(), &recovered)?;
@@ -155,13 +152,14 @@ pub(crate) const TABLE: &str = "table";
 pub(super) struct TableLost(pub(super) String);
 
 impl TableLost {
-    fn from(error: TableError) -> TableLost {
-        TableLost(match error {
+    /// A disk that cannot be read just now has lost nothing yet.
+    fn if_damaged(error: TableError) -> anyhow::Error {
+        match error {
             TableError::Damaged { place, reason } => {
-                format!("the table in {place} is damaged ({reason})")
+                TableLost(format!("the table in {place} is damaged ({reason})")).into()
             }
-            other => other.to_string(),
-        })
+            other => other.into(),
+        }
     }
 
     /// What a newer program has written is there, and not lost.
@@ -350,7 +348,7 @@ fn load(replica: &mut Replica, table: &dyn Table, progress: &Progress) -> anyhow
     };
     let loaded = replica.load_table(&mut scan, wall_ms());
     if let Some(error) = failed {
-        return Err(TableLost::from(error).into());
+        return Err(TableLost::if_damaged(error));
     }
     loaded.map_err(TableLost::unless_newer)
 }
