@@ -16,6 +16,7 @@ use isles_store::{Batch, DirLock, LogSyncer, Table};
 use super::memory::Relief;
 use super::{Database, Settings, StopOnPanic, wall_ms, writer};
 use crate::config::{CheckpointConfig, LogConfig};
+use crate::memory::allocated_bytes;
 
 /// Rows imaged under one hold of the lock, and those of the last bucket: a few tens of microseconds.
 const ROWS_PER_HOLD: usize = 128;
@@ -99,7 +100,8 @@ impl Checkpointer {
         } else if self.stuck_since.get_or_insert_with(Instant::now).elapsed() > STUCK_MAX {
             self.stuck_since = Some(Instant::now());
             tracing::warn!(
-                "memory.max is less than what cannot leave memory: raise it; meanwhile more is allocated than it says"
+                "{} bytes are allocated and none of them can leave memory; memory.max is less than that: raise it",
+                allocated_bytes()
             );
         }
         relief

@@ -93,7 +93,7 @@ fn try_open(config: &Config, progress: &Progress) -> anyhow::Result<Opened> {
             id,
             recovered.last.0,
             replica.durable().clone(),
-            HISTORY_BYTES,
+            history_bytes(config),
         ),
         state: State { replica, exchange },
         log,
@@ -141,6 +141,12 @@ impl Files {
             meta,
         })
     }
+}
+
+/// Recent frames that are kept in memory for peers that are a little behind.
+fn history_bytes(config: &Config) -> usize {
+    let max = config.memory.as_ref().map_or(u64::MAX, |memory| memory.max);
+    HISTORY_BYTES.min(usize::try_from(max / 8).unwrap_or(usize::MAX))
 }
 
 /// What the table itself needs of the memory that there is: an eighth at most for blocks that were read.

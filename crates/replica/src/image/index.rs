@@ -87,10 +87,14 @@ impl Relisting {
             0 => TableChange::Delete(listed),
             _ => TableChange::Put(listed, to_bytes(&StoredListing { code, deadline_ms })),
         });
-        if self.deadline_before_ms != deadline_ms {
-            let before = self.deadline_before_ms;
-            before.map(|at_ms| each(TableChange::Delete(due_key(at_ms, key))));
-            deadline_ms.map(|at_ms| each(TableChange::Put(due_key(at_ms, key), vec![ROW_VERSION])));
+        if self.deadline_before_ms == deadline_ms {
+            return;
+        }
+        if let Some(at_ms) = self.deadline_before_ms {
+            each(TableChange::Delete(due_key(at_ms, key)));
+        }
+        if let Some(at_ms) = deadline_ms {
+            each(TableChange::Put(due_key(at_ms, key), vec![ROW_VERSION]));
         }
     }
 }

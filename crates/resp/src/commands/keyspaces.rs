@@ -102,7 +102,7 @@ fn set_rule(name: &[u8]) -> Result<SetRule, Failure> {
 fn define(call: &mut Call<'_, '_>, prefix: &[u8], name: &[u8], sets: SetRule) -> Outcome {
     let lens = lens(call, name)?;
     let before = call.txn.keyspace_of(prefix).1;
-    let has_keys = call.txn.len() > 0;
+    let has_keys = !call.txn.is_empty();
     let other_class = has_keys && before.class() != lens.class();
     let other_rule = has_keys && call.txn.set_rule_of(prefix) != sets;
     call.txn.keyspace_define(prefix, lens, sets);
