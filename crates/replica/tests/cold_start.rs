@@ -193,6 +193,36 @@ fn a_random_key_may_be_one_that_is_not_in_memory() {
     assert!(seen.len() > 40, "{} of 50 keys came up", seen.len());
 }
 
+#[test]
+fn a_table_of_an_earlier_build_has_its_lists_after_a_checkpoint() {
+    let mut node = Node::new();
+    for number in 0..100 {
+        let expiry = match number % 3 {
+            0 => Expiry::At(NOW_MS + 10_000),
+            _ => Expiry::Clear,
+        };
+        node.run(|txn| set(txn, &name(number), expiry));
+    }
+    node.run(|txn| txn.delete(&name(7)));
+    node.checkpoint();
+    let whole = node.table.0.clone();
+    node.table.0.retain(|key, _| !support::is_index(key));
+    let (digest, mut earlier) = (node.replica.digest(), replica(1));
+    let scan = &mut |prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])| {
+        node.table.scan(prefix, each);
+    };
+    let read = earlier.load_table_without_index(scan, NOW_MS);
+    read.expect("what was written is read");
+    assert_eq!(earlier.digest(), digest);
+    assert_eq!(earlier.visible_keys(), 99);
+    earlier.check().expect("what is derived adds up");
+    node.replica = earlier;
+    node.checkpoint();
+    assert_eq!(node.table.0, whole);
+    node.restart();
+    assert_eq!(node.scan(10).len(), 99);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Set(u32, Option<u64>),
@@ -214,6 +244,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn a_scan_visits_each_key_once_wherever_it_is(
         steps in proptest::collection::vec(step(), 1..80),

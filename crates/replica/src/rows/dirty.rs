@@ -85,8 +85,11 @@ impl Rows {
 
     /// Compares what is counted per bucket with the rows.
     pub(super) fn check_totals(&self) -> Result<(), String> {
-        let (mut visible, mut expiring, mut dirty) = (0, 0, 0);
-        for (number, bucket) in self.buckets.iter().enumerate() {
+        let (mut visible, mut expiring, mut dirty, mut waiting) = (0, 0, 0, 0);
+        let after = |bucket: &usize| self.next_bucket(bucket + 1);
+        for number in std::iter::successors(self.next_bucket(0), after) {
+            let bucket = &self.buckets[number];
+            waiting += usize::from(!bucket.dirty.is_empty());
             let rows = self.bucket(number).map(|(_, row)| row);
             let (mut kept, mut counted) = (bucket.cold, 0);
             for row in rows {
