@@ -23,6 +23,7 @@ use isles_crdt::op::{
     BoundedCounter, Cell, Contribution, DwFlag, EwFlag, HyperLogLog, HyperLogLogOp, OpBased,
     Presence, Tally, Version, Veto,
 };
+use isles_resolve::Sums;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -43,6 +44,7 @@ use crate::rows::hash_of;
 use crate::sorted_set::{Member, SortedSet};
 use crate::stream::Page as StreamPage;
 use crate::sum;
+use crate::summed::SummedCell;
 use crate::trail::Trail;
 use crate::txn::KEY_BYTES_MAX;
 
@@ -146,6 +148,12 @@ enum StoredComponent<'a> {
     },
     /// What is known of recent changes and deletions in the component of this kind, which is before it if there is one.
     Trail(u8, Cow<'a, Trail>),
+    /// A multi-value register of which versions know of differences: what they know, and the last writes that did.
+    MvSummed(
+        #[serde(borrow)] Vec<(Dot, Hlc, &'a [u8])>,
+        Cow<'a, [(Dot, Sums)]>,
+        Vec<Dot>,
+    ),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -481,6 +489,11 @@ fn stored_component(component: &Component) -> StoredComponent<'_> {
             value: cell.value.as_deref(),
         },
         Component::Mv(cell) => StoredComponent::Mv(stored_versions(cell)),
+        Component::MvSummed(summed) => StoredComponent::MvSummed(
+            stored_versions(&summed.cell),
+            Cow::Borrowed(summed.sums()),
+            summed.newest().to_vec(),
+        ),
         Component::Counter(tally) => StoredComponent::Counter(tally.contributions().to_vec()),
         Component::FlagEw(flag) => StoredComponent::FlagEw(flag.dots().to_vec()),
         Component::FlagDw(flag) => StoredComponent::FlagDw((**flag).clone()),
@@ -570,6 +583,14 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
                 value: value.map(Box::from),
             }),
             StoredComponent::Mv(versions) => Component::Mv(Box::new(loaded_cell(versions))),
+            StoredComponent::MvSummed(versions, sums, newest) => {
+                let (cell, sums) = (loaded_cell(versions), sums.into_owned());
+                let summed = SummedCell::from_parts(cell, sums, newest).ok_or_else(|| {
+                    let name = key.escape_ascii();
+                    ImageError::Content(format!("key \"{name}\" knows sums of no version"))
+                })?;
+                Component::MvSummed(Box::new(summed))
+            }
             StoredComponent::Counter(contributions) => {
                 Component::Counter(Box::new(contributions.into_iter().collect::<Tally>()))
             }

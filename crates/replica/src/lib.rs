@@ -45,6 +45,7 @@ mod sketches;
 mod sorted_set;
 mod stream;
 mod sum;
+mod summed;
 mod trail;
 mod txn;
 mod waiting;

@@ -107,6 +107,14 @@ impl Sums {
         self.numbers.iter().map(|number| number.totals.len()).sum()
     }
 
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let numbers = self.numbers.iter();
+        let each = numbers.map(|it| size_of::<Number>() + it.path.len() + size_of_val(&*it.totals));
+        each.sum()
+    }
+
     fn number(&self, path: &str) -> Option<&Number> {
         let place = self.numbers.binary_search_by(|it| (*it.path).cmp(path));
         place.ok().map(|place| &self.numbers[place])

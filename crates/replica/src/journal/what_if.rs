@@ -102,6 +102,7 @@ impl ConflictRecord {
                 dot: contender.dot,
                 stamp: contender.stamp,
                 value,
+                sums: None,
             })
         });
         let mut siblings: Vec<Sibling<'_>> = siblings.collect();
