@@ -244,6 +244,20 @@ fn values_of_the_other_class_follow_when_they_are_migrated() {
     check(&mut eu, &mut us, r#"{"stock":5}"#);
 }
 
+/// Else both would count the 5 that they replace.
+#[test]
+fn a_number_that_was_incremented_begins_anew() {
+    let (mut eu, mut us) = islands("10");
+    run(&mut eu, |txn| assert_eq!(txn.increment(KEY, 5), Ok(15)));
+    exchange(&mut eu, &mut us);
+    set(&mut eu, "20");
+    set(&mut us, "12");
+    check(&mut eu, &mut us, "20");
+    run(&mut eu, |txn| assert_eq!(txn.increment(KEY, 1), Ok(21)));
+    set(&mut us, "18");
+    check(&mut eu, &mut us, "19");
+}
+
 #[test]
 fn what_has_expired_is_no_number_to_differ_from() {
     let (mut eu, mut us) = islands(r#"{"stock":10}"#);

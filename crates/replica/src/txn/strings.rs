@@ -254,7 +254,7 @@ pub(super) fn string_of<'r>(row: &'r Row, reader: Reader<'_>) -> Cow<'r, [u8]> {
     }
 }
 
-fn integer_of(row: &Row, reader: Reader<'_>) -> Option<i64> {
+pub(super) fn integer_of(row: &Row, reader: Reader<'_>) -> Option<i64> {
     let register = register_of(row, reader);
     match row.tally() {
         Some(tally) => sum_of(register.as_deref(), tally),

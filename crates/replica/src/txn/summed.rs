@@ -4,6 +4,7 @@ use isles_clock::Context;
 use isles_resolve::{Json, Sibling, Strategy, Sums, Writing};
 use smallvec::SmallVec;
 
+use super::strings::{Reader, integer_of};
 use super::{Spot, Txn, WriteRefused};
 use crate::op::{Blob, Part, SummedPart};
 use crate::row::Row;
@@ -44,6 +45,9 @@ impl Txn<'_> {
         let Some(row) = self.before(spot).filter(|row| row.is_visible(now_ms)) else {
             return Ok(None);
         };
+        if counts(row, self.reader(spot.key)) {
+            return Ok(None);
+        }
         let observed = row.siblings().filter(|it| context.covers(it.dot));
         let observed: SmallVec<[Sibling<'_>; 2]> = observed.collect();
         let dot = self.replica.next_dot();
@@ -52,6 +56,13 @@ impl Txn<'_> {
         json.sums_after(&observed, value, Writing { dot, previous })
             .map_err(WriteRefused::Differences)
     }
+}
+
+/// Whether readers see a number that was incremented. By how much a document differs from that is no difference of
+/// documents alone: two writers that replace the same increments would both count them.
+fn counts(row: &Row, reader: Reader<'_>) -> bool {
+    let is_counting = row.tally().is_some_and(|tally| !tally.all_covered());
+    is_counting && integer_of(row, reader).is_some()
 }
 
 /// About how many bytes such a part takes.
