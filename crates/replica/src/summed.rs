@@ -88,6 +88,13 @@ impl SummedCell {
         }
     }
 
+    /// Has each version know no more than what its writer has added.
+    pub(crate) fn forget_inherited(&mut self) {
+        let sums = std::mem::take(&mut self.sums).into_iter();
+        let own = sums.map(|(dot, sums)| (dot, sums.only_of(dot.replica)));
+        self.sums = own.filter(|(_, sums)| !sums.is_empty()).collect();
+    }
+
     /// Removes what a deletion has observed.
     pub(crate) fn remove(&mut self, context: &impl Context) {
         self.cell.remove(context);

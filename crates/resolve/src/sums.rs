@@ -107,12 +107,31 @@ impl Sums {
         self.numbers.iter().map(|number| number.totals.len()).sum()
     }
 
+    /// What one replica has added; a mistake to make on purpose.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn only_of(mut self, replica: ReplicaId) -> Self {
+        for number in &mut self.numbers {
+            number.totals.retain(|total| total.line.replica == replica);
+        }
+        self.numbers.retain(|number| !number.totals.is_empty());
+        self
+    }
+
     /// About how many bytes of memory it takes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let numbers = self.numbers.iter();
         let each = numbers.map(|it| size_of::<Number>() + it.path.len() + size_of_val(&*it.totals));
         each.sum()
+    }
+
+    /// The number at `path`, a JSON pointer, as far as it was ever changed: what it began with, and all that was added.
+    #[must_use]
+    pub fn number_at(&self, path: &str) -> Option<String> {
+        let number = self.number(path)?;
+        let amounts = number.totals.iter().map(|total| total.amount);
+        Some(amounts.fold(number.base, |sum, it| sum + it).to_string())
     }
 
     fn number(&self, path: &str) -> Option<&Number> {
