@@ -13,6 +13,7 @@ mod one;
 mod sets;
 mod sorted_set;
 mod stream;
+mod summed;
 mod trails;
 
 use std::borrow::Cow;
@@ -24,7 +25,6 @@ use isles_crdt::op::{
     BoundedCounter, Cell, Contribution, DwFlag, EwFlag, HyperLogLog, HyperLogLogOp, OpBased,
     Presence, Tally, Version, Veto,
 };
-use isles_resolve::Sums;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -35,6 +35,7 @@ use self::lists::StoredList;
 pub use self::meta::{META_VERSION, Meta};
 pub use self::one::{ROWS, key_of_row};
 pub(crate) use self::one::{load_row, read};
+use self::summed::StoredSummed;
 use crate::bound::Bounded;
 use crate::cold::{Receipt, set_changed};
 use crate::journal::{Head, JournalChange};
@@ -50,7 +51,6 @@ use crate::rows::{BucketImage, RESERVED_PREFIX, RowId, hash_of};
 use crate::sorted_set::{Member, SortedSet};
 use crate::stream::Page as StreamPage;
 use crate::sum;
-use crate::summed::SummedCell;
 use crate::trail::Trail;
 use crate::txn::KEY_BYTES_MAX;
 
@@ -156,12 +156,7 @@ enum StoredComponent<'a> {
     },
     /// What is known of recent changes and deletions in the component of this kind, which is before it if there is one.
     Trail(u8, Cow<'a, Trail>),
-    /// A multi-value register of which versions know of differences: what they know, and the last writes that did.
-    MvSummed(
-        #[serde(borrow)] Vec<(Dot, Hlc, &'a [u8])>,
-        Cow<'a, [(Dot, Sums)]>,
-        Vec<Dot>,
-    ),
+    MvSummed(#[serde(borrow)] StoredSummed<'a>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -595,11 +590,7 @@ fn stored_component(component: &Component) -> StoredComponent<'_> {
             value: cell.value.as_deref(),
         },
         Component::Mv(cell) => StoredComponent::Mv(stored_versions(cell)),
-        Component::MvSummed(summed) => StoredComponent::MvSummed(
-            stored_versions(&summed.cell),
-            Cow::Borrowed(summed.sums()),
-            summed.newest().to_vec(),
-        ),
+        Component::MvSummed(summed) => StoredComponent::MvSummed(StoredSummed::of(summed)),
         Component::Counter(tally) => StoredComponent::Counter(tally.contributions().to_vec()),
         Component::FlagEw(flag) => StoredComponent::FlagEw(flag.dots().to_vec()),
         Component::FlagDw(flag) => StoredComponent::FlagDw((**flag).clone()),
@@ -689,14 +680,7 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
                 value: value.map(Box::from),
             }),
             StoredComponent::Mv(versions) => Component::Mv(Box::new(loaded_cell(versions))),
-            StoredComponent::MvSummed(versions, sums, newest) => {
-                let (cell, sums) = (loaded_cell(versions), sums.into_owned());
-                let summed = SummedCell::from_parts(cell, sums, newest).ok_or_else(|| {
-                    let name = key.escape_ascii();
-                    ImageError::Content(format!("key \"{name}\" knows sums of no version"))
-                })?;
-                Component::MvSummed(Box::new(summed))
-            }
+            StoredComponent::MvSummed(stored) => Component::MvSummed(Box::new(stored.load(key)?)),
             StoredComponent::Counter(contributions) => {
                 Component::Counter(Box::new(contributions.into_iter().collect::<Tally>()))
             }
