@@ -14,6 +14,7 @@ use std::collections::HashMap;
 
 use isles_clock::{Context, Dot, Hlc, Stamp};
 use isles_crdt::op::{Cell, OpBased, Presence, Reset, Tally, Version};
+use isles_resolve::Sums;
 use smallvec::SmallVec;
 
 pub(crate) use self::losses::{Types, latest_of, newest_unseen, type_class, visible_class};
@@ -138,7 +139,10 @@ fn apply_part<C: Context>(
         Part::RegisterLww { stamp, value } => {
             write_lww(row, *stamp, value.map(|value| value.0), author, outcome)
         }
-        Part::RegisterMv { value } => write_mv(row, value.0, author, outcome),
+        Part::RegisterMv { value } => write_mv(row, value.0, None, author, outcome),
+        Part::RegisterMvSummed(part) => {
+            write_mv(row, part.value.0, Some(&part.sums), author, outcome)
+        }
         Part::Counter(increment) => {
             change_tally(row, |tally| {
                 outcome.merged |= author.meets_another(Some(tally));
@@ -247,14 +251,23 @@ fn write_lww<C: Context>(
 fn write_mv<C: Context>(
     row: &mut Row,
     value: &[u8],
+    sums: Option<&Sums>,
     author: &Author<'_, C>,
     outcome: &mut Outcome,
 ) {
     let hash = row.hash;
-    let Some(Component::Mv(cell)) = row.component_mut(Kind::RegisterMv) else {
+    let Some(component) = row.component_mut(Kind::RegisterMv) else {
         return;
     };
-    let before = sum::of_cell(hash, Kind::RegisterMv, 0, cell);
+    let before = sum::of_component(hash, component);
+    if sums.is_some() {
+        component.remember_sums();
+    }
+    let cell = match component {
+        Component::Mv(cell) => &mut **cell,
+        Component::MvSummed(summed) => &mut summed.cell,
+        _ => return,
+    };
     let clashes = write_cell(
         cell,
         value.into(),
@@ -262,7 +275,11 @@ fn write_mv<C: Context>(
         author,
         outcome.kept_bytes,
     );
-    let after = sum::of_cell(hash, Kind::RegisterMv, 0, cell);
+    if let Component::MvSummed(summed) = component {
+        summed.note_written(author.dot, sums);
+        component.forget_sums();
+    }
+    let after = sum::of_component(hash, component);
     row.sum = row.sum.wrapping_sub(before).wrapping_add(after);
     outcome
         .clashes

@@ -13,6 +13,7 @@ mod one;
 mod sets;
 mod sorted_set;
 mod stream;
+mod summed;
 mod trails;
 
 use std::borrow::Cow;
@@ -34,6 +35,7 @@ use self::lists::StoredList;
 pub use self::meta::{META_VERSION, Meta};
 pub use self::one::{ROWS, key_of_row};
 pub(crate) use self::one::{load_row, read};
+use self::summed::StoredSummed;
 use crate::bound::Bounded;
 use crate::cold::{Receipt, set_changed};
 use crate::journal::{Head, JournalChange};
@@ -154,6 +156,7 @@ enum StoredComponent<'a> {
     },
     /// What is known of recent changes and deletions in the component of this kind, which is before it if there is one.
     Trail(u8, Cow<'a, Trail>),
+    MvSummed(#[serde(borrow)] StoredSummed<'a>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -587,6 +590,7 @@ fn stored_component(component: &Component) -> StoredComponent<'_> {
             value: cell.value.as_deref(),
         },
         Component::Mv(cell) => StoredComponent::Mv(stored_versions(cell)),
+        Component::MvSummed(summed) => StoredComponent::MvSummed(StoredSummed::of(summed)),
         Component::Counter(tally) => StoredComponent::Counter(tally.contributions().to_vec()),
         Component::FlagEw(flag) => StoredComponent::FlagEw(flag.dots().to_vec()),
         Component::FlagDw(flag) => StoredComponent::FlagDw((**flag).clone()),
@@ -676,6 +680,7 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
                 value: value.map(Box::from),
             }),
             StoredComponent::Mv(versions) => Component::Mv(Box::new(loaded_cell(versions))),
+            StoredComponent::MvSummed(stored) => Component::MvSummed(Box::new(stored.load(key)?)),
             StoredComponent::Counter(contributions) => {
                 Component::Counter(Box::new(contributions.into_iter().collect::<Tally>()))
             }

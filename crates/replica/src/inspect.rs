@@ -6,6 +6,7 @@ use isles_clock::{Dot, Hlc, Stamp, VectorClock};
 use isles_crdt::hyper_log_log::Sketch;
 use isles_crdt::op::{BoundedCounter, Cell, Contribution, Tally, Version};
 use isles_crdt::sorted_set::Score;
+use isles_resolve::Sums;
 
 use crate::apply::newest_unseen;
 use crate::image::{self, ROWS, ScanTable, key_of_row};
@@ -29,6 +30,8 @@ pub struct KeyContent {
     pub lww: Option<Written>,
     /// The siblings of the multi-value register, by dot.
     pub mv: Vec<Written>,
+    /// What they know of differences of their numbers, by dot.
+    pub sums: Vec<(Dot, Sums)>,
     /// The live fields of the map.
     pub map: BTreeMap<Vec<u8>, FieldContent>,
     /// The members of the set, with the additions that nothing has observed.
@@ -250,6 +253,10 @@ fn content_of(row: &Row) -> KeyContent {
                 content.lww = value.map(|value| (cell.dot, cell.hlc, value.to_vec()));
             }
             Component::Mv(cell) => content.mv = written(cell),
+            Component::MvSummed(summed) => {
+                content.mv = written(&summed.cell);
+                content.sums = summed.sums().to_vec();
+            }
             Component::Counter(tally) => content.counter = uncovered(tally),
             Component::FlagEw(flag) => content.flag_ew = flag.dots().to_vec(),
             Component::FlagDw(flag) => content.flag_dw = flag.present_by().collect(),

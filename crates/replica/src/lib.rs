@@ -46,6 +46,7 @@ mod sketches;
 mod sorted_set;
 mod stream;
 mod sum;
+mod summed;
 mod trail;
 mod txn;
 mod waiting;

@@ -257,7 +257,7 @@ fn command(
     ];
     match random.weighted(&kinds) {
         0 => Command::Get(key(random)),
-        1 => Command::Set(key(random), value(random), ttl(options, random)),
+        1 => Command::Set(key(random), string(options, random), ttl(options, random)),
         2 => Command::Append(key(random), small(random)),
         3 => Command::Del(key(random)),
         4 => Command::Incr(key(random), by(random)),
@@ -274,7 +274,7 @@ fn command(
         15 => two(key, random, Command::Rename),
         16 => Command::Flush,
         17 => Command::Siblings(key(random), random.index(4)),
-        18 => Command::SetInContext(key(random), value(random), random.index(4)),
+        18 => Command::SetInContext(key(random), string(options, random), random.index(4)),
         20 => Command::Keys,
         21 => Command::SortedAdd(key(random), scores(options, random), add_if(random)),
         22 => Command::SortedIncr(key(random), name(options, random), score(random)),
@@ -327,8 +327,12 @@ fn command(
             _ => Some(Rule::Longest),
         }),
         _ => match random.percent(80) {
-            true => Command::Keyspace(PREFIX.to_vec(), strategy(75, random), set_rule(random)),
-            false => Command::Keyspace(Vec::new(), strategy(40, random), set_rule(random)),
+            true => Command::Keyspace(
+                PREFIX.to_vec(),
+                strategy(75, options, random),
+                set_rule(random),
+            ),
+            false => Command::Keyspace(Vec::new(), strategy(40, options, random), set_rule(random)),
         },
     }
 }
@@ -341,8 +345,9 @@ fn set_rule(random: &mut Random) -> SetRule {
 }
 
 /// A lens; so often one that keeps siblings.
-fn strategy(multi_percent: u64, random: &mut Random) -> Lens {
+fn strategy(multi_percent: u64, options: &Options, random: &mut Random) -> Lens {
     let strategy = match random.percent(multi_percent) {
+        true if options.sums && random.percent(70) => Strategy::JsonSum,
         true if random.percent(40) => return resolvers::lens(),
         true => *random.pick(&[
             Strategy::MultiValue,
@@ -351,6 +356,7 @@ fn strategy(multi_percent: u64, random: &mut Random) -> Lens {
             Strategy::Min,
             Strategy::Longest,
             Strategy::Union,
+            Strategy::JsonSum,
         ]),
         false => Strategy::Lww,
     };
@@ -445,6 +451,14 @@ fn value(random: &mut Random) -> Bytes {
     match random.percent(50) {
         true => random.below(20).to_string().into_bytes(),
         false => format!("v{}", random.below(1000)).into_bytes(),
+    }
+}
+
+/// The same, where numbers are to add up mostly integers, on which `SET` counts too.
+fn string(options: &Options, random: &mut Random) -> Bytes {
+    match options.sums && random.percent(85) {
+        true => (random.below(40) as i64 - 10).to_string().into_bytes(),
+        false => value(random),
     }
 }
 

@@ -45,11 +45,13 @@ pub enum Mutant {
     UnknownIsAbsent,
     /// What a deletion takes away of a sketch or bounded counter without having seen it has no record.
     ForgetTrails,
+    /// A document knows by how much it differs from what it replaces, and not what that had known.
+    ForgetInherited,
 }
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 20] = [
+    pub const ALL: [Mutant; 21] = [
         Mutant::DepsAtSeal,
         Mutant::OneValuePerField,
         Mutant::OneEntryPerId,
@@ -70,6 +72,7 @@ impl Mutant {
         Mutant::AdmitStale,
         Mutant::UnknownIsAbsent,
         Mutant::ForgetTrails,
+        Mutant::ForgetInherited,
     ];
 
     /// The name on the command line.
@@ -95,6 +98,7 @@ impl Mutant {
             Mutant::AdmitStale => "admit-stale",
             Mutant::UnknownIsAbsent => "unknown-is-absent",
             Mutant::ForgetTrails => "forget-trails",
+            Mutant::ForgetInherited => "forget-inherited",
         }
     }
 
@@ -115,6 +119,7 @@ impl Mutant {
             Mutant::DropCovered => Some(Damage::CoveredIsDropped),
             Mutant::DropRemovals => Some(Damage::ObservedRemovalIsDropped),
             Mutant::ForgetTrails => Some(Damage::TrailIsForgotten),
+            Mutant::ForgetInherited => Some(Damage::InheritedIsForgotten),
             _ => None,
         }
     }

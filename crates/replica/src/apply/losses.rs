@@ -268,6 +268,7 @@ pub(crate) fn newest_unseen<C: Context>(component: &Component, context: &C) -> O
         }
         Component::Lww(cell) => unseen(&cell.dot).then_some((cell.dot, cell.hlc)),
         Component::Mv(cell) => newest_version(cell, context),
+        Component::MvSummed(summed) => newest_version(&summed.cell, context),
         Component::Counter(tally) => of_tally(tally),
         Component::Set(set) => {
             let dots = set

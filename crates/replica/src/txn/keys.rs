@@ -371,6 +371,15 @@ impl Txn<'_> {
                 .iter()
                 .map(|version| version.value.len() + 48)
                 .sum(),
+            Component::MvSummed(summed) => {
+                let versions = summed.cell.versions().iter();
+                let values = versions.map(|version| version.value.len() + 48);
+                let known = summed
+                    .sums()
+                    .iter()
+                    .map(|(_, sums)| sums.memory_bytes() + 48);
+                values.chain(known).sum()
+            }
             Component::Counter(tally) => tally.contributions().len() * 96,
             Component::FlagEw(_) | Component::FlagDw(_) => 64,
             Component::HyperLogLog(sketches) => sketches.sketches().len() * (12 << 10),
