@@ -630,6 +630,7 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
         };
         row.components.push(component);
     }
+    row.count_shared();
     Ok((row, is_paged))
 }
 
@@ -712,6 +713,7 @@ fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError>
             });
         }
     }
+    row.count_shared();
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! One row of the table, on its own.
 
 use super::{ImageError, ROW, ScanTable, decode_row, load_pages};
-use crate::cold::{GetRow, set_changed};
+use crate::cold::GetRow;
 use crate::row::Row;
 use crate::sum;
 
@@ -35,6 +35,7 @@ pub(crate) fn read(key: &[u8], bytes: &[u8], scan: &mut ScanTable<'_>) -> Result
             key: key.escape_ascii().to_string(),
         });
     }
-    set_changed(&mut row);
+    // When readers last saw a set change is not stored; it was not after the newest entry that touched the row.
+    row.note_members_changed();
     Ok(row)
 }
