@@ -45,11 +45,13 @@ pub enum Mutant {
     UnknownIsAbsent,
     /// What a deletion takes away of a sketch or bounded counter without having seen it has no record.
     ForgetTrails,
+    /// A removal takes a member out of the add-wins set and forgets the remove-wins set of the same key.
+    ForgetOtherRule,
 }
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 20] = [
+    pub const ALL: [Mutant; 21] = [
         Mutant::DepsAtSeal,
         Mutant::OneValuePerField,
         Mutant::OneEntryPerId,
@@ -70,6 +72,7 @@ impl Mutant {
         Mutant::AdmitStale,
         Mutant::UnknownIsAbsent,
         Mutant::ForgetTrails,
+        Mutant::ForgetOtherRule,
     ];
 
     /// The name on the command line.
@@ -95,6 +98,7 @@ impl Mutant {
             Mutant::AdmitStale => "admit-stale",
             Mutant::UnknownIsAbsent => "unknown-is-absent",
             Mutant::ForgetTrails => "forget-trails",
+            Mutant::ForgetOtherRule => "forget-other-rule",
         }
     }
 

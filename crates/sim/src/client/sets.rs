@@ -153,8 +153,9 @@ impl Draft<'_> {
                 Err(wrong_type) => break Err(wrong_type),
             }
         };
+        let is_set = result.is_ok();
         self.same(&expected, &result.ok().map(|()| found))?;
-        let Some(expected) = expected else {
+        let Some(expected) = expected.filter(|_| is_set) else {
             return Ok(());
         };
         let len = txn.set_len(key).map_err(|error| error.to_string())?;
