@@ -161,6 +161,7 @@ impl Options {
                 vec![Family::Streams]
             }
             Mutant::DropRemovals | Mutant::ForgetTrails => vec![Family::Small],
+            Mutant::ForgetOtherRule => vec![Family::Sets],
             _ => vec![Family::Strings, Family::Sets, Family::Hashes],
         };
         match mutant {
@@ -182,6 +183,7 @@ impl Options {
                 options.segment_bytes = 16 << 10;
             }
             Mutant::AdmitStale | Mutant::UnknownIsAbsent => options.checkpoints = true,
+            Mutant::ForgetOtherRule => options.keyspaces = true,
             Mutant::SendBeforeDurable | Mutant::ReplyBeforeDurable | Mutant::AckFromMemory => {
                 (options.policy, options.power_losses) = (Policy::Always, true);
             }
