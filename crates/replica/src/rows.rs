@@ -1,6 +1,7 @@
 //! All rows of a replica, by key, by bucket and by deadline.
 
 mod cold;
+mod dirty;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::iter::repeat_with;
@@ -12,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::cold::Cold;
 pub(crate) use self::cold::{ColdBucket, Sampler};
+pub(crate) use self::dirty::BucketImage;
 use crate::row::{Deadline, Row, Tick};
 
 /// Number of buckets of the key hash, the same on every node of a cluster.
@@ -38,6 +40,14 @@ struct Bucket {
     epoch: u64,
     /// Per origin, the greatest sequence that changed the bucket.
     changed: SmallVec<[(ReplicaId, u64); 1]>,
+    /// Rows of which something is left, in memory or not.
+    rows: u32,
+    /// Those of them that count among the visible keys.
+    counted: u32,
+    /// Those of these that have a deadline.
+    expiring: u32,
+    /// Rows that changed since their last image.
+    dirty: SmallVec<[RowId; 4]>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,10 +74,15 @@ pub(crate) struct Rows {
     occupied: Vec<u64>,
     sum: u128,
     visible: usize,
+    /// Those of the visible keys that have a deadline.
+    expiring: usize,
+    /// Their deadlines, as far as they are in memory.
     deadlines: BTreeSet<(u64, RowId)>,
     /// Keys that were taken out of `deadlines` because theirs had passed.
     expired_total: u64,
-    dirty: VecDeque<RowId>,
+    /// The buckets that have rows which changed since their last image, in the order in which the first of them did.
+    dirty: VecDeque<u16>,
+    dirty_rows: usize,
     cold: Cold,
 }
 
@@ -92,6 +107,10 @@ impl Rows {
             cold: 0,
             epoch: 0,
             changed: SmallVec::new(),
+            rows: 0,
+            counted: 0,
+            expiring: 0,
+            dirty: SmallVec::new(),
         };
         Rows {
             table: HashTable::new(),
@@ -103,9 +122,11 @@ impl Rows {
             occupied: vec![0; BUCKETS / 64],
             sum: 0,
             visible: 0,
+            expiring: 0,
             deadlines: BTreeSet::new(),
             expired_total: 0,
             dirty: VecDeque::new(),
+            dirty_rows: 0,
             cold: Cold::default(),
         }
     }
@@ -242,9 +263,7 @@ impl Rows {
     }
 
     fn slot_mut(&mut self, id: RowId) -> &mut Slot {
-        self.slabs[id as usize / SLAB_ROWS][id as usize % SLAB_ROWS]
-            .as_mut()
-            .expect("a row's number is valid until the row is removed")
+        slot_in_mut(&mut self.slabs, id)
     }
 
     /// Changes a row and everything that is derived from it: sums, the index of deadlines, the number of visible keys,
@@ -256,20 +275,28 @@ impl Rows {
         change: impl FnOnce(&mut Row) -> R,
     ) -> R {
         let row = &mut self.slot_mut(id).row;
-        let (sum, deadline, counted) = (row.sum, row.deadline, row.counted);
+        let (sum, deadline) = (row.sum, row.deadline);
+        let (counted, kept) = (row.counted, row.kept);
         let result = change(row);
         let newly_dirty = !std::mem::replace(&mut row.dirty, true);
         let (hash, new_sum, new_deadline, live) = (row.hash, row.sum, row.deadline, row.is_live());
         let reserved = row.key.starts_with(RESERVED_PREFIX);
         row.counted = live && !reserved && !row.is_hidden(now_ms);
         row.used = Tick::at(now_ms);
-        let new_counted = row.counted;
+        row.kept = !row.is_gone();
+        let (new_counted, new_kept) = (row.counted, row.kept);
         if newly_dirty {
-            self.dirty.push_back(id);
+            self.queue_dirty(id, hash);
         }
         let delta = new_sum.wrapping_sub(sum);
         let bucket = &mut self.buckets[bucket_of(hash)];
         bucket.sum = bucket.sum.wrapping_add(delta);
+        bucket.rows = bucket.rows + u32::from(new_kept) - u32::from(kept);
+        bucket.counted = bucket.counted + u32::from(new_counted) - u32::from(counted);
+        let expired = u32::from(counted && deadline.is_set());
+        let expires = u32::from(new_counted && new_deadline.is_set());
+        bucket.expiring = bucket.expiring + expires - expired;
+        self.expiring = self.expiring + expires as usize - expired as usize;
         self.sum = self.sum.wrapping_add(delta);
         self.visible = self.visible + usize::from(new_counted) - usize::from(counted);
         if deadline.is_set() || new_deadline.is_set() {
@@ -316,9 +343,16 @@ impl Rows {
     /// Takes a row whose deadline has passed out of the number of visible keys.
     pub(crate) fn hide(&mut self, at_ms: u64, id: RowId) -> &Row {
         self.deadlines.remove(&(at_ms, id));
-        let counted = std::mem::take(&mut self.slot_mut(id).row.counted);
+        let row = &mut slot_in_mut(&mut self.slabs, id).row;
+        let counted = std::mem::take(&mut row.counted);
+        let bucket = &mut self.buckets[bucket_of(row.hash)];
+        bucket.counted -= u32::from(counted);
+        bucket.expiring -= u32::from(counted);
         self.visible -= usize::from(counted);
+        self.expiring -= usize::from(counted);
         self.expired_total += 1;
+        // The table lists it still.
+        self.mark_dirty(id);
         self.get(id)
     }
 
@@ -349,7 +383,7 @@ impl Rows {
 
     /// Number of keys with a deadline that has not been found to have passed.
     pub(crate) fn expiring(&self) -> usize {
-        self.deadlines.len()
+        self.expiring
     }
 
     pub(crate) fn visible(&self) -> usize {
@@ -409,6 +443,7 @@ impl Rows {
                 self.sum
             ));
         }
+        self.check_totals()?;
         let counted = self.iter().filter(|(_, row)| row.counted).count() + self.cold_keys();
         if counted != self.visible {
             return Err(format!(
@@ -445,43 +480,20 @@ impl Rows {
         std::iter::successors(self.next_occupied(0), after).flat_map(|bucket| self.bucket(bucket))
     }
 
-    /// Up to `limit` rows that changed since they were last taken; their marks are cleared.
-    pub(crate) fn take_dirty(&mut self, limit: usize) -> Vec<RowId> {
-        let taken: Vec<RowId> = self.dirty.drain(..limit.min(self.dirty.len())).collect();
-        for id in &taken {
-            self.slot_mut(*id).row.dirty = false;
-        }
-        taken
-    }
-
-    /// Puts a row back that could not be written yet.
-    pub(crate) fn mark_dirty(&mut self, id: RowId) {
-        if !std::mem::replace(&mut self.slot_mut(id).row.dirty, true) {
-            self.dirty.push_back(id);
-        }
-    }
-
-    pub(crate) fn dirty_len(&self) -> usize {
-        self.dirty.len()
-    }
-
     /// What the checkpoint needs of a row, which may change what only the checkpoint knows of it.
     pub(crate) fn image_mut(&mut self, id: RowId) -> &mut Row {
         &mut self.slot_mut(id).row
     }
 
-    /// Puts a stored row in at start-up.
+    /// Puts in a row of a table that lists no keys, which the next checkpoint therefore writes again.
     pub(crate) fn load(&mut self, row: Row, now_ms: u64) {
         let id = self.find_or_insert(&row.key, row.hash);
-        self.change(id, now_ms, |place| *place = row);
-        let row = &mut self.slot_mut(id).row;
-        row.dirty = false;
-        debug_assert_eq!(
-            self.dirty.back(),
-            Some(&id),
-            "loading happens before anything else is dirty"
-        );
-        self.dirty.pop_back();
+        self.change(id, now_ms, |place| {
+            *place = Row {
+                dirty: place.dirty,
+                ..row
+            };
+        });
     }
 }
 
@@ -493,6 +505,12 @@ fn next_in(bits: &[u64], bit: usize) -> Option<usize> {
     }
     let word = (bit / 64 + 1..bits.len()).find(|word| bits[*word] != 0)?;
     Some(word * 64 + bits[word].trailing_zeros() as usize)
+}
+
+fn slot_in_mut(slabs: &mut [Vec<Option<Slot>>], id: RowId) -> &mut Slot {
+    slabs[id as usize / SLAB_ROWS][id as usize % SLAB_ROWS]
+        .as_mut()
+        .expect("a row's number is valid until the row is removed")
 }
 
 fn slot_in(slabs: &[Vec<Option<Slot>>], id: RowId) -> &Slot {
