@@ -20,6 +20,8 @@ use smallvec::SmallVec;
 pub(crate) use self::losses::{Types, latest_of, newest_unseen, type_class, visible_class};
 use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::garbage::Garbage;
+use crate::keyspace::SetRule;
+use crate::members::Named;
 use crate::observer::rivals;
 use crate::op::{Base, FieldPut, FieldRemoval, KeyOp, Kind, ListPart, MapPart, Part, SetPart};
 use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, Row};
@@ -58,7 +60,7 @@ pub(crate) struct Outcome {
     pub(crate) clashes: Vec<Clash>,
     /// Concurrent updates met and merged without a loser.
     pub(crate) merged: bool,
-    /// The members that were added were all there already, and those that were removed were not.
+    /// Readers see the same members as before: those that were added were all there already, and those that were removed were not.
     pub(crate) repeats: bool,
     /// Values that stood beside each other before and after.
     pub(crate) rivals: [usize; 2],
@@ -79,6 +81,7 @@ pub(crate) fn apply<C: Context>(
     outcome: &mut Outcome,
 ) {
     let types_before = Types::of(row);
+    let named = Named::by(row, op);
     outcome.rivals[0] = rivals(row, types_before.count());
     match op.base {
         Base::Keep => {}
@@ -109,8 +112,11 @@ pub(crate) fn apply<C: Context>(
         apply_part(row, part, author, outcome);
     }
     row.sweep();
-    // Only if this is all that the op did.
-    outcome.repeats &= op.base == Base::Keep && op.parts.len() == 1;
+    outcome.repeats = match named {
+        Some(named) => named.are_the_same(row),
+        // Only if this is all that the op did.
+        None => outcome.repeats && op.base == Base::Keep && op.parts.len() == 1,
+    };
     let types = Types::of(row).count();
     outcome.rivals[1] = rivals(row, types);
     if types > 1 {
@@ -364,7 +370,7 @@ fn change_set<C: Context>(
     outcome: &mut Outcome,
 ) {
     let hash = row.hash;
-    let Some(Component::Set(set)) = row.component_mut(Kind::SetAw) else {
+    let (Some(set), mut other) = row.sets_mut(SetRule::AddWins) else {
         return;
     };
     let mut delta = 0u128;
@@ -379,13 +385,22 @@ fn change_set<C: Context>(
         outcome.merged |= !presence.is_empty();
         if presence.is_empty() {
             *slot = None;
+            if let Some(other) = &mut other {
+                other.note_other(member, false);
+            }
         }
     };
     set.members
         .change_each(&part.remove, |member| member.0, remove);
     for member in &part.add {
         set.members.update(member.0, |slot| {
-            outcome.repeats &= slot.is_some();
+            if slot.is_none() {
+                let in_other = other.as_ref().is_some_and(|set| set.contains(member.0));
+                outcome.repeats &= in_other;
+                if let Some(other) = &mut other {
+                    other.note_other(member.0, true);
+                }
+            }
             let presence = slot.get_or_insert_default();
             delta = delta.wrapping_sub(sum::of_member(hash, member.0, presence));
             outcome.merged |= presence.add(author.dot, author.context);

@@ -37,7 +37,7 @@ pub use self::one::{ROWS, key_of_row};
 pub(crate) use self::one::{load_row, read};
 use self::summed::StoredSummed;
 use crate::bound::Bounded;
-use crate::cold::{Receipt, set_changed};
+use crate::cold::Receipt;
 use crate::journal::{Head, JournalChange};
 use crate::list::{Element, ListValue};
 use crate::op::Kind;
@@ -363,7 +363,8 @@ fn summed(mut row: Row) -> Result<Row, ImageError> {
             key: row.key.escape_ascii().to_string(),
         });
     }
-    set_changed(&mut row);
+    // When readers last saw a set change is not stored; it was not after the newest entry that touched the row.
+    row.note_members_changed();
     Ok(row)
 }
 
@@ -741,6 +742,7 @@ fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
         };
         row.components.push(component);
     }
+    row.count_shared();
     Ok((row, is_paged))
 }
 
@@ -823,6 +825,7 @@ fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError>
             });
         }
     }
+    row.count_shared();
     Ok(())
 }
 

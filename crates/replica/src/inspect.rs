@@ -213,6 +213,9 @@ fn check_row(row: &Row) -> Result<(), String> {
     if !kinds.is_sorted_by(|left, right| left < right) {
         return Err(format!("its components are out of order: {kinds:?}"));
     }
+    if !row.is_shared_sound() {
+        return Err("its sets share another number of members than is counted".to_owned());
+    }
     for component in &row.components {
         let sound = match component {
             Component::Set(set) => set.members.is_sound(),

@@ -509,15 +509,6 @@ impl Row {
             })
     }
 
-    pub(crate) fn set_rw(&self) -> Option<&RemoveWinsSet> {
-        self.components
-            .iter()
-            .find_map(|component| match component {
-                Component::SetRw(set) => Some(&**set),
-                _ => None,
-            })
-    }
-
     pub(crate) fn sorted_set(&self) -> Option<&SortedSet> {
         self.components
             .iter()

@@ -341,6 +341,8 @@ impl Draft<'_> {
             Command::SetAdd(key, members) => self.set_add(txn, key, members),
             Command::SetRemove(key, members) => self.set_remove(txn, key, members),
             Command::SetMembers(key) => self.set_members(txn, key).map(drop),
+            Command::SetScan(key, count) => self.set_scan(txn, key, *count),
+            Command::SetMigrate(key) => self.set_migrate(txn, key),
             Command::HashPut(key, pairs) => self.hash_put(txn, key, pairs),
             Command::HashRemove(key, fields) => self.hash_remove(txn, key, fields),
             Command::HashIncr(key, field, by) => self.hash_increment(txn, key, field, *by),

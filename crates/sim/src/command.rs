@@ -68,6 +68,10 @@ pub enum Command {
     SetRemove(Bytes, Vec<Bytes>),
     /// SMEMBERS.
     SetMembers(Bytes),
+    /// SSCAN to its end, some members at a time, SISMEMBER of each, and SRANDMEMBER.
+    SetScan(Bytes, usize),
+    /// ISLES.KEYSPACE MIGRATE, of one key, if it is a set.
+    SetMigrate(Bytes),
     /// HSET.
     HashPut(Bytes, Vec<(Bytes, Bytes)>),
     /// HDEL.
@@ -211,7 +215,7 @@ fn command(
         streams,
         small_kinds,
     ] = Family::ALL.map(has);
-    let kinds: [(u64, u32); 42] = [
+    let kinds: [(u64, u32); 44] = [
         (3, 0),
         (9 * strings, 1),
         (3 * strings, 2),
@@ -254,6 +258,8 @@ fn command(
         (30 * streams, 39),
         (4 * sorted_sets, 40),
         (spaces, 41),
+        (4 * sets * spaces, 42),
+        (2 * sets, 43),
     ];
     match random.weighted(&kinds) {
         0 => Command::Get(key(random)),
@@ -326,6 +332,8 @@ fn command(
             1 => Some(Rule::Crash),
             _ => Some(Rule::Longest),
         }),
+        42 => Command::SetMigrate(key(random)),
+        43 => Command::SetScan(key(random), 1 + random.index(8)),
         _ => match random.percent(80) {
             true => Command::Keyspace(
                 PREFIX.to_vec(),

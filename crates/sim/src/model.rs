@@ -299,13 +299,9 @@ impl KeyState {
         }
     }
 
-    /// The members that readers see, if it is a set.
+    /// The members that readers see, if it is a set: those of both rules.
     pub fn members(&self) -> BTreeSet<Bytes> {
-        let visible = match self.set.is_empty() {
-            true => &self.set_rw,
-            false => &self.set,
-        };
-        visible.keys().cloned().collect()
+        self.set.keys().chain(self.set_rw.keys()).cloned().collect()
     }
 
     /// The value of the register, if there is one.

@@ -47,11 +47,13 @@ pub enum Mutant {
     ForgetTrails,
     /// A document knows by how much it differs from what it replaces, and not what that had known.
     ForgetInherited,
+    /// A removal takes a member out of the add-wins set and forgets the remove-wins set of the same key.
+    ForgetOtherRule,
 }
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 21] = [
+    pub const ALL: [Mutant; 22] = [
         Mutant::DepsAtSeal,
         Mutant::OneValuePerField,
         Mutant::OneEntryPerId,
@@ -73,6 +75,7 @@ impl Mutant {
         Mutant::UnknownIsAbsent,
         Mutant::ForgetTrails,
         Mutant::ForgetInherited,
+        Mutant::ForgetOtherRule,
     ];
 
     /// The name on the command line.
@@ -99,6 +102,7 @@ impl Mutant {
             Mutant::UnknownIsAbsent => "unknown-is-absent",
             Mutant::ForgetTrails => "forget-trails",
             Mutant::ForgetInherited => "forget-inherited",
+            Mutant::ForgetOtherRule => "forget-other-rule",
         }
     }
 

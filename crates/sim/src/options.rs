@@ -165,6 +165,7 @@ impl Options {
             }
             Mutant::DropRemovals | Mutant::ForgetTrails => vec![Family::Small],
             Mutant::ForgetInherited => vec![Family::Strings],
+            Mutant::ForgetOtherRule => vec![Family::Sets],
             _ => vec![Family::Strings, Family::Sets, Family::Hashes],
         };
         match mutant {
@@ -189,6 +190,7 @@ impl Options {
             Mutant::ForgetInherited => {
                 (options.keyspaces, options.sums, options.keys) = (true, true, 1);
             }
+            Mutant::ForgetOtherRule => options.keyspaces = true,
             Mutant::SendBeforeDurable | Mutant::ReplyBeforeDurable | Mutant::AckFromMemory => {
                 (options.policy, options.power_losses) = (Policy::Always, true);
             }

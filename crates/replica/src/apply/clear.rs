@@ -69,6 +69,7 @@ pub(super) fn clear<C: Context>(
             }
         }
     }
+    row.count_shared();
     for (kind, changes) in lost {
         named::report_deleted(kind, &changes, author, outcome);
     }

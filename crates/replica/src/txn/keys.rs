@@ -2,10 +2,10 @@
 
 use isles_clock::Everything;
 
-use super::sets::Members;
 use super::{Expiry, Txn, ValueType, WriteRefused, put, put_entry_head, type_of};
 use crate::apply::Author;
 use crate::listing::Listing;
+use crate::members::Members;
 use crate::op::{KeyOp, Part};
 use crate::row::{Component, Row, Tick};
 use crate::rows::{BUCKETS, RESERVED_PREFIX, RowId};

@@ -46,7 +46,7 @@ pub use self::groups::{
 pub use self::hashes::{EachField, FieldValue};
 pub(crate) use self::keys::bucket_at;
 pub use self::lists::{InsertError, ListEnd, ListSide};
-pub use self::migrate::Migration;
+pub use self::migrate::{MIGRATED_BYTES_MAX, Migration};
 pub use self::restore::{Answer, RESOLVES_MAX, RestoreError, RestoreIf, RestoreOutcome};
 pub use self::savepoint::Savepoint;
 pub use self::sketches::{SketchError, sketch_hash};
@@ -198,7 +198,7 @@ type FieldCounter = (Vec<u8>, SmallVec<[Reset; 1]>);
 struct Counters {
     fields: Vec<FieldCounter>,
     members: Vec<FieldCounter>,
-    /// The members of its remove-wins set, whose removal beats concurrent additions.
+    /// The members of its sets whose removal beats concurrent additions.
     vetoed: Vec<Vec<u8>>,
 }
 
@@ -430,13 +430,6 @@ impl Txn<'_> {
             members: members.unwrap_or_default(),
             vetoed: self.vetoed(row),
         }
-    }
-
-    /// What has expired was not removed by anybody.
-    fn vetoed(&self, row: &Row) -> Vec<Vec<u8>> {
-        let seen = row.set_rw().filter(|_| row.is_visible(self.now_ms()));
-        let members = seen.into_iter().flat_map(|set| set.iter());
-        members.map(|(member, _)| member.to_vec()).collect()
     }
 
     /// The same for [`op`](Self::op), which overwrites only what readers do not see: else it would walk a large map for
