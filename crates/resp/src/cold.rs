@@ -66,6 +66,8 @@ pub(crate) struct Given {
     pub(crate) listing: Listing,
     /// Rows stay in memory meanwhile.
     kept: Option<Kept>,
+    /// It clears everything by itself, and all that it clears is in memory.
+    pub(crate) clears_alone: bool,
     /// Why it gets no more.
     failure: Option<String>,
     rounds: u32,
@@ -207,7 +209,11 @@ pub(crate) fn fetch_of(
             };
             (What::Keys(unlisted, None), false)
         }
-        ("flushall" | "flushdb", _) if replica.cold_keys() > 0 => {
+        ("flushall" | "flushdb", _) if replica.cold_keys() == 0 => {
+            session.errands.given.clears_alone = true;
+            return None;
+        }
+        ("flushall" | "flushdb", _) => {
             let unlisted = replica.unlisted(0, FLUSHED_MAX, known);
             (What::Doomed(unlisted), true)
         }

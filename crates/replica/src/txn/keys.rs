@@ -288,7 +288,8 @@ impl Txn<'_> {
     /// # Errors
     /// What was written before cannot be logged, or rows are not in memory: use [`clear_resident`](Self::clear_resident).
     pub fn clear(&mut self) -> Result<(), WriteRefused> {
-        if self.replica.cold_keys() > 0 {
+        // What is logged cannot be taken back when something is missed later.
+        if self.replica.cold_rows() > 0 {
             let rows = self.replica.cold_rows();
             self.refused.get_or_insert(WriteRefused::Cold { rows });
         }
