@@ -8,7 +8,7 @@ use crate::listing::Listing;
 use crate::members::Members;
 use crate::op::{KeyOp, Part};
 use crate::row::{Component, Row, Tick};
-use crate::rows::{BUCKETS, RESERVED_PREFIX, RowId};
+use crate::rows::{BUCKETS, RESERVED_PREFIX, RowId, hash_of};
 
 /// Keys that one entry of a FLUSHALL deletes.
 const CLEAR_KEYS: usize = 1024;
@@ -317,17 +317,33 @@ impl Txn<'_> {
             .filter(|(_, row)| listed(row, now_ms).is_some())
             .map(|(id, _)| id)
             .collect();
-        for ids in listed.chunks(CLEAR_KEYS) {
+        self.clear_rows(&listed);
+        if let Some(changes) = &mut self.replica.changes {
+            changes.end_clearing();
+        }
+        Ok(())
+    }
+
+    /// The same for some keys: whoever has loaded them to clear everything does not look at all the others each time.
+    pub fn clear_keys<'k>(&mut self, keys: impl Iterator<Item = &'k [u8]>) {
+        let now_ms = self.now_ms();
+        let rows = &self.replica.rows;
+        let ids = keys.filter_map(|key| rows.find(key, hash_of(key)));
+        let ids: Vec<RowId> = ids
+            .filter(|id| listed(rows.get(*id), now_ms).is_some())
+            .collect();
+        self.clear_rows(&ids);
+    }
+
+    fn clear_rows(&mut self, rows: &[RowId]) {
+        let now_ms = self.now_ms();
+        for ids in rows.chunks(CLEAR_KEYS) {
             if self.written {
                 self.hlc = self.replica.stamp(now_ms);
             }
             self.delete_rows(ids);
             self.written = true;
         }
-        if let Some(changes) = &mut self.replica.changes {
-            changes.end_clearing();
-        }
-        Ok(())
     }
 
     /// Deletes some rows, each once, as one entry.
