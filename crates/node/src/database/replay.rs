@@ -1,5 +1,7 @@
 //! Taking up the log at start-up, with the rows that it changes: they are read some frames ahead, by all cores.
 
+use std::cell::RefCell;
+
 use anyhow::Context;
 use isles_replica::image::ScanTable;
 use isles_replica::{Frame, Loaded, Missing, Note, ReplayError, Replica};
@@ -134,15 +136,23 @@ fn load(replica: &mut Replica, missing: Vec<Missing>, table: &dyn Table) -> anyh
 }
 
 fn read(missing: Vec<Missing>, table: &dyn Table) -> anyhow::Result<Vec<Loaded>> {
-    let mut failed = None;
-    let get = &mut |key: &[u8]| table.get(key).map_err(|error| error.to_string());
+    // Whether the table is damaged or the disk cannot be read just now, only the error itself says.
+    let failed = RefCell::new(None);
+    let get = &mut |key: &[u8]| {
+        table.get(key).map_err(|error| {
+            let text = error.to_string();
+            failed.replace(Some(error));
+            text
+        })
+    };
     let scan: &mut ScanTable<'_> = &mut |prefix, each| {
-        let scanned = scan_prefix(table, prefix, each);
-        failed = failed.take().or(scanned.err());
+        if let Err(error) = scan_prefix(table, prefix, each) {
+            failed.replace(Some(error));
+        }
     };
     let loaded = missing.into_iter().map(|missing| missing.load(get, scan));
     let loaded = loaded.collect();
-    match failed {
+    match failed.into_inner() {
         Some(error) => Err(TableLost::if_damaged(error)),
         None => Ok(loaded),
     }
