@@ -255,6 +255,15 @@ fn keys_come_back_into_a_cluster_that_lives_on() {
     let _: i64 = clients[0].incr("counter", 3).unwrap();
     let _: bool = clients[0].pexpire("expired", 1).unwrap();
     let _: () = clients[0].set_ex("leased", "then", 1000).unwrap();
+    cluster.isolate(0);
+    // Each region has its own first, and both have the same.
+    for (client, from) in clients.iter_mut().zip(["here", "there"]) {
+        let members: Vec<String> = (0..5).map(|number| format!("{from}{number}")).collect();
+        let _: i64 = client.sadd("same-set", &members).unwrap();
+        let fields: Vec<_> = members.iter().map(|member| (member, "then")).collect();
+        let _: () = client.hset_multiple("same-hash", &fields).unwrap();
+    }
+    cluster.rejoin(0);
     cluster.await_convergence();
     cluster.isolate(0);
     let _: () = clients[0].set("lost", "then").unwrap();

@@ -3,6 +3,9 @@
 //! The payload is Isles' own: a name and a version, the type, the content, and a check of all that. It is what readers
 //! see of a value, not how it came about: restoring it is a write like any other. Redis's payloads are pieces of its RDB
 //! files and cannot be restored here, nor the other way round.
+//!
+//! Equal values have equal payloads in every region: what has no order is written in the order of its bytes, not in that
+//! of its arrival. `isles restore --into` compares by that.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -113,6 +116,7 @@ fn content(
                 pairs.push((field.to_vec(), value.to_vec()));
                 ControlFlow::Continue(())
             })?;
+            pairs.sort_unstable();
             (Tag::Hash, bytes_of(&pairs))
         }
         ValueType::Set => {
@@ -121,6 +125,7 @@ fn content(
                 members.push(member.to_vec());
                 ControlFlow::Continue(())
             })?;
+            members.sort_unstable();
             (Tag::Set, bytes_of(&members))
         }
         ValueType::SortedSet => {

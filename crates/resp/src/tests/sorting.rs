@@ -164,6 +164,30 @@ fn what_is_dumped_is_restored() {
 }
 
 #[test]
+fn equal_values_are_dumped_alike() {
+    let names: Vec<String> = (0..3000).map(|number| format!("m{number}")).collect();
+    let keys = ["set", "ban:set", "hash", "z"];
+    let [forward, backward] = [false, true].map(|is_backwards| {
+        let mut world = World::new();
+        let mut names: Vec<&String> = names.iter().collect();
+        if is_backwards {
+            names.reverse();
+        }
+        world.run("ISLES.KEYSPACE SET ban: lww SETS remove-wins");
+        for name in names {
+            world.run(&format!("SADD set {name}"));
+            world.run(&format!("SADD ban:set {name}"));
+            world.run(&format!("HSET hash {name} {name}"));
+            world.run(&format!("ZADD z 1 {name}"));
+        }
+        keys.map(|key| dumped(&mut world, key))
+    });
+    for ((key, one), other) in keys.iter().zip(&forward).zip(&backward) {
+        assert!(one == other, "{key} is dumped otherwise than it was before");
+    }
+}
+
+#[test]
 fn a_restored_stream_knows_what_it_knew() {
     let mut world = World::new();
     for line in [
