@@ -23,9 +23,9 @@ pub(super) fn record(record: &Value) -> Vec<String> {
         utc(record.get("detected_ms").number()),
         short(&place(record)),
         record.get("kind").text(),
-        short(&value_of(loser)),
+        short(&value_of(record, loser)),
         region_of(loser),
-        short(&value_of(winner)),
+        short(&value_of(record, winner)),
         region_of(winner),
         state_of(record).to_owned(),
         record.get("id").text(),
@@ -54,7 +54,7 @@ pub(super) fn whole(record: &Value) -> String {
     rows.push(["state".to_owned(), long_state_of(record)]);
     for name in ["winner", "loser"] {
         let contender = record.get(name);
-        rows.push([name.to_owned(), value_of(contender)]);
+        rows.push([name.to_owned(), value_of(record, contender)]);
         rows.push(["  written".to_owned(), written(contender)]);
         let (bytes, kept) = (
             contender.get("value_bytes").number(),
@@ -90,10 +90,17 @@ pub(super) fn place(record: &Value) -> String {
     }
 }
 
-pub(super) fn value_of(contender: &Value) -> String {
-    match contender.get("value") {
-        Value::Null => "(deleted)".to_owned(),
-        value => value.text(),
+fn value_of(record: &Value, contender: &Value) -> String {
+    let value = contender.get("value");
+    let is_deadline = record.get("component").text() == "deadline";
+    match (value, is_deadline) {
+        (Value::Null, true) => "(no deadline)".to_owned(),
+        (Value::Null, false) => "(deleted)".to_owned(),
+        (value, true) => {
+            let at_ms = value.text().parse::<u64>();
+            at_ms.map_or_else(|_| value.text(), |at_ms| format!("until {}", utc(at_ms)))
+        }
+        (value, false) => value.text(),
     }
 }
 
@@ -246,6 +253,25 @@ mod tests {
             (4_107_542_399_999, "2100-02-28T23:59:59.999Z"),
         ] {
             assert_eq!(utc(ms), expected);
+        }
+    }
+
+    #[test]
+    fn deadlines_are_no_deletions() {
+        let text = |text: &str| Value::Text(text.into());
+        let record = |component| Value::Map(vec![(text("component"), text(component))]);
+        let contender = |value| Value::Map(vec![(text("value"), value)]);
+        for (component, value, expected) in [
+            ("register-lww", Value::Null, "(deleted)"),
+            ("register-lww", text("1700000000123"), "1700000000123"),
+            ("deadline", Value::Null, "(no deadline)"),
+            (
+                "deadline",
+                text("1700000000123"),
+                "until 2023-11-14T22:13:20.123Z",
+            ),
+        ] {
+            assert_eq!(value_of(&record(component), &contender(value)), expected);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use isles_clock::Everything;
 
-use super::{Expiry, Txn, ValueType, WriteRefused, put, put_entry_head, type_of};
+use super::{Expiry, Spot, Txn, ValueType, WriteRefused, put, put_entry_head, type_of};
 use crate::apply::Author;
 use crate::listing::Listing;
 use crate::members::Members;
@@ -60,13 +60,18 @@ impl Txn<'_> {
         if self.visible(&spot).is_none() {
             return false;
         }
-        let mut op = KeyOp::new(key);
+        self.write_deadline_at(&spot, at_ms);
+        true
+    }
+
+    /// The same of a key that has content, be it hidden or not.
+    pub(super) fn write_deadline_at(&mut self, spot: &Spot<'_>, at_ms: Option<u64>) {
+        let mut op = KeyOp::new(spot.key);
         op.parts.push(Part::Deadline {
-            stamp: self.raised_deadline(self.before(&spot)),
+            stamp: self.raised_deadline(self.before(spot)),
             at_ms,
         });
-        self.write(&spot, &op);
-        true
+        self.write(spot, &op);
     }
 
     /// Visits keys that readers see, bucket by bucket, until at least `count` were visited or `UNSEEN_PER_KEY` (64) times as

@@ -287,7 +287,7 @@ impl Txn<'_> {
                 .ok_or_else(|| no_value("it names no field"))
         };
         match record.component {
-            None => self.write_deadline(key, value, force),
+            None => self.write_deadline(record, value, force),
             Some(Kind::RegisterLww | Kind::RegisterMv) => self.write_string(key, value, force),
             Some(Kind::Map) => self.write_field(key, field()?, value, force),
             Some(Kind::SortedSet) => self.write_score(key, field()?, value, force),
@@ -471,9 +471,10 @@ impl Txn<'_> {
         Ok(())
     }
 
+    /// A key that the winner's deadline has hidden since is there again: its content waits for whoever knew better.
     fn write_deadline(
         &mut self,
-        key: &[u8],
+        record: &ConflictRecord,
         value: Option<&[u8]>,
         force: bool,
     ) -> Result<(), RestoreError> {
@@ -488,10 +489,16 @@ impl Txn<'_> {
         if let Some(at_ms) = at_ms.filter(|at_ms| *at_ms <= self.now_ms() && !force) {
             return Err(RestoreError::Passed { at_ms });
         }
-        match self.set_deadline(key, at_ms) {
-            true => Ok(()),
-            false => Err(RestoreError::Gone("a key")),
+        let spot = self.spot(&record.key);
+        let row = self.row_at(&spot).filter(|row| row.is_live());
+        let deadline = row.ok_or(RestoreError::Gone("a key"))?.deadline;
+        let is_expired = deadline.at_ms <= self.now_ms();
+        if is_expired && deadline.dot() != record.winner.dot && !force {
+            let at_ms = deadline.at_ms;
+            return Err(RestoreError::Expired { at_ms });
         }
+        self.write_deadline_at(&spot, at_ms);
+        Ok(())
     }
 
     /// Sees to it that a key is not expired and holds nothing of another type.

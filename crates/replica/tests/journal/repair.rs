@@ -232,6 +232,53 @@ fn what_has_expired_comes_back_only_by_force() {
     }
 }
 
+// SET says that there is no deadline, and was beaten in that alone: its value went with the deadline of another region.
+#[test]
+fn what_went_with_a_deadline_that_won_comes_back() {
+    let soon = NOW_MS + 60_000;
+    let until = |txn: &mut Txn<'_>| assert!(txn.set_deadline(b"k", Some(soon)));
+    let (mut a, mut b) = after(set("seen"), set("acknowledged"), until);
+    for island in [&mut a, &mut b] {
+        island.now_ms += 70_000;
+        assert_eq!(island.string("k"), None);
+    }
+    restore(&mut a).expect("nobody has deleted it");
+    meet(&mut a, &mut b);
+    for island in [&mut a, &mut b] {
+        assert_eq!(island.string("k"), Some("acknowledged".into()));
+        assert_eq!(
+            island.run(|txn| txn.deadline_ms(b"k")),
+            Some(None),
+            "it stays"
+        );
+        let settled = island.only().settled().map(|by| by.how);
+        assert_eq!(settled, Some(Settling::Explicit));
+    }
+}
+
+#[test]
+fn what_expired_rightly_comes_back_only_by_force() {
+    let soon = NOW_MS + 60_000;
+    let until = |txn: &mut Txn<'_>| assert!(txn.set_deadline(b"k", Some(soon)));
+    let (mut a, _) = after(set("seen"), set("acknowledged"), until);
+    let id = a.only().id;
+    a.now_ms += 70_000;
+    let at_ms = a.now_ms + 10;
+    a.run(|txn| txn.set_string(b"k", b"for a moment", Expiry::At(at_ms)));
+    a.now_ms += 20;
+    let outcome = a.run(|txn| txn.restore_loser(id, RestoreIf::Same));
+    assert_eq!(outcome, Err(RestoreError::Expired { at_ms }));
+    let outcome = a.run(|txn| txn.restore_loser(id, RestoreIf::Force));
+    assert!(
+        matches!(outcome, Ok(RestoreOutcome::Restored(_))),
+        "{outcome:?}"
+    );
+    assert_eq!(a.string("k"), Some("for a moment".into()));
+    a.run(|txn| txn.delete(b"k"));
+    let outcome = a.run(|txn| txn.restore_loser(id, RestoreIf::Force));
+    assert_eq!(outcome, Err(RestoreError::Gone("a key")));
+}
+
 #[test]
 fn an_answer_collapses_siblings_and_settles_their_records() {
     let define = |txn: &mut Txn<'_>| txn.keyspace_set(b"k", Strategy::MultiValue);
