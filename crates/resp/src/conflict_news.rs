@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use isles_clock::ReplicaId;
-use isles_replica::{Journal, JournalObserver, JournalRecord, Position};
+use isles_replica::{ConflictKind, Journal, JournalObserver, JournalRecord, Position};
 
 use crate::clients::Client;
 use crate::commands::encode_record;
@@ -56,12 +56,12 @@ impl ConflictNews {
     }
 
     fn tell(&self, record: &JournalRecord, journal: &Journal, own: ReplicaId, barrier: Position) {
-        let (author, channels) = (self.author(record, own), self.channels(record));
-        if author.is_none() && channels.is_empty() {
+        let (authors, channels) = (self.authors(record, own), self.channels(record));
+        if authors.is_empty() && channels.is_empty() {
             return;
         }
         let encoded = encode_record(journal, record);
-        if let Some(client) = author {
+        for client in authors {
             push(&self.hub, &client, &encoded, barrier);
         }
         if channels.is_empty() {
@@ -76,13 +76,15 @@ impl ConflictNews {
         }
     }
 
-    /// Who wrote the loser, and wants to hear.
-    fn author(&self, record: &JournalRecord, own: ReplicaId) -> Option<Arc<Client>> {
-        let loser = record.loser.dot;
-        match loser.replica == own {
-            true => self.hub.notices.author_of(loser.sequence),
-            false => None,
-        }
+    /// Who wrote the loser, and wants to hear. Of siblings the strategy says which one is read, and it may not be the later one,
+    /// so that the writers of both are told.
+    fn authors(&self, record: &JournalRecord, own: ReplicaId) -> Vec<Arc<Client>> {
+        let are_siblings = record.kept && record.kind == ConflictKind::WriteWrite;
+        let winner = are_siblings.then_some(record.winner.dot);
+        let dots = [Some(record.loser.dot), winner].into_iter().flatten();
+        dots.filter(|dot| dot.replica == own)
+            .filter_map(|dot| self.hub.notices.author_of(dot.sequence))
+            .collect()
     }
 
     /// The channels of the record to which somebody listens.

@@ -27,7 +27,7 @@ pub(super) fn record(record: &Value) -> Vec<String> {
         region_of(loser),
         short(&value_of(record, winner)),
         region_of(winner),
-        state_of(record).to_owned(),
+        short_state_of(record),
         record.get("id").text(),
     ]
 }
@@ -44,9 +44,10 @@ pub(super) fn whole(record: &Value) -> String {
             rows.push([name.to_owned(), value.text()]);
         }
     }
-    let kept = match record.get("kept") {
-        Value::Boolean(true) | Value::Integer(1) => "both values are still there",
-        _ => "what lost is only here",
+    let kept = match (is_kept(record), state_of(record)) {
+        (true, "open") => "both values are still there; the strategy says which is read",
+        (true, _) => "both values were still there",
+        (false, _) => "what lost is only here",
     };
     let detected = utc(record.get("detected_ms").number());
     rows.push(["kept".to_owned(), kept.to_owned()]);
@@ -73,9 +74,13 @@ fn written(contender: &Value) -> String {
         Value::Integer(0) | Value::Null => String::new(),
         other => format!(", its clock {} ms ahead of this node's", other.text()),
     };
+    let when = match contender.get("stamp_ms").number() {
+        // Members of sets do not say when they were added.
+        0 => "at an unknown time".to_owned(),
+        at_ms => utc(at_ms),
+    };
     format!(
-        "{} by {} in {}, entry {}{ahead}",
-        utc(contender.get("stamp_ms").number()),
+        "{when} by {} in {}, entry {}{ahead}",
         contender.get("node").text(),
         region_of(contender),
         contender.get("dot").text()
@@ -112,6 +117,18 @@ pub(super) fn state_of(record: &Value) -> &'static str {
     match record.get("resolved") {
         Value::Null => "open",
         _ => "resolved",
+    }
+}
+
+/// Whether what lost is still beside what it lost to.
+pub(super) fn is_kept(record: &Value) -> bool {
+    matches!(record.get("kept"), Value::Boolean(true) | Value::Integer(1))
+}
+
+fn short_state_of(record: &Value) -> String {
+    match (state_of(record), is_kept(record)) {
+        ("open", true) => "open, kept".to_owned(),
+        (state, _) => state.to_owned(),
     }
 }
 

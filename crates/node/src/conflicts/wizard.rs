@@ -30,6 +30,8 @@ struct Plan {
     /// Writes that lost there before it.
     older: usize,
     truncated: usize,
+    /// Siblings, of which none is lost until one is written over the others.
+    kept: usize,
     /// Conflicts that leave nothing to write back.
     no_value: usize,
     /// Conflicts of keyspaces and the like, which no command on keys may write.
@@ -89,15 +91,15 @@ impl Plan {
             self.no_value += 1;
             return;
         }
+        if table::is_kept(record) {
+            self.kept += 1;
+            return;
+        }
         if loser.get("kept_bytes").number() < loser.get("value_bytes").number() {
             self.truncated += 1;
             return;
         }
         let bytes = |name| record.get(name).bytes().unwrap_or_default().to_vec();
-        let component = match &*component {
-            "register-mv" => "register-lww".to_owned(),
-            _ => component,
-        };
         // What each of these has lost adds to what the others have, so that none takes another's place.
         let field = match &*component {
             "hyperloglog" | "bounded-counter" => bytes("id"),
@@ -144,6 +146,10 @@ fn preview(plan: &Plan, options: &RestoreOptions, output: &mut Output) -> anyhow
         (
             plan.truncated,
             "cannot be restored: the journal has only their first bytes",
+        ),
+        (
+            plan.kept,
+            "lose nothing: both values are there, and the strategy says which is read; isles conflicts resolve chooses one",
         ),
         (
             plan.no_value,
@@ -236,6 +242,18 @@ mod tests {
         }
         plan.add(&record_of(b"k", "bounded-counter", "3", "0"));
         assert_eq!((plan.restores.len(), plan.older, plan.no_value), (5, 1, 1));
+    }
+
+    // What all read was lost by that.
+    #[test]
+    fn siblings_are_left_alone() {
+        let mut plan = Plan::default();
+        let Value::Map(mut fields) = record_of(b"k", "register-mv", "1", "v") else {
+            unreachable!("a record is a map");
+        };
+        fields.push((Value::Text(b"kept".to_vec()), Value::Boolean(true)));
+        plan.add(&Value::Map(fields));
+        assert_eq!((plan.kept, plan.restores.len()), (1, 0));
     }
 
     // Each run failed on them, as nobody may write them so.

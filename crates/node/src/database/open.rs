@@ -182,10 +182,10 @@ impl TableLost {
         }
     }
 
-    /// What a newer program has written is there, and not lost.
+    /// What a newer program has written is there, and so is what the disk does not give just now.
     pub(super) fn unless_newer(error: ImageError) -> anyhow::Error {
         match error {
-            ImageError::Version { .. } => error.into(),
+            ImageError::Version { .. } | ImageError::Table(_) => error.into(),
             other => TableLost(other.to_string()).into(),
         }
     }

@@ -105,7 +105,9 @@ pub(crate) fn columns(rows: &[impl AsRef<[String]>]) -> String {
                 .map(|cell| cell.chars().count())
                 .max()
                 .unwrap_or(0);
-            line.push_str(&format!("{cell:<width$}  "));
+            // Not `format!`, whose widths end at 65 535.
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', width + 2 - cell.chars().count()));
         }
         text.push_str(line.trim_end());
         text.push('\n');
@@ -145,6 +147,14 @@ mod tests {
     use isles_admin::{ClockEntry, LogStatus};
 
     use super::*;
+
+    // A width of `format!` ends at 65 535.
+    #[test]
+    fn cells_may_be_long() {
+        let long = "x".repeat(70_000);
+        let rows = [["name", &long], ["n", ""]].map(|row| row.map(str::to_owned));
+        assert_eq!(columns(&rows), format!("name  {long}\nn\n"));
+    }
 
     #[test]
     fn numbers_for_people() {

@@ -45,8 +45,9 @@ fn bit(kind: Kind) -> u16 {
 /// Two types live under one key: the visible one wins by precedence, and what the author wrote is one of the two.
 ///
 /// What the author had seen is no conflict: a key that held two types when it was written to is reported once, by the
-/// op that brought the second one about, and by one that brings a hidden type to light: text, beside increments
-/// that a set hides. `before` are the types that were there before it.
+/// op that brought the second one about, by one that brings a hidden type to light: text, beside increments
+/// that a set hides, and by one that takes the place of a hidden string, whose record it settles. `before` are the types that
+/// were there before it.
 pub(super) fn report_type<C: Context>(
     row: &Row,
     op: &KeyOp<'_>,
@@ -58,7 +59,9 @@ pub(super) fn report_type<C: Context>(
     let is_new = |kind: &Kind| {
         let class = type_class(row, *kind);
         let was_hidden = before.visible.is_some_and(|visible| visible != class);
-        before.live & bit(class) == 0 || was_hidden && visible_class(row) == Some(class)
+        let is_string = matches!(kind, Kind::RegisterLww | Kind::RegisterMv);
+        let is_visible = visible_class(row) == Some(class);
+        before.live & bit(class) == 0 || was_hidden && (is_visible || is_string)
     };
     let Some(written) = written.filter(is_new) else {
         return;

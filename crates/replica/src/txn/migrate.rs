@@ -58,7 +58,9 @@ impl Txn<'_> {
             .and_then(|cell| Some((cell.hlc, cell.value.as_ref()?)));
         let versions = row.mv().map_or(&[][..], |cell| cell.versions());
         let (value, op) = match (class, current, versions) {
-            (Class::MultiValue, Some((hlc, value)), _) => {
+            // Where both kinds hold something, what readers do not see would go unseen.
+            (Class::MultiValue, Some(_), [_, ..]) => return Migration::HasSiblings,
+            (Class::MultiValue, Some((hlc, value)), []) => {
                 let value = value.to_vec();
                 let mut op = KeyOp::new(key);
                 op.parts.push(Part::RegisterLww {

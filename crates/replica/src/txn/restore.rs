@@ -11,7 +11,7 @@ use super::{
     AddIf, EscrowError, Expiry, ScoreIf, Spot, Txn, ValueType, WriteRefused, parse_integer,
     set_part,
 };
-use crate::conflict::{ConflictKind, ConflictRecord, Contender, Settled, Settling};
+use crate::conflict::{ConflictKind, Contender, Settled, Settling};
 use crate::hyll;
 use crate::journal::JournalRecord;
 use crate::list;
@@ -94,6 +94,21 @@ pub enum RestoreError {
         /// Its deadline, in milliseconds since 1970.
         at_ms: u64,
     },
+    /// The key has expired, by a deadline that somebody set who had seen the one that lost.
+    #[error(
+        "key expired at {at_ms}, by a deadline that was set by somebody who knew the one that lost; to bring back what it held \
+         then, use FORCE"
+    )]
+    ExpiredSince {
+        /// Its deadline, in milliseconds since 1970.
+        at_ms: u64,
+    },
+    /// Nothing was lost.
+    #[error(
+        "nothing is lost: the value is one of the key's siblings; to choose one, resolve the key, and to write this one over the \
+         others, use FORCE"
+    )]
+    Sibling,
     /// What was lost is no value.
     #[error("a conflict of kind {kind} on {component} leaves nothing to write back: {hint}")]
     NoValue {
@@ -111,7 +126,7 @@ pub enum RestoreError {
     NoContender(Dot),
     /// The key is not in conflict.
     #[error(
-        "key has neither siblings nor open records in this node's journal, so there is nothing to resolve"
+        "key has neither siblings nor open records of strings in this node's journal, so there is nothing to resolve"
     )]
     NoConflict,
     /// The key belongs to Isles.
@@ -157,6 +172,9 @@ impl Txn<'_> {
         match record.kind {
             // Which of two types is meant, nobody decides for many keys at once.
             ConflictKind::Type if how != RestoreIf::Open => self.bring_to_light(&record)?,
+            _ if how != RestoreIf::Force && self.is_sibling(&record) => {
+                return Err(RestoreError::Sibling);
+            }
             _ => {
                 let value = whole(&record.loser)?.map(<[u8]>::to_vec);
                 self.write_place(&record, value.as_deref(), how == RestoreIf::Force)?;
@@ -230,12 +248,26 @@ impl Txn<'_> {
         Ok(self.settle(settled))
     }
 
+    /// Whether what a record calls lost is still there beside what it lost to.
+    fn is_sibling(&mut self, record: &JournalRecord) -> bool {
+        let is_string = record.kept && record.component == Some(Kind::RegisterMv);
+        is_string
+            && self.siblings(&record.key).is_some_and(|found| {
+                let is_there = |dot| found.versions.iter().any(|version| version.dot == dot);
+                found.versions.len() > 1 && is_there(record.loser.dot)
+            })
+    }
+
     fn record(&mut self, id: u128) -> Result<JournalRecord, RestoreError> {
         let record = self.journal().get(id).cloned();
         record.ok_or(RestoreError::NoRecord { id })
     }
 
-    fn open_records(&mut self, key: &[u8], is_meant: impl Fn(&JournalRecord) -> bool) -> Vec<u128> {
+    pub(super) fn open_records(
+        &mut self,
+        key: &[u8],
+        is_meant: impl Fn(&JournalRecord) -> bool,
+    ) -> Vec<u128> {
         let open = self
             .journal()
             .open_of(key)
@@ -253,7 +285,7 @@ impl Txn<'_> {
         Ok(whole(found)?.map(<[u8]>::to_vec))
     }
 
-    fn settle(&mut self, records: Vec<u128>) -> usize {
+    pub(super) fn settle(&mut self, records: Vec<u128>) -> usize {
         let count = records.len();
         self.resolves.extend(records.into_iter().take(RESOLVES_MAX));
         count
@@ -262,7 +294,7 @@ impl Txn<'_> {
     /// Writes a value, or a deletion, in the place that a record is about.
     fn write_place(
         &mut self,
-        record: &ConflictRecord,
+        record: &JournalRecord,
         value: Option<&[u8]>,
         force: bool,
     ) -> Result<(), RestoreError> {
@@ -474,7 +506,7 @@ impl Txn<'_> {
     /// A key that the winner's deadline has hidden since is there again: its content waits for whoever knew better.
     fn write_deadline(
         &mut self,
-        record: &ConflictRecord,
+        record: &JournalRecord,
         value: Option<&[u8]>,
         force: bool,
     ) -> Result<(), RestoreError> {
@@ -492,10 +524,11 @@ impl Txn<'_> {
         let spot = self.spot(&record.key);
         let row = self.row_at(&spot).filter(|row| row.is_live());
         let deadline = row.ok_or(RestoreError::Gone("a key"))?.deadline;
-        let is_expired = deadline.at_ms <= self.now_ms();
-        if is_expired && deadline.dot() != record.winner.dot && !force {
+        // Of an open record, whoever has set another deadline since has not seen the one that lost either.
+        let is_decided = record.settled().is_some() && deadline.dot() != record.winner.dot;
+        if deadline.at_ms <= self.now_ms() && is_decided && !force {
             let at_ms = deadline.at_ms;
-            return Err(RestoreError::Expired { at_ms });
+            return Err(RestoreError::ExpiredSince { at_ms });
         }
         self.write_deadline_at(&spot, at_ms);
         Ok(())

@@ -6,7 +6,7 @@ use isles_crdt::op::Tally;
 
 use super::{ListEnd, RestoreError, Spot, Txn};
 use crate::apply::type_class;
-use crate::conflict::ConflictRecord;
+use crate::conflict::{ConflictKind, ConflictRecord};
 use crate::members::Members;
 use crate::op::{KeyOp, Kind, Part};
 use crate::row::Row;
@@ -35,8 +35,18 @@ impl Txn<'_> {
                 return Ok(());
             }
             self.take_away(&spot, kind, record)?;
+            self.settle_hidden(key, kind);
         }
         Err(RestoreError::Gone("a value of that type"))
+    }
+
+    /// What is taken away may have lost to another type itself: that is decided now too.
+    fn settle_hidden(&mut self, key: &[u8], kind: Option<Kind>) {
+        let is_of = |record: &ConflictRecord| {
+            record.kind == ConflictKind::Type && kind.is_some() && record.component == kind
+        };
+        let decided = self.open_records(key, |record| is_of(record));
+        self.settle(decided);
     }
 
     /// Removes the component that readers see, and leaves those that it hides.

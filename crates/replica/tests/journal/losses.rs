@@ -2,7 +2,8 @@
 
 use isles_crdt::sorted_set::Score;
 use isles_replica::{
-    AddIf, ConflictKind, Expiry, JournalRecord, ListEnd, NewStreamId, ScoreIf, StreamId, Txn,
+    AddIf, ConflictKind, Expiry, JournalRecord, ListEnd, Migration, NewStreamId, RestoreIf,
+    ScoreIf, StreamId, Txn,
 };
 use isles_resolve::Strategy;
 
@@ -423,4 +424,49 @@ fn two_kinds_of_register_under_one_key_are_two_types() {
         set("k", "8"),
         &[("register-mv", ConflictKind::Type, Some("register-mv"))],
     );
+}
+
+// Regions that met both writes had no open record: the first was settled by the second, which had none.
+#[test]
+fn the_last_of_several_hidden_strings_is_open_everywhere() {
+    let (mut a, mut b) = pair();
+    a.run(|txn| txn.keyspace_set(b"k", Strategy::MultiValue));
+    a.run(set("k", "first"));
+    a.run(set("k", "second"));
+    b.run(set("k", "seen"));
+    meet(&mut a, &mut b);
+    let open = |island: &Island| -> Vec<u128> {
+        let records = island.records();
+        let open = records.iter().filter(|record| record.settled().is_none());
+        open.map(|record| record.id).collect()
+    };
+    assert_eq!(open(&a).len(), 1);
+    assert_eq!(open(&a), open(&b));
+    for island in [&mut a, &mut b] {
+        assert_eq!(island.string("k"), Some("seen".into()));
+    }
+    let id = open(&b)[0];
+    b.run(|txn| txn.restore_loser(id, RestoreIf::Same))
+        .expect("the register can be taken away");
+    meet(&mut a, &mut b);
+    for island in [&mut a, &mut b] {
+        assert_eq!(island.string("k"), Some("second".into()));
+        assert!(open(island).is_empty());
+    }
+}
+
+// The migration overwrote it, and no record had its value.
+#[test]
+fn a_migration_leaves_a_key_alone_that_hides_a_value() {
+    let (mut a, mut b) = pair();
+    a.run(|txn| txn.keyspace_set(b"k", Strategy::Json));
+    a.run(set("k", "{}"));
+    b.run(set("k", "[]"));
+    meet(&mut a, &mut b);
+    assert_eq!(b.run(|txn| txn.migrate(b"k")), Migration::HasSiblings);
+    assert_eq!(b.string("k"), Some("[]".into()));
+    let id = b.only().id;
+    b.run(|txn| txn.restore_loser(id, RestoreIf::Same))
+        .expect("the register can be taken away");
+    assert_eq!(b.string("k"), Some("{}".into()));
 }

@@ -4,11 +4,11 @@ use isles_crdt::sorted_set::Score;
 use isles_replica::journal::{WhatIf, WhatIfAnswer};
 use isles_replica::{
     AddIf, Answer, Expiry, Lens, ListEnd, NewStreamId, RestoreError, RestoreIf, RestoreOutcome,
-    ScoreIf, SetRule, Settling, StreamId, Txn,
+    ScoreIf, SetRule, Settling, StreamId, Txn, ValueType,
 };
 use isles_resolve::{Class, Failure, Resolution, Resolver, Sibling, Strategy};
 
-use crate::island::{Island, NOW_MS, meet, pair};
+use crate::island::{Island, NOW_MS, meet, meet_all, pair};
 
 /// Two regions that wrote at once, the second later.
 fn after(
@@ -256,6 +256,57 @@ fn what_went_with_a_deadline_that_won_comes_back() {
     }
 }
 
+// The winner has set its deadline twice, and the key has gone by the second one.
+#[test]
+fn a_deadline_that_the_winner_has_moved_since_decides_nothing() {
+    let until = |txn: &mut Txn<'_>| {
+        assert!(txn.set_deadline(b"k", Some(NOW_MS + 60_000)));
+    };
+    let (mut a, mut b) = pair();
+    a.run(set("seen"));
+    meet(&mut a, &mut b);
+    b.now_ms += 5;
+    a.run(set("acknowledged"));
+    b.run(until);
+    b.run(|txn| assert!(txn.set_deadline(b"k", Some(NOW_MS + 61_000))));
+    meet(&mut a, &mut b);
+    for island in [&mut a, &mut b] {
+        island.now_ms += 70_000;
+        let records = island.records();
+        let open = records.iter().filter(|record| record.settled().is_none());
+        let id = open.last().expect("one is open").id;
+        let outcome = island.run(|txn| txn.restore_loser(id, RestoreIf::Open));
+        assert!(
+            matches!(outcome, Ok(RestoreOutcome::Restored(_))),
+            "{outcome:?}"
+        );
+        assert_eq!(island.string("k"), Some("acknowledged".into()));
+    }
+}
+
+#[test]
+fn siblings_are_not_restored_over_each_other() {
+    let define = |txn: &mut Txn<'_>| txn.keyspace_set(b"k", Strategy::Union);
+    let (mut a, _) = after(define, set("[1]"), set("[2]"));
+    assert_eq!(a.string("k"), Some("[1,2]".into()));
+    for how in [RestoreIf::Same, RestoreIf::Open] {
+        let id = a.only().id;
+        let outcome = a.run(|txn| txn.restore_loser(id, how));
+        assert_eq!(outcome, Err(RestoreError::Sibling));
+    }
+    assert_eq!(a.string("k"), Some("[1,2]".into()));
+    let id = a.only().id;
+    a.run(|txn| txn.restore_loser(id, RestoreIf::Force))
+        .expect("it was demanded");
+    assert_eq!(a.string("k"), Some("[1]".into()));
+    let (mut a, _) = after(define, set("[1]"), set("[2]"));
+    let id = a.only().id;
+    a.set("k", "[3]");
+    a.run(|txn| txn.restore_loser(id, RestoreIf::Same))
+        .expect("it is no sibling any more");
+    assert_eq!(a.string("k"), Some("[1]".into()));
+}
+
 #[test]
 fn what_expired_rightly_comes_back_only_by_force() {
     let soon = NOW_MS + 60_000;
@@ -267,7 +318,7 @@ fn what_expired_rightly_comes_back_only_by_force() {
     a.run(|txn| txn.set_string(b"k", b"for a moment", Expiry::At(at_ms)));
     a.now_ms += 20;
     let outcome = a.run(|txn| txn.restore_loser(id, RestoreIf::Same));
-    assert_eq!(outcome, Err(RestoreError::Expired { at_ms }));
+    assert_eq!(outcome, Err(RestoreError::ExpiredSince { at_ms }));
     let outcome = a.run(|txn| txn.restore_loser(id, RestoreIf::Force));
     assert!(
         matches!(outcome, Ok(RestoreOutcome::Restored(_))),
@@ -474,6 +525,34 @@ fn a_hidden_type_is_brought_to_light_in_every_region() {
                 assert_eq!(settled.how, Settling::Explicit, "{what}");
             }
             assert_eq!(a.replica.digest(), b.replica.digest(), "{what}");
+        }
+    }
+}
+
+// The record of the hash stayed open for ever, about something that was gone.
+#[test]
+fn what_is_taken_away_to_bring_a_type_to_light_is_decided_too() {
+    let [text, hash, .., list] = TYPES.map(|(_, write)| write);
+    let mut islands = [1, 2, 3].map(Island::new);
+    for (island, write) in islands.iter_mut().zip([text, hash, list]) {
+        island.run(write);
+    }
+    meet_all(&mut islands);
+    let records = islands[0].records();
+    let of_list = records
+        .iter()
+        .find(|record| record.component_name() == "list");
+    let id = of_list.expect("it is hidden").id;
+    islands[0]
+        .run(|txn| txn.restore_loser(id, RestoreIf::Same))
+        .expect("both can be taken away");
+    meet_all(&mut islands);
+    for island in &mut islands {
+        let value_type = island.run(|txn| txn.value_type(b"k"));
+        assert_eq!(value_type, Some(ValueType::List));
+        for record in island.records() {
+            let settled = record.settled().map(|by| by.how);
+            assert_eq!(settled, Some(Settling::Explicit), "{record:#?}");
         }
     }
 }

@@ -302,3 +302,18 @@ fn a_sibling_that_stays_is_told_as_kept() {
     assert_eq!(message[1].get("kept"), &Value::Boolean(true));
     assert_eq!(message[1].get("strategy").text(), "multi-value");
 }
+
+// Under `fww` nobody reads the later one.
+#[test]
+fn the_writer_of_the_later_sibling_is_told_too() {
+    let mut world = World::new();
+    let keyspace = "ISLES.KEYSPACE SET cart: fww";
+    check_in(&mut world, &[(keyspace, "+OK")]);
+    world.advance(1_000);
+    let writer = world.other(&[ASKING[0], ASKING[1], "SET cart:1 mine"]);
+    world.wall_ms -= 1_000;
+    let earlier = format!("MULTI\r\n{keyspace}\r\nSET cart:1 theirs\r\nEXEC");
+    meet_as(&mut world, 3, &earlier);
+    check_in(&mut world, &[("GET cart:1", "$6 theirs")]);
+    assert_eq!(told(&writer), ["cart:1: theirs to mine"]);
+}

@@ -119,7 +119,7 @@ fn no_record(id: u128) -> Failure {
 pub(super) fn parse_id(text: &[u8]) -> Result<u128, Failure> {
     let digits = std::str::from_utf8(text)
         .ok()
-        .filter(|text| text.len() == 32);
+        .filter(|text| text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_hexdigit()));
     let id = digits.and_then(|digits| u128::from_str_radix(digits, 16).ok());
     id.ok_or_else(|| {
         Failure::other(format!(

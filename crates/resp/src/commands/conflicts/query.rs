@@ -108,8 +108,10 @@ impl<'q> Query<'q> {
         } else if is(word, "STATE") {
             self.state = state(value)?;
         } else if is(word, "COUNT") {
-            let count = usize::try_from(integer(value)?).map_err(|_| Failure::NotPositive)?;
-            self.count = count.clamp(1, COUNT_MAX);
+            let count = usize::try_from(integer(value)?)
+                .ok()
+                .filter(|count| *count > 0);
+            self.count = count.ok_or(Failure::NotPositive)?.min(COUNT_MAX);
         } else if is(word, words.cursor) {
             let cursor = u64::try_from(integer(value)?).map_err(|_| Failure::Cursor)?;
             self.cursor = Some(cursor);

@@ -14,9 +14,9 @@ impl From<RestoreError> for Failure {
         match error {
             RestoreError::OtherType(_) => Failure::other(format!("WRONGTYPE {error}")),
             RestoreError::Truncated { .. } => Failure::other(format!("TRUNCATED {error}")),
-            RestoreError::Expired { .. } | RestoreError::Passed { .. } => {
-                Failure::other(format!("EXPIRED {error}"))
-            }
+            RestoreError::Expired { .. }
+            | RestoreError::ExpiredSince { .. }
+            | RestoreError::Passed { .. } => Failure::other(format!("EXPIRED {error}")),
             other => Failure::other(format!("ERR {other}")),
         }
     }
