@@ -273,8 +273,8 @@ fn a_deadline_that_the_winner_has_moved_since_decides_nothing() {
     for island in [&mut a, &mut b] {
         island.now_ms += 70_000;
         let records = island.records();
-        let open = records.iter().filter(|record| record.settled().is_none());
-        let id = open.last().expect("one is open").id;
+        let mut open = records.iter().filter(|record| record.settled().is_none());
+        let id = open.next_back().expect("one is open").id;
         let outcome = island.run(|txn| txn.restore_loser(id, RestoreIf::Open));
         assert!(
             matches!(outcome, Ok(RestoreOutcome::Restored(_))),
