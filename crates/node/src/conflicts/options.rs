@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 /// `isles conflicts`.
 #[derive(Debug, Args)]
@@ -170,6 +170,7 @@ pub(crate) struct RestoreOptions {
 
 /// `isles conflicts resolve`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("answer").required(true).args(["dot", "value", "value_file"])))]
 pub(crate) struct ResolveOptions {
     /// The key, a string
     #[arg(
@@ -182,10 +183,10 @@ pub(crate) struct ResolveOptions {
     #[arg(long, value_name = "ID")]
     pub(crate) id: Option<String>,
     /// Take what this entry wrote
-    #[arg(long, value_name = "REPLICA:SEQUENCE", required_unless_present_any = ["value", "value_file"], conflicts_with_all = ["value", "value_file"])]
+    #[arg(long, value_name = "REPLICA:SEQUENCE")]
     pub(crate) dot: Option<String>,
     /// Take this value
-    #[arg(long, value_name = "VALUE", conflicts_with = "value_file")]
+    #[arg(long, value_name = "VALUE")]
     pub(crate) value: Option<String>,
     /// Take what this file holds
     #[arg(long, value_name = "FILE")]
