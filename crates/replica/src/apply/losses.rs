@@ -121,7 +121,7 @@ pub(super) fn report_unhidden<C: Context>(
     }
     let live = row.components.iter().filter(|each| each.is_live());
     let unseen = live.filter_map(|each| newest_unseen(each, author.context));
-    let Some((dot, hlc)) = unseen.max() else {
+    let Some((dot, hlc)) = latest(unseen) else {
         return;
     };
     let at_ms = row.deadline.at_ms.to_string();
@@ -285,31 +285,31 @@ pub(crate) fn newest_unseen<C: Context>(component: &Component, context: &C) -> O
             let dots = set.iter().flat_map(|(_, veto)| veto.present_by());
             newest(dots, context)
         }
-        Component::List(list) => list.dots().filter(|(dot, _)| unseen(dot)).max(),
+        Component::List(list) => latest(list.dots().filter(|(dot, _)| unseen(dot))),
         Component::Map(map) => {
             let fields = map.fields.iter().map(|(_, field)| field);
-            fields
-                .filter_map(|field| {
-                    newest_version(&field.cell, context)
-                        .max(field.tally.as_deref().and_then(of_tally))
-                })
-                .max()
+            latest(fields.flat_map(|field| {
+                let counted = field.tally.as_deref().and_then(of_tally);
+                newest_version(&field.cell, context)
+                    .into_iter()
+                    .chain(counted)
+            }))
         }
         Component::SortedSet(set) => {
             let members = set.members().iter().map(|(_, member)| member);
-            members
-                .filter_map(|member| {
-                    newest_version(&member.cell, context)
-                        .max(member.tally.as_deref().and_then(of_tally))
-                })
-                .max()
+            latest(members.flat_map(|member| {
+                let counted = member.tally.as_deref().and_then(of_tally);
+                newest_version(&member.cell, context)
+                    .into_iter()
+                    .chain(counted)
+            }))
         }
         Component::Stream(stream) => {
             let marks = stream.marks.versions().iter();
             let dots = marks.map(|version| (version.dot, version.hlc));
             let groups = stream.groups.iter().flat_map(|(_, groups)| groups);
             let dots = dots.chain(groups.map(|(dot, _)| (*dot, Hlc::ZERO)));
-            dots.filter(|(dot, _)| unseen(dot)).max()
+            latest(dots.filter(|(dot, _)| unseen(dot)))
         }
     }
 }
@@ -317,7 +317,12 @@ pub(crate) fn newest_unseen<C: Context>(component: &Component, context: &C) -> O
 fn newest_version<V, C: Context>(cell: &Cell<V>, context: &C) -> Option<(Dot, Hlc)> {
     let versions = cell.versions().iter();
     let dots = versions.map(|version| (version.dot, version.hlc));
-    dots.filter(|(dot, _)| !context.covers(*dot)).max()
+    latest(dots.filter(|(dot, _)| !context.covers(*dot)))
+}
+
+/// The one with the greatest stamp.
+fn latest(written: impl Iterator<Item = (Dot, Hlc)>) -> Option<(Dot, Hlc)> {
+    written.max_by_key(|(dot, hlc)| (*hlc, *dot))
 }
 
 /// The greatest of some dots that a context does not cover; they have no stamps.

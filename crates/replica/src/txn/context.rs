@@ -82,7 +82,7 @@ fn counted(row: Option<&Row>, context: &VectorClock) -> (SmallVec<[Reset; 1]>, V
 }
 
 impl Txn<'_> {
-    /// The concurrent values of a register and the counter beside it; none if the key is absent or holds something else.
+    /// The concurrent values of a register, or of both kinds of register, and the counter beside it; none if the key is absent or holds something else.
     pub fn siblings(&mut self, key: &[u8]) -> Option<Siblings> {
         let spot = self.spot(key);
         let row = self.visible(&spot)?;
@@ -90,28 +90,26 @@ impl Txn<'_> {
             .tally()
             .filter(|tally| !tally.all_covered())
             .map(|tally| saturated(tally.value()));
-        let (kind, versions) = if let Some(cell) = row.mv().filter(|cell| !cell.is_empty()) {
-            let versions = cell.versions().iter();
-            let versions = versions.map(|v| SiblingVersion {
-                value: v.value.to_vec(),
-                dot: v.dot,
-                stamp: v.stamp(),
-            });
-            (Kind::RegisterMv, versions.collect())
-        } else if let Some((cell, value)) = row
-            .lww()
-            .and_then(|cell| Some((cell, cell.value.as_ref()?)))
-        {
-            let only = SiblingVersion {
-                value: value.to_vec(),
-                dot: cell.dot,
-                stamp: cell.stamp(),
-            };
-            (Kind::RegisterLww, vec![only])
-        } else {
-            counter?;
-            (Kind::Counter, Vec::new())
+        let current = row.lww();
+        let current = current.and_then(|cell| Some((cell, cell.value.as_ref()?)));
+        let current = current.map(|(cell, value)| SiblingVersion {
+            value: value.to_vec(),
+            dot: cell.dot,
+            stamp: cell.stamp(),
+        });
+        let kind = match (&current, row.mv().filter(|cell| !cell.is_empty())) {
+            (Some(_), _) => Kind::RegisterLww,
+            (None, Some(_)) => Kind::RegisterMv,
+            (None, None) => counter.map(|_| Kind::Counter)?,
         };
+        let versions = row.mv().map_or(&[][..], |cell| cell.versions()).iter();
+        let versions = versions.map(|v| SiblingVersion {
+            value: v.value.to_vec(),
+            dot: v.dot,
+            stamp: v.stamp(),
+        });
+        // Of two kinds of string the first is the one that readers see, and hides the others.
+        let versions: Vec<SiblingVersion> = current.into_iter().chain(versions).collect();
         let mut context = VectorClock::new();
         versions
             .iter()

@@ -80,7 +80,9 @@ impl Txn<'_> {
                 }
                 (value, op)
             }
-            (Class::Lww, None, [_, _, ..]) => return Migration::HasSiblings,
+            (Class::Lww, None, [_, _, ..]) | (Class::Lww, Some(_), [_, ..]) => {
+                return Migration::HasSiblings;
+            }
             _ => return Migration::NotNeeded,
         };
         let mut op = op;

@@ -244,7 +244,9 @@ impl Txn<'_> {
                 }
             }
         };
-        self.write_string(key, value.as_deref(), how == RestoreIf::Force)?;
+        if value.is_some() || self.value_type(key).is_some() {
+            self.write_string(key, value.as_deref(), how == RestoreIf::Force)?;
+        }
         Ok(self.settle(settled))
     }
 
@@ -254,7 +256,9 @@ impl Txn<'_> {
         is_string
             && self.siblings(&record.key).is_some_and(|found| {
                 let is_there = |dot| found.versions.iter().any(|version| version.dot == dot);
-                found.versions.len() > 1 && is_there(record.loser.dot)
+                found.kind == Kind::RegisterMv
+                    && found.versions.len() > 1
+                    && is_there(record.loser.dot)
             })
     }
 
@@ -278,7 +282,9 @@ impl Txn<'_> {
     /// What the open records about a string say that an entry wrote.
     fn contender_of(&mut self, key: &[u8], dot: Dot) -> Result<Option<Vec<u8>>, RestoreError> {
         let open = self.journal().open_of(key);
-        let open = open.filter(|record| is_string(record.component));
+        // What a conflict of types shows of its contenders are types.
+        let open =
+            open.filter(|record| is_string(record.component) && record.kind != ConflictKind::Type);
         let mut contenders = open.flat_map(|record| [&record.winner, &record.loser]);
         let found = contenders.find(|contender| contender.dot == dot);
         let found = found.ok_or(RestoreError::NoContender(dot))?;

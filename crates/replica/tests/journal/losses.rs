@@ -2,7 +2,7 @@
 
 use isles_crdt::sorted_set::Score;
 use isles_replica::{
-    AddIf, ConflictKind, Expiry, JournalRecord, ListEnd, Migration, NewStreamId, RestoreIf,
+    AddIf, Answer, ConflictKind, Expiry, JournalRecord, ListEnd, Migration, NewStreamId, RestoreIf,
     ScoreIf, StreamId, Txn,
 };
 use isles_resolve::Strategy;
@@ -469,4 +469,35 @@ fn a_migration_leaves_a_key_alone_that_hides_a_value() {
     b.run(|txn| txn.restore_loser(id, RestoreIf::Same))
         .expect("the register can be taken away");
     assert_eq!(b.string("k"), Some("{}".into()));
+}
+
+// Of two siblings that a string of the other kind hides, the earlier one had a record already, and was named once more.
+#[test]
+fn siblings_that_another_kind_hides_have_a_record_where_they_met_before() {
+    let mut islands = [1, 2, 3].map(Island::new);
+    let define = |txn: &mut Txn<'_>| txn.keyspace_set(b"k", Strategy::MultiValue);
+    let [eu, us, ap] = &mut islands;
+    // The replica with the greater id writes first.
+    ap.run(define);
+    ap.run(set("k", "first"));
+    us.now_ms += 5;
+    us.run(define);
+    us.run(set("k", "second"));
+    meet(us, ap);
+    eu.run(set("k", "seen"));
+    meet_all(&mut islands);
+    for island in &mut islands {
+        assert_eq!(island.string("k"), Some("seen".into()));
+        let types = |record: &&JournalRecord| record.kind == ConflictKind::Type;
+        assert_ne!(island.records().iter().filter(types).count(), 0);
+        let siblings = island.run(|txn| txn.siblings(b"k").expect("there are three"));
+        let values = siblings.versions.iter().map(|version| &version.value[..]);
+        assert_eq!(values.collect::<Vec<_>>()[0], b"seen");
+        assert_eq!(siblings.versions.len(), 3);
+    }
+    let eu = &mut islands[0];
+    let winner = eu.records()[0].winner.dot;
+    eu.run(|txn| txn.resolve_key(b"k", Answer::Dot(winner), RestoreIf::Same))
+        .expect("it is what is read");
+    assert_eq!(eu.string("k"), Some("seen".into()));
 }

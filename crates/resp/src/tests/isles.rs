@@ -572,7 +572,7 @@ fn conflicts_are_put_right() {
             ("GET cart:1", "$4 both"),
             (
                 "ISLES.CONFLICTS RESOLVE KEY cart:1 VALUE x",
-                "-ERR 'cart:1' has neither siblings nor open records in this node's journal, so there is nothing to resolve",
+                "-ERR 'cart:1' has neither siblings nor open records about strings in this node's journal, so there is nothing to resolve",
             ),
         ],
     );

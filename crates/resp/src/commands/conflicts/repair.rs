@@ -109,7 +109,7 @@ fn resolve_key(
     txn.resolve_key(key, answer, how)
         .map_err(|error| match error {
             RestoreError::NoConflict => Failure::other(format!(
-                "ERR '{}' has neither siblings nor open records in this node's journal, so there is nothing to resolve",
+                "ERR '{}' has neither siblings nor open records about strings in this node's journal, so there is nothing to resolve",
                 preview(key)
             )),
             other => other.into(),
