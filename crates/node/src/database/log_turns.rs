@@ -4,6 +4,11 @@
 //! so that they share one write, and then takes the writer's turn itself: nothing wakes another thread, and the answers
 //! leave from where they were made. A thread of its own takes the turns that may block: all of them where each ends in
 //! a sync, and those during a sync elsewhere, for which a write may have to wait.
+//!
+//! Where each turn ends in a sync, one is in flight while the next frame fills. When it ends, those whose entries it covered
+//! are answered before the next begins, and what they send at once joins the frame that waits: else two halves of the writers
+//! would take turns for ever, each waiting for the sync of the other. There is no timer: the next begins when as many wait
+//! again as before, or when a few looks at the sockets in a row have found nobody.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,10 +20,17 @@ use isles_store::{LogError, LogSyncer};
 use super::{Database, StopOnPanic};
 use crate::config::Durability;
 
+/// A sync begins after so many looks in a row at which nobody has joined: some microseconds each.
+const IDLE_LOOKS_MAX: usize = 8;
+/// And after so many in all.
+const LOOKS_MAX: usize = 256;
+
 /// Starts the task, the thread, and under `interval` the thread that syncs.
 pub(super) fn spawn(database: &Arc<Database>, syncer: LogSyncer) -> JoinHandle<()> {
     tokio::spawn(attend(Arc::clone(database)));
-    tokio::spawn(wake_waiters(Arc::clone(database)));
+    if database.durability != Durability::Always {
+        tokio::spawn(wake_waiters(Arc::clone(database)));
+    }
     let syncing = match database.durability {
         Durability::Interval(every) => Some(spawn_syncer(Arc::clone(database), syncer, every)),
         Durability::Always | Durability::Never => None,
@@ -58,17 +70,24 @@ fn spawn_syncer(database: Arc<Database>, syncer: LogSyncer, every: Duration) -> 
 
 async fn attend(database: Arc<Database>) {
     let _stop = StopOnPanic("writing the log");
+    let mut expected = 0;
     while !database.stopping.load(Ordering::Acquire) && database.stopped.get().is_none() {
         database.log_bell.notified().await;
         tokio::task::yield_now().await;
-        if !database.try_turn() {
-            database.wake_log_thread();
+        if database.durability == Durability::Always {
+            database.gather(expected).await;
+            database.ask_log_thread();
+            database.written_bell.notified().await;
+            expected = database.waiters.count();
+            database.waiters.wake(database.durable());
+        } else if !database.try_turn() {
+            database.ask_log_thread();
         }
     }
 }
 
-/// Wakes those whose entries the thread has written. From here that costs a push to the runtime's own queue; from the
-/// thread each would cost a push to a shared one, and compete with the worker that takes them out.
+/// Wakes those whose entries the thread has written where nobody waits for it. From here that costs a push to the runtime's
+/// own queue; from the thread each would cost a push to a shared one, and compete with the worker that takes them out.
 async fn wake_waiters(database: Arc<Database>) {
     let _stop = StopOnPanic("waking those who wait for the log");
     while !database.stopping.load(Ordering::Acquire) && database.stopped.get().is_none() {
@@ -81,7 +100,7 @@ async fn wake_waiters(database: Arc<Database>) {
 fn take_blocking_turns(database: &Database) {
     loop {
         let stopping = database.stopping.load(Ordering::Acquire);
-        if !stopping && !database.log_pending.load(Ordering::Acquire) {
+        if !stopping && !database.turn_asked.swap(false, Ordering::AcqRel) {
             std::thread::park();
             continue;
         }
@@ -108,7 +127,23 @@ impl Database {
         }
     }
 
-    fn wake_log_thread(&self) {
+    /// Lets those join who were answered and send more at once, until as many wait as are expected.
+    async fn gather(&self, expected: usize) {
+        let (mut waiting, mut idle) = (self.waiters.count(), 0);
+        for _ in 0..LOOKS_MAX {
+            if waiting >= expected || idle == IDLE_LOOKS_MAX {
+                break;
+            }
+            // Each look runs every request that has arrived.
+            tokio::task::yield_now().await;
+            let now = self.waiters.count();
+            idle = if now > waiting { 0 } else { idle + 1 };
+            waiting = now;
+        }
+    }
+
+    fn ask_log_thread(&self) {
+        self.turn_asked.store(true, Ordering::Release);
         if let Some(thread) = self.log_thread.get() {
             thread.unpark();
         }
@@ -116,7 +151,7 @@ impl Database {
 
     /// Takes a turn if that cannot block; says whether somebody else must.
     fn try_turn(&self) -> bool {
-        if self.durability == Durability::Always || self.syncing.load(Ordering::Acquire) > 0 {
+        if self.syncing.load(Ordering::Acquire) > 0 {
             return false;
         }
         let Some(mut writer) = self.writer.try_lock() else {

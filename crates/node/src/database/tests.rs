@@ -1,9 +1,9 @@
-//! What a panic under the lock does, in a process of its own: it ends.
+//! What a panic under the lock does, in a process of its own: it ends. And who shares a sync.
 
 use std::path::Path;
 use std::process::Command;
 
-use isles_replica::{Expiry, Scope};
+use isles_replica::{Expiry, Position, Scope};
 
 use super::{Database, Progress, Settings, Threads, open, wall_ms};
 use crate::config::{Config, Overrides};
@@ -35,12 +35,16 @@ fn start(directory: &Path) -> (std::sync::Arc<Database>, Threads) {
     Database::start(opened, settings)
 }
 
-async fn set(database: &Database, key: &[u8]) {
-    let position = database.hold(|replica, wall_ms| {
+fn write(database: &Database, key: &[u8]) -> Position {
+    database.hold(|replica, wall_ms| {
         let mut txn = replica.txn(wall_ms, Scope::Once);
         txn.set_string(key, b"v", Expiry::Clear);
         txn.commit().unwrap()
-    });
+    })
+}
+
+async fn set(database: &Database, key: &[u8]) {
+    let position = write(database, key);
     database.wait_durable(position).await.unwrap();
 }
 
@@ -91,6 +95,52 @@ async fn a_panic_under_the_lock_ends_the_process() {
     let (values, digest_now) = found;
     assert_eq!(values, [Some(b"v".to_vec()), None, None]);
     assert_eq!(digest, Some(&*digest_now), "{printed}");
+    tokio::task::spawn_blocking(move || threads.stop(&database))
+        .await
+        .unwrap();
+}
+
+/// A write whose sync is in flight: what comes now is in another frame.
+async fn in_flight(database: &Database) -> Position {
+    loop {
+        let position = write(database, b"first");
+        while database.hold(|replica, _| replica.has_unlogged()) {
+            tokio::task::yield_now().await;
+        }
+        if database.durable() < position {
+            return position;
+        }
+    }
+}
+
+/// Once one began while a sync for the other was in flight, two writers waited for each other's syncs for ever: half of what
+/// the disk could do.
+#[tokio::test]
+async fn whoever_was_answered_joins_the_frame_that_waits() {
+    const WRITES: u64 = 100;
+    let folder = tempfile::tempdir().unwrap();
+    let (database, threads) = start(folder.path());
+    let position = in_flight(&database).await;
+    let before = *database.progress().borrow();
+    let writers = [b"first", b"later"].map(|key| {
+        let database = std::sync::Arc::clone(&database);
+        tokio::spawn(async move {
+            if key == b"first" {
+                database.wait_durable(position).await.unwrap();
+            }
+            for _ in 0..WRITES {
+                set(&database, key).await;
+            }
+        })
+    });
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let frames = *database.progress().borrow() - before;
+    assert!(
+        (WRITES..WRITES * 3 / 2).contains(&frames),
+        "{frames} frames for twice {WRITES} writes"
+    );
     tokio::task::spawn_blocking(move || threads.stop(&database))
         .await
         .unwrap();
