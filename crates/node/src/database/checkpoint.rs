@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use isles_replica::image::{Meta, TableChange};
 use isles_replica::{Note, Position, Receipt, Restored};
 use isles_store::{Batch, DirLock, LogSyncer, Table};
+use metrics::{Counter, Histogram, counter, histogram};
 
 use super::memory::Relief;
 use super::{Database, Settings, StopOnPanic, wall_ms, writer};
@@ -43,6 +44,8 @@ pub(super) struct Checkpointer {
     /// Chooses what leaves memory.
     seed: u64,
     stuck_since: Option<Instant>,
+    written_bytes: Counter,
+    seconds: Histogram,
 }
 
 pub(super) fn spawn(
@@ -89,6 +92,8 @@ impl Checkpointer {
             through: Position::ZERO,
             seed: wall_ms(),
             stuck_since: None,
+            written_bytes: counter!("isles_table_written_bytes_total"),
+            seconds: histogram!("isles_checkpoint_seconds"),
         }
     }
 
@@ -120,8 +125,10 @@ impl Checkpointer {
         let begun = database
             .saves
             .begin(database.written_entries.load(Ordering::Relaxed));
+        let begun_at = Instant::now();
         match self.round(database) {
             Ok(()) => {
+                self.seconds.record(begun_at.elapsed());
                 database.saves.end(&begun);
                 database.backups.serve(database, &*self.table);
             }
@@ -171,12 +178,19 @@ impl Checkpointer {
     fn hand_over(&mut self, database: &Database) -> anyhow::Result<()> {
         wait_durable(database, self.through)?;
         database.sync_log(&self.syncer)?;
-        self.table.write(std::mem::take(&mut self.batch))?;
+        let batch = std::mem::take(&mut self.batch);
+        self.write(batch)?;
         database.hold(|replica, _| {
             self.receipts
                 .drain(..)
                 .for_each(|receipt| replica.note_written(receipt));
         });
+        Ok(())
+    }
+
+    fn write(&self, batch: Batch) -> anyhow::Result<()> {
+        self.written_bytes.increment(batch.bytes() as u64);
+        self.table.write(batch)?;
         Ok(())
     }
 
@@ -199,7 +213,7 @@ impl Checkpointer {
         };
         let mut batch = Batch::new();
         batch.put(Meta::key(), meta.encode());
-        self.table.write(batch)?;
+        self.write(batch)?;
         self.table.persist()?;
         database.checkpoint.store(checkpoint, Ordering::Relaxed);
         let record = restored.record;
