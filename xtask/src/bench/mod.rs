@@ -6,6 +6,7 @@
 mod conflicts;
 mod criterion;
 mod large;
+mod lines;
 mod log;
 mod ordered;
 mod peers;
@@ -75,7 +76,7 @@ const BENCHMARKS: &[Benchmark] = &[
     },
     Benchmark {
         name: "log",
-        about: "durable writes per second against the disk's own syncs",
+        about: "group commit: durable entries per second and their latency against the disk's own syncs",
         run: log::run,
     },
     Benchmark {
