@@ -36,6 +36,7 @@ const DESIGN: &[(&str, Source)] = &[
     ("isles_log_written_bytes_total", Metric),
     ("isles_table_written_bytes_total", Metric),
     ("isles_checkpoint_seconds", Metric),
+    ("isles_checkpoint_hold_seconds", Metric),
     ("isles_frame_entries", Metric),
     (
         "isles_frame_compression_ratio",

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use isles_store::{LogError, LogSyncer};
 
+use super::waiters::Waiters;
 use super::{Database, StopOnPanic};
 use crate::config::Durability;
 
@@ -75,7 +76,7 @@ async fn attend(database: Arc<Database>) {
         database.log_bell.notified().await;
         tokio::task::yield_now().await;
         if database.durability == Durability::Always {
-            database.gather(expected).await;
+            gather(&database.waiters, expected).await;
             database.ask_log_thread();
             database.written_bell.notified().await;
             expected = database.waiters.count();
@@ -83,6 +84,21 @@ async fn attend(database: Arc<Database>) {
         } else if !database.try_turn() {
             database.ask_log_thread();
         }
+    }
+}
+
+/// Lets those join who were answered and send more at once, until as many wait as are expected.
+async fn gather(waiters: &Waiters, expected: usize) {
+    let (mut waiting, mut idle) = (waiters.count(), 0);
+    for _ in 0..LOOKS_MAX {
+        if waiting >= expected || idle == IDLE_LOOKS_MAX {
+            break;
+        }
+        // Each look runs every request that has arrived.
+        tokio::task::yield_now().await;
+        let now = waiters.count();
+        idle = if now > waiting { 0 } else { idle + 1 };
+        waiting = now;
     }
 }
 
@@ -127,21 +143,6 @@ impl Database {
         }
     }
 
-    /// Lets those join who were answered and send more at once, until as many wait as are expected.
-    async fn gather(&self, expected: usize) {
-        let (mut waiting, mut idle) = (self.waiters.count(), 0);
-        for _ in 0..LOOKS_MAX {
-            if waiting >= expected || idle == IDLE_LOOKS_MAX {
-                break;
-            }
-            // Each look runs every request that has arrived.
-            tokio::task::yield_now().await;
-            let now = self.waiters.count();
-            idle = if now > waiting { 0 } else { idle + 1 };
-            waiting = now;
-        }
-    }
-
     fn ask_log_thread(&self) {
         self.turn_asked.store(true, Ordering::Release);
         if let Some(thread) = self.log_thread.get() {
@@ -181,6 +182,8 @@ impl Database {
         }
         writer.finish(self)?;
         self.waiters.wake(self.durable());
+        // Whoever still listens hears that it is over.
+        self.written_bell.notify_one();
         Ok(())
     }
 
@@ -190,5 +193,47 @@ impl Database {
         let result = syncer.sync();
         self.syncing.fetch_sub(1, Ordering::AcqRel);
         result.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use isles_replica::Position;
+
+    use super::*;
+
+    /// Waits from the look of that number on.
+    fn join(waiters: &Arc<Waiters>, look: usize) {
+        let waiters = Arc::clone(waiters);
+        tokio::spawn(async move {
+            for _ in 0..look {
+                tokio::task::yield_now().await;
+            }
+            waiters.push(Position::ZERO, std::task::Waker::noop());
+        });
+    }
+
+    /// Whoever was answered a moment ago would else wait for a sync that began without need.
+    #[tokio::test]
+    async fn a_sync_waits_for_those_who_were_answered() {
+        let waiters = Arc::new(Waiters::default());
+        for connection in 0..10 {
+            join(&waiters, connection * IDLE_LOOKS_MAX / 2);
+        }
+        gather(&waiters, 10).await;
+        assert_eq!(waiters.count(), 10);
+    }
+
+    #[tokio::test]
+    async fn a_sync_waits_for_nobody_who_sends_no_more() {
+        let waiters = Arc::new(Waiters::default());
+        join(&waiters, 0);
+        join(&waiters, 10 * IDLE_LOOKS_MAX);
+        gather(&waiters, 2).await;
+        assert_eq!(waiters.count(), 1);
+        // Nor does one whom all have joined.
+        join(&waiters, 1);
+        gather(&waiters, 1).await;
+        assert_eq!(waiters.count(), 1);
     }
 }

@@ -1,9 +1,12 @@
-//! What a panic under the lock does, in a process of its own: it ends. And who shares a sync.
+//! What a panic under the lock does, in a process of its own: it ends. And what a stop writes.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
 
+use isles_replica::image::ROWS;
 use isles_replica::{Expiry, Position, Scope};
+use isles_store::{FjallConfig, FjallTable, Table};
 
 use super::{Database, Progress, Settings, Threads, open, wall_ms};
 use crate::config::{Config, Overrides};
@@ -15,7 +18,8 @@ const NAME: &str = "database::tests::a_panic_under_the_lock_ends_the_process";
 fn config(directory: &Path) -> Config {
     let file = directory.join("isles.toml");
     let text = format!(
-        "cluster = \"c\"\nnode = \"eu-1\"\nregion = \"eu\"\ndata_dir = \"{}\"\n",
+        "cluster = \"c\"\nnode = \"eu-1\"\nregion = \"eu\"\ndata_dir = \"{}\"\n\
+         checkpoint.interval_ms = 86400000\n",
         directory.join("data").display()
     );
     std::fs::write(&file, text).unwrap();
@@ -100,48 +104,38 @@ async fn a_panic_under_the_lock_ends_the_process() {
         .unwrap();
 }
 
-/// A write whose sync is in flight: what comes now is in another frame.
-async fn in_flight(database: &Database) -> Position {
-    loop {
-        let position = write(database, b"first");
-        while database.hold(|replica, _| replica.has_unlogged()) {
-            tokio::task::yield_now().await;
-        }
-        if database.durable() < position {
-            return position;
-        }
-    }
-}
-
-/// Once one began while a sync for the other was in flight, two writers waited for each other's syncs for ever: half of what
-/// the disk could do.
-#[tokio::test]
-async fn whoever_was_answered_joins_the_frame_that_waits() {
-    const WRITES: u64 = 100;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_stop_writes_every_row() {
+    const KEYS: u64 = 30_000;
     let folder = tempfile::tempdir().unwrap();
     let (database, threads) = start(folder.path());
-    let position = in_flight(&database).await;
-    let before = *database.progress().borrow();
-    let writers = [b"first", b"later"].map(|key| {
-        let database = std::sync::Arc::clone(&database);
-        tokio::spawn(async move {
-            if key == b"first" {
-                database.wait_durable(position).await.unwrap();
-            }
-            for _ in 0..WRITES {
-                set(&database, key).await;
-            }
-        })
-    });
-    for writer in writers {
-        writer.await.unwrap();
+    let mut last = Position::ZERO;
+    for number in 0..KEYS {
+        last = write(
+            &database,
+            format!("a key of some length:{number:06}").as_bytes(),
+        );
     }
-    let frames = *database.progress().borrow() - before;
-    assert!(
-        (WRITES..WRITES * 3 / 2).contains(&frames),
-        "{frames} frames for twice {WRITES} writes"
-    );
+    database.wait_durable(last).await.unwrap();
+    let digest = database.hold(|replica, _| replica.digest());
+    let left = std::sync::Arc::downgrade(&database);
     tokio::task::spawn_blocking(move || threads.stop(&database))
         .await
         .unwrap();
+    while left.strong_count() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let table = FjallTable::open(folder.path().join("data/table"), &FjallConfig::default());
+    let mut rows = 0;
+    let end = [ROWS[0] + 1];
+    table
+        .unwrap()
+        .scan(ROWS, Some(&end), &mut |_, _| {
+            rows += 1;
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert_eq!(rows, KEYS);
+    let opened = open(&config(folder.path()), &Progress::default()).unwrap();
+    assert_eq!(opened.state.replica.digest(), digest);
 }

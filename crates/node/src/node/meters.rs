@@ -110,6 +110,11 @@ fn describe() {
         Unit::Seconds,
         "Time of one checkpoint, in the background"
     );
+    describe_histogram!(
+        "isles_checkpoint_hold_seconds",
+        Unit::Seconds,
+        "Time for which a checkpoint has kept commands waiting, each time"
+    );
     describe_gauge!("isles_keys", "Keys that readers see");
     describe_gauge!(
         "isles_rows",
