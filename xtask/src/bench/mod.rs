@@ -3,6 +3,7 @@
 //! One file per benchmark; this one is the table. A benchmark measures in interleaved rounds and hands back a body for its
 //! section of the page.
 
+mod checkpoint;
 mod conflicts;
 mod criterion;
 mod large;
@@ -78,6 +79,11 @@ const BENCHMARKS: &[Benchmark] = &[
         name: "log",
         about: "group commit: durable entries per second and their latency against the disk's own syncs",
         run: log::run,
+    },
+    Benchmark {
+        name: "checkpoint",
+        about: "what checkpoints cost whoever writes meanwhile, and what they amplify",
+        run: checkpoint::run,
     },
     Benchmark {
         name: "store",
