@@ -48,7 +48,7 @@ pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> 
          microseconds; the share is the median of the rounds' ratios to the raw disk, between the least and the greatest; the goal is {GOAL}. {} interleaved rounds of {} s.\n\n{}\n\
          **Large frames**, written and synced one behind the other.\n\n{}\n\
          **A node** under `durability = \"always\"`, SET of 100 bytes by `redis-benchmark`, client and node on one machine. The share is of the raw disk's \
-         entries with as many writers, measured right before; the entries of a sync are the node's own count.\n\n{}",
+         entries with as many writers, measured right before and right after; the entries of a sync are the node's own count.\n\n{}",
         settings.rounds,
         RUN.as_secs_f64() * settings.percent as f64 / 100.0,
         groups(&lines),
@@ -200,10 +200,13 @@ fn nodes(workspace: &Workspace, settings: &Settings, folder: &Path) -> Result<St
 }
 
 fn measure(node: &Running, raw: &fs::File, writers: usize, settings: &Settings) -> Result<Seen> {
-    let syncs = syncs_per_second(raw, writers * ENTRY_BYTES, settings)?;
-    let limit = syncs * writers as f64;
+    let limit = || {
+        let syncs = syncs_per_second(raw, writers * ENTRY_BYTES, settings)?;
+        anyhow::Ok(syncs * writers as f64)
+    };
+    let limit_before = limit()?;
     // About as long as the raw loop takes, if a good half of it is reached.
-    let wanted = limit * RUN.as_secs_f64() * settings.percent as f64 / 100.0 / 2.0;
+    let wanted = limit_before * RUN.as_secs_f64() * settings.percent as f64 / 100.0 / 2.0;
     let requests = (wanted as usize).clamp(*REQUESTS.start(), *REQUESTS.end());
     let before = synced(node)?;
     let mut client = Command::new("redis-benchmark");
@@ -216,7 +219,7 @@ fn measure(node: &Running, raw: &fs::File, writers: usize, settings: &Settings) 
         .with_context(|| format!("redis-benchmark printed no result:\n{text}"))?;
     Ok(Seen {
         per_second,
-        limit,
+        limit: (limit_before + limit()?) / 2.0,
         entries_per_sync: (after.0 - before.0) / (after.1 - before.1),
         times_us,
     })
