@@ -170,6 +170,17 @@ impl Running {
         parse_resident_bytes(&status).context("/proc/PID/status has an unknown shape")
     }
 
+    /// Bytes that it has had written to disks so far.
+    pub(crate) fn written_bytes(&self) -> Result<u64> {
+        let io = fs::read_to_string(format!("/proc/{}/io", self.process.id()))
+            .context("cannot read what the server has written")?;
+        let line = io
+            .lines()
+            .find_map(|line| line.strip_prefix("write_bytes: "));
+        let bytes = line.and_then(|bytes| bytes.trim().parse().ok());
+        bytes.context("/proc/PID/io has an unknown shape")
+    }
+
     /// What the admin server says at `path`.
     pub(crate) fn admin_get(&self, path: &str) -> Result<String> {
         http_get(self.admin.context("this server has no admin port")?, path)

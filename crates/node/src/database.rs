@@ -75,6 +75,8 @@ pub(crate) struct Database {
     writer: Mutex<Writer>,
     /// Whether somebody has rung since the last turn began.
     log_pending: AtomicBool,
+    /// Whether the log's thread is to take a turn.
+    turn_asked: AtomicBool,
     log_bell: Notify,
     /// Rings when what peers have sent has changed a key that somebody waits for.
     changed_keys_bell: Notify,
@@ -189,6 +191,7 @@ impl Database {
                     .collect(),
             ),
             log_pending: AtomicBool::new(false),
+            turn_asked: AtomicBool::new(false),
             log_bell: Notify::new(),
             changed_keys_bell: Notify::new(),
             written_bell: Notify::new(),

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, TraceConfig, TraceFormat};
+use crate::memory;
 use crate::node::{Node, install_recorder};
 
 /// What ends a node.
@@ -26,6 +27,7 @@ pub(crate) enum Stop {
 /// Names what the node could not have, where, and what to do.
 pub(crate) fn run(config: Config, stop: Stop) -> anyhow::Result<()> {
     trace(&config.trace)?;
+    bound_memory(&config);
     let metrics = install_recorder()?;
     let runtime = runtime(config.redis.worker_threads)
         .context("cannot start the threads that serve sockets")?;
@@ -54,6 +56,18 @@ pub(crate) fn run(config: Config, stop: Stop) -> anyhow::Result<()> {
         }
         Ok(())
     })
+}
+
+/// Where memory is bounded, what the operating system counts is to stay near the bound. Elsewhere there is nothing to stay near.
+fn bound_memory(config: &Config) {
+    if config.memory.is_none() {
+        return;
+    }
+    if let Err(error) = memory::give_back_at_once() {
+        tracing::warn!(
+            "huge pages cannot be turned off: {error}; the operating system may count twice what memory.max says"
+        );
+    }
 }
 
 /// The threads that serve sockets. A worker runs its tasks in the order in which they were woken: else, of several clients

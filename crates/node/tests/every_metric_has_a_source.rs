@@ -33,6 +33,10 @@ const DESIGN: &[(&str, Source)] = &[
     ("isles_command_seconds", Metric),
     ("isles_log_sync_seconds", Metric),
     ("isles_log_bytes", Metric),
+    ("isles_log_written_bytes_total", Metric),
+    ("isles_table_written_bytes_total", Metric),
+    ("isles_checkpoint_seconds", Metric),
+    ("isles_checkpoint_hold_seconds", Metric),
     ("isles_frame_entries", Metric),
     (
         "isles_frame_compression_ratio",

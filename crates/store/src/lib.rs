@@ -24,8 +24,8 @@ pub mod table;
 
 pub use lock::{DirLock, LockError};
 pub use log::{
-    Cut, Log, LogConfig, LogError, LogReader, LogSyncer, OpenError, RECORD_BYTES_MAX, ReadError,
-    Record, RecordKind, RecordNumber, Recovered, Scan, SegmentInfo,
+    Cut, Log, LogConfig, LogError, LogReader, LogSyncer, OpenError, RECORD_BYTES_MAX,
+    RECORD_HEADER_BYTES, ReadError, Record, RecordKind, RecordNumber, Recovered, Scan, SegmentInfo,
 };
 /// The stores that a [`SlateTable`] can lie in: in memory, in a directory, or whichever else implements the trait.
 #[cfg(feature = "slate")]

@@ -3,9 +3,11 @@
 //! One file per benchmark; this one is the table. A benchmark measures in interleaved rounds and hands back a body for its
 //! section of the page.
 
+mod checkpoint;
 mod conflicts;
 mod criterion;
 mod large;
+mod lines;
 mod log;
 mod ordered;
 mod peers;
@@ -75,8 +77,13 @@ const BENCHMARKS: &[Benchmark] = &[
     },
     Benchmark {
         name: "log",
-        about: "durable writes per second against the disk's own syncs",
+        about: "group commit: durable entries per second and their latency against the disk's own syncs",
         run: log::run,
+    },
+    Benchmark {
+        name: "checkpoint",
+        about: "what checkpoints cost whoever writes meanwhile, and what they amplify",
+        run: checkpoint::run,
     },
     Benchmark {
         name: "store",

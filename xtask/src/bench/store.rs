@@ -1,8 +1,9 @@
 //! The log and the tables on the product's own write pattern, beside the raw disk and engines alone: `benches/store.rs` of the
 //! store measures in interleaved rounds and prints lines, which are read here.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
+use super::lines::{self, Line, number, series, share, who};
 use super::rounds::median;
 use super::{Report, Settings};
 use crate::process;
@@ -13,15 +14,6 @@ const FEATURES: &str = "redb,slate";
 /// How long each candidate commits frames in a round, and how many rows are loaded into each table.
 const RUN_MS: usize = 3_000;
 const ROWS: usize = 200_000;
-/// What others are a ratio of.
-const LIMIT: &str = "raw disk";
-
-/// One printed line: what kind of measurement, of whom, and its numbers.
-struct Line {
-    kind: String,
-    who: String,
-    numbers: Vec<f64>,
-}
 
 pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> {
     let folder = workspace.target_dir()?.join("bench-store");
@@ -34,7 +26,7 @@ pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> 
     let shown = process::line(&command);
     command.arg("--folder").arg(&folder);
     let printed = process::output(&mut command)?;
-    let lines = printed.lines().map(line).collect::<Result<Vec<_>>>()?;
+    let lines = lines::read(&printed)?;
     let body = format!(
         "**Durable entries.** A frame of 104 entries of 161 bytes is one commit, then comes the next: one write and one sync for the raw disk and for the log. \
          Beside the log a second thread writes images of the changed rows (100,000 keys, written at random) to a table, in batches of 1 MiB, each time \
@@ -54,55 +46,6 @@ pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> 
         commands: vec![shown],
         body,
     })
-}
-
-fn line(text: &str) -> Result<Line> {
-    let mut parts = text.split('\t').map(str::to_owned);
-    let (kind, who) = parts
-        .next()
-        .zip(parts.next())
-        .with_context(|| format!("the bench printed '{text}'"))?;
-    // What was not measured is empty.
-    let numbers = parts.map(|part| part.parse().unwrap_or(f64::NAN));
-    Ok(Line {
-        kind,
-        who,
-        numbers: numbers.collect(),
-    })
-}
-
-/// Whom a kind has measured, in the order of the first round.
-fn who(lines: &[Line], kind: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    for line in lines.iter().filter(|line| line.kind == kind) {
-        if !names.contains(&line.who) {
-            names.push(line.who.clone());
-        }
-    }
-    names
-}
-
-/// One number of a candidate, round by round.
-fn series(lines: &[Line], kind: &str, who: &str, column: usize) -> Vec<f64> {
-    let lines = lines
-        .iter()
-        .filter(|line| line.kind == kind && line.who == who);
-    lines
-        .map(|line| line.numbers.get(column).copied().unwrap_or(f64::NAN))
-        .collect()
-}
-
-/// The median of the rounds' ratios to the raw disk.
-fn share(lines: &[Line], kind: &str, who: &str) -> f64 {
-    let limits = series(lines, kind, LIMIT, 0);
-    let values = series(lines, kind, who, 0);
-    median(
-        values
-            .iter()
-            .zip(limits)
-            .map(|(value, limit)| value / limit)
-            .collect(),
-    )
 }
 
 fn frames(lines: &[Line]) -> String {
@@ -177,19 +120,12 @@ fn calls(lines: &[Line]) -> String {
     )
 }
 
-fn number(value: f64, digits: usize) -> String {
-    match value.is_nan() {
-        true => String::new(),
-        false => format!("{value:.digits$}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn lines(text: &str) -> Vec<Line> {
-        text.lines().map(|text| line(text).unwrap()).collect()
+        super::lines::read(text).unwrap()
     }
 
     #[test]

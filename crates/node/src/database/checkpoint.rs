@@ -4,22 +4,26 @@
 //! rows that had changed by the start of a round are written, the table is flushed and the checkpoint moves to where
 //! the log was durable at that start.
 
+mod aside;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use isles_replica::image::{Meta, TableChange};
-use isles_replica::{Note, Position, Receipt, Restored};
+use isles_replica::{Note, Position, Receipt, Replica, Restored};
 use isles_store::{Batch, DirLock, LogSyncer, Table};
+use metrics::{Counter, Histogram, counter, histogram};
 
+use self::aside::Aside;
 use super::memory::Relief;
 use super::{Database, Settings, StopOnPanic, wall_ms, writer};
 use crate::config::{CheckpointConfig, LogConfig};
 use crate::memory::allocated_bytes;
 
-/// Rows imaged under one hold of the lock, and those of the last bucket: a few tens of microseconds.
-const ROWS_PER_HOLD: usize = 128;
+/// Rows imaged under one hold of the lock, and those of the last bucket: some forty microseconds.
+const ROWS_PER_HOLD: usize = 32;
 /// A batch is written when it holds this many bytes.
 const BATCH_BYTES: usize = 1 << 20;
 /// How often the thread looks whether a checkpoint is due.
@@ -39,10 +43,16 @@ pub(super) struct Checkpointer {
     /// What is on its way to the table.
     batch: Batch,
     receipts: Vec<Receipt>,
+    /// Who writes to the table while the next batch is made ready, and what of the batch before.
+    aside: Option<Aside>,
+    under_way: Option<Vec<Receipt>>,
     through: Position,
     /// Chooses what leaves memory.
     seed: u64,
     stuck_since: Option<Instant>,
+    written_bytes: Counter,
+    seconds: Histogram,
+    hold_seconds: Histogram,
 }
 
 pub(super) fn spawn(
@@ -68,8 +78,11 @@ pub(super) fn spawn(
                 database.backups.expire();
             }
             if database.failure().is_none() {
+                // Nobody else wants the processor any more. Before, a second thread would only take it from commands.
+                checkpointer.aside = Some(Aside::spawn(Arc::clone(&checkpointer.table)));
                 checkpointer.round_or_fail(&database);
             }
+            drop(checkpointer);
             drop(lock);
         })
         .expect("the machine has room for the checkpoint's thread")
@@ -86,9 +99,14 @@ impl Checkpointer {
             written_bytes_then: 0,
             batch: Batch::new(),
             receipts: Vec::new(),
+            aside: None,
+            under_way: None,
             through: Position::ZERO,
             seed: wall_ms(),
             stuck_since: None,
+            written_bytes: counter!("isles_table_written_bytes_total"),
+            seconds: histogram!("isles_checkpoint_seconds"),
+            hold_seconds: histogram!("isles_checkpoint_hold_seconds"),
         }
     }
 
@@ -120,8 +138,10 @@ impl Checkpointer {
         let begun = database
             .saves
             .begin(database.written_entries.load(Ordering::Relaxed));
+        let begun_at = Instant::now();
         match self.round(database) {
             Ok(()) => {
+                self.seconds.record(begun_at.elapsed());
                 database.saves.end(&begun);
                 database.backups.serve(database, &*self.table);
             }
@@ -135,13 +155,13 @@ impl Checkpointer {
 
     /// Writes all rows that have changed by now, and moves the checkpoint.
     fn round(&mut self, database: &Database) -> anyhow::Result<()> {
-        let ((restored, buckets), id) = database.hold(|replica, wall_ms| {
+        let ((restored, buckets), id) = self.hold(database, |replica, wall_ms| {
             replica.trim_journal(wall_ms);
             (replica.begin_checkpoint(), replica.id())
         });
         let mut left = buckets;
         loop {
-            let images = database.hold(|replica, _| replica.take_images(ROWS_PER_HOLD));
+            let images = self.hold(database, |replica, _| replica.take_images(ROWS_PER_HOLD));
             left = left.saturating_sub(images.buckets());
             self.through = self.through.max(images.position());
             let batch = &mut self.batch;
@@ -153,13 +173,16 @@ impl Checkpointer {
             self.receipts.push(images.receipt());
             if self.batch.bytes() >= BATCH_BYTES {
                 self.hand_over(database)?;
-                self.relieve(database);
+                if self.under_way.is_none() {
+                    self.relieve(database);
+                }
             }
             if left == 0 {
                 break;
             }
         }
         self.hand_over(database)?;
+        self.await_aside(database)?;
         self.move_to(database, &restored, id)
     }
 
@@ -171,12 +194,51 @@ impl Checkpointer {
     fn hand_over(&mut self, database: &Database) -> anyhow::Result<()> {
         wait_durable(database, self.through)?;
         database.sync_log(&self.syncer)?;
-        self.table.write(std::mem::take(&mut self.batch))?;
-        database.hold(|replica, _| {
-            self.receipts
-                .drain(..)
+        let batch = std::mem::take(&mut self.batch);
+        let receipts = std::mem::take(&mut self.receipts);
+        self.await_aside(database)?;
+        if let Some(aside) = &self.aside {
+            self.written_bytes.increment(batch.bytes() as u64);
+            aside.begin(batch);
+            self.under_way = Some(receipts);
+            return Ok(());
+        }
+        self.write(batch)?;
+        self.note_written(database, receipts);
+        Ok(())
+    }
+
+    /// Waits until nothing is under way.
+    fn await_aside(&mut self, database: &Database) -> anyhow::Result<()> {
+        if let (Some(aside), Some(receipts)) = (&self.aside, self.under_way.take()) {
+            aside.wait()?;
+            self.note_written(database, receipts);
+        }
+        Ok(())
+    }
+
+    /// Says that rows are in the table.
+    fn note_written(&self, database: &Database, receipts: Vec<Receipt>) {
+        self.hold(database, |replica, _| {
+            receipts
+                .into_iter()
                 .for_each(|receipt| replica.note_written(receipt));
         });
+    }
+
+    /// As [`Database::hold`], timed: commands wait for as long.
+    fn hold<R>(&self, database: &Database, act: impl FnOnce(&mut Replica, u64) -> R) -> R {
+        let (result, held) = database.hold(|replica, wall_ms| {
+            let begun = Instant::now();
+            (act(replica, wall_ms), begun.elapsed())
+        });
+        self.hold_seconds.record(held);
+        result
+    }
+
+    fn write(&self, batch: Batch) -> anyhow::Result<()> {
+        self.written_bytes.increment(batch.bytes() as u64);
+        self.table.write(batch)?;
         Ok(())
     }
 
@@ -199,7 +261,7 @@ impl Checkpointer {
         };
         let mut batch = Batch::new();
         batch.put(Meta::key(), meta.encode());
-        self.table.write(batch)?;
+        self.write(batch)?;
         self.table.persist()?;
         database.checkpoint.store(checkpoint, Ordering::Relaxed);
         let record = restored.record;

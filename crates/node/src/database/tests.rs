@@ -1,9 +1,12 @@
-//! What a panic under the lock does, in a process of its own: it ends.
+//! What a panic under the lock does, in a process of its own: it ends. And what a stop writes.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
 
-use isles_replica::{Expiry, Scope};
+use isles_replica::image::ROWS;
+use isles_replica::{Expiry, Position, Scope};
+use isles_store::{FjallConfig, FjallTable, Table};
 
 use super::{Database, Progress, Settings, Threads, open, wall_ms};
 use crate::config::{Config, Overrides};
@@ -15,7 +18,8 @@ const NAME: &str = "database::tests::a_panic_under_the_lock_ends_the_process";
 fn config(directory: &Path) -> Config {
     let file = directory.join("isles.toml");
     let text = format!(
-        "cluster = \"c\"\nnode = \"eu-1\"\nregion = \"eu\"\ndata_dir = \"{}\"\n",
+        "cluster = \"c\"\nnode = \"eu-1\"\nregion = \"eu\"\ndata_dir = \"{}\"\n\
+         checkpoint.interval_ms = 86400000\n",
         directory.join("data").display()
     );
     std::fs::write(&file, text).unwrap();
@@ -35,12 +39,16 @@ fn start(directory: &Path) -> (std::sync::Arc<Database>, Threads) {
     Database::start(opened, settings)
 }
 
-async fn set(database: &Database, key: &[u8]) {
-    let position = database.hold(|replica, wall_ms| {
+fn write(database: &Database, key: &[u8]) -> Position {
+    database.hold(|replica, wall_ms| {
         let mut txn = replica.txn(wall_ms, Scope::Once);
         txn.set_string(key, b"v", Expiry::Clear);
         txn.commit().unwrap()
-    });
+    })
+}
+
+async fn set(database: &Database, key: &[u8]) {
+    let position = write(database, key);
     database.wait_durable(position).await.unwrap();
 }
 
@@ -94,4 +102,40 @@ async fn a_panic_under_the_lock_ends_the_process() {
     tokio::task::spawn_blocking(move || threads.stop(&database))
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_stop_writes_every_row() {
+    const KEYS: u64 = 30_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (database, threads) = start(folder.path());
+    let mut last = Position::ZERO;
+    for number in 0..KEYS {
+        last = write(
+            &database,
+            format!("a key of some length:{number:06}").as_bytes(),
+        );
+    }
+    database.wait_durable(last).await.unwrap();
+    let digest = database.hold(|replica, _| replica.digest());
+    let left = std::sync::Arc::downgrade(&database);
+    tokio::task::spawn_blocking(move || threads.stop(&database))
+        .await
+        .unwrap();
+    while left.strong_count() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let table = FjallTable::open(folder.path().join("data/table"), &FjallConfig::default());
+    let mut rows = 0;
+    let end = [ROWS[0] + 1];
+    table
+        .unwrap()
+        .scan(ROWS, Some(&end), &mut |_, _| {
+            rows += 1;
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert_eq!(rows, KEYS);
+    let opened = open(&config(folder.path()), &Progress::default()).unwrap();
+    assert_eq!(opened.state.replica.digest(), digest);
 }

@@ -16,6 +16,11 @@ impl Waiters {
         self.waiting.lock().push((position, waker.clone()));
     }
 
+    /// How many wait.
+    pub(super) fn count(&self) -> usize {
+        self.waiting.lock().len()
+    }
+
     /// Wakes everyone who waits for a place at or before `durable`.
     pub(super) fn wake(&self, durable: Position) {
         let mut waiting = self.waiting.lock();

@@ -9,7 +9,7 @@ use std::time::Instant;
 use isles_clock::{ReplicaId, VectorClock};
 use isles_replica::frame::OpenFrame;
 use isles_replica::{Frame, Note, Position, Unlogged, UnloggedContent};
-use isles_store::{Log, LogError, LogReader, RecordKind, RecordNumber};
+use isles_store::{Log, LogError, LogReader, RECORD_HEADER_BYTES, RecordKind, RecordNumber};
 use metrics::{Counter, Gauge, Histogram};
 
 use super::{Database, wall_ms};
@@ -28,6 +28,7 @@ struct Meters {
     sync_seconds: Histogram,
     frame_entries: Histogram,
     bytes: Gauge,
+    written_bytes: Counter,
     frames: Counter,
 }
 
@@ -41,6 +42,7 @@ impl Writer {
                 sync_seconds: metrics::histogram!("isles_log_sync_seconds"),
                 frame_entries: metrics::histogram!("isles_frame_entries"),
                 bytes: metrics::gauge!("isles_log_bytes"),
+                written_bytes: metrics::counter!("isles_log_written_bytes_total"),
                 frames: metrics::counter!("isles_log_frames_total"),
             },
         }
@@ -161,6 +163,8 @@ impl Writer {
             .map(|(_, frame)| frame.bytes().len() as u64)
             .sum();
         database.written_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let headers = (frames.len() * RECORD_HEADER_BYTES) as u64;
+        self.meters.written_bytes.increment(bytes + headers);
         let entries = frames
             .iter()
             .map(|(_, frame)| u64::from(frame.header().count));
@@ -187,6 +191,7 @@ impl Writer {
         before: RecordNumber,
     ) -> Result<(), LogError> {
         self.log.trim(before)?;
+        self.meters.bytes.set(self.log.bytes() as f64);
         let floor = floor_of(&self.log.reader());
         database.lock().exchange.set_log_floor(floor);
         Ok(())

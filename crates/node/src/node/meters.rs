@@ -95,6 +95,26 @@ fn describe() {
         Unit::Bytes,
         "Bytes of the log's segments"
     );
+    describe_counter!(
+        "isles_log_written_bytes_total",
+        Unit::Bytes,
+        "Bytes of frames written to the log, own and others'"
+    );
+    describe_counter!(
+        "isles_table_written_bytes_total",
+        Unit::Bytes,
+        "Bytes of rows handed to the table by checkpoints"
+    );
+    describe_histogram!(
+        "isles_checkpoint_seconds",
+        Unit::Seconds,
+        "Time of one checkpoint, in the background"
+    );
+    describe_histogram!(
+        "isles_checkpoint_hold_seconds",
+        Unit::Seconds,
+        "Time for which a checkpoint has kept commands waiting, each time"
+    );
     describe_gauge!("isles_keys", "Keys that readers see");
     describe_gauge!(
         "isles_rows",

@@ -246,6 +246,11 @@ impl Node {
         });
     }
 
+    /// The process, to the operating system.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     /// As `kill -9`.
     pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");
