@@ -7,6 +7,7 @@ mod conflicts;
 mod criterion;
 mod large;
 mod log;
+mod memory;
 mod ordered;
 mod peers;
 mod redis;
@@ -67,6 +68,11 @@ const BENCHMARKS: &[Benchmark] = &[
         name: "large",
         about: "how long commands on large collections keep others waiting, beside redis-server",
         run: large::run,
+    },
+    Benchmark {
+        name: "memory",
+        about: "what a key of each kind costs in memory, beside redis-server",
+        run: memory::run,
     },
     Benchmark {
         name: "replication",
