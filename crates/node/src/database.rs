@@ -14,6 +14,7 @@ mod progress;
 mod reaper;
 pub(crate) mod rebuild;
 mod renew;
+mod rest;
 mod saves;
 #[cfg(test)]
 mod tests;

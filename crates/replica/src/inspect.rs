@@ -131,7 +131,7 @@ impl Replica {
     /// Everything live that is in memory, by key. Costs a copy of all of it.
     pub fn content(&self) -> BTreeMap<Vec<u8>, KeyContent> {
         let rows = self.rows.iter();
-        rows.map(|(_, row)| (row.key.to_vec(), content_of(row)))
+        rows.map(|(_, row)| (row.key.to_vec(), content_of(&row)))
             .filter(|(_, content)| *content != KeyContent::default())
             .collect()
     }
@@ -194,7 +194,8 @@ impl Replica {
     /// Names the first thing that does not add up.
     pub fn check(&self) -> Result<(), String> {
         for (_, row) in self.rows.iter() {
-            check_row(row).map_err(|what| format!("key \"{}\": {what}", row.key.escape_ascii()))?;
+            check_row(&row)
+                .map_err(|what| format!("key \"{}\": {what}", row.key.escape_ascii()))?;
         }
         self.journal.check()?;
         self.rows.check()

@@ -327,11 +327,11 @@ impl Replica {
 
     /// The keys of one bucket with what each adds to its sum, for finding where replicas differ; those of them that are
     /// in memory.
-    pub fn bucket_keys(&self, bucket: u16) -> impl Iterator<Item = (&[u8], u128)> {
+    pub fn bucket_keys(&self, bucket: u16) -> impl Iterator<Item = (Box<[u8]>, u128)> {
         self.rows
             .bucket(usize::from(bucket))
             .filter(|(_, row)| !row.is_gone())
-            .map(|(_, row)| (&*row.key, row.sum))
+            .map(|(_, row)| (row.key.clone(), row.sum))
     }
 
     /// The newest conflicts.

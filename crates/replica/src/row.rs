@@ -359,6 +359,14 @@ impl Tick {
         Tick((now_ms / Tick::MS) as u32)
     }
 
+    pub(crate) fn as_number(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) fn from_number(number: u32) -> Tick {
+        Tick(number)
+    }
+
     /// So long before this one, or the beginning.
     pub(crate) fn before(self, idle_ms: u64) -> Tick {
         let ticks = u32::try_from(idle_ms.div_ceil(Tick::MS)).unwrap_or(u32::MAX);

@@ -1,17 +1,24 @@
 //! All rows of a replica, by key, by bucket and by deadline.
 
 mod cold;
+mod packed;
+mod places;
+mod rest;
+mod slot;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::iter::repeat_with;
 
-use hashbrown::HashTable;
 use isles_clock::{ReplicaId, VectorClock};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::cold::Cold;
 pub(crate) use self::cold::{ColdBucket, Sampler};
+use self::packed::Authors;
+use self::places::Places;
+pub(crate) use self::slot::Seen;
+use self::slot::Slot;
 use crate::row::{Deadline, Row, Tick};
 
 /// Number of buckets of the key hash, the same on every node of a cluster.
@@ -22,16 +29,15 @@ pub const RESERVED_PREFIX: &[u8] = b"\0isles:";
 
 /// Rows per slab: growing never moves a row.
 const SLAB_ROWS: usize = 1 << 10;
-const NO_ROW: u32 = u32::MAX;
 
 /// The number of a row; stable while the row is there.
 pub(crate) type RowId = u32;
 
 /// Rows whose key hashes start with the same bits, and the sum of their content.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Bucket {
     sum: u128,
-    first: u32,
+    rows: Places,
     /// Rows that only the table holds. While there are none, a key without a row is absent.
     cold: u32,
     /// Changes whenever a row leaves memory, for whatever reason.
@@ -40,22 +46,8 @@ struct Bucket {
     changed: SmallVec<[(ReplicaId, u64); 1]>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    tag: u32,
-    row: RowId,
-}
-
-#[derive(Clone, Debug)]
-struct Slot {
-    row: Row,
-    next: u32,
-    previous: u32,
-}
-
 #[derive(Debug)]
 pub(crate) struct Rows {
-    table: HashTable<Place>,
     slabs: Vec<Vec<Option<Slot>>>,
     free: Vec<RowId>,
     allocated: u32,
@@ -69,6 +61,11 @@ pub(crate) struct Rows {
     expired_total: u64,
     dirty: VecDeque<RowId>,
     cold: Cold,
+    authors: Authors,
+    /// Where the round that puts rows to rest goes on.
+    hand: u32,
+    /// Where rows are packed; kept, so that each takes one allocation.
+    scratch: Vec<u8>,
 }
 
 /// The hash that places a key: its high bits choose the bucket.
@@ -80,21 +77,16 @@ pub(crate) fn bucket_of(hash: u64) -> usize {
     (hash >> 48) as usize
 }
 
-fn tag_of(hash: u64) -> u32 {
-    (hash >> 16) as u32
-}
-
 impl Rows {
     pub(crate) fn new() -> Self {
         let bucket = || Bucket {
             sum: 0,
-            first: NO_ROW,
+            rows: Places::default(),
             cold: 0,
             epoch: 0,
             changed: SmallVec::new(),
         };
         Rows {
-            table: HashTable::new(),
             slabs: Vec::new(),
             free: Vec::new(),
             allocated: 0,
@@ -107,29 +99,27 @@ impl Rows {
             expired_total: 0,
             dirty: VecDeque::new(),
             cold: Cold::default(),
+            authors: Authors::default(),
+            hand: 0,
+            scratch: Vec::new(),
         }
     }
 
     /// The row of a key, if there is one.
     pub(crate) fn find(&self, key: &[u8], hash: u64) -> Option<RowId> {
-        let tag = tag_of(hash);
-        self.table
-            .find(hash, |place| {
-                place.tag == tag && *self.get(place.row).key == *key
-            })
-            .map(|place| place.row)
+        let mut alike = self.buckets[bucket_of(hash)].rows.find(hash);
+        alike.find(|id| *slot_in(&self.slabs, *id).key() == *key)
     }
 
     /// The row that a key with this hash most likely has; its key has not been looked at.
     pub(crate) fn guess(&self, hash: u64) -> Option<&Row> {
-        let tag = tag_of(hash);
-        let place = self.table.find(hash, |place| place.tag == tag)?;
-        Some(self.get(place.row))
+        let mut alike = self.buckets[bucket_of(hash)].rows.find(hash);
+        Some(self.get(alike.next()?))
     }
 
     /// Reads the bucket of a hash; see `warm.rs`.
     pub(crate) fn warm_bucket(&self, hash: u64) -> usize {
-        self.buckets[bucket_of(hash)].first as usize
+        self.buckets[bucket_of(hash)].rows.len()
     }
 
     /// The row of a key, made empty if there is none.
@@ -150,30 +140,14 @@ impl Rows {
             self.allocated - 1
         });
         let bucket = bucket_of(hash);
-        let next = std::mem::replace(&mut self.buckets[bucket].first, id);
-        if next != NO_ROW {
-            self.slot_mut(next).previous = id;
-        }
+        self.buckets[bucket].rows.insert(hash, id);
         self.occupied[bucket / 64] |= 1 << (bucket % 64);
-        let slot = Some(Slot {
-            row,
-            next,
-            previous: NO_ROW,
-        });
+        let slot = Some(Slot::from(row));
         let slab = &mut self.slabs[id as usize / SLAB_ROWS];
         match slab.get_mut(id as usize % SLAB_ROWS) {
             Some(place) => *place = slot,
             None => slab.push(slot),
         }
-        let slabs = &self.slabs;
-        self.table.insert_unique(
-            hash,
-            Place {
-                tag: tag_of(hash),
-                row: id,
-            },
-            |place| slot_in(slabs, place.row).row.hash,
-        );
         id
     }
 
@@ -188,33 +162,18 @@ impl Rows {
 
     /// Takes a row out of memory; what is counted of it stays counted.
     fn take_out(&mut self, id: RowId) -> Row {
-        let hash = self.get(id).hash;
-        if let Ok(entry) = self.table.find_entry(hash, |place| place.row == id) {
-            entry.remove();
-        }
         let slot = self.slabs[id as usize / SLAB_ROWS][id as usize % SLAB_ROWS].take();
-        let Slot {
-            row,
-            next,
-            previous,
-        } = slot.expect("a row's number is valid until the row is removed");
-        if next != NO_ROW {
-            self.slot_mut(next).previous = previous;
-        }
-        match previous {
-            NO_ROW => self.set_first(bucket_of(hash), next),
-            previous => self.slot_mut(previous).next = next,
-        }
+        let slot = slot.expect("a row's number is valid until the row is removed");
+        let row = slot.into_row(&self.authors);
         self.free.push(id);
-        self.buckets[bucket_of(hash)].epoch += 1;
-        row
-    }
-
-    fn set_first(&mut self, bucket: usize, first: u32) {
-        self.buckets[bucket].first = first;
-        if first == NO_ROW {
-            self.occupied[bucket / 64] &= !(1 << (bucket % 64));
+        let number = bucket_of(row.hash);
+        let bucket = &mut self.buckets[number];
+        bucket.rows.remove(row.hash, id);
+        bucket.epoch += 1;
+        if bucket.rows.is_empty() {
+            self.occupied[number / 64] &= !(1 << (number % 64));
         }
+        row
     }
 
     /// The first bucket from `bucket` on that has rows.
@@ -223,13 +182,13 @@ impl Rows {
     }
 
     pub(crate) fn get(&self, id: RowId) -> &Row {
-        &slot_in(&self.slabs, id).row
+        slot_in(&self.slabs, id).row(&self.authors)
     }
 
     /// The row, which a command uses now: one store, and only in a new tick.
     #[inline]
     pub(crate) fn used(&mut self, id: RowId, now: Tick) -> &Row {
-        let row = &mut self.slot_mut(id).row;
+        let row = self.row_mut(id);
         if row.used != now {
             row.used = now;
         }
@@ -238,13 +197,11 @@ impl Rows {
 
     /// Keeps what the sketches of a row count together: it is derived, so nothing else changes.
     pub(crate) fn note_counted(&mut self, id: RowId, count: u64) {
-        self.slot_mut(id).row.note_counted(count);
+        self.row_mut(id).note_counted(count);
     }
 
-    fn slot_mut(&mut self, id: RowId) -> &mut Slot {
-        self.slabs[id as usize / SLAB_ROWS][id as usize % SLAB_ROWS]
-            .as_mut()
-            .expect("a row's number is valid until the row is removed")
+    fn row_mut(&mut self, id: RowId) -> &mut Row {
+        slot_in_mut(&mut self.slabs, id).row_mut(&self.authors)
     }
 
     /// Changes a row and everything that is derived from it: sums, the index of deadlines, the number of visible keys,
@@ -255,7 +212,7 @@ impl Rows {
         now_ms: u64,
         change: impl FnOnce(&mut Row) -> R,
     ) -> R {
-        let row = &mut self.slot_mut(id).row;
+        let row = self.row_mut(id);
         let (sum, deadline, counted) = (row.sum, row.deadline, row.counted);
         let result = change(row);
         let newly_dirty = !std::mem::replace(&mut row.dirty, true);
@@ -316,7 +273,7 @@ impl Rows {
     /// Takes a row whose deadline has passed out of the number of visible keys.
     pub(crate) fn hide(&mut self, at_ms: u64, id: RowId) -> &Row {
         self.deadlines.remove(&(at_ms, id));
-        let counted = std::mem::take(&mut self.slot_mut(id).row.counted);
+        let counted = std::mem::take(&mut self.row_mut(id).counted);
         self.visible -= usize::from(counted);
         self.expired_total += 1;
         self.get(id)
@@ -358,7 +315,7 @@ impl Rows {
 
     /// Number of rows in memory, residue and hidden keys included.
     pub(crate) fn len(&self) -> usize {
-        self.table.len()
+        self.allocated as usize - self.free.len()
     }
 
     pub(crate) fn sum(&self) -> u128 {
@@ -371,17 +328,9 @@ impl Rows {
     }
 
     /// The rows of one bucket that are in memory.
-    pub(crate) fn bucket(&self, bucket: usize) -> impl Iterator<Item = (RowId, &Row)> {
-        let mut next = self.buckets[bucket].first;
-        std::iter::from_fn(move || {
-            let id = next;
-            if id == NO_ROW {
-                return None;
-            }
-            let slot = slot_in(&self.slabs, id);
-            next = slot.next;
-            Some((id, &slot.row))
-        })
+    pub(crate) fn bucket(&self, bucket: usize) -> impl Iterator<Item = (RowId, Seen<'_>)> {
+        let rows = self.buckets[bucket].rows.rows();
+        rows.map(|id| (id, slot_in(&self.slabs, id).seen(&self.authors)))
     }
 
     /// Compares what is kept beside the rows with the rows.
@@ -426,9 +375,15 @@ impl Rows {
                 "{due} keys expire, {kept} deadlines are kept, and not the same"
             ));
         }
-        let (rows, placed) = (self.iter().count(), self.table.len());
-        if rows != placed {
-            return Err(format!("{rows} rows are in buckets, {placed} in the index"));
+        let (placed, rows) = (self.iter().count(), self.len());
+        if placed != rows {
+            return Err(format!("{placed} rows are in buckets, {rows} in all"));
+        }
+        let misplaced = self
+            .iter()
+            .find(|(id, row)| self.find(&row.key, row.hash) != Some(*id));
+        if let Some((_, row)) = misplaced {
+            return Err(format!("key \"{}\" is not found", row.key.escape_ascii()));
         }
         Ok(())
     }
@@ -440,7 +395,7 @@ impl Rows {
     }
 
     /// Every row in memory, bucket by bucket.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (RowId, &Row)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RowId, Seen<'_>)> {
         let after = |bucket: &usize| self.next_occupied(bucket + 1);
         std::iter::successors(self.next_occupied(0), after).flat_map(|bucket| self.bucket(bucket))
     }
@@ -449,14 +404,17 @@ impl Rows {
     pub(crate) fn take_dirty(&mut self, limit: usize) -> Vec<RowId> {
         let taken: Vec<RowId> = self.dirty.drain(..limit.min(self.dirty.len())).collect();
         for id in &taken {
-            self.slot_mut(*id).row.dirty = false;
+            self.row_mut(*id).dirty = false;
+        }
+        if self.dirty.is_empty() {
+            self.dirty = VecDeque::new();
         }
         taken
     }
 
     /// Puts a row back that could not be written yet.
     pub(crate) fn mark_dirty(&mut self, id: RowId) {
-        if !std::mem::replace(&mut self.slot_mut(id).row.dirty, true) {
+        if !std::mem::replace(&mut self.row_mut(id).dirty, true) {
             self.dirty.push_back(id);
         }
     }
@@ -467,21 +425,22 @@ impl Rows {
 
     /// What the checkpoint needs of a row, which may change what only the checkpoint knows of it.
     pub(crate) fn image_mut(&mut self, id: RowId) -> &mut Row {
-        &mut self.slot_mut(id).row
+        self.row_mut(id)
     }
 
     /// Puts a stored row in at start-up.
     pub(crate) fn load(&mut self, row: Row, now_ms: u64) {
         let id = self.find_or_insert(&row.key, row.hash);
         self.change(id, now_ms, |place| *place = row);
-        let row = &mut self.slot_mut(id).row;
-        row.dirty = false;
+        self.row_mut(id).dirty = false;
         debug_assert_eq!(
             self.dirty.back(),
             Some(&id),
             "loading happens before anything else is dirty"
         );
         self.dirty.pop_back();
+        let slot = slot_in_mut(&mut self.slabs, id);
+        slot.put_to_rest(&mut self.authors, &mut self.scratch);
     }
 }
 
@@ -501,6 +460,12 @@ fn slot_in(slabs: &[Vec<Option<Slot>>], id: RowId) -> &Slot {
         .expect("a row's number is valid until the row is removed")
 }
 
+fn slot_in_mut(slabs: &mut [Vec<Option<Slot>>], id: RowId) -> &mut Slot {
+    slabs[id as usize / SLAB_ROWS][id as usize % SLAB_ROWS]
+        .as_mut()
+        .expect("a row's number is valid until the row is removed")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -508,5 +473,10 @@ mod tests {
     #[test]
     fn the_time_of_use_lies_where_alignment_left_room() {
         assert_eq!(size_of::<Row>(), 176);
+    }
+
+    #[test]
+    fn a_row_at_rest_takes_few_bytes_beside_its_content() {
+        assert_eq!(size_of::<Option<Slot>>(), 24);
     }
 }

@@ -13,14 +13,14 @@ use isles_replica::image::{Meta, TableChange};
 use isles_replica::{Note, Position, Restored};
 use isles_store::{Batch, DirLock, LogSyncer, Table};
 
-use super::{Database, Settings, StopOnPanic, writer};
+use super::{Database, Settings, StopOnPanic, rest, writer};
 use crate::config::{CheckpointConfig, LogConfig};
 
 /// Rows imaged under one hold of the lock: a few tens of microseconds.
 const ROWS_PER_HOLD: usize = 128;
 /// A batch is written when it holds this many bytes.
 const BATCH_BYTES: usize = 1 << 20;
-/// How often the thread looks whether a checkpoint is due.
+/// How often the thread looks whether a checkpoint is due, and puts rows to rest.
 const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) struct Checkpointer {
@@ -47,6 +47,7 @@ pub(super) fn spawn(
                 if checkpointer.is_due(&database) || asked {
                     checkpointer.round_or_fail(&database);
                 }
+                rest::go_on(&database);
                 database.backups.expire();
             }
             if database.failure().is_none() {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{BUCKETS, RESERVED_PREFIX, RowId, Rows, SLAB_ROWS, bucket_of, hash_of, next_in};
+use super::{BUCKETS, RESERVED_PREFIX, RowId, Rows, SLAB_ROWS, Slot, bucket_of, hash_of, next_in};
 use crate::position::Position;
 use crate::row::{Row, Tick};
 
@@ -137,15 +137,15 @@ impl Rows {
         }
     }
 
-    fn try_get(&self, id: RowId) -> Option<&Row> {
+    fn try_get(&self, id: RowId) -> Option<&Slot> {
         let slab = self.slabs.get(id as usize / SLAB_ROWS)?;
         let slot = slab.get(id as usize % SLAB_ROWS)?.as_ref()?;
-        Some(&slot.row)
+        Some(slot)
     }
 
     fn says_absent(&self, id: RowId) -> bool {
         self.try_get(id)
-            .is_some_and(|row| row.is_gone() && !row.dirty)
+            .is_some_and(|slot| !slot.is_dirty() && slot.seen(&self.authors).is_gone())
     }
 
     /// Forgets up to so many keys that are known to be absent and were not used after `latest`, oldest first; returns
@@ -199,14 +199,14 @@ impl Rows {
         let (mut oldest, mut seen): (Option<(Tick, RowId)>, usize) = (None, 0);
         for _ in 0..TRIES {
             let id = sampler.below(self.allocated);
-            let Some(row) = self.try_get(id) else {
+            let Some(slot) = self.try_get(id) else {
                 continue;
             };
-            if !may_leave(row, latest) {
+            if !may_leave(slot, latest) {
                 continue;
             }
-            if oldest.is_none_or(|(used, _)| row.used < used) {
-                oldest = Some((row.used, id));
+            if oldest.is_none_or(|(used, _)| slot.used() < used) {
+                oldest = Some((slot.used(), id));
             }
             seen += 1;
             if seen == SAMPLES {
@@ -235,9 +235,9 @@ impl Rows {
 }
 
 /// Whether a row may leave memory: the table has it, nobody is about to use it, and nothing in memory refers to it.
-fn may_leave(row: &Row, latest: Tick) -> bool {
-    !row.dirty
-        && row.used <= latest
-        && !row.deadline.is_set()
-        && !row.key.starts_with(RESERVED_PREFIX)
+fn may_leave(slot: &Slot, latest: Tick) -> bool {
+    !slot.is_dirty()
+        && slot.used() <= latest
+        && !slot.expires()
+        && !slot.key().starts_with(RESERVED_PREFIX)
 }

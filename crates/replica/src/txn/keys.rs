@@ -104,7 +104,7 @@ impl Txn<'_> {
         let (mut bucket, mut visited, mut unseen) = (cursor.min(BUCKETS as u64) as usize, 0, 0);
         while let Some(occupied) = rows.next_occupied(bucket) {
             for (_, row) in rows.bucket(occupied) {
-                match listed(row, now_ms) {
+                match listed(&row, now_ms) {
                     Some(value_type) => {
                         visited += 1;
                         each(&row.key, value_type);

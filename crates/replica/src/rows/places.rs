@@ -1,0 +1,127 @@
+//! Which rows a bucket has: an index that grows bucket by bucket, so that no insertion ever pays for all rows.
+
+use super::RowId;
+
+/// A row, and a part of its key's hash, by which it is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    tag: u32,
+    row: RowId,
+}
+
+/// So many places more than there are, and an eighth, when there is no room: a list that doubled would be half empty.
+const ROOM: usize = 4;
+
+/// The rows of one bucket.
+#[derive(Debug, Default)]
+pub(super) struct Places(
+    // Invariant: sorted by tag.
+    Vec<Place>,
+);
+
+/// The bits of the hash that follow those of the bucket.
+#[inline]
+fn tag_of(hash: u64) -> u32 {
+    (hash >> 16) as u32
+}
+
+impl Places {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = RowId> {
+        self.0.iter().map(|place| place.row)
+    }
+
+    /// The rows whose keys may have this hash; hardly ever more than one.
+    #[inline]
+    pub(super) fn find(&self, hash: u64) -> impl Iterator<Item = RowId> {
+        let tag = tag_of(hash);
+        let places = self.0[self.first(tag)..].iter();
+        places
+            .take_while(move |place| place.tag == tag)
+            .map(|place| place.row)
+    }
+
+    pub(super) fn insert(&mut self, hash: u64, row: RowId) {
+        if self.0.len() == self.0.capacity() {
+            self.0.reserve_exact(self.0.len() / 8 + ROOM);
+        }
+        let tag = tag_of(hash);
+        self.0.insert(self.first(tag), Place { tag, row });
+    }
+
+    pub(super) fn remove(&mut self, hash: u64, row: RowId) {
+        let first = self.first(tag_of(hash));
+        let place = self.0[first..].iter().position(|place| place.row == row);
+        if let Some(place) = place {
+            self.0.remove(first + place);
+        }
+        if self.0.is_empty() {
+            self.0 = Vec::new();
+        }
+    }
+
+    /// How many places have lesser tags. Tags are spread evenly, so the search begins where this one should be, and goes
+    /// on in steps that double.
+    #[inline]
+    fn first(&self, tag: u32) -> usize {
+        let is_less = |place: &Place| place.tag < tag;
+        let len = self.0.len();
+        let near = ((u64::from(tag) * len as u64) >> 32) as usize;
+        let (mut from, mut to, mut step) = (near, near, 1);
+        while from > 0 && !is_less(&self.0[from - 1]) {
+            to = from;
+            from = from.saturating_sub(step);
+            step *= 2;
+        }
+        while to < len && is_less(&self.0[to]) {
+            from = to + 1;
+            to = (to + step).min(len);
+            step *= 2;
+        }
+        from + self.0[from..to].partition_point(is_less)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hash(tag: u32) -> u64 {
+        u64::from(tag) << 16
+    }
+
+    proptest! {
+        #[test]
+        fn every_row_is_found_by_its_hash_alone(
+            tags in prop::collection::vec(prop_oneof![any::<u32>(), 0..4u32, u32::MAX - 3..], 0..200),
+            gone in any::<u64>(),
+        ) {
+            let mut places = Places::default();
+            for (row, tag) in tags.iter().enumerate() {
+                places.insert(hash(*tag), row as RowId);
+            }
+            let is_gone = |row: usize| gone >> (row % 64) & 1 == 1;
+            for (row, tag) in tags.iter().enumerate().filter(|(row, _)| is_gone(*row)) {
+                places.remove(hash(*tag), row as RowId);
+            }
+            let left: Vec<_> = tags.iter().enumerate().filter(|(row, _)| !is_gone(*row)).collect();
+            prop_assert_eq!(places.len(), left.len());
+            prop_assert!(places.0.is_sorted_by_key(|place| place.tag));
+            for tag in &tags {
+                let mut found: Vec<_> = places.find(hash(*tag)).map(|row| row as usize).collect();
+                found.sort_unstable();
+                let wanted: Vec<_> = left.iter().filter(|(_, other)| *other == tag).map(|(row, _)| *row).collect();
+                prop_assert_eq!(found, wanted);
+            }
+        }
+    }
+}
