@@ -73,7 +73,11 @@ fn what_has_come_to_rest_is_as_it_was() {
     let (mut eu, mut us) = (replica(1), replica(2));
     let mut table = Table::default();
     let define = |txn: &mut Txn<'_>| {
-        txn.keyspace_define(b"mv:", isles_resolve::Strategy::MultiValue, SetRule::AddWins);
+        txn.keyspace_define(
+            b"mv:",
+            isles_resolve::Strategy::MultiValue,
+            SetRule::AddWins,
+        );
     };
     run(&mut eu, Scope::Many, define);
     exchange(&mut eu, &mut us);

@@ -28,7 +28,7 @@ const FEW: usize = 5;
 /// Elements of a big collection.
 const MANY: usize = 100_000;
 /// A server has settled when its memory has not changed by more than a hundredth for so long.
-const STILL: Duration = Duration::from_secs(20);
+const STILL: Duration = Duration::from_secs(15);
 const SETTLED_MAX: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(500);
 

@@ -180,6 +180,10 @@ impl Packer<'_> {
         Ok(())
     }
 
+    fn is_last(&self, dot: Dot, hlc: Hlc) -> bool {
+        self.last.dot == Some(dot) && self.last.hlc == hlc.as_u64()
+    }
+
     fn author(&mut self, replica: ReplicaId) -> Result<(), TooLong> {
         let number = self.authors.number(replica).ok_or(TooLong)?;
         self.bytes.push(number + 1);
@@ -244,6 +248,10 @@ impl<'p> Unpacker<'p> {
         let dot = Dot::new(self.authors.0[usize::from(author - 1)], sequence);
         self.last.dot = Some(dot);
         dot
+    }
+
+    fn last(&self) -> (Dot, Hlc) {
+        (self.last.dot.expect(WHOLE), Hlc::from_u64(self.last.hlc))
     }
 
     fn hlc(&mut self) -> Hlc {

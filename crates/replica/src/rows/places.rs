@@ -9,8 +9,11 @@ struct Place {
     row: RowId,
 }
 
-/// So many places more than there are, and an eighth, when there is no room: a list that doubled would be half empty.
-const ROOM: usize = 4;
+/// Lists double up to here, and grow by about an eighth from here on.
+const DOUBLING_MAX: usize = 32;
+const ROOM_MIN: usize = 4;
+/// The sizes of larger lists are multiples of this.
+const ROOM_STEP: usize = 8;
 
 /// The rows of one bucket.
 #[derive(Debug, Default)]
@@ -50,7 +53,7 @@ impl Places {
 
     pub(super) fn insert(&mut self, hash: u64, row: RowId) {
         if self.0.len() == self.0.capacity() {
-            self.0.reserve_exact(self.0.len() / 8 + ROOM);
+            self.0.reserve_exact(room(self.0.len()));
         }
         let tag = tag_of(hash);
         self.0.insert(self.first(tag), Place { tag, row });
@@ -86,6 +89,17 @@ impl Places {
             step *= 2;
         }
         from + self.0[from..to].partition_point(is_less)
+    }
+}
+
+/// How many places more than these there is to be room for.
+///
+/// There are few sizes, since lists live for long, and one list in a page of the allocator's is enough to keep the page,
+/// however many boxes of rows that have come to rest since were beside it.
+fn room(len: usize) -> usize {
+    match len {
+        0..DOUBLING_MAX => len.max(ROOM_MIN),
+        _ => (len / 8).next_multiple_of(ROOM_STEP),
     }
 }
 

@@ -85,12 +85,18 @@ impl Element for Presence {
 }
 
 impl<V: Value + Clone> Element for Field<V> {
+    /// Zero and the value for what most fields have: one version, dot and reading as those before.
     fn pack(&self, packer: &mut Packer<'_>) -> Result<(), TooLong> {
+        if self.tally.is_none()
+            && let [version] = self.cell.versions()
+            && packer.is_last(version.dot, version.hlc)
+        {
+            packer.bytes.push(0);
+            return version.value.pack(packer);
+        }
         let versions = self.cell.versions().len() as u64;
-        put(
-            packer.bytes,
-            versions << 1 | u64::from(self.tally.is_some()),
-        );
+        let head = (versions << 1) | u64::from(self.tally.is_some());
+        put(packer.bytes, head + 1);
         packer.versions(&self.cell)?;
         self.tally
             .as_ref()
@@ -98,7 +104,14 @@ impl<V: Value + Clone> Element for Field<V> {
     }
 
     fn unpack(unpacker: &mut Unpacker<'_>) -> Self {
-        let head = unpacker.count();
+        let Some(head) = unpacker.count().checked_sub(1) else {
+            let (dot, hlc) = unpacker.last();
+            let value = V::unpack(unpacker);
+            return Field {
+                cell: Version { dot, hlc, value }.into(),
+                tally: None,
+            };
+        };
         let cell = unpacker.versions(head >> 1);
         let tally = (head & 1 == 1).then(|| Box::new(unpacker.tally()));
         Field { cell, tally }
