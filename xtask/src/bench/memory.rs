@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 /// Two sizes each, of which the smaller fills what a node keeps of the log and of its table in memory.
 const KEYS: [usize; 2] = [2_000_000, 4_000_000];
 const COLLECTIONS: [usize; 2] = [1_000_000, 2_000_000];
-const ELEMENTS: [usize; 2] = [2_000_000, 4_000_000];
+const ELEMENTS: [usize; 2] = [1_000_000, 2_000_000];
 /// Commands in one write while loading.
 const BATCH: usize = 1000;
 /// Isles may take so many times as much as Redis.
@@ -27,8 +27,10 @@ const GOAL: f64 = 1.0;
 const FEW: usize = 5;
 /// Elements of a big collection.
 const MANY: usize = 100_000;
-/// A server has settled when its memory has not changed by more than a hundredth for so long.
-const STILL: Duration = Duration::from_secs(15);
+/// A server has settled when its memory has not changed by more than a hundredth for so long. A node comes to rest in
+/// steps, each after a checkpoint.
+const STILL: Duration = Duration::from_secs(25);
+const REDIS_STILL: Duration = Duration::from_secs(5);
 const SETTLED_MAX: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -132,7 +134,7 @@ pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> 
             &folder.join("redis"),
             &["--appendonly", "yes", "--appendfsync", "everysec"],
         )?;
-        let of_redis = held(&redis, case, counts)?;
+        let of_redis = held(&redis, case, counts, REDIS_STILL)?;
         drop(redis);
         let node_folder = folder.join("node");
         let node = Running::node(&NodePlan {
@@ -142,7 +144,7 @@ pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> 
             durability: "interval",
             more: "",
         })?;
-        let of_node = held(&node, case, counts)?;
+        let of_node = held(&node, case, counts, STILL)?;
         drop(node);
         let row = row(case, counts, &of_redis, &of_node);
         println!("{}", row.join("  "));
@@ -198,7 +200,7 @@ fn row(case: &Case, counts: [usize; 2], redis: &Held, node: &Held) -> Vec<String
 }
 
 /// Loads both sizes, and reads what the server holds of each.
-fn held(server: &Running, case: &Case, counts: [usize; 2]) -> Result<Held> {
+fn held(server: &Running, case: &Case, counts: [usize; 2], still: Duration) -> Result<Held> {
     let mut client = Client::connect(server.port)?;
     let mut loaded = 0;
     let mut load = |count: usize| -> Result<u64> {
@@ -209,7 +211,7 @@ fn held(server: &Running, case: &Case, counts: [usize; 2]) -> Result<Held> {
             client.pipeline(&commands)?;
         }
         loaded = count;
-        settled(server)
+        settled(server, still)
     };
     let bytes = [load(counts[0])?, load(counts[1])?];
     let peak = server.resident_bytes_max()?;
@@ -217,10 +219,10 @@ fn held(server: &Running, case: &Case, counts: [usize; 2]) -> Result<Held> {
 }
 
 /// What the server holds when it does not change any more.
-fn settled(server: &Running) -> Result<u64> {
+fn settled(server: &Running, still: Duration) -> Result<u64> {
     let begun = Instant::now();
     let (mut bytes, mut since) = (server.resident_bytes()?, Instant::now());
-    while since.elapsed() < STILL && begun.elapsed() < SETTLED_MAX {
+    while since.elapsed() < still && begun.elapsed() < SETTLED_MAX {
         thread::sleep(LOOK);
         let now = server.resident_bytes()?;
         if now.abs_diff(bytes) > bytes / 100 {

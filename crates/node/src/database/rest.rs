@@ -8,9 +8,9 @@ use super::Database;
 
 /// What one hold does: a few tens of microseconds.
 const PER_HOLD: Resting = Resting {
-    idle_ms: 4 << 10,
+    idle_ms: 10 << 10,
     looked: 1 << 12,
-    rested: 128,
+    rested: 64,
 };
 /// Rows looked at in one go, so that rounds over many rows that rest already cost next to nothing.
 const LOOKED_MAX: usize = 1 << 16;
