@@ -49,6 +49,8 @@ pub(crate) struct Config {
     /// The hybrid clock.
     pub(crate) clock: ClockConfig,
     pub(crate) siblings: SiblingsConfig,
+    /// How much may be in memory; everything unless said.
+    pub(crate) memory: Option<MemoryConfig>,
     /// The log.
     pub(crate) log: LogConfig,
     /// The journal of conflicts.
@@ -125,6 +127,13 @@ pub(crate) struct ClockConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SiblingsConfig {
     pub(crate) max: usize,
+}
+
+/// Memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MemoryConfig {
+    /// Bytes allocated.
+    pub(crate) max: u64,
 }
 
 /// The log.

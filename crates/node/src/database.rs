@@ -8,6 +8,7 @@ mod blocked;
 mod checkpoint;
 mod held;
 mod log_turns;
+mod memory;
 mod open;
 mod owner;
 mod progress;
@@ -33,7 +34,7 @@ use isles_clock::VectorClock;
 use isles_replica::history::History;
 use isles_replica::session::{Exchange, ReplicaHost};
 use isles_replica::{Position, Replica};
-use isles_resp::EngineStopped;
+use isles_resp::{EngineStopped, RowSource};
 use isles_store::LogReader;
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -41,6 +42,7 @@ use tokio::sync::{Notify, watch};
 
 use self::backup::Backups;
 use self::held::{Held, StopOnPanic};
+use self::memory::Memory;
 pub(crate) use self::open::{Opened, open, scan_prefix};
 pub(crate) use self::progress::Progress;
 use self::reaper::Reaper;
@@ -89,6 +91,7 @@ pub(crate) struct Database {
     checkpoint: AtomicU64,
     saves: Saves,
     backups: Backups,
+    memory: Memory,
     written_bytes: AtomicU64,
     /// Entries in the log since the start, own and others'.
     written_entries: AtomicU64,
@@ -103,6 +106,8 @@ pub(crate) struct Settings {
     pub(crate) durability: Durability,
     pub(crate) checkpoint: CheckpointConfig,
     pub(crate) log: LogConfig,
+    /// Bytes that may be allocated.
+    pub(crate) memory_max: Option<u64>,
     /// Names of the peers whose acks the log waits for before it lets anything go.
     pub(crate) peers: Vec<String>,
 }
@@ -137,6 +142,7 @@ impl State {
 pub(crate) struct Threads {
     log: JoinHandle<()>,
     checkpoint: JoinHandle<()>,
+    loader: JoinHandle<()>,
 }
 
 /// Milliseconds since 1970.
@@ -195,6 +201,7 @@ impl Database {
             checkpoint: AtomicU64::new(number),
             saves: Saves::new(),
             backups: Backups::default(),
+            memory: Memory::new(settings.memory_max, Arc::clone(&table)),
             written_bytes: AtomicU64::new(0),
             written_entries: AtomicU64::new(0),
             durability: settings.durability,
@@ -207,12 +214,14 @@ impl Database {
         let checkpoint_thread = checkpoint::spawn(Arc::clone(&database), checkpointer, lock);
         let thread = checkpoint_thread.thread().clone();
         let _ = database.checkpoint_thread.set(thread);
+        let loader = memory::spawn(&database);
         database.ring_log();
         (
             database,
             Threads {
                 log: log_thread,
                 checkpoint: checkpoint_thread,
+                loader,
             },
         )
     }
@@ -260,6 +269,7 @@ impl Database {
         let result = act(&mut state, wall_ms());
         let wake = idle && state.replica.has_unlogged();
         let changed_keys = state.replica.has_changed_keys();
+        let wants_rows = !state.replica.awaited().is_empty() || state.replica.has_wanting();
         let garbage = state.replica.has_garbage();
         let garbage = garbage.then(|| state.replica.take_garbage());
         drop(state);
@@ -268,6 +278,9 @@ impl Database {
         }
         if changed_keys {
             self.changed_keys_bell.notify_one();
+        }
+        if wants_rows {
+            self.memory.ring();
         }
         if wake {
             self.ring_log();
@@ -316,6 +329,7 @@ impl Database {
     /// Whether the log keeps up with the writers.
     pub(crate) fn has_room(&self) -> bool {
         self.undurable_bytes.load(Ordering::Relaxed) < UNDURABLE_BYTES_MAX as u64
+            && self.memory.has_room()
     }
 
     /// Waits until a key that somebody waits for has changed, and not by a command; for one caller.
@@ -338,6 +352,11 @@ impl Database {
     /// The recent durable frames.
     pub(crate) fn history(&self) -> &Mutex<History> {
         &self.history
+    }
+
+    /// Rows that are not in memory, for those who miss some.
+    pub(crate) fn rows(&self) -> Arc<dyn RowSource> {
+        self.memory.rows()
     }
 
     /// The log on disk.
@@ -396,6 +415,10 @@ impl Threads {
     /// Writes what is open, a last checkpoint and a note that the stop was a clean one, and waits for the threads.
     pub(crate) fn stop(self, database: &Database) {
         database.stopping.store(true, Ordering::Release);
+        self.loader.thread().unpark();
+        if self.loader.join().is_err() {
+            tracing::error!("the loader's thread has panicked");
+        }
         self.checkpoint.thread().unpark();
         if self.checkpoint.join().is_err() {
             tracing::error!("the checkpoint's thread has panicked");

@@ -10,6 +10,7 @@ mod database;
 mod demo;
 mod identity;
 mod log_tool;
+mod memory;
 mod node;
 mod peers;
 mod redis_client;
@@ -23,7 +24,7 @@ use clap::{CommandFactory, Parser};
 
 /// Small allocations by many threads: what a connection and a row are made of.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: memory::Counting = memory::Counting;
 
 use crate::cli::{Cli, Command, ConfigCommand, IdentityCommand, ResolverCommand, TableCommand};
 use crate::config::Config;

@@ -96,6 +96,7 @@ impl Node {
             durability: config.durability,
             checkpoint: config.checkpoint.clone(),
             log: config.log.clone(),
+            memory_max: config.memory.as_ref().map(|memory| memory.max),
             peers: config.peer.iter().map(|peer| peer.node.clone()).collect(),
         };
         let (database, threads) = Database::start(opened, settings);

@@ -12,8 +12,8 @@
 //! cold the table's copy of it does not change; that the row was cold all the time, from the first step to the last, is
 //! known by the epoch of its bucket, which changes whenever a row of it leaves memory.
 //!
-//! What never leaves: rows that the table lacks, Isles' own keys, and keys with a deadline, since the index of deadlines
-//! is in memory. So keys that expire must fit into it.
+//! What never leaves: rows that the table lacks, and Isles' own keys. A key whose deadline passes while only the table has
+//! it is found there, in the order of deadlines ([`due_range`](crate::image::due_range)), by whoever drives the replica.
 
 use crate::frame::Frame;
 use crate::image::{ImageError, ScanTable, load_row};
@@ -91,6 +91,15 @@ pub struct UnwrittenImages(pub u64);
 pub struct Receipt(pub(crate) u64);
 
 impl Missing {
+    /// A key that was unknown in this epoch of its bucket.
+    pub(crate) fn of(key: &[u8], epoch: u64) -> Missing {
+        Missing {
+            key: key.into(),
+            hash: hash_of(key),
+            epoch,
+        }
+    }
+
     /// The key.
     pub fn key(&self) -> &[u8] {
         &self.key
@@ -172,6 +181,12 @@ impl Replica {
     /// than [`MISSING_MAX`]. When they are in, it is to be run again from its beginning.
     pub fn take_missing(&mut self) -> Vec<Missing> {
         std::mem::take(&mut self.missing)
+    }
+
+    /// Whether the last transaction was refused because it looked up unknown keys, and nobody has taken them.
+    #[inline]
+    pub fn has_missing(&self) -> bool {
+        !self.missing.is_empty()
     }
 
     /// The unknown keys of frames that are ready and that [`apply_ready`](Self::apply_ready) therefore could not apply when it

@@ -5,6 +5,7 @@
 //! changed pages are written. The layout is drawn in `docs/format.md`.
 
 mod groups;
+mod index;
 mod journal;
 mod lists;
 mod meta;
@@ -26,20 +27,25 @@ use isles_crdt::op::{
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use self::index::Relisting;
+pub use self::index::{INDEX_PREFIXES, due_range, key_of_due};
+pub(crate) use self::index::{Listed, listed_prefix, load_listed};
 use self::lists::StoredList;
-pub use self::meta::Meta;
+pub use self::meta::{META_VERSION, Meta};
 pub use self::one::{ROWS, key_of_row};
 pub(crate) use self::one::{load_row, read};
 use crate::bound::Bounded;
-use crate::cold::Receipt;
+use crate::cold::{Receipt, set_changed};
 use crate::journal::{Head, JournalChange};
 use crate::list::{Element, ListValue};
 use crate::op::Kind;
 use crate::paged::{ChangedPages, Page, PagedMap};
 use crate::position::Position;
 use crate::replica::{Replica, Restored};
-use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, MemberSet, Row, Stored};
-use crate::rows::hash_of;
+use crate::row::{
+    Component, Deadline, Field, FieldMap, LwwCell, MemberSet, Row, Stored, StoredParts,
+};
+use crate::rows::{BucketImage, RESERVED_PREFIX, RowId, hash_of};
 use crate::sorted_set::{Member, SortedSet};
 use crate::stream::Page as StreamPage;
 use crate::sum;
@@ -70,6 +76,7 @@ pub enum TableChange {
 #[derive(Debug, Default)]
 pub struct Images {
     rows: Vec<RowImage>,
+    buckets: Vec<BucketImage>,
     conflicts: Vec<JournalChange>,
     journal: Option<Head>,
     position: Position,
@@ -81,6 +88,7 @@ struct RowImage {
     header: Option<Vec<u8>>,
     pages: SmallVec<[PagesImage; 1]>,
     dropped: Vec<(Kind, std::ops::Range<u32>)>,
+    listing: Relisting,
 }
 
 /// The pages of a component that the table lacks.
@@ -162,13 +170,15 @@ struct StoredField<'a> {
 pub enum ImageError {
     /// Written by a newer program.
     #[error(
-        "table row {key} has format version {found}, this program reads up to {ROW_VERSION}: upgrade it"
+        "table row {key} has format version {found}, this program reads up to {known}: upgrade it"
     )]
     Version {
         /// The row's key in the table.
         key: String,
         /// The version found.
         found: u8,
+        /// The newest that is known.
+        known: u8,
     },
     /// The bytes are not what they should be.
     #[error("table row does not decode: {0}")]
@@ -191,9 +201,9 @@ impl From<postcard::Error> for ImageError {
 }
 
 impl Replica {
-    /// Starts a checkpoint: where it will stand, and how many rows it has to write at least.
+    /// Starts a checkpoint: where it will stand, and how many buckets of rows it has to write at least.
     pub fn begin_checkpoint(&self) -> (Restored, usize) {
-        (self.restored(), self.rows.dirty_len())
+        (self.restored(), self.rows.dirty_buckets())
     }
 
     /// Number of rows that changed since their last image.
@@ -201,27 +211,21 @@ impl Replica {
         self.rows.dirty_len()
     }
 
-    /// Images of up to `limit` changed rows. Rows of which nothing is left are forgotten here and in the table.
+    /// Images of changed rows, of all that a bucket has, bucket by bucket until there are so many. Rows of which nothing is left
+    /// are forgotten here and in the table.
     ///
     /// No row leaves memory until they are reported as written: see [`Images::receipt`].
-    pub fn take_images(&mut self, limit: usize) -> Images {
+    pub fn take_images(&mut self, rows: usize) -> Images {
         let mut images = Images::default();
-        for id in self.rows.take_dirty(limit) {
-            let row = self.rows.image_mut(id);
-            row.prune(&self.stable);
-            if row.is_gone() && row.position.frame() > self.durable_record() {
-                self.rows.mark_dirty(id);
-                continue;
+        while images.rows.len() < rows
+            && let Some((bucket, ids)) = self.rows.take_dirty()
+        {
+            for id in ids {
+                images.rows.push(self.take_image(id));
+                images.position = images.position.max(self.rows.get(id).position);
+                self.forget_gone(id);
             }
-            let row = self.rows.image_mut(id);
-            images.position = images.position.max(row.position);
-            images.rows.push(image_of(row));
-            let (is_gone, hash) = (row.is_gone(), row.hash);
-            match is_gone && self.rows.has_cold_beside(hash) {
-                true => self.rows.keep_absent(id),
-                false if is_gone => self.rows.remove(id),
-                false => {}
-            }
+            images.buckets.push(self.rows.bucket_image(bucket));
         }
         self.unwritten += images.receipts();
         (images.conflicts, images.journal) = self.journal.take_changes();
@@ -231,45 +235,133 @@ impl Replica {
         images
     }
 
-    /// Loads the rows of a table into an empty replica. `scan` calls back for every row whose key starts with a prefix,
-    /// in order of keys.
+    fn take_image(&mut self, id: RowId) -> RowImage {
+        self.rows.image_mut(id).prune(&self.stable);
+        self.rows.recount(id);
+        image_of(self.rows.image_mut(id))
+    }
+
+    /// Forgets a row of which nothing is left, unless somebody has to know that, or how durable it is.
+    fn forget_gone(&mut self, id: RowId) {
+        let row = self.rows.get(id);
+        if !row.is_gone() {
+            return;
+        }
+        let hash = row.hash;
+        if row.position.frame() > self.durable_record() {
+            self.rows.mark_dirty(id);
+        } else if self.rows.has_cold_beside(hash) {
+            self.rows.keep_absent(id);
+        } else {
+            self.rows.remove(id);
+        }
+    }
+
+    /// Takes up a table: what its buckets add up to, Isles' own keys, and the journal. All other rows stay where they are until
+    /// somebody wants them; see `cold.rs`. `scan` calls back for every row whose key starts with a prefix, in order of keys.
     ///
     /// # Errors
     /// The first row that cannot be read, or whose content does not add up to its sum.
-    pub fn load_table(&mut self, scan: &mut ScanTable<'_>, wall_ms: u64) -> Result<(), ImageError> {
+    pub fn open_table(&mut self, scan: &mut ScanTable<'_>, wall_ms: u64) -> Result<(), ImageError> {
         let mut failed = None;
-        let mut paged = Vec::new();
-        scan(&[ROW], &mut |key, value| {
-            let loaded = decode_row(&key[1..], value).and_then(|(row, is_paged)| {
-                if is_paged {
-                    paged.push(row);
-                    return Ok(());
-                }
-                self.load_stored(row, wall_ms)
-            });
-            failed = failed.take().or(loaded.err());
-        });
-        for mut row in paged {
-            load_pages(&mut row, scan)?;
-            self.load_stored(row, wall_ms)?;
-        }
+        scan(
+            &[index::BUCKET],
+            &mut |key, value| match index::load_bucket(key, value) {
+                Ok(image) => self.rows.note_stored(&image),
+                Err(error) => failed = failed.take().or(Some(error)),
+            },
+        );
         failed.map_or(Ok(()), Err)?;
+        let own = [ROWS, RESERVED_PREFIX].concat();
+        self.admit_rows(&own, scan, wall_ms)?;
         self.load_journal(scan).map_err(ImageError::Content)
     }
 
-    fn load_stored(&mut self, row: Row, wall_ms: u64) -> Result<(), ImageError> {
-        if sum::of_row(&row) != row.sum {
-            return Err(ImageError::Sum {
-                key: row.key.escape_ascii().to_string(),
-            });
-        }
-        let value = row.lww().and_then(|cell| cell.value.clone());
-        self.keyspaces.note(&row.key, value.as_deref());
-        self.libraries.note(&row.key, value.as_deref());
-        self.resolvers.note(&row.key, value.as_deref());
-        self.rows.load(row, wall_ms);
-        Ok(())
+    /// The same, and takes all rows into memory.
+    ///
+    /// # Errors
+    /// As those of [`open_table`](Self::open_table).
+    pub fn load_table(&mut self, scan: &mut ScanTable<'_>, wall_ms: u64) -> Result<(), ImageError> {
+        self.open_table(scan, wall_ms)?;
+        self.admit_rows(ROWS, scan, wall_ms)
     }
+
+    /// Loads the rows of a table of an earlier build, which has no index: the next checkpoint writes all of them again, and
+    /// then it has one.
+    ///
+    /// # Errors
+    /// As those of [`open_table`](Self::open_table).
+    pub fn load_table_without_index(
+        &mut self,
+        scan: &mut ScanTable<'_>,
+        wall_ms: u64,
+    ) -> Result<(), ImageError> {
+        each_row(ROWS, scan, &mut |row, _| {
+            self.rows.load(row, wall_ms);
+            Ok(())
+        })?;
+        self.note_reserved_rows();
+        self.load_journal(scan).map_err(ImageError::Content)
+    }
+
+    fn admit_rows(
+        &mut self,
+        prefix: &[u8],
+        scan: &mut ScanTable<'_>,
+        wall_ms: u64,
+    ) -> Result<(), ImageError> {
+        each_row(prefix, scan, &mut |mut row, scan| {
+            if !self.rows.is_cold(&row.key, row.hash) {
+                return Ok(());
+            }
+            index::note_row(&mut row, scan);
+            row.contested = self.has_conflicts(row.hash);
+            let id = self.rows.admit(row, wall_ms);
+            self.note_reserved(id);
+            Ok(())
+        })
+    }
+}
+
+/// What is done with a row, and may read the table.
+type EachRow<'e> = dyn FnMut(Row, &mut ScanTable<'_>) -> Result<(), ImageError> + 'e;
+
+/// Reads all rows whose table keys start with a prefix; those with pages last.
+fn each_row(
+    prefix: &[u8],
+    scan: &mut ScanTable<'_>,
+    each: &mut EachRow<'_>,
+) -> Result<(), ImageError> {
+    let mut failed = None;
+    let mut rest = Vec::new();
+    scan(prefix, &mut |key, value| {
+        let read = decode_row(&key[1..], value).and_then(|(row, is_paged)| {
+            if is_paged || row.deadline.is_set() {
+                rest.push((row, is_paged));
+                return Ok(());
+            }
+            each(summed(row)?, &mut |_, _| {})
+        });
+        failed = failed.take().or(read.err());
+    });
+    for (mut row, is_paged) in rest {
+        if is_paged {
+            load_pages(&mut row, scan)?;
+        }
+        each(summed(row)?, scan)?;
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// The row, if it is what was written.
+fn summed(mut row: Row) -> Result<Row, ImageError> {
+    if sum::of_row(&row) != row.sum {
+        return Err(ImageError::Sum {
+            key: row.key.escape_ascii().to_string(),
+        });
+    }
+    set_changed(&mut row);
+    Ok(row)
 }
 
 /// Calls back with key and value of every table row whose key starts with a prefix.
@@ -279,6 +371,11 @@ impl Images {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.conflicts.is_empty()
+    }
+
+    /// Of how many buckets they are.
+    pub fn buckets(&self) -> usize {
+        self.buckets.len()
     }
 
     /// The log must be durable through this place before the images are written.
@@ -302,6 +399,9 @@ impl Images {
         for row in &self.rows {
             row.encode(each);
         }
+        for bucket in &self.buckets {
+            each(index::put_bucket(bucket));
+        }
     }
 }
 
@@ -312,6 +412,7 @@ impl RowImage {
             Some(header) => each(TableChange::Put(key, header.clone())),
             None => each(TableChange::Delete(key)),
         }
+        self.listing.encode(&self.key, each);
         for (kind, numbers) in &self.dropped {
             for number in numbers.clone() {
                 each(TableChange::Delete(page_key(&self.key, *kind, number)));
@@ -385,6 +486,7 @@ fn versioned<'a>(bytes: &'a [u8], key: &[u8]) -> Result<&'a [u8], ImageError> {
         Some((&found, _)) => Err(ImageError::Version {
             key: key.escape_ascii().to_string(),
             found,
+            known: ROW_VERSION,
         }),
         None => Err(ImageError::Content("it is empty".to_owned())),
     }
@@ -404,15 +506,17 @@ fn image_of(row: &mut Row) -> RowImage {
                 (changes.bound, PagesImage::List(changes.pages))
             }),
             Component::Set(set) => {
-                paged_image(&mut set.members, kind, PagesImage::Set, &row.stored)
+                paged_image(&mut set.members, kind, PagesImage::Set, row.stored.pages())
             }
             Component::SetRw(set) => {
-                paged_image(set.pages_mut(), kind, PagesImage::SetRw, &row.stored)
+                paged_image(set.pages_mut(), kind, PagesImage::SetRw, row.stored.pages())
             }
-            Component::Map(map) => paged_image(&mut map.fields, kind, PagesImage::Map, &row.stored),
+            Component::Map(map) => {
+                paged_image(&mut map.fields, kind, PagesImage::Map, row.stored.pages())
+            }
             Component::SortedSet(set) => {
                 let pages = set.pages_mut();
-                paged_image(pages, kind, PagesImage::SortedSet, &row.stored)
+                paged_image(pages, kind, PagesImage::SortedSet, row.stored.pages())
             }
             Component::Stream(stream) => stream::changes(stream).map(|changes| {
                 let gone = changes.gone.into_iter();
@@ -426,7 +530,7 @@ fn image_of(row: &mut Row) -> RowImage {
             pages.push(changed);
         }
     }
-    let fewer = row.stored.iter().filter_map(|old| {
+    let fewer = row.stored.pages().iter().filter_map(|old| {
         let kept = stored
             .iter()
             .find(|new| new.kind == old.kind)
@@ -434,13 +538,15 @@ fn image_of(row: &mut Row) -> RowImage {
         (kept < old.pages).then_some((old.kind, kept..old.pages))
     });
     dropped.extend(fewer);
-    row.stored = stored.into();
+    let listing = Relisting::of(row);
+    row.stored = StoredParts::new(stored, listing.deadline_ms());
     let header = (!row.is_gone()).then(|| to_bytes(&stored_row(row)));
     RowImage {
         key: row.key.clone(),
         header,
         pages,
         dropped,
+        listing,
     }
 }
 
@@ -642,7 +748,7 @@ fn note_pages(row: &mut Row, kind: Kind, pages: u32, is_paged: &mut bool) {
 
 fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError> {
     let key = row.key.clone();
-    for stored in row.stored.clone().iter() {
+    for stored in row.stored.clone().pages() {
         if stored.kind == Kind::List {
             let loaded = lists::load(&key, row.hash, scan)?;
             if let Some(Component::List(list)) = row.component_mut(Kind::List) {

@@ -34,6 +34,7 @@ mod keyspace;
 mod lens;
 mod libraries;
 mod list;
+mod listing;
 mod note;
 mod observer;
 mod paged;
@@ -63,6 +64,7 @@ pub use self::hot_keys::{HOT_KEY_BYTES_MAX, HotKey, HotKeys, MONITORED};
 pub use self::journal::{Journal, JournalLimits, JournalRecord};
 pub use self::keyspace::SetRule;
 pub use self::lens::{Lens, ParseLensError, RESOLVER_NAME_BYTES_MAX, ResolverName};
+pub use self::listing::{Listing, Unlisted};
 pub use self::note::Note;
 pub use self::observer::{JournalObserver, OPEN_KEYS_MAX, Observer};
 pub use self::position::Position;
@@ -85,5 +87,6 @@ pub use self::txn::{
     SketchError, StreamAddError, StreamClaim, StreamInfo, StreamTrim, StreamTrimBound,
     StreamTrimUnits, Txn, ValueType, WholeStream, WriteRefused, WrongType, sketch_hash,
 };
+pub use self::waiting::Wanting;
 pub use self::warm::{WARM_MAX, WARM_MIN, Wanted};
 pub use isles_crdt::sorted_set::Score;

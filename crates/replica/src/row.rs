@@ -10,6 +10,7 @@ use crate::op::Kind;
 use crate::paged::PagedMap;
 use crate::position::Position;
 use crate::remove_wins::RemoveWinsSet;
+use crate::rows::RESERVED_PREFIX;
 use crate::sketches::Sketches;
 use crate::sorted_set::SortedSet;
 use crate::stream::Stream;
@@ -300,27 +301,40 @@ pub(crate) struct Stored {
     pub(crate) pages: u32,
 }
 
-/// The same for all components of a key; nearly always none, so that a row has room for no more than that.
+/// What the table holds of a key besides its row; nearly always nothing, so that a row has room for no more than that.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct StoredPages(Option<Box<SmallVec<[Stored; 1]>>>);
+pub(crate) struct StoredParts(Option<Box<Parts>>);
 
-impl StoredPages {
+#[derive(Clone, Debug, Default)]
+struct Parts {
+    pages: SmallVec<[Stored; 1]>,
+    deadline_ms: Option<u64>,
+}
+
+impl StoredParts {
+    pub(crate) fn new(pages: SmallVec<[Stored; 1]>, deadline_ms: Option<u64>) -> Self {
+        let is_any = !pages.is_empty() || deadline_ms.is_some();
+        StoredParts(is_any.then(|| Box::new(Parts { pages, deadline_ms })))
+    }
+
+    /// Per component, how many pages.
+    pub(crate) fn pages(&self) -> &[Stored] {
+        self.0.as_ref().map_or(&[], |parts| &parts.pages)
+    }
+
     pub(crate) fn push(&mut self, stored: Stored) {
-        self.0.get_or_insert_default().push(stored);
+        self.0.get_or_insert_default().pages.push(stored);
     }
-}
 
-impl std::ops::Deref for StoredPages {
-    type Target = [Stored];
-
-    fn deref(&self) -> &[Stored] {
-        self.0.as_deref().map_or(&[], |stored| stored)
+    /// Under which deadline the key is listed.
+    pub(crate) fn deadline_ms(&self) -> Option<u64> {
+        self.0.as_ref()?.deadline_ms
     }
-}
 
-impl From<SmallVec<[Stored; 1]>> for StoredPages {
-    fn from(stored: SmallVec<[Stored; 1]>) -> Self {
-        StoredPages((!stored.is_empty()).then(|| Box::new(stored)))
+    pub(crate) fn set_deadline_ms(&mut self, deadline_ms: Option<u64>) {
+        if self.deadline_ms() != deadline_ms {
+            self.0.get_or_insert_default().deadline_ms = deadline_ms;
+        }
     }
 }
 
@@ -336,12 +350,16 @@ pub(crate) struct Row {
     pub(crate) sum: u128,
     /// Sorted by kind, at most one of each; nearly always exactly one.
     pub(crate) components: SmallVec<[Component; 1]>,
-    /// Pages that the table holds of this key, for rewriting and removing them.
-    pub(crate) stored: StoredPages,
+    /// What the table holds of this key beside its row, for rewriting and removing it.
+    pub(crate) stored: StoredParts,
     /// The checkpoint will take an image of it.
     pub(crate) dirty: bool,
     /// It counts among the visible keys.
     pub(crate) counted: bool,
+    /// It counts among the rows of its bucket: something is left of it.
+    pub(crate) kept: bool,
+    /// As what the table lists the key: a code of `image/index.rs`, zero where it does not.
+    pub(crate) listed: u8,
     /// The journal may have records about it, which a write of it may settle.
     pub(crate) contested: bool,
     /// When it was last used; it lies where alignment leaves room, so that it costs no memory.
@@ -388,12 +406,19 @@ impl Row {
             deadline: Deadline::unset(),
             sum: 0,
             components: SmallVec::new(),
-            stored: StoredPages::default(),
+            stored: StoredParts::default(),
             dirty: false,
             counted: false,
+            kept: false,
+            listed: 0,
             contested: false,
             used: Tick::default(),
         }
+    }
+
+    /// Whether it is one of Isles' own.
+    pub(crate) fn is_reserved(&self) -> bool {
+        self.key.starts_with(RESERVED_PREFIX)
     }
 
     /// Whether it has content, expired or not.

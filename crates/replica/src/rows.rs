@@ -1,6 +1,7 @@
 //! All rows of a replica, by key, by bucket and by deadline.
 
 mod cold;
+mod dirty;
 mod packed;
 mod places;
 mod rest;
@@ -15,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::cold::Cold;
 pub(crate) use self::cold::{ColdBucket, Sampler};
+pub(crate) use self::dirty::BucketImage;
 use self::packed::Authors;
 use self::places::Places;
 pub(crate) use self::slot::Seen;
@@ -37,13 +39,21 @@ pub(crate) type RowId = u32;
 #[derive(Debug)]
 struct Bucket {
     sum: u128,
-    rows: Places,
+    places: Places,
     /// Rows that only the table holds. While there are none, a key without a row is absent.
     cold: u32,
     /// Changes whenever a row leaves memory, for whatever reason.
     epoch: u64,
     /// Per origin, the greatest sequence that changed the bucket.
     changed: SmallVec<[(ReplicaId, u64); 1]>,
+    /// Rows of which something is left, in memory or not.
+    rows: u32,
+    /// Those of them that count among the visible keys.
+    counted: u32,
+    /// Those of these that have a deadline.
+    expiring: u32,
+    /// Rows that changed since their last image.
+    dirty: SmallVec<[RowId; 4]>,
 }
 
 #[derive(Debug)]
@@ -56,10 +66,15 @@ pub(crate) struct Rows {
     occupied: Vec<u64>,
     sum: u128,
     visible: usize,
+    /// Those of the visible keys that have a deadline.
+    expiring: usize,
+    /// Their deadlines, as far as they are in memory.
     deadlines: BTreeSet<(u64, RowId)>,
     /// Keys that were taken out of `deadlines` because theirs had passed.
     expired_total: u64,
-    dirty: VecDeque<RowId>,
+    /// The buckets that have rows which changed since their last image, in the order in which the first of them did.
+    dirty: VecDeque<u16>,
+    dirty_rows: usize,
     cold: Cold,
     authors: Authors,
     /// Where the round that puts rows to rest goes on.
@@ -81,10 +96,14 @@ impl Rows {
     pub(crate) fn new() -> Self {
         let bucket = || Bucket {
             sum: 0,
-            rows: Places::default(),
+            places: Places::default(),
             cold: 0,
             epoch: 0,
             changed: SmallVec::new(),
+            rows: 0,
+            counted: 0,
+            expiring: 0,
+            dirty: SmallVec::new(),
         };
         Rows {
             slabs: Vec::new(),
@@ -95,9 +114,11 @@ impl Rows {
             occupied: vec![0; BUCKETS / 64],
             sum: 0,
             visible: 0,
+            expiring: 0,
             deadlines: BTreeSet::new(),
             expired_total: 0,
             dirty: VecDeque::new(),
+            dirty_rows: 0,
             cold: Cold::default(),
             authors: Authors::default(),
             hand: 0,
@@ -107,19 +128,19 @@ impl Rows {
 
     /// The row of a key, if there is one.
     pub(crate) fn find(&self, key: &[u8], hash: u64) -> Option<RowId> {
-        let mut alike = self.buckets[bucket_of(hash)].rows.find(hash);
+        let mut alike = self.buckets[bucket_of(hash)].places.find(hash);
         alike.find(|id| *slot_in(&self.slabs, *id).key() == *key)
     }
 
     /// The row that a key with this hash most likely has; its key has not been looked at.
     pub(crate) fn guess(&self, hash: u64) -> Option<&Row> {
-        let mut alike = self.buckets[bucket_of(hash)].rows.find(hash);
+        let mut alike = self.buckets[bucket_of(hash)].places.find(hash);
         Some(self.get(alike.next()?))
     }
 
     /// Reads the bucket of a hash; see `warm.rs`.
     pub(crate) fn warm_bucket(&self, hash: u64) -> usize {
-        self.buckets[bucket_of(hash)].rows.len()
+        self.buckets[bucket_of(hash)].places.len()
     }
 
     /// The row of a key, made empty if there is none.
@@ -140,7 +161,7 @@ impl Rows {
             self.allocated - 1
         });
         let bucket = bucket_of(hash);
-        self.buckets[bucket].rows.insert(hash, id);
+        self.buckets[bucket].places.insert(hash, id);
         self.occupied[bucket / 64] |= 1 << (bucket % 64);
         let slot = Some(Slot::from(row));
         let slab = &mut self.slabs[id as usize / SLAB_ROWS];
@@ -168,9 +189,9 @@ impl Rows {
         self.free.push(id);
         let number = bucket_of(row.hash);
         let bucket = &mut self.buckets[number];
-        bucket.rows.remove(row.hash, id);
+        bucket.places.remove(row.hash, id);
         bucket.epoch += 1;
-        if bucket.rows.is_empty() {
+        if bucket.places.is_empty() {
             self.occupied[number / 64] &= !(1 << (number % 64));
         }
         row
@@ -213,20 +234,28 @@ impl Rows {
         change: impl FnOnce(&mut Row) -> R,
     ) -> R {
         let row = self.row_mut(id);
-        let (sum, deadline, counted) = (row.sum, row.deadline, row.counted);
+        let (sum, deadline) = (row.sum, row.deadline);
+        let (counted, kept) = (row.counted, row.kept);
         let result = change(row);
         let newly_dirty = !std::mem::replace(&mut row.dirty, true);
         let (hash, new_sum, new_deadline, live) = (row.hash, row.sum, row.deadline, row.is_live());
         let reserved = row.key.starts_with(RESERVED_PREFIX);
         row.counted = live && !reserved && !row.is_hidden(now_ms);
         row.used = Tick::at(now_ms);
-        let new_counted = row.counted;
+        row.kept = !row.is_gone();
+        let (new_counted, new_kept) = (row.counted, row.kept);
         if newly_dirty {
-            self.dirty.push_back(id);
+            self.queue_dirty(id, hash);
         }
         let delta = new_sum.wrapping_sub(sum);
         let bucket = &mut self.buckets[bucket_of(hash)];
         bucket.sum = bucket.sum.wrapping_add(delta);
+        bucket.rows = bucket.rows + u32::from(new_kept) - u32::from(kept);
+        bucket.counted = bucket.counted + u32::from(new_counted) - u32::from(counted);
+        let expired = u32::from(counted && deadline.is_set());
+        let expires = u32::from(new_counted && new_deadline.is_set());
+        bucket.expiring = bucket.expiring + expires - expired;
+        self.expiring = self.expiring + expires as usize - expired as usize;
         self.sum = self.sum.wrapping_add(delta);
         self.visible = self.visible + usize::from(new_counted) - usize::from(counted);
         if deadline.is_set() || new_deadline.is_set() {
@@ -273,9 +302,16 @@ impl Rows {
     /// Takes a row whose deadline has passed out of the number of visible keys.
     pub(crate) fn hide(&mut self, at_ms: u64, id: RowId) -> &Row {
         self.deadlines.remove(&(at_ms, id));
-        let counted = std::mem::take(&mut self.row_mut(id).counted);
+        let row = slot_in_mut(&mut self.slabs, id).row_mut(&self.authors);
+        let counted = std::mem::take(&mut row.counted);
+        let bucket = &mut self.buckets[bucket_of(row.hash)];
+        bucket.counted -= u32::from(counted);
+        bucket.expiring -= u32::from(counted);
         self.visible -= usize::from(counted);
+        self.expiring -= usize::from(counted);
         self.expired_total += 1;
+        // The table lists it still.
+        self.mark_dirty(id);
         self.get(id)
     }
 
@@ -306,7 +342,7 @@ impl Rows {
 
     /// Number of keys with a deadline that has not been found to have passed.
     pub(crate) fn expiring(&self) -> usize {
-        self.deadlines.len()
+        self.expiring
     }
 
     pub(crate) fn visible(&self) -> usize {
@@ -329,7 +365,7 @@ impl Rows {
 
     /// The rows of one bucket that are in memory.
     pub(crate) fn bucket(&self, bucket: usize) -> impl Iterator<Item = (RowId, Seen<'_>)> {
-        let rows = self.buckets[bucket].rows.rows();
+        let rows = self.buckets[bucket].places.rows();
         rows.map(|id| (id, slot_in(&self.slabs, id).seen(&self.authors)))
     }
 
@@ -358,6 +394,7 @@ impl Rows {
                 self.sum
             ));
         }
+        self.check_totals()?;
         let counted = self.iter().filter(|(_, row)| row.counted).count() + self.cold_keys();
         if counted != self.visible {
             return Err(format!(
@@ -400,47 +437,20 @@ impl Rows {
         std::iter::successors(self.next_occupied(0), after).flat_map(|bucket| self.bucket(bucket))
     }
 
-    /// Up to `limit` rows that changed since they were last taken; their marks are cleared.
-    pub(crate) fn take_dirty(&mut self, limit: usize) -> Vec<RowId> {
-        let taken: Vec<RowId> = self.dirty.drain(..limit.min(self.dirty.len())).collect();
-        for id in &taken {
-            self.row_mut(*id).dirty = false;
-        }
-        if self.dirty.is_empty() {
-            self.dirty = VecDeque::new();
-        }
-        taken
-    }
-
-    /// Puts a row back that could not be written yet.
-    pub(crate) fn mark_dirty(&mut self, id: RowId) {
-        if !std::mem::replace(&mut self.row_mut(id).dirty, true) {
-            self.dirty.push_back(id);
-        }
-    }
-
-    pub(crate) fn dirty_len(&self) -> usize {
-        self.dirty.len()
-    }
-
     /// What the checkpoint needs of a row, which may change what only the checkpoint knows of it.
     pub(crate) fn image_mut(&mut self, id: RowId) -> &mut Row {
         self.row_mut(id)
     }
 
-    /// Puts a stored row in at start-up.
+    /// Puts in a row of a table that lists no keys, which the next checkpoint therefore writes again.
     pub(crate) fn load(&mut self, row: Row, now_ms: u64) {
         let id = self.find_or_insert(&row.key, row.hash);
-        self.change(id, now_ms, |place| *place = row);
-        self.row_mut(id).dirty = false;
-        debug_assert_eq!(
-            self.dirty.back(),
-            Some(&id),
-            "loading happens before anything else is dirty"
-        );
-        self.dirty.pop_back();
-        let slot = slot_in_mut(&mut self.slabs, id);
-        slot.put_to_rest(&mut self.authors, &mut self.scratch);
+        self.change(id, now_ms, |place| {
+            *place = Row {
+                dirty: place.dirty,
+                ..row
+            };
+        });
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use crate::cold::Missing;
 use crate::replica::Replica;
 use crate::rows::hash_of;
 
@@ -15,6 +16,18 @@ pub(crate) struct Waiting {
     /// Hashes of keys. Two keys with one hash cost no more than a look at the wrong one's value.
     hashes: HashSet<u64>,
     changed: Vec<Box<[u8]>>,
+    /// Those whose waiters need more than is in memory.
+    wanting: Vec<Wanting>,
+}
+
+/// A key that has changed, and what those who wait for it need before they can run.
+#[derive(Debug)]
+#[must_use = "until it is loaded, those who wait go on waiting"]
+pub struct Wanting {
+    /// The key.
+    pub key: Box<[u8]>,
+    /// What is to be loaded.
+    pub missing: Vec<Missing>,
 }
 
 impl Waiting {
@@ -41,6 +54,28 @@ impl Replica {
     pub fn wait_for_nothing(&mut self) {
         self.waiting.hashes = HashSet::new();
         self.waiting.changed = Vec::new();
+        self.waiting.wanting = Vec::new();
+    }
+
+    /// Those who wait for a key that has changed need rows which are not in memory.
+    pub fn want(&mut self, key: &[u8], missing: Vec<Missing>) {
+        let key = key.into();
+        self.waiting.wanting.push(Wanting { key, missing });
+    }
+
+    /// Whether there are such keys.
+    pub fn has_wanting(&self) -> bool {
+        !self.waiting.wanting.is_empty()
+    }
+
+    /// Takes them; when what they need is in, they have changed [again](Self::note_changed_again).
+    pub fn take_wanting(&mut self) -> Vec<Wanting> {
+        std::mem::take(&mut self.waiting.wanting)
+    }
+
+    /// A key has changed, whoever still waits for it.
+    pub fn note_changed_again(&mut self, key: Box<[u8]>) {
+        self.waiting.changed.push(key);
     }
 
     /// Whether a key that somebody waits for has changed.

@@ -67,6 +67,11 @@ fn table_rows() {
             TableChange::Put(key, value) => lines += &format!("{} {}\n", hex(&key), hex(&value)),
             TableChange::Delete(key) => lines += &format!("{}\n", hex(&key)),
         });
+    let index = include_str!("golden/index_v1.hex");
+    let is_index = |line: &&str| support::is_index(&bytes_of(&line[..2]));
+    let (indexed, lines): (Vec<&str>, Vec<&str>) = lines.lines().partition(is_index);
+    assert_eq!(indexed.join("\n"), index.trim());
+    let lines = lines.join("\n") + "\n";
     assert_eq!(lines, golden);
     let mut loaded = Replica::new(ReplicaId::from_u128(0xb), ReplicaConfig::default());
     let rows: Vec<(Vec<u8>, Vec<u8>)> = golden
@@ -75,7 +80,7 @@ fn table_rows() {
         .map(|(key, value)| (bytes_of(key), bytes_of(value)))
         .collect();
     loaded
-        .load_table(
+        .load_table_without_index(
             &mut |prefix, each| {
                 let mut matching: Vec<_> = rows
                     .iter()
@@ -108,17 +113,26 @@ fn the_table_s_checkpoint() {
         chains: Vec::new(),
         checkpoint: 2,
         boot: "boot".to_owned(),
+        has_index: true,
     };
-    let golden = include_str!("golden/meta_v1.hex");
+    let golden = include_str!("golden/meta_v2.hex");
     assert_eq!(hex(&meta.encode()), golden.trim());
-    assert_eq!(
-        Meta::decode(&bytes_of(golden)).expect("version 1 is read"),
-        meta
-    );
+    let earlier = include_str!("golden/meta_v1.hex");
+    for (bytes, has_index) in [(bytes_of(golden), true), (bytes_of(earlier), false)] {
+        let decoded = Meta::decode(&bytes).expect("both versions are read");
+        assert_eq!(decoded.encode(), bytes);
+        assert_eq!(
+            decoded,
+            Meta {
+                has_index,
+                ..meta.clone()
+            }
+        );
+    }
     let mut newer = bytes_of(golden);
     newer[0] += 1;
     let error = Meta::decode(&newer).expect_err("a newer version is refused");
-    assert!(error.to_string().contains("version 2"), "{error}");
+    assert!(error.to_string().contains("version 3"), "{error}");
 }
 
 #[test]

@@ -270,7 +270,7 @@ fn of_a_large_list_the_changed_pages_are_written() {
     run(&mut eu, Scope::Once, |txn| txn.list_trim(b"l", 0..10)).expect("a list");
     seal(&mut eu);
     table.store(&mut eu);
-    assert_eq!(table.0.len(), 1, "a small list lies in its header row");
+    assert_eq!(table.len(), 1, "a small list lies in its header row");
     assert_eq!(table.load().content(), eu.content());
 }
 

@@ -160,17 +160,6 @@ fn a_round_goes_on_where_it_was() {
     assert_eq!((again.looked, again.rested), (10, 0), "they rest already");
 }
 
-#[test]
-fn a_restart_finds_rows_at_rest() {
-    let (mut node, mut table) = (replica(1), Table::default());
-    run(&mut node, Scope::Many, write_all_kinds);
-    seal(&mut node);
-    table.store(&mut node);
-    let mut again = table.load();
-    assert_eq!(again.rest(ALL, NOW_MS).rested, 0);
-    assert!(again.content() == node.content());
-}
-
 #[derive(Clone, Debug)]
 enum Act {
     Set(u8, u8),

@@ -64,7 +64,7 @@ fn a_large_stream_lies_in_pages_of_which_the_changed_ones_are_written() {
     run(&mut eu, Scope::Once, |txn| txn.delete(b"s"));
     run(&mut eu, Scope::Once, |txn| add(txn, given(1), "small"));
     table.store(&mut eu);
-    assert_eq!(table.0.len(), 1, "no page is left behind");
+    assert_eq!(table.len(), 1, "no page is left behind");
     assert_eq!(values(&mut table.load()), ["small"]);
 }
 

@@ -2,6 +2,8 @@
 //! with a plain replica.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use isles_clock::ReplicaId;
@@ -98,6 +100,11 @@ pub trait Host: Send + Sync + 'static {
         None
     }
 
+    /// What reads rows that are not in memory, without the replica; none where all of them always are.
+    fn rows(&self) -> Option<Arc<dyn RowSource>> {
+        None
+    }
+
     /// Stops the process, soon and in order.
     ///
     /// # Errors
@@ -124,6 +131,42 @@ pub trait Host: Send + Sync + 'static {
     fn set_config(&self, name: &str, value: &str) -> Result<(), ConfigError> {
         let _ = value;
         Err(ConfigError::Unknown(name.to_owned()))
+    }
+}
+
+/// The table, for those who miss what is in it.
+pub trait RowSource: Send + Sync {
+    /// One row of the table.
+    ///
+    /// # Errors
+    /// Says in words why it cannot be read.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, String>;
+
+    /// Calls back for every row of the table whose key starts with a prefix, in order of keys.
+    ///
+    /// # Errors
+    /// Says in words why they cannot be read.
+    fn scan(&self, prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), String>;
+
+    /// No row leaves memory as long as somebody holds one of these.
+    fn keep(&self) -> Kept;
+}
+
+/// A count of those who want all rows to stay in memory.
+#[derive(Debug)]
+pub struct Kept(Arc<AtomicUsize>);
+
+impl Kept {
+    /// One more.
+    pub fn new(count: &Arc<AtomicUsize>) -> Kept {
+        count.fetch_add(1, Ordering::AcqRel);
+        Kept(Arc::clone(count))
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -220,6 +263,10 @@ pub struct NodeInfo {
     pub uptime: Duration,
     /// Memory of the process in bytes, or zero if unknown.
     pub memory_bytes: u64,
+    /// Bytes that it has allocated, or zero if unknown.
+    pub allocated_bytes: u64,
+    /// Bytes that it may allocate before rows leave memory; zero for no limit.
+    pub memory_max_bytes: u64,
     /// Bytes in the log.
     pub log_bytes: u64,
     /// The stamp up to which all regions are known to be equal, in milliseconds since 1970.

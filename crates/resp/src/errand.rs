@@ -12,6 +12,7 @@ use isles_replica::{Answered, Question, Replica};
 use isles_resolve_wasm::{Limits, Report, WasmResolver, check};
 
 use crate::call::{Surroundings, is};
+use crate::cold::{self, Fetch, Fetched, Given};
 use crate::commands::backup;
 use crate::commands::conflicts::{self, Trial, Verdict};
 use crate::engine::{BackupJob, BackupPiece};
@@ -34,6 +35,7 @@ pub(crate) enum Errand {
     Check(Candidate),
     Try(Trial),
     Copy(BackupJob),
+    Fetch(Fetch),
 }
 
 /// A module that is to be loaded.
@@ -52,6 +54,7 @@ pub(crate) enum Done {
     Checked(Checked),
     Tried(Verdict),
     Copied(Result<BackupPiece, String>),
+    Fetched(Fetched),
 }
 
 /// What a module was checked with, and what came of it: a refusal in words.
@@ -80,6 +83,7 @@ impl Errand {
             }),
             Errand::Try(trial) => Done::Tried(trial.run()),
             Errand::Copy(job) => Done::Copied(job.run()),
+            Errand::Fetch(fetch) => Done::Fetched(fetch.run()),
         }
     }
 }
@@ -100,7 +104,12 @@ pub(crate) struct Errands {
     checked: Option<Checked>,
     verdict: Option<Verdict>,
     copied: Option<Result<BackupPiece, String>>,
+    fetched: Option<Fetched>,
+    /// What was read because of it that is not in memory.
+    pub(crate) given: Given,
+    /// Rounds of questions.
     rounds: u32,
+    is_begun: bool,
 }
 
 impl Errands {
@@ -111,6 +120,7 @@ impl Errands {
             Done::Checked(checked) => self.checked = Some(checked),
             Done::Tried(verdict) => self.verdict = Some(verdict),
             Done::Copied(copied) => self.copied = Some(copied),
+            Done::Fetched(fetched) => self.fetched = Some(fetched),
         }
     }
 
@@ -138,15 +148,24 @@ impl Errands {
     }
 
     /// Hands over what was found while the replica was not held.
-    pub(crate) fn settle(&mut self, replica: &mut Replica) {
+    pub(crate) fn settle(&mut self, replica: &mut Replica, surroundings: Surroundings<'_>) {
         for (answered, ns) in self.answered.drain(..) {
             replica.note_answer(answered, ns);
         }
+        if let Some(fetched) = self.fetched.take() {
+            cold::take_in(fetched, replica, &mut self.given, surroundings);
+        }
+    }
+
+    /// The command is to run again, once this is done if there is something to do.
+    pub(crate) fn begin_again(&mut self, errand: Option<Errand>) {
+        self.is_begun = true;
+        self.pending = errand;
     }
 
     /// The command has run.
     pub(crate) fn end(&mut self) {
-        if self.rounds > 0 {
+        if self.is_begun {
             *self = Errands::default();
         }
     }
@@ -160,19 +179,17 @@ pub(crate) fn comes_first(
     session: &mut Session,
     surroundings: Surroundings<'_>,
 ) -> bool {
-    if session.errands.rounds >= ROUNDS_MAX {
-        return false;
-    }
     let errand = match session.queue.is_some() && !matches!(command.spec().run, Run::Flow(_)) {
         // It is only put into the queue.
         true => None,
         false => check_of(command, args, session, surroundings.server)
             .or_else(|| trial_of(command, args, replica, session, surroundings))
             .or_else(|| copy_of(command, args, session, surroundings))
+            .or_else(|| cold::fetch_of(command, args, replica, session, surroundings))
             .or_else(|| questions_of(command, args, replica, session)),
     };
     let comes_first = errand.is_some();
-    session.errands.rounds += u32::from(comes_first);
+    session.errands.is_begun |= comes_first;
     session.errands.pending = errand;
     comes_first
 }
@@ -233,11 +250,12 @@ fn questions_of(
     command: CommandId,
     args: &[&[u8]],
     replica: &Replica,
-    session: &Session,
+    session: &mut Session,
 ) -> Option<Errand> {
-    if !replica.has_modules() {
+    if !replica.has_modules() || session.errands.rounds >= ROUNDS_MAX {
         return None;
     }
+    session.errands.rounds += 1;
     let mut questions = Questions::default();
     match (command.spec().run, &session.queue) {
         (Run::Flow(Flow::Exec), Some(queue)) => {

@@ -15,10 +15,12 @@ use smallvec::SmallVec;
 
 use crate::busy::{self, Aside};
 use crate::call::{Call, Inspection, Surroundings};
+use crate::cold::{self, Miss};
 use crate::error::{Failure, Outcome, preview};
 use crate::meters::TIMED_EVERY;
 use crate::notices;
 use crate::parser::Batch;
+use crate::publications;
 use crate::reply::Reply;
 use crate::server::Server;
 use crate::session::{Answers, Next, Session};
@@ -144,7 +146,7 @@ pub(crate) fn run(
     let mut warm_from = work.at;
     expiry::hold_while_paused(replica, surroundings.watch.paused);
     serve_waiting(replica, surroundings);
-    session.errands.settle(replica);
+    session.errands.settle(replica, surroundings);
     while work.at < work.batch.len() {
         if work.at >= warm_from {
             warm_from = work.at + WARM_MAX;
@@ -165,7 +167,7 @@ pub(crate) fn run(
             return Stop::Paused;
         }
         let long = command.is_some_and(|command| command.spec().flags.has(Flags::LONG));
-        if (long || replica.has_modules())
+        if (long || replica.has_modules() || replica.cold_rows() > 0)
             && surroundings.busy.is_none()
             && command.is_some_and(|command| {
                 errand::comes_first(command, &args, replica, session, surroundings)
@@ -177,6 +179,14 @@ pub(crate) fn run(
         hold.before(long || args.len() > SHORT_ARGUMENTS_MAX);
         let before = notices::Before::of(session, replica);
         timed(replica, session, reply, surroundings, command, &args);
+        if session.missed.take().is_some() {
+            // It has done nothing and answered nothing.
+            work.at -= 1;
+            match session.errands.pending.is_some() {
+                true => return Stop::Errand,
+                false => continue,
+            }
+        }
         before.note(session, replica);
         session.errands.end();
         if replica.has_changed_keys() {
@@ -299,6 +309,8 @@ pub(crate) enum Ran {
     Queued,
     /// It was refused before it ran.
     Refused,
+    /// It runs again, with what it has missed.
+    Missed,
 }
 
 /// Runs one command and leaves its answer in the reply.
@@ -350,6 +362,16 @@ pub(crate) fn dispatch(
             })
         }
     };
+    if let Some(miss) = session.missed
+        && let Some(command) = command
+    {
+        if cold::run_again(miss, command, replica, session, surroundings) {
+            reply.truncate(start);
+            session.counts[command.spec().family as usize] -= 1;
+            return Ran::Missed;
+        }
+        session.missed = None;
+    }
     if let Err(mut failure) = outcome {
         let flow = command.map(|command| command.spec().run);
         let executing = matches!(flow, Some(Run::Flow(_)));
@@ -578,10 +600,16 @@ pub(crate) fn commit(
     session: &mut Session,
     surroundings: Surroundings<'_>,
 ) -> Result<Position, Failure> {
-    txn.commit().map_err(|refused| {
+    let committed = txn.commit();
+    publications::end(session, committed.is_ok(), surroundings);
+    committed.map_err(|refused| {
         // All of it was undone, so nobody is told of any.
         session.changes = Told::default();
-        failure_of(refused, surroundings)
+        session.missed = Miss::of(refused);
+        match session.errands.given.failure() {
+            Some(failure) if session.missed.is_some() => Failure::other(format!("ERR {failure}")),
+            _ => failure_of(refused, surroundings),
+        }
     })
 }
 

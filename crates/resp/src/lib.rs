@@ -24,6 +24,7 @@
 mod busy;
 mod call;
 mod clients;
+mod cold;
 mod commands;
 mod conflict_news;
 mod connection;
@@ -51,6 +52,7 @@ mod number;
 mod outbox;
 pub mod parser;
 mod pause;
+mod publications;
 mod pubsub;
 mod random;
 mod replicas;
@@ -78,7 +80,7 @@ pub use crate::commands::{ConflictsAnswer, read_conflicts};
 pub use crate::console::{Answer, Console};
 pub use crate::engine::{
     BackupJob, BackupPiece, BackupStep, ChannelKind, ConfigError, Engine, EngineStopped, Host,
-    NodeInfo, PeerInfo, Saves, Writer,
+    Kept, NodeInfo, PeerInfo, RowSource, Saves, Writer,
 };
 pub use crate::hub::Inbox;
 pub use crate::server::{ServeOptions, serve};

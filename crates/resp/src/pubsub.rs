@@ -81,6 +81,27 @@ impl Channels {
             || topics.globs.values().any(|glob| glob.matches(channel))
     }
 
+    /// How many subscriptions a message goes to.
+    pub(crate) fn receivers(&self, topic: Topic, channel: &[u8]) -> usize {
+        if self.is_empty() {
+            return 0;
+        }
+        let topics = self.lock();
+        let listeners = |topic: Topic, name: &[u8]| {
+            let listeners = topics.names[topic as usize].get(name);
+            listeners.map_or(0, |listeners| listeners.len())
+        };
+        let by_pattern = topics
+            .globs
+            .iter()
+            .filter(|(_, glob)| glob.matches(channel));
+        let by_pattern = by_pattern.map(|(pattern, _)| listeners(Topic::Pattern, pattern));
+        match topic {
+            Topic::Channel => listeners(topic, channel) + by_pattern.sum::<usize>(),
+            _ => listeners(topic, channel),
+        }
+    }
+
     /// Sends a message to those who listen here; to how many subscriptions.
     pub(crate) fn deliver(
         &self,

@@ -6,12 +6,14 @@ use std::time::Duration;
 use isles_replica::Position;
 
 use crate::clients::Client;
+use crate::cold::Miss;
 use crate::errand::Errands;
 use crate::execute::Arguments;
 use crate::meters::{Counts, TIMED_EVERY};
 use crate::monitor::Monitoring;
 use crate::notices::Notice;
 use crate::parser::{Batch, Span};
+use crate::publications::Publication;
 use crate::pubsub::Subscriptions;
 use crate::random::Random;
 use crate::reply::Protocol;
@@ -65,6 +67,10 @@ pub(crate) struct Session {
     pub(crate) unnoticed: bool,
     /// What the next command needs before it runs.
     pub(crate) errands: Errands,
+    /// What the command that has just run has missed, so that it runs again.
+    pub(crate) missed: Option<Miss>,
+    /// What is published when the transaction is certain.
+    pub(crate) publications: Vec<Publication>,
     /// The error that a script ends with has been counted, as that of a command which the script has called.
     pub(crate) error_counted: bool,
 }
@@ -121,6 +127,8 @@ impl Session {
             executing: false,
             unnoticed: false,
             errands: Errands::default(),
+            missed: None,
+            publications: Vec::new(),
             error_counted: false,
         }
     }

@@ -106,9 +106,11 @@ fn exec(
     surroundings: Surroundings<'_>,
 ) -> Outcome {
     let changed = is_changed(replica, session, surroundings.wall_ms);
-    let queue = session
-        .discard()
-        .ok_or_else(|| Failure::other("ERR EXEC without MULTI"))?;
+    if session.queue.is_none() {
+        return Err(Failure::other("ERR EXEC without MULTI"));
+    }
+    let watched = std::mem::take(&mut session.watched);
+    let queue = session.discard().unwrap_or_default();
     if queue.spoiled {
         return Err(Failure::other(
             "EXECABORT Transaction discarded because of previous errors.",
@@ -119,7 +121,12 @@ fn exec(
         reply.null_array();
         return Ok(());
     }
-    run(&queue, replica, session, reply, surroundings)
+    let ran = run(&queue, replica, session, reply, surroundings);
+    if session.missed.is_some() {
+        // It comes again.
+        (session.queue, session.watched) = (Some(queue), watched);
+    }
+    ran
 }
 
 fn is_changed(replica: &mut Replica, session: &Session, wall_ms: u64) -> bool {

@@ -319,6 +319,11 @@ fn serve_key(
     replica: &mut Replica,
     surroundings: Surroundings<'_>,
 ) {
+    let missing = replica.missing([key]);
+    if !missing.is_empty() {
+        replica.want(key, missing);
+        return;
+    }
     let mut served = 0;
     loop {
         let numbers = line.by_key.get(key);
@@ -374,6 +379,12 @@ impl Parked {
         });
         let committed = execute::commit(txn, &mut self.session, surroundings);
         before.note(&self.session, replica);
+        if self.session.missed.take().is_some() {
+            self.session.wait = None;
+            let missing = replica.take_missing();
+            replica.want(key, missing);
+            return None;
+        }
         if self.session.wait.take().is_some() {
             return None;
         }

@@ -13,8 +13,8 @@ use std::ops::ControlFlow;
 
 use isles_clock::{Context, Dot, Hlc, VectorClock};
 use isles_replica::{
-    ContextError, Expiry, IncrementError, Position, Replica, Scope, SetRule, StreamId, Txn,
-    WriteRefused,
+    ContextError, Expiry, IncrementError, Listing, Position, Replica, Scope, SetRule, StreamId,
+    Txn, WriteRefused,
 };
 use isles_resolve::Strategy;
 
@@ -64,6 +64,7 @@ pub fn run(
     truth: Truth<'_>,
     tokens: &mut Tokens,
     script: &Script,
+    listing: &Listing,
     wall_ms: u64,
 ) -> Result<Ran, String> {
     let nothing = Ledger::default();
@@ -84,6 +85,7 @@ pub fn run(
     let mut draft = Draft {
         ledger,
         is_blind,
+        listing,
         clock: &clock,
         now_ms: txn.now_ms(),
         finished: Vec::new(),
@@ -133,6 +135,7 @@ pub fn run(
 struct Draft<'l> {
     ledger: &'l Ledger,
     is_blind: bool,
+    listing: &'l Listing,
     clock: &'l VectorClock,
     now_ms: u64,
     finished: Vec<Entry>,
@@ -639,7 +642,7 @@ impl Draft<'_> {
             .collect();
         let (mut found, mut cursor) = (BTreeSet::new(), 0);
         loop {
-            cursor = txn.scan(cursor, 2, &mut |key, _| {
+            cursor = txn.scan(cursor, 2, self.listing, &mut |key, _| {
                 found.insert(key.to_vec());
             });
             if cursor == 0 {

@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use isles_replica::image::{ROWS, ScanTable, key_of_row};
+use isles_replica::image::{ROWS, ScanTable, due_range, key_of_due, key_of_row};
 use isles_replica::{Admitted, Evicted, Eviction, Loaded, Missing, Replica};
 use isles_store::{MemoryTable, Table};
 
@@ -63,6 +63,18 @@ pub(crate) fn scan(table: &MemoryTable, prefix: &[u8], each: &mut dyn FnMut(&[u8
         ControlFlow::Continue(())
     });
     result.expect("invariant: a table in memory can be read");
+}
+
+/// The keys whose deadline has passed, as the table has it.
+pub(crate) fn due(table: &MemoryTable, now_ms: u64) -> Vec<Vec<u8>> {
+    let (from, to) = due_range(now_ms);
+    let mut keys = Vec::new();
+    let scanned = table.scan(&from, Some(&to), &mut |key, _| {
+        keys.extend(key_of_due(key).map(<[u8]>::to_vec));
+        ControlFlow::Continue(())
+    });
+    scanned.expect("invariant: a table in memory can be read");
+    keys
 }
 
 /// Reads a key from a table.

@@ -11,7 +11,7 @@ use isles_replica::image::{Images, Meta, ScanTable, TableChange};
 use isles_replica::inspect::KeyContent;
 use isles_replica::session::Exchange;
 use isles_replica::{
-    Frame, Loaded, Missing, Note, Position, ReplayError, Replica, ReplicaConfig, Restored,
+    Frame, Listing, Loaded, Missing, Note, Position, ReplayError, Replica, ReplicaConfig, Restored,
     Unlogged, UnloggedContent,
 };
 use isles_store::{
@@ -156,8 +156,8 @@ impl Engine {
         let mut replica = Replica::new(id, start.config);
         if let Some(meta) = &meta {
             replica.restore(&meta.restored());
-            load(&mut replica, &disks.table, wall_ms)?;
         }
+        load(&mut replica, &disks.table, &start, wall_ms)?;
         if let Some(seed) = start.evict_seed {
             cold::evict_at_start(&mut replica, seed, wall_ms)?;
         }
@@ -365,8 +365,8 @@ impl Engine {
                 Checkpoint::Taking { restored, left }
             }
             Checkpoint::Taking { restored, left } => {
-                let images = self.replica.take_images(rows.min(left.max(1)));
-                let left = left.saturating_sub(rows);
+                let images = self.replica.take_images(rows);
+                let left = left.saturating_sub(images.buckets().max(1));
                 Checkpoint::Holding {
                     restored,
                     left,
@@ -430,6 +430,7 @@ impl Engine {
             chains: restored.chains.clone(),
             checkpoint: self.checkpoints,
             boot: self.start.boot.clone(),
+            has_index: true,
         };
         let mut batch = Batch::new();
         batch.put(Meta::key(), meta.encode());
@@ -518,6 +519,27 @@ impl Engine {
         cold::load(&self.table, missing)
     }
 
+    /// Brings keys into memory whose deadline has passed.
+    ///
+    /// # Errors
+    /// The table's copy of one is damaged.
+    pub fn admit_due(&mut self, wall_ms: u64) -> Result<(), String> {
+        let keys = cold::due(&self.table, self.replica.latest().wall_ms().max(wall_ms));
+        for missing in self.replica.missing(keys.iter().map(Vec::as_slice)) {
+            let admitted = self.replica.admit(self.load(missing), wall_ms);
+            _ = admitted.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// All keys that only the table has.
+    pub fn listing(&self) -> Listing {
+        let unlisted = self.replica.unlisted(0, usize::MAX, &Listing::default());
+        let scan: &mut ScanTable<'_> = &mut |prefix, each| cold::scan(&self.table, prefix, each);
+        let listing = unlisted.list(&|_| true, scan);
+        listing.expect("invariant: what was written is read")
+    }
+
     /// Every key of which memory cannot say whether it is there.
     pub fn all_missing(&self) -> Vec<Missing> {
         cold::all_missing(&self.replica, &self.table)
@@ -576,10 +598,19 @@ fn stored_meta(table: &MemoryTable) -> Result<Option<Meta>, String> {
     meta.map_err(|error| error.to_string())
 }
 
-fn load(replica: &mut Replica, table: &MemoryTable, wall_ms: u64) -> Result<(), String> {
-    replica
-        .load_table(&mut |prefix, each| cold::scan(table, prefix, each), wall_ms)
-        .map_err(|error| error.to_string())
+/// Where rows leave memory they are not there at first, and all at once they come where they do not.
+fn load(
+    replica: &mut Replica,
+    table: &MemoryTable,
+    start: &Start,
+    wall_ms: u64,
+) -> Result<(), String> {
+    let scan: &mut ScanTable<'_> = &mut |prefix, each| cold::scan(table, prefix, each);
+    let loaded = match start.evict_seed {
+        Some(seed) if seed % 4 > 0 => replica.open_table(scan, wall_ms),
+        _ => replica.load_table(scan, wall_ms),
+    };
+    loaded.map_err(|error| error.to_string())
 }
 
 /// Replays the log from a record on; returns the index of all its frames.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use isles_clock::{Dot, Hlc, ReplicaId, VectorClock};
-use isles_replica::Resting;
 use isles_replica::session::Now;
+use isles_replica::{Listing, Resting};
 
 use crate::client::{self, Ran, Tokens, Truth};
-use crate::command::Script;
+use crate::command::{Command, Script};
 use crate::engine::{Disks, Sealed};
 use crate::failure::{Breaks, Checked, Invariant};
 use crate::ledger::Ledger;
@@ -181,13 +181,19 @@ impl World {
         else {
             return Ok(());
         };
+        let mut listing = Listing::default();
+        if script.commands.contains(&Command::Keys) {
+            let admitted = process.engine.admit_due(wall_ms);
+            admitted.breaks(Invariant::Recovery)?;
+            listing = process.engine.listing();
+        }
         let replica = &mut process.engine.replica;
         let truth = if *is_forked {
             Truth::Unknown
         } else {
             Truth::Ledger(&self.ledger)
         };
-        let outcome = client::run(replica, truth, &mut self.tokens, script, wall_ms);
+        let outcome = client::run(replica, truth, &mut self.tokens, script, &listing, wall_ms);
         let mut outcome = match outcome.breaks(Invariant::Meaning)? {
             Ran::Through(outcome) => outcome,
             Ran::Missed(missed) => {

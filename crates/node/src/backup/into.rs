@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use isles_clock::{ReplicaId, VectorClock};
-use isles_replica::image::Meta;
+use isles_replica::image::{Meta, ScanTable};
 use isles_replica::{Frame, JournalLimits, Note, Replica, ReplicaConfig};
 use isles_resp::resp3::Value;
 use isles_resp::{Answer, Console, decode_token};
@@ -151,13 +151,14 @@ fn load(archive: &Archive, name: &str, about: &About) -> anyhow::Result<Replica>
     let mut replica = Replica::new(ReplicaId::from_u128(0), config);
     replica.restore(&meta.restored());
     let mut failed = None;
-    replica.load_table(
-        &mut |prefix, each| {
-            let scanned = scan_prefix(&table, prefix, each);
-            failed = failed.take().or(scanned.err());
-        },
-        about.created_ms,
-    )?;
+    let scan: &mut ScanTable<'_> = &mut |prefix, each| {
+        let scanned = scan_prefix(&table, prefix, each);
+        failed = failed.take().or(scanned.err());
+    };
+    match meta.has_index {
+        true => replica.load_table(scan, about.created_ms)?,
+        false => replica.load_table_without_index(scan, about.created_ms)?,
+    }
     if let Some(error) = failed {
         bail!(error);
     }

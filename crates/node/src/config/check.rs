@@ -9,8 +9,9 @@ use super::error::{ConfigError, Problem};
 use super::key::{Fallback, Key, Kind};
 use super::layer::{Form, Layers, Origin, PEER_FIELDS, Raw, RawPeer};
 use super::{
-    AdminConfig, CheckpointConfig, ClockConfig, Config, Durability, JournalConfig, LogConfig, Peer,
-    PeersConfig, RedisConfig, SiblingsConfig, TlsConfig, TraceConfig, TraceFormat,
+    AdminConfig, CheckpointConfig, ClockConfig, Config, Durability, JournalConfig, LogConfig,
+    MemoryConfig, Peer, PeersConfig, RedisConfig, SiblingsConfig, TlsConfig, TraceConfig,
+    TraceFormat,
 };
 
 /// Longest name of a cluster, node or region: they become labels of host names and metrics.
@@ -59,6 +60,7 @@ impl Checker {
             .number("clock.max_skew_ms")
             .map(|max_skew_ms| ClockConfig { max_skew_ms });
         let siblings = self.count("siblings.max").map(|max| SiblingsConfig { max });
+        let memory = self.number("memory.max").map(|max| MemoryConfig { max });
         let log = self.log();
         let journal = self.journal();
         let checkpoint = self.checkpoint();
@@ -80,6 +82,7 @@ impl Checker {
             tls,
             clock: clock?,
             siblings: siblings?,
+            memory,
             log: log?,
             journal: journal?,
             checkpoint: checkpoint?,

@@ -245,6 +245,16 @@ pub(crate) const KEYS: &[Key] = &[
         example: "100",
     },
     Key {
+        name: "memory.max",
+        kind: Kind::Bytes {
+            min: 64 * MIB,
+            max: 1024 * 1024 * GIB,
+        },
+        default: Absent("there is no limit: all data is in memory"),
+        about: "Bytes that the node allocates, about. Above it keys that were not used for long leave memory and are read from the table when somebody wants them; the operating system may count up to a quarter more.",
+        example: "4GiB",
+    },
+    Key {
         name: "log.segment_bytes",
         kind: Kind::Bytes {
             min: MIB,

@@ -10,26 +10,39 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use isles_replica::image::{Meta, TableChange};
-use isles_replica::{Note, Position, Restored};
+use isles_replica::{Note, Position, Receipt, Restored};
 use isles_store::{Batch, DirLock, LogSyncer, Table};
 
-use super::{Database, Settings, StopOnPanic, rest, writer};
+use super::memory::Relief;
+use super::{Database, Settings, StopOnPanic, rest, wall_ms, writer};
 use crate::config::{CheckpointConfig, LogConfig};
+use crate::memory::allocated_bytes;
 
-/// Rows imaged under one hold of the lock: a few tens of microseconds.
+/// Rows imaged under one hold of the lock, and those of the last bucket: a few tens of microseconds.
 const ROWS_PER_HOLD: usize = 128;
 /// A batch is written when it holds this many bytes.
 const BATCH_BYTES: usize = 1 << 20;
 /// How often the thread looks whether a checkpoint is due, and puts rows to rest.
 const LOOK: Duration = Duration::from_millis(100);
+/// The same where rows leave memory: so much later than needed.
+const LOOK_BOUNDED: Duration = Duration::from_millis(10);
+/// How long nothing may be able to leave before it is said.
+const STUCK_MAX: Duration = Duration::from_secs(10);
 
 pub(super) struct Checkpointer {
-    table: Box<dyn Table>,
+    table: Arc<dyn Table>,
     syncer: LogSyncer,
     config: CheckpointConfig,
     log: LogConfig,
     last: Instant,
     written_bytes_then: u64,
+    /// What is on its way to the table.
+    batch: Batch,
+    receipts: Vec<Receipt>,
+    through: Position,
+    /// Chooses what leaves memory.
+    seed: u64,
+    stuck_since: Option<Instant>,
 }
 
 pub(super) fn spawn(
@@ -41,10 +54,15 @@ pub(super) fn spawn(
         .name("isles-table".to_owned())
         .spawn(move || {
             let _stop = StopOnPanic("writing a checkpoint");
+            let look = match database.memory.is_bounded() {
+                true => LOOK_BOUNDED,
+                false => LOOK,
+            };
             while !database.stopping.load(Ordering::Acquire) && database.stopped.get().is_none() {
-                std::thread::park_timeout(LOOK);
+                std::thread::park_timeout(look);
                 let asked = database.saves.is_asked() || database.backups.is_asked();
-                if checkpointer.is_due(&database) || asked {
+                let relief = checkpointer.relieve(&database);
+                if checkpointer.is_due(&database) || asked || relief == Relief::NeedsCheckpoint {
                     checkpointer.round_or_fail(&database);
                 }
                 rest::go_on(&database);
@@ -59,7 +77,7 @@ pub(super) fn spawn(
 }
 
 impl Checkpointer {
-    pub(super) fn new(table: Box<dyn Table>, syncer: LogSyncer, settings: &Settings) -> Self {
+    pub(super) fn new(table: Arc<dyn Table>, syncer: LogSyncer, settings: &Settings) -> Self {
         Checkpointer {
             table,
             syncer,
@@ -67,7 +85,27 @@ impl Checkpointer {
             log: settings.log.clone(),
             last: Instant::now(),
             written_bytes_then: 0,
+            batch: Batch::new(),
+            receipts: Vec::new(),
+            through: Position::ZERO,
+            seed: wall_ms(),
+            stuck_since: None,
         }
+    }
+
+    /// Lets rows leave memory if there is too much in it.
+    fn relieve(&mut self, database: &Database) -> Relief {
+        let relief = database.memory.relieve(database, &mut self.seed);
+        if relief != Relief::Stuck {
+            self.stuck_since = None;
+        } else if self.stuck_since.get_or_insert_with(Instant::now).elapsed() > STUCK_MAX {
+            self.stuck_since = Some(Instant::now());
+            tracing::warn!(
+                "{} bytes are allocated and none of them can leave memory; memory.max is less than that: raise it",
+                allocated_bytes()
+            );
+        }
+        relief
     }
 
     fn is_due(&self, database: &Database) -> bool {
@@ -98,45 +136,48 @@ impl Checkpointer {
 
     /// Writes all rows that have changed by now, and moves the checkpoint.
     fn round(&mut self, database: &Database) -> anyhow::Result<()> {
-        let ((restored, rows), id) = database.hold(|replica, wall_ms| {
+        let ((restored, buckets), id) = database.hold(|replica, wall_ms| {
             replica.trim_journal(wall_ms);
             (replica.begin_checkpoint(), replica.id())
         });
-        let (mut left, mut batch, mut through) = (rows, Batch::new(), Position::ZERO);
+        let mut left = buckets;
         loop {
-            let images =
-                database.hold(|replica, _| replica.take_images(left.clamp(1, ROWS_PER_HOLD)));
-            left = left.saturating_sub(ROWS_PER_HOLD);
-            through = through.max(images.position());
+            let images = database.hold(|replica, _| replica.take_images(ROWS_PER_HOLD));
+            left = left.saturating_sub(images.buckets());
+            self.through = self.through.max(images.position());
+            let batch = &mut self.batch;
             images.encode(&mut |change| match change {
                 TableChange::Put(key, value) => batch.put(key, value),
                 TableChange::Delete(key) => batch.delete(key),
             });
             // While images exist, writers copy the pages in them.
-            drop(images);
-            if batch.bytes() >= BATCH_BYTES {
-                self.hand_over(database, through, &mut batch)?;
+            self.receipts.push(images.receipt());
+            if self.batch.bytes() >= BATCH_BYTES {
+                self.hand_over(database)?;
+                self.relieve(database);
             }
             if left == 0 {
                 break;
             }
         }
-        self.hand_over(database, through, &mut batch)?;
+        self.hand_over(database)?;
         self.move_to(database, &restored, id)
     }
 
+    /// Writes what has been taken so far.
+    ///
     /// Invariant: no row is in the table whose entries are not on the disk. Without a sync for each of them the machine
     /// could lose the end of its log and keep rows that hold more; entries that come again from peers, under other
     /// positions, would then meet rows that seem to have them.
-    fn hand_over(
-        &self,
-        database: &Database,
-        through: Position,
-        batch: &mut Batch,
-    ) -> anyhow::Result<()> {
-        wait_durable(database, through)?;
+    fn hand_over(&mut self, database: &Database) -> anyhow::Result<()> {
+        wait_durable(database, self.through)?;
         database.sync_log(&self.syncer)?;
-        self.table.write(std::mem::take(batch))?;
+        self.table.write(std::mem::take(&mut self.batch))?;
+        database.hold(|replica, _| {
+            self.receipts
+                .drain(..)
+                .for_each(|receipt| replica.note_written(receipt));
+        });
         Ok(())
     }
 
@@ -155,6 +196,7 @@ impl Checkpointer {
             chains: restored.chains.clone(),
             checkpoint,
             boot: database.start.boot.clone(),
+            has_index: true,
         };
         let mut batch = Batch::new();
         batch.put(Meta::key(), meta.encode());

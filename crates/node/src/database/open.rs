@@ -6,11 +6,11 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use isles_clock::ReplicaId;
 use isles_replica::history::{HISTORY_BYTES, History};
-use isles_replica::image::{ImageError, Meta};
+use isles_replica::image::{INDEX_PREFIXES, ImageError, Meta, ROWS, ScanTable};
 use isles_replica::session::Exchange;
-use isles_replica::{Frame, JournalLimits, Note, Origin, Replica, ReplicaConfig};
+use isles_replica::{Frame, JournalLimits, Note, Origin, ReplayError, Replica, ReplicaConfig};
 use isles_store::{
-    DirLock, FileStorage, FjallConfig, FjallTable, Log, LogConfig, OpenError, RecordKind,
+    Batch, DirLock, FileStorage, FjallConfig, FjallTable, Log, LogConfig, OpenError, RecordKind,
     RecordNumber, Recovered, Table, TableError,
 };
 
@@ -23,7 +23,7 @@ pub(crate) struct Opened {
     pub(crate) state: State,
     pub(crate) history: History,
     pub(crate) log: Log,
-    pub(crate) table: Box<dyn Table>,
+    pub(crate) table: Arc<dyn Table>,
     pub(crate) chain: u64,
     pub(crate) lock: DirLock,
     pub(crate) start: Start,
@@ -93,7 +93,7 @@ fn try_open(config: &Config, progress: &Progress) -> anyhow::Result<Opened> {
             id,
             recovered.last.0,
             replica.durable().clone(),
-            HISTORY_BYTES,
+            history_bytes(config),
         ),
         state: State { replica, exchange },
         log,
@@ -111,7 +111,7 @@ pub(super) struct Files {
     pub(super) lock: DirLock,
     pub(super) log: Log,
     pub(super) recovered: Recovered,
-    pub(super) table: Box<dyn Table>,
+    pub(super) table: Arc<dyn Table>,
     pub(super) meta: Option<Meta>,
 }
 
@@ -127,8 +127,8 @@ impl Files {
             LogConfig::new(config.cluster.as_bytes()).with_segment_bytes(config.log.segment_bytes);
         let (log, recovered) = Log::open(Arc::new(storage), log_config)
             .map_err(|error| with_advice(error, directory))?;
-        let table = FjallTable::open(directory.join(TABLE), &FjallConfig::default());
-        let table: Box<dyn Table> = Box::new(table.map_err(TableLost::if_damaged)?);
+        let table = FjallTable::open(directory.join(TABLE), &table_config(config));
+        let table: Arc<dyn Table> = Arc::new(table.map_err(TableLost::if_damaged)?);
         let meta = table.get(Meta::key()).map_err(TableLost::if_damaged)?;
         let meta = meta.map(|bytes| Meta::decode(&bytes)).transpose();
         let meta = meta.map_err(TableLost::unless_newer)?;
@@ -142,6 +142,25 @@ impl Files {
         })
     }
 }
+
+/// Recent frames that are kept in memory for peers that are a little behind.
+fn history_bytes(config: &Config) -> usize {
+    let max = config.memory.as_ref().map_or(u64::MAX, |memory| memory.max);
+    HISTORY_BYTES.min(usize::try_from(max / 8).unwrap_or(usize::MAX))
+}
+
+/// What the table itself needs of the memory that there is: an eighth at most for blocks that were read.
+fn table_config(config: &Config) -> FjallConfig {
+    let usual = FjallConfig::default();
+    let max = config.memory.as_ref().map_or(u64::MAX, |memory| memory.max);
+    let (cache, memtable) = (usual.cache_bytes, usual.memtable_bytes);
+    usual
+        .with_cache_bytes(cache.min(max / 8))
+        .with_memtable_bytes(memtable.min(max / 16))
+}
+
+/// How much is removed from a table at a time.
+const CLEARED_BYTES: usize = 1 << 20;
 
 /// The table's folder in a data directory.
 pub(crate) const TABLE: &str = "table";
@@ -319,7 +338,7 @@ fn recover(
     if let Some(meta) = meta {
         replica.restore(&meta.restored());
     }
-    load(&mut replica, table, progress)?;
+    load(&mut replica, table, meta, progress)?;
     let last = log.reader().last().0;
     for record in log.scan(after(meta)) {
         let record = record?;
@@ -332,12 +351,54 @@ fn recover(
         }
         let frame = Frame::decode(record.bytes.into())
             .with_context(|| format!("record {} of the log is no frame", record.number))?;
-        replica.replay(record.number.0, &frame, wall_ms())?;
+        replay(&mut replica, record.number.0, &frame, table)?;
     }
     Ok(replica)
 }
 
-fn load(replica: &mut Replica, table: &dyn Table, progress: &Progress) -> anyhow::Result<()> {
+/// Replays a frame, with the rows that it needs.
+fn replay(
+    replica: &mut Replica,
+    number: u64,
+    frame: &Frame,
+    table: &dyn Table,
+) -> anyhow::Result<()> {
+    loop {
+        match replica.replay(number, frame, wall_ms()) {
+            Err(ReplayError::NotResident) => {}
+            replayed => return Ok(replayed?),
+        }
+        let mut failed = None;
+        let get = &mut |key: &[u8]| table.get(key).map_err(|error| error.to_string());
+        let scan: &mut ScanTable<'_> = &mut |prefix, each| {
+            let scanned = scan_prefix(table, prefix, each);
+            failed = failed.take().or(scanned.err());
+        };
+        for missing in replica.awaited().to_vec() {
+            let admitted = replica.admit(missing.load(get, scan), wall_ms());
+            _ = admitted.map_err(TableLost::unless_newer)?;
+        }
+        if let Some(error) = failed {
+            return Err(TableLost::if_damaged(error));
+        }
+    }
+}
+
+/// Takes up a table, without its rows if it knows what they are together. One of an earlier build does not, so all are loaded.
+fn load(
+    replica: &mut Replica,
+    table: &dyn Table,
+    meta: Option<&Meta>,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let has_index = match meta {
+        Some(meta) => meta.has_index,
+        // Nobody has got as far as a checkpoint.
+        None => !has_any(table, ROWS)? || has_any(table, INDEX_PREFIXES[0])?,
+    };
+    if !has_index {
+        clear(table)?;
+    }
     let mut failed = None;
     let mut scan = |prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])| {
         let scanned = scan_prefix(table, prefix, &mut |key, value| {
@@ -346,11 +407,46 @@ fn load(replica: &mut Replica, table: &dyn Table, progress: &Progress) -> anyhow
         });
         failed = failed.take().or(scanned.err());
     };
-    let loaded = replica.load_table(&mut scan, wall_ms());
+    let loaded = match has_index {
+        true => replica.open_table(&mut scan, wall_ms()),
+        false => replica.load_table_without_index(&mut scan, wall_ms()),
+    };
     if let Some(error) = failed {
         return Err(TableLost::if_damaged(error));
     }
     loaded.map_err(TableLost::unless_newer)
+}
+
+fn has_any(table: &dyn Table, prefix: &[u8]) -> anyhow::Result<bool> {
+    let mut is_any = false;
+    let scanned = table.scan(prefix, end_of_prefix(prefix).as_deref(), &mut |_, _| {
+        is_any = true;
+        std::ops::ControlFlow::Break(())
+    });
+    scanned.map_err(TableLost::if_damaged)?;
+    Ok(is_any)
+}
+
+/// Removes what an upgrade that did not get to its end has written of an index.
+fn clear(table: &dyn Table) -> anyhow::Result<()> {
+    for prefix in INDEX_PREFIXES {
+        loop {
+            let mut batch = Batch::new();
+            let end = end_of_prefix(prefix);
+            table.scan(prefix, end.as_deref(), &mut |key, _| {
+                batch.delete(key.to_vec());
+                match batch.bytes() < CLEARED_BYTES {
+                    true => std::ops::ControlFlow::Continue(()),
+                    false => std::ops::ControlFlow::Break(()),
+                }
+            })?;
+            if batch.is_empty() {
+                break;
+            }
+            table.write(batch)?;
+        }
+    }
+    Ok(())
 }
 
 /// Calls back for all rows of a table whose keys start with a prefix.

@@ -48,6 +48,7 @@ pub(super) fn begin_anew(config: &Config, lost: &TableLost) -> anyhow::Result<()
         chains: Vec::new(),
         checkpoint: past.checkpoint,
         boot: String::new(),
+        has_index: true,
     };
     let aside = replace(directory, |table| put_meta(table, &meta))?;
     tracing::warn!(

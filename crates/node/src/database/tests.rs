@@ -29,6 +29,7 @@ fn start(directory: &Path) -> (std::sync::Arc<Database>, Threads) {
         durability: config.durability,
         checkpoint: config.checkpoint.clone(),
         log: config.log.clone(),
+        memory_max: None,
         peers: Vec::new(),
     };
     Database::start(opened, settings)

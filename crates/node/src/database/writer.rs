@@ -91,8 +91,12 @@ impl Writer {
         if replica.has_changed_keys() {
             database.changed_keys_bell.notify_one();
         }
+        let wants_rows = !replica.awaited().is_empty();
         let garbage = replica.take_garbage();
         drop(state);
+        if wants_rows {
+            database.memory.ring();
+        }
         database.reaper.reap(garbage);
         taken
     }

@@ -7,7 +7,7 @@ use isles_clock::ReplicaId;
 use isles_replica::{Position, Replica};
 use isles_resp::{
     BackupJob, BackupPiece, BackupStep, ChannelKind, Engine, EngineStopped, Host, Inbox, NodeInfo,
-    PeerInfo, Writer,
+    PeerInfo, RowSource, Writer,
 };
 
 use super::{Front, Node};
@@ -15,6 +15,7 @@ use crate::backup;
 use crate::config::Durability;
 use crate::database::backup::About;
 use crate::database::wall_ms;
+use crate::memory::allocated_bytes;
 
 impl Engine for Front {
     fn hold<R>(&self, act: impl FnOnce(&mut Replica, u64) -> R) -> R {
@@ -97,6 +98,10 @@ impl Host for Front {
         self.node().is_some_and(|node| node.database.begin_save())
     }
 
+    fn rows(&self) -> Option<Arc<dyn RowSource>> {
+        Some(self.node()?.database.rows())
+    }
+
     fn backup(&self, step: BackupStep) -> Option<BackupJob> {
         let node = Arc::clone(self.node()?);
         Some(BackupJob::new(move || {
@@ -128,6 +133,11 @@ impl Host for Front {
 }
 
 impl Node {
+    /// Bytes that may be allocated; zero for no limit.
+    pub(super) fn memory_max(&self) -> u64 {
+        self.config.memory.as_ref().map_or(0, |memory| memory.max)
+    }
+
     fn info(&self) -> NodeInfo {
         NodeInfo {
             node: self.config.node.clone(),
@@ -141,6 +151,8 @@ impl Node {
             durability: policy(self.config.durability).to_owned(),
             uptime: self.started.elapsed(),
             memory_bytes: resident_bytes(),
+            allocated_bytes: allocated_bytes(),
+            memory_max_bytes: self.memory_max(),
             log_bytes: self.database.reader().bytes(),
             watermark_ms: self.peers.watermark_ms(),
             peers: self.peers_info(),

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use self::labels::KeyspaceLabels;
 pub(super) use self::observer::observer;
 use super::Node;
+use crate::memory::allocated_bytes;
 
 /// Upper bounds of the buckets of every duration, in seconds: from a microsecond on, a few per decade.
 const SECONDS: [f64; 20] = [
@@ -97,7 +98,29 @@ fn describe() {
     describe_gauge!("isles_keys", "Keys that readers see");
     describe_gauge!(
         "isles_rows",
-        "Rows held, tombstones and expired keys included"
+        "Rows in memory, tombstones and expired keys included"
+    );
+    describe_gauge!(
+        "isles_cold_rows",
+        "Rows that are only in the table, and are read from there when somebody wants them"
+    );
+    describe_gauge!(
+        "isles_memory_allocated_bytes",
+        Unit::Bytes,
+        "Bytes that the process has allocated, of memory.max"
+    );
+    describe_gauge!(
+        "isles_memory_max_bytes",
+        Unit::Bytes,
+        "memory.max; zero where there is no limit"
+    );
+    describe_counter!(
+        "isles_rows_evicted_total",
+        "Rows that have left memory because of memory.max"
+    );
+    describe_counter!(
+        "isles_rows_loaded_total",
+        "Rows and parts of rows read from the table, by for whom: client, peer, deadline, start"
     );
     describe_gauge!("isles_journal_records", "Conflicts that can be looked up");
     describe_gauge!(
@@ -206,6 +229,9 @@ fn describe() {
 pub(super) struct Meters {
     keys: Gauge,
     rows: Gauge,
+    cold_rows: Gauge,
+    allocated_bytes: Gauge,
+    memory_max_bytes: Gauge,
     journal_records: Gauge,
     journal_bytes: Gauge,
     undurable_bytes: Gauge,
@@ -253,6 +279,9 @@ impl Meters {
         Meters {
             keys: metrics::gauge!("isles_keys"),
             rows: metrics::gauge!("isles_rows"),
+            cold_rows: metrics::gauge!("isles_cold_rows"),
+            allocated_bytes: metrics::gauge!("isles_memory_allocated_bytes"),
+            memory_max_bytes: metrics::gauge!("isles_memory_max_bytes"),
             journal_records: metrics::gauge!("isles_journal_records"),
             journal_bytes: metrics::gauge!("isles_journal_bytes"),
             undurable_bytes: metrics::gauge!("isles_undurable_bytes"),
@@ -271,12 +300,15 @@ impl Node {
         let Some(mut counted) = self.meters.counted.try_lock_for(PATIENCE) else {
             return;
         };
+        self.meters.allocated_bytes.set(allocated_bytes() as f64);
+        self.meters.memory_max_bytes.set(self.memory_max() as f64);
         let totals = self.database.hold(|replica, wall_ms| {
             let since_ms = replica.open_conflicts_since_ms().unwrap_or(wall_ms);
             let oldest_ms = wall_ms.saturating_sub(since_ms);
             self.meters.conflict_open_oldest.set(oldest_ms as f64 / 1e3);
             self.meters.keys.set(replica.visible_keys() as f64);
             self.meters.rows.set(replica.rows_len() as f64);
+            self.meters.cold_rows.set(replica.cold_rows() as f64);
             self.meters
                 .journal_records
                 .set(replica.conflicts().len() as f64);

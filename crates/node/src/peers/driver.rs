@@ -298,7 +298,7 @@ impl Drive<'_> {
         let node = &self.channel.peer().node;
         tracing::error!(
             "content differs from {node}'s although both have applied the same: bucket {bucket:?}, sum {ours:032x} here, \
-             {theirs:032x} there; keys here: {keys:?}"
+             {theirs:032x} there; keys in memory here: {keys:?}"
         );
     }
 

@@ -1,9 +1,8 @@
 //! One row of the table, on its own.
 
-use super::{ImageError, ROW, ScanTable, decode_row, load_pages};
-use crate::cold::{GetRow, set_changed};
+use super::{ImageError, ROW, ScanTable, decode_row, index, load_pages, summed};
+use crate::cold::GetRow;
 use crate::row::Row;
-use crate::sum;
 
 /// What the table keys of rows start with.
 pub const ROWS: &[u8] = &[ROW];
@@ -19,9 +18,18 @@ pub(crate) fn load_row(
     get: &mut GetRow<'_>,
     scan: &mut ScanTable<'_>,
 ) -> Result<Option<Row>, ImageError> {
-    let stored = get(&[ROWS, key].concat()).map_err(ImageError::Table)?;
-    let loaded = stored.map(|bytes| read(key, &bytes, scan));
-    loaded.transpose()
+    let Some(stored) = get(&[ROWS, key].concat()).map_err(ImageError::Table)? else {
+        return Ok(None);
+    };
+    let mut row = read(key, &stored, scan)?;
+    let is_listed = match row.deadline.is_set() {
+        true => get(&index::listed_key(key))
+            .map_err(ImageError::Table)?
+            .is_some(),
+        false => true,
+    };
+    index::note_listed(&mut row, is_listed);
+    Ok(Some(row))
 }
 
 /// Makes a row of the bytes of its header and of its pages.
@@ -30,11 +38,5 @@ pub(crate) fn read(key: &[u8], bytes: &[u8], scan: &mut ScanTable<'_>) -> Result
     if is_paged {
         load_pages(&mut row, scan)?;
     }
-    if sum::of_row(&row) != row.sum {
-        return Err(ImageError::Sum {
-            key: key.escape_ascii().to_string(),
-        });
-    }
-    set_changed(&mut row);
-    Ok(row)
+    summed(row)
 }

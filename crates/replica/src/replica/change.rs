@@ -189,6 +189,13 @@ impl Replica {
         }
     }
 
+    /// The same for all of them.
+    pub(crate) fn note_reserved_rows(&mut self) {
+        let rows = self.rows.iter().filter(|(_, row)| row.is_reserved());
+        let own: Vec<RowId> = rows.map(|(id, _)| id).collect();
+        own.into_iter().for_each(|id| self.note_reserved(id));
+    }
+
     #[cold]
     fn note_sight(
         &mut self,

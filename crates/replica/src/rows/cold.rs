@@ -4,7 +4,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{BUCKETS, RESERVED_PREFIX, RowId, Rows, SLAB_ROWS, Slot, bucket_of, hash_of, next_in};
+use super::{
+    BUCKETS, BucketImage, RESERVED_PREFIX, RowId, Rows, SLAB_ROWS, Slot, bucket_of, hash_of,
+    next_in,
+};
 use crate::position::Position;
 use crate::row::{Row, Tick};
 
@@ -72,6 +75,26 @@ impl Rows {
         self.buckets[bucket_of(hash)].cold > 0
     }
 
+    /// The epoch of a bucket that has rows which are cold.
+    pub(crate) fn epoch_of_cold(&self, bucket: usize) -> Option<u64> {
+        let bucket = &self.buckets[bucket];
+        (bucket.cold > 0).then_some(bucket.epoch)
+    }
+
+    /// Number of visible keys of a bucket.
+    pub(crate) fn counted_in(&self, bucket: usize) -> usize {
+        self.buckets[bucket].counted as usize
+    }
+
+    /// The first bucket from `bucket` on that has rows, in memory or not.
+    pub(crate) fn next_bucket(&self, bucket: usize) -> Option<usize> {
+        let (hot, cold) = (
+            self.next_occupied(bucket),
+            next_in(&self.cold.buckets, bucket),
+        );
+        hot.into_iter().chain(cold).min()
+    }
+
     /// Changes whenever a row of the bucket of a key leaves memory.
     pub(crate) fn epoch(&self, hash: u64) -> u64 {
         self.buckets[bucket_of(hash)].epoch
@@ -96,14 +119,10 @@ impl Rows {
         self.cold.is_denied = true;
     }
 
-    /// Puts in a row of the table that is cold. It counts already.
+    /// Puts in a row of the table that is cold. It counts already, and whether among the visible keys it says.
     pub(crate) fn admit(&mut self, mut row: Row, now_ms: u64) -> RowId {
-        debug_assert!(
-            !row.deadline.is_set(),
-            "a row with a deadline never leaves memory"
-        );
         row.used = Tick::at(now_ms);
-        row.counted = row.is_live();
+        row.kept = true;
         let bucket = bucket_of(row.hash);
         self.buckets[bucket].cold -= 1;
         if self.buckets[bucket].cold == 0 {
@@ -111,7 +130,34 @@ impl Rows {
         }
         self.cold.rows -= 1;
         self.cold.counted -= usize::from(row.counted);
-        self.insert(row)
+        let deadline = row.deadline;
+        let expires = row.counted && deadline.is_set();
+        let id = self.insert(row);
+        if expires {
+            // It may have passed: then the key is found as any other.
+            self.deadlines.insert((deadline.at_ms, id));
+        }
+        id
+    }
+
+    /// Takes note of what the table has of a bucket, none of which is in memory.
+    pub(crate) fn note_stored(&mut self, image: &BucketImage) {
+        let number = usize::from(image.bucket);
+        let bucket = &mut self.buckets[number];
+        bucket.sum = image.sum;
+        bucket.rows = image.rows;
+        bucket.counted = image.counted;
+        bucket.expiring = image.expiring;
+        bucket.cold = image.rows;
+        self.sum = self.sum.wrapping_add(image.sum);
+        self.visible += image.counted as usize;
+        self.expiring += image.expiring as usize;
+        if image.rows > 0 {
+            self.cold.buckets.resize(BUCKETS / 64, 0);
+            self.cold.buckets[number / 64] |= 1 << (number % 64);
+        }
+        self.cold.rows += image.rows as usize;
+        self.cold.counted += image.counted as usize;
     }
 
     /// Puts in a row without content for a key that is in neither memory nor table.
@@ -173,6 +219,10 @@ impl Rows {
     /// The caller knows that the table has every row that is not dirty.
     pub(crate) fn evict(&mut self, latest: Tick, sampler: &mut Sampler) -> Option<Row> {
         let id = self.oldest_of_some(latest, sampler)?;
+        let deadline = self.get(id).deadline;
+        if deadline.is_set() {
+            self.deadlines.remove(&(deadline.at_ms, id));
+        }
         let row = self.take_out(id);
         if !row.is_gone() {
             self.note_cold(&row);
@@ -236,8 +286,5 @@ impl Rows {
 
 /// Whether a row may leave memory: the table has it, nobody is about to use it, and nothing in memory refers to it.
 fn may_leave(slot: &Slot, latest: Tick) -> bool {
-    !slot.is_dirty()
-        && slot.used() <= latest
-        && !slot.expires()
-        && !slot.key().starts_with(RESERVED_PREFIX)
+    !slot.is_dirty() && slot.used() <= latest && !slot.key().starts_with(RESERVED_PREFIX)
 }

@@ -5,7 +5,7 @@
 //! command has written does. What can be computed from the rest is left out: hashes, and the sum.
 //!
 //! ```text
-//! used:u32  flags:u8  key  position  component [deadline]
+//! used:u32  flags:u8  listed:u8  key  position  component [deadline]
 //! ```
 
 mod content;
@@ -30,9 +30,14 @@ const CONTESTED: u8 = 2;
 const DEADLINE: u8 = 4;
 /// It has one now.
 const EXPIRES: u8 = 8;
+const KEPT: u8 = 16;
+/// The table lists it under a deadline.
+const STORED_DEADLINE: u8 = 32;
 
 const USED_BYTES: usize = 4;
-const KEY_AT: usize = USED_BYTES + 1;
+const FLAGS_AT: usize = USED_BYTES;
+const LISTED_AT: usize = FLAGS_AT + 1;
+const KEY_AT: usize = LISTED_AT + 1;
 
 /// The replicas that rows at rest name by number.
 #[derive(Debug, Default)]
@@ -62,7 +67,7 @@ impl Packed {
         let [component] = row.components.as_slice() else {
             return None;
         };
-        if row.dirty || !row.stored.is_empty() || row.key.len() > REST_BYTES_MAX {
+        if row.dirty || !row.stored.pages().is_empty() || row.key.len() > REST_BYTES_MAX {
             return None;
         }
         scratch.clear();
@@ -93,13 +98,9 @@ impl Packed {
         Tick::from_number(u32::from_le_bytes(*bytes))
     }
 
-    pub(super) fn expires(&self) -> bool {
-        self.0[USED_BYTES] & EXPIRES != 0
-    }
-
     /// The row as it was.
     pub(super) fn row(&self, authors: &Authors) -> Row {
-        let flags = self.0[USED_BYTES];
+        let flags = self.0[FLAGS_AT];
         let mut unpacker = Unpacker {
             bytes: &self.0[KEY_AT..],
             authors,
@@ -110,7 +111,12 @@ impl Packed {
         row.used = self.used();
         row.counted = flags & COUNTED != 0;
         row.contested = flags & CONTESTED != 0;
+        row.kept = flags & KEPT != 0;
+        row.listed = self.0[LISTED_AT];
         row.position = Position::from_u64(take(&mut unpacker.bytes));
+        if flags & STORED_DEADLINE != 0 {
+            row.stored.set_deadline_ms(Some(take(&mut unpacker.bytes)));
+        }
         row.components.push(unpacker.component());
         if flags & DEADLINE != 0 {
             row.deadline = unpacker.deadline(flags & EXPIRES != 0);
@@ -139,6 +145,8 @@ impl Packer<'_> {
         for (flag, is_set) in [
             (COUNTED, row.counted),
             (CONTESTED, row.contested),
+            (KEPT, row.kept),
+            (STORED_DEADLINE, row.stored.deadline_ms().is_some()),
             (DEADLINE, row.deadline != Deadline::unset()),
             (EXPIRES, row.deadline.is_set()),
         ] {
@@ -146,8 +154,12 @@ impl Packer<'_> {
         }
         self.bytes.extend(row.used.as_number().to_le_bytes());
         self.bytes.push(flags);
+        self.bytes.push(row.listed);
         self.bytes(&row.key);
         put(self.bytes, row.position.as_u64());
+        if let Some(deadline_ms) = row.stored.deadline_ms() {
+            put(self.bytes, deadline_ms);
+        }
     }
 
     fn deadline(&mut self, deadline: Deadline) -> Result<(), TooLong> {

@@ -84,13 +84,6 @@ impl Slot {
         }
     }
 
-    pub(super) fn expires(&self) -> bool {
-        match self.open.get() {
-            Some(row) => row.deadline.is_set(),
-            None => self.rest.expires(),
-        }
-    }
-
     /// Whether the checkpoint has yet to take an image; what is at rest has one.
     pub(super) fn is_dirty(&self) -> bool {
         self.open.get().is_some_and(|row| row.dirty)

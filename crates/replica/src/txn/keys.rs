@@ -5,6 +5,7 @@ use isles_clock::Everything;
 use super::sets::Members;
 use super::{Expiry, Txn, ValueType, WriteRefused, put, put_entry_head, type_of};
 use crate::apply::Author;
+use crate::listing::Listing;
 use crate::op::{KeyOp, Part};
 use crate::row::{Component, Row, Tick};
 use crate::rows::{BUCKETS, RESERVED_PREFIX, RowId};
@@ -23,6 +24,9 @@ const NAME_BYTES: usize = 176;
 
 /// Passing over a row that nobody sees costs so much less than showing one.
 const UNSEEN_PER_KEY: usize = 64;
+
+/// The cursor of a scan that has not got beyond the first bucket.
+const FIRST_AGAIN: u64 = BUCKETS as u64 + 1;
 
 impl Txn<'_> {
     /// The type of a key, if readers see it.
@@ -68,31 +72,14 @@ impl Txn<'_> {
     /// Visits keys that readers see, bucket by bucket, until at least `count` were visited or `UNSEEN_PER_KEY` (64) times as
     /// many rows were passed over that nobody sees; returns the cursor to go on from, zero at the end. Buckets never move: a key that is there from the first call to the last is visited.
     ///
-    /// Where keys that readers see are not in memory, the transaction is refused ([`WriteRefused::Cold`](super::WriteRefused)):
-    /// use [`scan_resident`](Self::scan_resident), and the table.
+    /// Of buckets that have rows which are not in memory the listing says what the table has: before one that it does not
+    /// have, or no longer rightly, the scan ends, and the cursor says so; if that is the first one, the transaction is
+    /// refused ([`WriteRefused::Unlisted`](super::WriteRefused)).
     pub fn scan(
         &mut self,
         cursor: u64,
         count: usize,
-        each: &mut dyn FnMut(&[u8], ValueType),
-    ) -> u64 {
-        self.need_all_keys();
-        self.scan_resident(cursor, count, each)
-    }
-
-    /// All keys that readers see are to be in memory.
-    fn need_all_keys(&mut self) {
-        if self.replica.cold_keys() > 0 {
-            let rows = self.replica.cold_rows();
-            self.refused.get_or_insert(WriteRefused::Cold { rows });
-        }
-    }
-
-    /// The same, of keys that are in memory.
-    pub fn scan_resident(
-        &mut self,
-        cursor: u64,
-        count: usize,
+        listing: &Listing,
         each: &mut dyn FnMut(&[u8], ValueType),
     ) -> u64 {
         self.barrier = self.barrier.max(self.replica.position());
@@ -101,9 +88,12 @@ impl Txn<'_> {
         if rows.visible() == 0 {
             return 0;
         }
-        let (mut bucket, mut visited, mut unseen) = (cursor.min(BUCKETS as u64) as usize, 0, 0);
-        while let Some(occupied) = rows.next_occupied(bucket) {
-            for (_, row) in rows.bucket(occupied) {
+        let (mut visited, mut unseen) = (0, 0);
+        let mut next = rows.next_bucket(bucket_at(cursor));
+        while let Some(bucket) = next
+            && let Some(stored) = listing.of(bucket, rows)
+        {
+            for (_, row) in rows.bucket(bucket) {
                 match listed(&row, now_ms) {
                     Some(value_type) => {
                         visited += 1;
@@ -112,40 +102,49 @@ impl Txn<'_> {
                     None => unseen += 1,
                 }
             }
-            bucket = occupied + 1;
+            for (key, value_type) in Listing::visible(stored, rows, now_ms) {
+                visited += 1;
+                each(key, value_type);
+            }
+            next = rows.next_bucket(bucket + 1);
             if visited >= count || unseen >= count.saturating_mul(UNSEEN_PER_KEY) {
                 break;
             }
         }
-        rows.next_occupied(bucket).map_or(0, |next| next as u64)
+        let begun_at = rows.next_bucket(bucket_at(cursor));
+        if next.is_some() && next == begun_at {
+            self.refused.get_or_insert(WriteRefused::Unlisted);
+        }
+        next.map_or(0, cursor_at)
     }
 
-    /// A key that readers see, chosen by `random`. Where such keys are not in memory, the transaction is refused: use
-    /// [`random_resident_key`](Self::random_resident_key), and the table.
-    pub fn random_key(&mut self, random: u64) -> Option<Vec<u8>> {
-        self.need_all_keys();
-        self.random_resident_key(random)
-    }
-
-    /// The same, of keys that are in memory.
-    pub fn random_resident_key(&mut self, random: u64) -> Option<Vec<u8>> {
+    /// A key that readers see, chosen by `random`, of those buckets whose keys are known; see [`scan`](Self::scan).
+    pub fn random_key(&mut self, random: u64, listing: &Listing) -> Option<Vec<u8>> {
         self.barrier = self.barrier.max(self.replica.position());
         let now_ms = self.now_ms();
         let rows = &self.replica.rows;
         let start = random as usize % BUCKETS;
         let from = |start| {
-            std::iter::successors(rows.next_occupied(start), |bucket| {
-                rows.next_occupied(bucket + 1)
+            std::iter::successors(rows.next_bucket(start), |bucket| {
+                rows.next_bucket(bucket + 1)
             })
         };
-        from(start).chain(from(0)).find_map(|bucket| {
-            let keys: Vec<_> = rows
-                .bucket(bucket)
-                .filter(|(_, row)| listed(row, now_ms).is_some())
+        let found = from(start).chain(from(0)).find_map(|bucket| {
+            let stored = listing.of(bucket, rows)?;
+            let resident = rows.bucket(bucket).map(|(_, row)| row);
+            let resident: Vec<_> = resident
+                .filter(|row| listed(row, now_ms).is_some())
                 .collect();
-            let (_, row) = keys.get((random >> 32) as usize % keys.len().max(1))?;
-            Some(row.key.to_vec())
-        })
+            let resident = resident.iter().map(|row| &*row.key);
+            let stored = Listing::visible(stored, rows, now_ms).map(|(key, _)| key);
+            let keys: Vec<&[u8]> = resident.chain(stored).collect();
+            let key = keys.get((random >> 32) as usize % keys.len().max(1))?;
+            Some(key.to_vec())
+        });
+        if found.is_none() && self.replica.cold_keys() > 0 {
+            self.refused.get_or_insert(WriteRefused::Unlisted);
+        }
+        found
     }
 
     /// Counts a key as used; whether readers see it.
@@ -290,7 +289,7 @@ impl Txn<'_> {
     /// # Errors
     /// What was written before cannot be logged, or rows are not in memory: use [`clear_resident`](Self::clear_resident).
     pub fn clear(&mut self) -> Result<(), WriteRefused> {
-        if self.replica.cold_rows() > 0 {
+        if self.replica.cold_keys() > 0 {
             let rows = self.replica.cold_rows();
             self.refused.get_or_insert(WriteRefused::Cold { rows });
         }
@@ -418,6 +417,21 @@ impl Txn<'_> {
 }
 
 /// The type of a row that commands list: visible, and not one of Isles' own.
+/// Where a scan goes on. Zero is its end, so that the first bucket has another number.
+fn cursor_at(bucket: usize) -> u64 {
+    match bucket {
+        0 => FIRST_AGAIN,
+        bucket => bucket as u64,
+    }
+}
+
+pub(crate) fn bucket_at(cursor: u64) -> usize {
+    match cursor {
+        FIRST_AGAIN => 0,
+        cursor => cursor.min(BUCKETS as u64) as usize,
+    }
+}
+
 fn listed(row: &Row, now_ms: u64) -> Option<ValueType> {
     match row.is_visible(now_ms) && !row.key.starts_with(RESERVED_PREFIX) {
         true => type_of(row),

@@ -42,6 +42,7 @@ pub use self::groups::{
     PendingQuery, STREAM_GROUPS_MAX, StreamClaim,
 };
 pub use self::hashes::{EachField, FieldValue};
+pub(crate) use self::keys::bucket_at;
 pub use self::lists::{InsertError, ListEnd, ListSide};
 pub use self::migrate::Migration;
 pub use self::restore::{Answer, RESOLVES_MAX, RestoreError, RestoreIf, RestoreOutcome};
@@ -133,8 +134,13 @@ pub enum WriteRefused {
     /// when they are in, all of it is to be run again.
     #[error("keys of this entry are not in memory")]
     NotResident,
-    /// It asked for all keys, and not all are in memory.
-    #[error("{rows} rows are not in memory, so that this cannot be done at once")]
+    /// It asked for keys of buckets that are not all in memory, and was given no listing of them that holds.
+    #[error("not all keys are in memory")]
+    Unlisted,
+    /// It was to clear all keys, and not all are in memory.
+    #[error(
+        "{rows} rows are not in memory, so that not all keys can be cleared at once: do it outside of transactions and scripts"
+    )]
     Cold {
         /// How many.
         rows: usize,
@@ -248,6 +254,11 @@ impl Txn<'_> {
             changes.forget();
         }
         logged.map(|()| self.barrier)
+    }
+
+    /// Whether all rows are in memory, so that this cannot be refused for want of one.
+    pub fn has_all_rows(&self) -> bool {
+        !self.replica.rows.has_cold()
     }
 
     /// The place in the log that every answer given so far depends on, as [`commit`](Self::commit) returns it.
@@ -670,7 +681,7 @@ fn set_part<'k>(op: &mut KeyOp<'k>, part: Part<'k>) {
 }
 
 /// The type that readers see.
-fn type_of(row: &Row) -> Option<ValueType> {
+pub(crate) fn type_of(row: &Row) -> Option<ValueType> {
     Some(match row.visible()? {
         Component::Lww(_) | Component::Mv(_) | Component::Counter(_) => ValueType::String,
         Component::Map(_) => ValueType::Hash,

@@ -98,7 +98,11 @@ fn clients(text: &mut String, call: &Call<'_, '_>, _: &NodeInfo) -> std::fmt::Re
 }
 
 fn memory(text: &mut String, call: &Call<'_, '_>, node: &NodeInfo) -> std::fmt::Result {
-    let mebibytes = node.memory_bytes as f64 / f64::from(1 << 20);
+    let used = match node.allocated_bytes {
+        0 => node.memory_bytes,
+        allocated => allocated,
+    };
+    let mebibytes = used as f64 / f64::from(1 << 20);
     let figures = &call.surroundings.server.scripting.figures;
     let [
         scripts,
@@ -119,7 +123,7 @@ fn memory(text: &mut String, call: &Call<'_, '_>, node: &NodeInfo) -> std::fmt::
     ]
     .map(|figure| figure.load(Ordering::Relaxed));
     lines!(text,
-        "used_memory": node.memory_bytes,
+        "used_memory": used,
         "used_memory_human": format_args!("{mebibytes:.2}M"),
         "used_memory_rss": node.memory_bytes,
         "used_memory_lua": script_lua_bytes,
@@ -132,7 +136,7 @@ fn memory(text: &mut String, call: &Call<'_, '_>, node: &NodeInfo) -> std::fmt::
         "used_memory_vm_total": script_lua_bytes + library_lua_bytes,
         "used_memory_functions": library_bytes,
         "used_memory_scripts": script_bytes + library_bytes,
-        "maxmemory": 0,
+        "maxmemory": node.memory_max_bytes,
         "lazyfree_pending_objects": 0,
         "maxmemory_policy": "noeviction",
     )

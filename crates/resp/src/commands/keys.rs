@@ -1,6 +1,6 @@
 //! Commands on keys of any type.
 
-use isles_replica::ValueType;
+use isles_replica::{BUCKETS, ValueType};
 
 use super::expiry::{
     expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl,
@@ -263,7 +263,12 @@ fn dbsize(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn randomkey(call: &mut Call<'_, '_>) -> Outcome {
-    let key = call.txn.random_key(call.session.random.next());
+    let mut random = call.session.random.next();
+    let listing = &call.session.errands.given.listing;
+    if let Some(bucket) = listing.first_bucket() {
+        random = random - random % BUCKETS as u64 + bucket;
+    }
+    let key = call.txn.random_key(random, listing);
     call.reply.bulk_or_null(key.as_deref());
     Ok(())
 }

@@ -102,8 +102,7 @@ fn set_rule(name: &[u8]) -> Result<SetRule, Failure> {
 fn define(call: &mut Call<'_, '_>, prefix: &[u8], name: &[u8], sets: SetRule) -> Outcome {
     let lens = lens(call, name)?;
     let before = call.txn.keyspace_of(prefix).1;
-    let mut has_keys = false;
-    call.txn.scan(0, 1, &mut |_, _| has_keys = true);
+    let has_keys = !call.txn.is_empty();
     let other_class = has_keys && before.class() != lens.class();
     let other_rule = has_keys && call.txn.set_rule_of(prefix) != sets;
     call.txn.keyspace_define(prefix, lens, sets);
@@ -133,8 +132,8 @@ const MIGRATE_MAX: usize = 1000;
 /// Values of more bytes are left to the next call: each call is one entry of the log.
 const MIGRATE_BYTES_MAX: usize = 1 << 20;
 
-/// Rewrites what exists, a part with each call, as SCAN reads.
-fn migrate(call: &mut Call<'_, '_>, prefix: &[u8], options: &[&[u8]]) -> Outcome {
+/// From where MIGRATE goes on, and how many keys it looks at.
+pub(crate) fn range(options: &[&[u8]]) -> Result<(u64, usize), Failure> {
     let (mut cursor, mut count) = (0, MIGRATE_DEFAULT);
     for option in options.chunks(2) {
         match *option {
@@ -148,6 +147,12 @@ fn migrate(call: &mut Call<'_, '_>, prefix: &[u8], options: &[&[u8]]) -> Outcome
             _ => return Err(Failure::Syntax),
         }
     }
+    Ok((cursor, count))
+}
+
+/// Rewrites what exists, a part with each call, as SCAN reads.
+fn migrate(call: &mut Call<'_, '_>, prefix: &[u8], options: &[&[u8]]) -> Outcome {
+    let (cursor, count) = range(options)?;
     if call.txn.keyspace_of(prefix).0 != prefix {
         return Err(Failure::other(format!(
             "ERR no keyspace has the prefix '{}', see ISLES.KEYSPACE LIST",
@@ -155,11 +160,14 @@ fn migrate(call: &mut Call<'_, '_>, prefix: &[u8], options: &[&[u8]]) -> Outcome
         )));
     }
     let mut keys: Vec<Box<[u8]>> = Vec::new();
-    let mut next = call.txn.scan(cursor, count, &mut |key, value_type| {
-        if value_type == ValueType::String && key.starts_with(prefix) {
-            keys.push(key.into());
-        }
-    });
+    let listing = &call.session.errands.given.listing;
+    let mut next = call
+        .txn
+        .scan(cursor, count, listing, &mut |key, value_type| {
+            if value_type == ValueType::String && key.starts_with(prefix) {
+                keys.push(key.into());
+            }
+        });
     let (mut rewritten, mut undecided, mut bytes) = (0, 0, 0);
     for key in keys {
         if bytes >= MIGRATE_BYTES_MAX {

@@ -9,6 +9,7 @@ use crate::engine::ChannelKind;
 use crate::error::{Failure, Outcome};
 use crate::glob::{Case, Glob};
 use crate::monitor::Monitoring;
+use crate::publications;
 use crate::pubsub::{Subscriptions, Topic};
 use crate::session::{Answers, Next};
 use crate::spec::{Family, Run, Spec, Subcommand};
@@ -235,7 +236,6 @@ fn spublish(call: &mut Call<'_, '_>) -> Outcome {
     send(call, ChannelKind::Shard)
 }
 
-/// Nobody hears of it before everything is durable that the publisher has written, or could have read, until now.
 fn send(call: &mut Call<'_, '_>, kind: ChannelKind) -> Outcome {
     let (channel, payload) = (call.args[1], call.args[2]);
     if conflict_news::is_reserved(channel) {
@@ -243,12 +243,7 @@ fn send(call: &mut Call<'_, '_>, kind: ChannelKind) -> Outcome {
             "ERR on channels that begin with isles:conflicts only Isles publishes: the records of its journal",
         ));
     }
-    let hub = &call.surroundings.server.hub;
-    let barrier = call.session.barrier.max(call.txn.barrier());
-    let receivers = hub
-        .channels
-        .deliver(hub, Topic::of(kind), channel, payload, barrier);
-    call.surroundings.host.publish(kind, channel, payload);
+    let receivers = publications::publish(call, kind, channel, payload);
     call.reply.count(receivers);
     Ok(())
 }

@@ -79,16 +79,23 @@ impl<'c> Options<'c> {
     }
 }
 
+/// From where a SCAN goes on, and for how many keys, if it is understood.
+pub(crate) fn range(cursor: &[u8], words: &[&[u8]]) -> Option<(u64, usize)> {
+    let options = Options::parse(cursor, words, true).ok()?;
+    Some((options.cursor, options.count))
+}
+
 pub(super) fn scan(call: &mut Call<'_, '_>) -> Outcome {
     let options = Options::parse(call.args[1], &call.args[2..], true)?;
     let mut keys: Vec<Box<[u8]>> = Vec::new();
-    let next = call
-        .txn
-        .scan(options.cursor, options.count, &mut |key, value_type| {
-            if options.matches(key) && options.has_type(value_type) {
-                keys.push(key.into());
-            }
-        });
+    let listing = &call.session.errands.given.listing;
+    let mut each = |key: &[u8], value_type| {
+        if options.matches(key) && options.has_type(value_type) {
+            keys.push(key.into());
+        }
+    };
+    let txn = &mut *call.txn;
+    let next = txn.scan(options.cursor, options.count, listing, &mut each);
     answer(call, next, &keys);
     Ok(())
 }
@@ -174,13 +181,14 @@ pub(super) fn keys(call: &mut Call<'_, '_>) -> Outcome {
     let (mut cursor, mut count) = (0, 0);
     loop {
         let reply = &mut *call.reply;
-        cursor = call.txn.scan(cursor, COUNT_MAX, &mut |key, _| {
+        let listing = &call.session.errands.given.listing;
+        cursor = call.txn.scan(cursor, COUNT_MAX, listing, &mut |key, _| {
             if glob.matches(key) {
                 reply.bulk(key);
                 count += 1;
             }
         });
-        if cursor == 0 {
+        if cursor == 0 || call.txn.refusal().is_some() {
             break;
         }
     }

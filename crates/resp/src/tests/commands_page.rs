@@ -272,7 +272,8 @@ fn settings(text: &mut String) {
         text,
         "\n## Settings without effect\n\n\
          Clients and tools set them, so `CONFIG SET` takes them and `CONFIG GET` repeats them; they change nothing. What they would do is decided elsewhere: durability by `durability` \
-         of the configuration file, limits of buffers by `redis.max_outbox_bytes`; there is no `maxmemory`, nothing is evicted.\n\n{}\n",
+         of the configuration file, limits of buffers by `redis.max_outbox_bytes`; memory by \
+         `memory.max`, above which keys leave memory for the disk and none is evicted.\n\n{}\n",
         names.join(" ")
     )
     .expect("a string takes everything");
