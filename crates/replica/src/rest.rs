@@ -1,4 +1,4 @@
-//! Rows that nobody has used for a while come to rest: their content in one piece of bytes, in a third of the memory or
+//! Rows that nobody has used for a while come to rest: their content in one piece of bytes, in half of the memory or
 //! less. Whoever wants such a row opens it, so nobody sees a difference.
 //!
 //! What rests: strings, counters, and sets, hashes and sorted sets of one page, up to about a kilobyte, once the table has

@@ -1,8 +1,9 @@
 //! What a key costs in memory, beside `redis-server` with the same data.
 //!
-//! The process is asked what it holds, at two sizes: the difference of both over the difference of keys is what a key
-//! costs; what is left over is fixed, or was kept for a while. A node's rows come to rest some seconds after they were
-//! used, so both servers are given time to settle before they are asked.
+//! The process is asked what it holds, at two sizes. All of it over the keys, at the larger size, is what is judged. The
+//! difference of both sizes over the difference of keys leaves out what is fixed, but also what was free again at the
+//! smaller size and is in use at the larger one. A node's rows come to rest some seconds after they were used, so both
+//! servers are given time to settle before they are asked.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -116,8 +117,13 @@ impl Held {
         (self.bytes[1] as f64 - self.bytes[0] as f64) / (second - first) as f64
     }
 
-    fn fixed(&self, counts: [usize; 2]) -> f64 {
-        self.bytes[0] as f64 - self.per_unit(counts) * counts[0] as f64
+    /// All that it held with the second count, per unit.
+    fn whole(&self, counts: [usize; 2]) -> f64 {
+        self.bytes[1] as f64 / counts[1] as f64
+    }
+
+    fn peak(&self, counts: [usize; 2]) -> f64 {
+        self.peak as f64 / counts[1] as f64
     }
 }
 
@@ -153,21 +159,21 @@ pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> 
     let head = [
         "data",
         "unit",
-        "Redis bytes",
-        "Isles bytes",
+        "Redis",
+        "Isles",
         "times as much",
         "goal",
         "reached",
-        "Redis fixed MiB",
-        "Isles fixed MiB",
+        "Redis more",
+        "Isles more",
         "Redis peak",
         "Isles peak",
     ];
     let body = format!(
-        "Bytes of resident memory per unit: the difference between two sizes over the difference of units ({KEYS:?} keys, {COLLECTIONS:?} small \
-         collections, {ELEMENTS:?} elements of big ones), each read when it had not changed by more than a hundredth for {} s. Fixed is what is \
-         left over; in a node that is mostly the end of the log (64 MiB) and the table's buffers. The peak is the most that was held while loading, \
-         per unit and without the fixed part. Keys of 16 bytes; members, fields and values of 10. One round.\n\n{}",
+        "Bytes of resident memory per unit, of {KEYS:?} keys, {COLLECTIONS:?} small collections, {ELEMENTS:?} elements of big ones: all that the \
+         server holds with the larger number, over that number; *more* is the difference between both over the difference of units; the peak is \
+         the most that was held while loading, over the larger number. Read when nothing had changed by more than a hundredth for {} s. A node \
+         holds the end of its log (64 MiB) and its table's buffers as well. Keys of 16 bytes; members, fields and values of 10. One round.\n\n{}",
         STILL.as_secs(),
         report::table(&head, &rows)
     );
@@ -180,22 +186,19 @@ pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> 
 }
 
 fn row(case: &Case, counts: [usize; 2], redis: &Held, node: &Held) -> Vec<String> {
-    const MIB: f64 = (1 << 20) as f64;
-    let (of_redis, of_node) = (redis.per_unit(counts), node.per_unit(counts));
-    let times = of_node / of_redis;
-    let peak = |held: &Held| (held.peak as f64 - held.fixed(counts)) / counts[1] as f64;
+    let times = node.whole(counts) / redis.whole(counts);
     vec![
         case.name.to_owned(),
         case.unit.to_owned(),
-        format!("{of_redis:.0}"),
-        format!("{of_node:.0}"),
+        format!("{:.0}", redis.whole(counts)),
+        format!("{:.0}", node.whole(counts)),
         format!("{times:.2}"),
         format!("{GOAL:.1}"),
         if times <= GOAL { "yes" } else { "NO" }.to_owned(),
-        format!("{:.0}", redis.fixed(counts) / MIB),
-        format!("{:.0}", node.fixed(counts) / MIB),
-        format!("{:.0}", peak(redis)),
-        format!("{:.0}", peak(node)),
+        format!("{:.0}", redis.per_unit(counts)),
+        format!("{:.0}", node.per_unit(counts)),
+        format!("{:.0}", redis.peak(counts)),
+        format!("{:.0}", node.peak(counts)),
     ]
 }
 
