@@ -15,6 +15,7 @@ mod progress;
 mod reaper;
 pub(crate) mod rebuild;
 mod renew;
+mod replay;
 mod rest;
 mod saves;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! How many bytes the process has allocated, at a cost of about a nanosecond per allocation.
 //!
-//! What the operating system counts is more: pages that are partly free, and what the allocator keeps for later. But only what is
-//! counted here falls at once when rows leave memory, so it is what `memory.max` bounds.
+//! What the operating system counts is more: pages that are partly free, and what the allocator keeps for later (`docs/operations.md`
+//! says how much). But only what is counted here falls at once when rows leave memory, so it is what `memory.max` bounds.
 
 #![allow(
     unsafe_code,

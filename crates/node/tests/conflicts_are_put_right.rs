@@ -5,7 +5,7 @@ mod support;
 
 use redis::Commands;
 use serde_json::Value;
-use support::{Cluster, Node, Options, Ports, Spec, isles};
+use support::{Cluster, Node, Options, isles};
 
 /// Two regions that have written some keys at once, while they were cut from each other.
 fn after_a_cut(keys: &[&str]) -> Cluster {
@@ -234,13 +234,42 @@ fn a_killed_node_has_the_same_journal() {
     assert_eq!(lines(node, &["list"]), before);
 }
 
+/// Conflicts of which the journal cannot keep all.
+const MANY: usize = 4_000;
+
 #[test]
 fn the_journal_keeps_within_what_the_configuration_says() {
-    let (folder, mut ports) = (tempfile::tempdir().unwrap(), Ports::take());
-    let mut spec = Spec::alone("eu-1", "eu", &mut ports);
-    spec.more = "[journal]\nbytes = \"2MiB\"\nage_ms = 60000\n".to_owned();
-    let node = Node::alone(folder.path(), spec);
-    let stats = &lines(&node, &["stats"])[0];
-    assert_eq!(stats["bytes_max"].as_u64(), Some(2 << 20));
-    assert_eq!(stats["age_ms_max"].as_u64(), Some(60_000));
+    let cluster = Cluster::start(&Options {
+        nodes: 2,
+        durability: "interval",
+        relayed: true,
+        more: "[journal]\nbytes = \"2MiB\"\nage_ms = 60000000\n".to_owned(),
+    });
+    cluster.await_connected();
+    cluster.link(0, 1).cut();
+    for (region, client) in cluster.connect().iter_mut().enumerate() {
+        let mut writes = redis::pipe();
+        for key in 0..MANY {
+            let value = format!("{region}{key:0>1000}");
+            writes.set(format!("key:{key}"), value).ignore();
+        }
+        let () = writes.query(client).unwrap();
+    }
+    cluster.link(0, 1).heal();
+    cluster.await_connected();
+    cluster.await_convergence();
+    for node in &cluster.nodes {
+        let stats = &lines(node, &["stats"])[0];
+        let number = |name: &str| stats[name].as_u64().unwrap();
+        assert_eq!(number("bytes_max"), 2 << 20);
+        assert_eq!(number("age_ms_max"), 60_000_000);
+        assert!(number("bytes") <= 2 << 20, "{stats}");
+        assert!(number("bytes") > 1 << 20, "{stats}");
+        let (kept, dropped) = (number("records"), number("dropped_since_start"));
+        assert!(dropped > 0, "{stats}");
+        assert_eq!(kept + dropped, MANY as u64, "{stats}");
+        let metrics = node.admin("/metrics");
+        let shown = format!("isles_journal_dropped_total {dropped}\n");
+        assert!(metrics.contains(&shown), "{dropped} are dropped");
+    }
 }

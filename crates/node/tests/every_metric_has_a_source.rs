@@ -60,6 +60,9 @@ fn disagree(cluster: &Cluster) {
     cluster.link(0, 1).heal();
     cluster.await_connected();
     cluster.await_convergence();
+    eventually("an open conflict has an age", || {
+        metric(&cluster.nodes[0], "isles_conflict_open_oldest_seconds") > 0.0
+    });
     // Whoever reads both siblings and writes ends the conflict; and one command in 64 is timed.
     for _ in 0..100 {
         let _: String = connections[0].get("cart:7").unwrap();
@@ -122,6 +125,20 @@ fn check_values(cluster: &Cluster) {
     assert_eq!(metric(node, "isles_siblings_sum"), 2.0);
     assert_eq!(metric(node, "isles_conflict_open_seconds_count"), 1.0);
     assert_eq!(metric(node, "isles_conflicts_open"), 0.0);
+    assert_eq!(metric(node, "isles_conflict_open_oldest_seconds"), 0.0);
+    // Of siblings no write has won, and of the others the later one, which is the second region's.
+    let conflicts = |labels: &str| metric(node, &format!("isles_conflicts_total{{{labels}}}"));
+    assert_eq!(
+        conflicts(
+            "keyspace=\"\",kind=\"write-write\",strategy=\"lww\",origin_region=\"eu\",winner_region=\"us\""
+        ),
+        1.0
+    );
+    let shown = node.admin("/metrics");
+    let siblings = shown.lines().filter(|line| {
+        line.starts_with("isles_conflicts_total{keyspace=\"cart:\",kind=\"write-write\",strategy=\"multi-value\"")
+    });
+    assert_eq!(siblings.count(), 1, "{shown}");
     // One record of each key, and a hundred reads of two siblings.
     assert_eq!(metric(node, "isles_resolution_seconds_count"), 102.0);
     assert_eq!(

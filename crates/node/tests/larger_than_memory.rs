@@ -178,6 +178,13 @@ fn scripts_transactions_and_clients_that_wait_get_what_is_not_in_memory() {
         members,
         BTreeSet::from(["one".to_owned(), "two".to_owned()])
     );
+    // What is cleared cannot be taken back if a later command of the transaction misses something.
+    let () = redis::cmd("MULTI").exec(&mut client).unwrap();
+    let () = redis::cmd("FLUSHALL").exec(&mut client).unwrap();
+    let refused = redis::cmd("EXEC").exec(&mut client).unwrap_err();
+    let refused = refused.to_string();
+    assert!(refused.contains("outside of transactions"), "{refused}");
+    assert_eq!(redis::cmd("DBSIZE").query(&mut client), Ok(KEYS + 2));
     // The list to which a waiting client moves is not in memory when its turn comes.
     let mut waiter = node.connect();
     let moved = std::thread::spawn(move || {

@@ -14,11 +14,14 @@ use std::collections::HashMap;
 
 use isles_clock::{Context, Dot, Hlc, Stamp};
 use isles_crdt::op::{Cell, OpBased, Presence, Reset, Tally, Version};
+use isles_resolve::Sums;
 use smallvec::SmallVec;
 
 pub(crate) use self::losses::{Types, latest_of, newest_unseen, type_class, visible_class};
 use crate::conflict::{Clash, ConflictKind, Contender};
 use crate::garbage::Garbage;
+use crate::keyspace::SetRule;
+use crate::members::Named;
 use crate::observer::rivals;
 use crate::op::{Base, FieldPut, FieldRemoval, KeyOp, Kind, ListPart, MapPart, Part, SetPart};
 use crate::row::{Component, Deadline, Field, FieldMap, LwwCell, Row};
@@ -57,7 +60,7 @@ pub(crate) struct Outcome {
     pub(crate) clashes: Vec<Clash>,
     /// Concurrent updates met and merged without a loser.
     pub(crate) merged: bool,
-    /// The members that were added were all there already, and those that were removed were not.
+    /// Readers see the same members as before: those that were added were all there already, and those that were removed were not.
     pub(crate) repeats: bool,
     /// Values that stood beside each other before and after.
     pub(crate) rivals: [usize; 2],
@@ -78,6 +81,7 @@ pub(crate) fn apply<C: Context>(
     outcome: &mut Outcome,
 ) {
     let types_before = Types::of(row);
+    let named = Named::by(row, op);
     outcome.rivals[0] = rivals(row, types_before.count());
     match op.base {
         Base::Keep => {}
@@ -108,8 +112,11 @@ pub(crate) fn apply<C: Context>(
         apply_part(row, part, author, outcome);
     }
     row.sweep();
-    // Only if this is all that the op did.
-    outcome.repeats &= op.base == Base::Keep && op.parts.len() == 1;
+    outcome.repeats = match named {
+        Some(named) => named.are_the_same(row),
+        // Only if this is all that the op did.
+        None => outcome.repeats && op.base == Base::Keep && op.parts.len() == 1,
+    };
     let types = Types::of(row).count();
     outcome.rivals[1] = rivals(row, types);
     if types > 1 {
@@ -138,7 +145,10 @@ fn apply_part<C: Context>(
         Part::RegisterLww { stamp, value } => {
             write_lww(row, *stamp, value.map(|value| value.0), author, outcome)
         }
-        Part::RegisterMv { value } => write_mv(row, value.0, author, outcome),
+        Part::RegisterMv { value } => write_mv(row, value.0, None, author, outcome),
+        Part::RegisterMvSummed(part) => {
+            write_mv(row, part.value.0, Some(&part.sums), author, outcome)
+        }
         Part::Counter(increment) => {
             change_tally(row, |tally| {
                 outcome.merged |= author.meets_another(Some(tally));
@@ -247,14 +257,23 @@ fn write_lww<C: Context>(
 fn write_mv<C: Context>(
     row: &mut Row,
     value: &[u8],
+    sums: Option<&Sums>,
     author: &Author<'_, C>,
     outcome: &mut Outcome,
 ) {
     let hash = row.hash;
-    let Some(Component::Mv(cell)) = row.component_mut(Kind::RegisterMv) else {
+    let Some(component) = row.component_mut(Kind::RegisterMv) else {
         return;
     };
-    let before = sum::of_cell(hash, Kind::RegisterMv, 0, cell);
+    let before = sum::of_component(hash, component);
+    if sums.is_some() {
+        component.remember_sums();
+    }
+    let cell = match component {
+        Component::Mv(cell) => &mut **cell,
+        Component::MvSummed(summed) => &mut summed.cell,
+        _ => return,
+    };
     let clashes = write_cell(
         cell,
         value.into(),
@@ -262,7 +281,11 @@ fn write_mv<C: Context>(
         author,
         outcome.kept_bytes,
     );
-    let after = sum::of_cell(hash, Kind::RegisterMv, 0, cell);
+    if let Component::MvSummed(summed) = component {
+        summed.note_written(author.dot, sums);
+        component.forget_sums();
+    }
+    let after = sum::of_component(hash, component);
     row.sum = row.sum.wrapping_sub(before).wrapping_add(after);
     outcome
         .clashes
@@ -347,7 +370,7 @@ fn change_set<C: Context>(
     outcome: &mut Outcome,
 ) {
     let hash = row.hash;
-    let Some(Component::Set(set)) = row.component_mut(Kind::SetAw) else {
+    let (Some(set), mut other) = row.sets_mut(SetRule::AddWins) else {
         return;
     };
     let mut delta = 0u128;
@@ -362,13 +385,22 @@ fn change_set<C: Context>(
         outcome.merged |= !presence.is_empty();
         if presence.is_empty() {
             *slot = None;
+            if let Some(other) = &mut other {
+                other.note_other(member, false);
+            }
         }
     };
     set.members
         .change_each(&part.remove, |member| member.0, remove);
     for member in &part.add {
         set.members.update(member.0, |slot| {
-            outcome.repeats &= slot.is_some();
+            if slot.is_none() {
+                let in_other = other.as_ref().is_some_and(|set| set.contains(member.0));
+                outcome.repeats &= in_other;
+                if let Some(other) = &mut other {
+                    other.note_other(member.0, true);
+                }
+            }
             let presence = slot.get_or_insert_default();
             delta = delta.wrapping_sub(sum::of_member(hash, member.0, presence));
             outcome.merged |= presence.add(author.dot, author.context);

@@ -18,7 +18,7 @@
 use crate::frame::Frame;
 use crate::image::{ImageError, ScanTable, load_row};
 use crate::replica::Replica;
-use crate::row::{Component, Row, Tick};
+use crate::row::{Row, Tick};
 use crate::rows::{Rows, Sampler, hash_of};
 
 /// Unknown keys that are named at once; when these are in, the others are named.
@@ -273,18 +273,6 @@ impl Replica {
         match self.rows.is_unknown(key, hash) {
             true => 1 << 63 | self.rows.epoch(hash),
             false => 0,
-        }
-    }
-}
-
-/// When readers last saw a set change is not stored; it was not after the newest entry that touched the row.
-pub(crate) fn set_changed(row: &mut Row) {
-    let position = row.position;
-    for component in &mut row.components {
-        match component {
-            Component::Set(set) => set.changed = position,
-            Component::SetRw(set) => set.changed = position,
-            _ => {}
         }
     }
 }

@@ -32,6 +32,8 @@ pub enum Damage {
     ObservedRemovalIsDropped,
     /// Of sketches and bounded counters nobody remembers who has changed them lately, and who has deleted one.
     TrailIsForgotten,
+    /// A document knows only what its own writer has added to its numbers, and not what those had added whom it replaced.
+    InheritedIsForgotten,
 }
 
 struct AllBut(Dot);
@@ -86,6 +88,10 @@ fn damage_component(component: &mut Component, hash: u64, damage: Damage) {
         *trail = None;
     }
     match component {
+        Component::MvSummed(summed) if damage == Damage::InheritedIsForgotten => {
+            summed.forget_inherited();
+            component.forget_sums();
+        }
         Component::FlagDw(flag)
             if damage == Damage::ObservedRemovalIsDropped && flag.is_present() =>
         {
@@ -162,7 +168,8 @@ fn damage_tally(tally: &mut Tally, damage: Damage) {
         | Damage::LateIsSkipped
         | Damage::AcknowledgedIsForgotten
         | Damage::ObservedRemovalIsDropped
-        | Damage::TrailIsForgotten => {}
+        | Damage::TrailIsForgotten
+        | Damage::InheritedIsForgotten => {}
         Damage::CoveredIsDropped => tally.drop_covered(),
         Damage::ZeroIsCovered => {
             let cover = |each: &Contribution| match each.value() {

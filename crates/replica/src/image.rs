@@ -4,51 +4,51 @@
 //! through the row's position. The small components of a key lie in its header row; of a large set or map only the
 //! changed pages are written. The layout is drawn in `docs/format.md`.
 
+mod decode;
 mod groups;
 mod index;
 mod journal;
 mod lists;
+mod load;
 mod meta;
 mod one;
 mod sets;
 mod sorted_set;
 mod stream;
+mod summed;
 mod trails;
 
 use std::borrow::Cow;
 
-use isles_clock::{Dot, Everything, Hlc, ReplicaId, Stamp};
+use isles_clock::{Dot, Hlc, ReplicaId};
 use isles_crdt::hyper_log_log::Sketch;
 use isles_crdt::list::ListPage;
-use isles_crdt::op::{
-    BoundedCounter, Cell, Contribution, DwFlag, EwFlag, HyperLogLog, HyperLogLogOp, OpBased,
-    Presence, Tally, Version, Veto,
-};
+use isles_crdt::op::{BoundedCounter, Cell, Contribution, DwFlag, Presence, Veto};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use self::decode::{decode_row, load_pages, loaded_cell, loaded_tally};
 use self::index::Relisting;
 pub use self::index::{INDEX_PREFIXES, due_range, key_of_due};
 pub(crate) use self::index::{Listed, listed_prefix, load_listed};
 use self::lists::StoredList;
+use self::load::summed;
 pub use self::meta::{META_VERSION, Meta};
 pub use self::one::{ROWS, key_of_row};
 pub(crate) use self::one::{load_row, read};
+use self::summed::StoredSummed;
 use crate::bound::Bounded;
-use crate::cold::{Receipt, set_changed};
+use crate::cold::Receipt;
 use crate::journal::{Head, JournalChange};
-use crate::list::{Element, ListValue};
+use crate::list::Element;
 use crate::op::Kind;
 use crate::paged::{ChangedPages, Page, PagedMap};
 use crate::position::Position;
 use crate::replica::{Replica, Restored};
-use crate::row::{
-    Component, Deadline, Field, FieldMap, LwwCell, MemberSet, Row, Stored, StoredParts,
-};
-use crate::rows::{BucketImage, RESERVED_PREFIX, RowId, hash_of};
-use crate::sorted_set::{Member, SortedSet};
+use crate::row::{Component, Field, Row, Stored, StoredParts};
+use crate::rows::{BucketImage, RowId};
+use crate::sorted_set::Member;
 use crate::stream::Page as StreamPage;
-use crate::sum;
 use crate::trail::Trail;
 use crate::txn::KEY_BYTES_MAX;
 
@@ -154,6 +154,7 @@ enum StoredComponent<'a> {
     },
     /// What is known of recent changes and deletions in the component of this kind, which is before it if there is one.
     Trail(u8, Cow<'a, Trail>),
+    MvSummed(#[serde(borrow)] StoredSummed<'a>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -256,112 +257,6 @@ impl Replica {
             self.rows.remove(id);
         }
     }
-
-    /// Takes up a table: what its buckets add up to, Isles' own keys, and the journal. All other rows stay where they are until
-    /// somebody wants them; see `cold.rs`. `scan` calls back for every row whose key starts with a prefix, in order of keys.
-    ///
-    /// # Errors
-    /// The first row that cannot be read, or whose content does not add up to its sum.
-    pub fn open_table(&mut self, scan: &mut ScanTable<'_>, wall_ms: u64) -> Result<(), ImageError> {
-        let mut failed = None;
-        scan(
-            &[index::BUCKET],
-            &mut |key, value| match index::load_bucket(key, value) {
-                Ok(image) => self.rows.note_stored(&image),
-                Err(error) => failed = failed.take().or(Some(error)),
-            },
-        );
-        failed.map_or(Ok(()), Err)?;
-        let own = [ROWS, RESERVED_PREFIX].concat();
-        self.admit_rows(&own, scan, wall_ms)?;
-        self.load_journal(scan).map_err(ImageError::Content)
-    }
-
-    /// The same, and takes all rows into memory.
-    ///
-    /// # Errors
-    /// As those of [`open_table`](Self::open_table).
-    pub fn load_table(&mut self, scan: &mut ScanTable<'_>, wall_ms: u64) -> Result<(), ImageError> {
-        self.open_table(scan, wall_ms)?;
-        self.admit_rows(ROWS, scan, wall_ms)
-    }
-
-    /// Loads the rows of a table of an earlier build, which has no index: the next checkpoint writes all of them again, and
-    /// then it has one.
-    ///
-    /// # Errors
-    /// As those of [`open_table`](Self::open_table).
-    pub fn load_table_without_index(
-        &mut self,
-        scan: &mut ScanTable<'_>,
-        wall_ms: u64,
-    ) -> Result<(), ImageError> {
-        each_row(ROWS, scan, &mut |row, _| {
-            self.rows.load(row, wall_ms);
-            Ok(())
-        })?;
-        self.note_reserved_rows();
-        self.load_journal(scan).map_err(ImageError::Content)
-    }
-
-    fn admit_rows(
-        &mut self,
-        prefix: &[u8],
-        scan: &mut ScanTable<'_>,
-        wall_ms: u64,
-    ) -> Result<(), ImageError> {
-        each_row(prefix, scan, &mut |mut row, scan| {
-            if !self.rows.is_cold(&row.key, row.hash) {
-                return Ok(());
-            }
-            index::note_row(&mut row, scan);
-            row.contested = self.has_conflicts(row.hash);
-            let id = self.rows.admit(row, wall_ms);
-            self.note_reserved(id);
-            Ok(())
-        })
-    }
-}
-
-/// What is done with a row, and may read the table.
-type EachRow<'e> = dyn FnMut(Row, &mut ScanTable<'_>) -> Result<(), ImageError> + 'e;
-
-/// Reads all rows whose table keys start with a prefix; those with pages last.
-fn each_row(
-    prefix: &[u8],
-    scan: &mut ScanTable<'_>,
-    each: &mut EachRow<'_>,
-) -> Result<(), ImageError> {
-    let mut failed = None;
-    let mut rest = Vec::new();
-    scan(prefix, &mut |key, value| {
-        let read = decode_row(&key[1..], value).and_then(|(row, is_paged)| {
-            if is_paged || row.deadline.is_set() {
-                rest.push((row, is_paged));
-                return Ok(());
-            }
-            each(summed(row)?, &mut |_, _| {})
-        });
-        failed = failed.take().or(read.err());
-    });
-    for (mut row, is_paged) in rest {
-        if is_paged {
-            load_pages(&mut row, scan)?;
-        }
-        each(summed(row)?, scan)?;
-    }
-    failed.map_or(Ok(()), Err)
-}
-
-/// The row, if it is what was written.
-fn summed(mut row: Row) -> Result<Row, ImageError> {
-    if sum::of_row(&row) != row.sum {
-        return Err(ImageError::Sum {
-            key: row.key.escape_ascii().to_string(),
-        });
-    }
-    set_changed(&mut row);
-    Ok(row)
 }
 
 /// Calls back with key and value of every table row whose key starts with a prefix.
@@ -587,6 +482,7 @@ fn stored_component(component: &Component) -> StoredComponent<'_> {
             value: cell.value.as_deref(),
         },
         Component::Mv(cell) => StoredComponent::Mv(stored_versions(cell)),
+        Component::MvSummed(summed) => StoredComponent::MvSummed(StoredSummed::of(summed)),
         Component::Counter(tally) => StoredComponent::Counter(tally.contributions().to_vec()),
         Component::FlagEw(flag) => StoredComponent::FlagEw(flag.dots().to_vec()),
         Component::FlagDw(flag) => StoredComponent::FlagDw((**flag).clone()),
@@ -652,214 +548,4 @@ fn contributions<V>(field: &Field<V>) -> Vec<Contribution> {
         .tally
         .as_ref()
         .map_or(Vec::new(), |t| t.contributions().to_vec())
-}
-
-fn decode_row(key: &[u8], bytes: &[u8]) -> Result<(Row, bool), ImageError> {
-    let stored: StoredRow<'_> = postcard::from_bytes(versioned(bytes, key)?)?;
-    let mut row = Row::new(key, hash_of(key));
-    row.position = Position::from_u64(stored.position);
-    row.deadline = Deadline {
-        at_ms: stored.deadline_ms.unwrap_or(Deadline::NEVER_MS),
-        stamp: Stamp {
-            hlc: stored.deadline_hlc,
-            replica: stored.deadline_replica,
-        },
-        sequence: stored.deadline_sequence,
-    };
-    row.sum = stored.sum;
-    let mut is_paged = false;
-    for component in stored.components {
-        let component = match component {
-            StoredComponent::Lww { dot, hlc, value } => Component::Lww(LwwCell {
-                dot,
-                hlc,
-                value: value.map(Box::from),
-            }),
-            StoredComponent::Mv(versions) => Component::Mv(Box::new(loaded_cell(versions))),
-            StoredComponent::Counter(contributions) => {
-                Component::Counter(Box::new(contributions.into_iter().collect::<Tally>()))
-            }
-            StoredComponent::Set { pages, only } => {
-                note_pages(&mut row, Kind::SetAw, pages, &mut is_paged);
-                Component::Set(Box::new(MemberSet::from(PagedMap::from_pages(vec![
-                    sets::loaded(only),
-                ]))))
-            }
-            StoredComponent::SetRw { pages, only } => {
-                note_pages(&mut row, Kind::SetRw, pages, &mut is_paged);
-                let names = PagedMap::from_pages(vec![sets::loaded_names(only)]);
-                Component::SetRw(Box::new(names.into()))
-            }
-            StoredComponent::Map { pages, only } => {
-                note_pages(&mut row, Kind::Map, pages, &mut is_paged);
-                Component::Map(Box::new(loaded_map(vec![loaded_fields(only)])))
-            }
-            StoredComponent::SortedSet { pages, only } => {
-                note_pages(&mut row, Kind::SortedSet, pages, &mut is_paged);
-                let set = SortedSet::from_pages(vec![sorted_set::loaded(only)]);
-                Component::SortedSet(Box::new(set))
-            }
-            StoredComponent::List(StoredList::Whole(list)) => {
-                Component::List(Box::new(ListValue::new(list, row.hash)))
-            }
-            StoredComponent::List(StoredList::Paged { bound }) => {
-                row.stored.push(Stored {
-                    kind: Kind::List,
-                    pages: bound,
-                });
-                is_paged = true;
-                Component::List(Box::default())
-            }
-            StoredComponent::Stream(stored) => {
-                let (bound, stream) = stored.load(row.hash)?;
-                if bound > 0 {
-                    let (kind, pages) = (Kind::Stream, bound);
-                    row.stored.push(Stored { kind, pages });
-                    is_paged = true;
-                }
-                Component::Stream(Box::new(stream))
-            }
-            StoredComponent::FlagEw(dots) => {
-                Component::FlagEw(Box::new(dots.into_iter().collect::<EwFlag>()))
-            }
-            StoredComponent::FlagDw(flag) => Component::FlagDw(Box::new(flag)),
-            StoredComponent::HyperLogLog(stored) => {
-                Component::HyperLogLog(Box::new(loaded_sketches(stored).into()))
-            }
-            StoredComponent::BoundedCounter(counters) => {
-                Component::BoundedCounter(Box::new(counters.into_iter().collect()))
-            }
-            StoredComponent::Trail(kind, trail) => {
-                trails::load(&mut row, kind, trail.into_owned())?;
-                continue;
-            }
-        };
-        row.components.push(component);
-    }
-    Ok((row, is_paged))
-}
-
-fn note_pages(row: &mut Row, kind: Kind, pages: u32, is_paged: &mut bool) {
-    if pages > 1 {
-        row.stored.push(Stored { kind, pages });
-        *is_paged = true;
-    }
-}
-
-fn load_pages(row: &mut Row, scan: &mut ScanTable<'_>) -> Result<(), ImageError> {
-    let key = row.key.clone();
-    for stored in row.stored.clone().pages() {
-        if stored.kind == Kind::List {
-            let loaded = lists::load(&key, row.hash, scan)?;
-            if let Some(Component::List(list)) = row.component_mut(Kind::List) {
-                **list = loaded;
-            }
-            continue;
-        }
-        if stored.kind == Kind::Stream {
-            if let Some(Component::Stream(stream)) = row.component_mut(Kind::Stream) {
-                stream::load_pages(stream, &key, scan)?;
-            }
-            continue;
-        }
-        let mut failed = None;
-        let mut members = Vec::new();
-        let mut names = Vec::new();
-        let mut fields = Vec::new();
-        let mut scores = Vec::new();
-        scan(&pages_prefix(&key, stored.kind), &mut |table_key, value| {
-            let loaded = versioned(value, table_key).and_then(|bytes| {
-                match stored.kind {
-                    Kind::SetAw => members.push(sets::loaded(postcard::from_bytes(bytes)?)),
-                    Kind::SetRw => names.push(sets::loaded_names(postcard::from_bytes(bytes)?)),
-                    Kind::SortedSet => {
-                        scores.push(sorted_set::loaded(postcard::from_bytes(bytes)?))
-                    }
-                    _ => fields.push(loaded_fields(postcard::from_bytes(bytes)?)),
-                }
-                Ok(())
-            });
-            failed = failed.take().or(loaded.err());
-        });
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        let found = [members.len(), names.len(), fields.len(), scores.len()];
-        let found = found.into_iter().sum::<usize>();
-        if found != stored.pages as usize {
-            let name = key.escape_ascii();
-            return Err(ImageError::Content(format!(
-                "key \"{name}\" has {found} of {} pages",
-                stored.pages
-            )));
-        }
-        let sound = match row.component_mut(stored.kind) {
-            Some(Component::Set(set)) => {
-                **set = PagedMap::from_pages(members).into();
-                set.members.is_sound()
-            }
-            Some(Component::SetRw(set)) => {
-                **set = PagedMap::from_pages(names).into();
-                set.is_sound()
-            }
-            Some(Component::Map(map)) => {
-                **map = loaded_map(fields);
-                map.fields.is_sound()
-            }
-            Some(Component::SortedSet(set)) => {
-                **set = SortedSet::from_pages(scores);
-                set.members().is_sound()
-            }
-            _ => false,
-        };
-        if !sound {
-            return Err(ImageError::Sum {
-                key: key.escape_ascii().to_string(),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn loaded_cell(versions: Vec<(Dot, Hlc, &[u8])>) -> Cell<Box<[u8]>> {
-    versions
-        .into_iter()
-        .map(|(dot, hlc, value)| Version {
-            dot,
-            hlc,
-            value: value.into(),
-        })
-        .collect()
-}
-
-fn loaded_sketches(stored: Vec<(Dot, Sketch)>) -> HyperLogLog {
-    let mut sketches = HyperLogLog::new();
-    for (dot, sketch) in stored {
-        sketches.effect(dot, &Everything, HyperLogLogOp::Create(sketch));
-    }
-    sketches
-}
-
-fn loaded_fields(fields: Vec<StoredField<'_>>) -> Vec<(Box<[u8]>, Field)> {
-    let field = |stored: StoredField<'_>| {
-        let tally = loaded_tally(stored.contributions);
-        (
-            stored.name.into(),
-            Field {
-                cell: loaded_cell(stored.versions),
-                tally,
-            },
-        )
-    };
-    fields.into_iter().map(field).collect()
-}
-
-fn loaded_tally(contributions: Vec<Contribution>) -> Option<Box<Tally>> {
-    (!contributions.is_empty()).then(|| Box::new(contributions.into_iter().collect()))
-}
-
-fn loaded_map(pages: Vec<Vec<(Box<[u8]>, Field)>>) -> FieldMap {
-    let fields = PagedMap::from_pages(pages);
-    let live = fields.iter().filter(|(_, field)| field.is_live()).count();
-    FieldMap { fields, live }
 }

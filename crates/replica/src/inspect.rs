@@ -6,6 +6,7 @@ use isles_clock::{Dot, Hlc, Stamp, VectorClock};
 use isles_crdt::hyper_log_log::Sketch;
 use isles_crdt::op::{BoundedCounter, Cell, Contribution, Tally, Version};
 use isles_crdt::sorted_set::Score;
+use isles_resolve::Sums;
 
 use crate::apply::newest_unseen;
 use crate::image::{self, ROWS, ScanTable, key_of_row};
@@ -29,6 +30,8 @@ pub struct KeyContent {
     pub lww: Option<Written>,
     /// The siblings of the multi-value register, by dot.
     pub mv: Vec<Written>,
+    /// What they know of differences of their numbers, by dot.
+    pub sums: Vec<(Dot, Sums)>,
     /// The live fields of the map.
     pub map: BTreeMap<Vec<u8>, FieldContent>,
     /// The members of the set, with the additions that nothing has observed.
@@ -211,6 +214,9 @@ fn check_row(row: &Row) -> Result<(), String> {
     if !kinds.is_sorted_by(|left, right| left < right) {
         return Err(format!("its components are out of order: {kinds:?}"));
     }
+    if !row.is_shared_sound() {
+        return Err("its sets share another number of members than is counted".to_owned());
+    }
     for component in &row.components {
         let sound = match component {
             Component::Set(set) => set.members.is_sound(),
@@ -251,6 +257,10 @@ fn content_of(row: &Row) -> KeyContent {
                 content.lww = value.map(|value| (cell.dot, cell.hlc, value.to_vec()));
             }
             Component::Mv(cell) => content.mv = written(cell),
+            Component::MvSummed(summed) => {
+                content.mv = written(&summed.cell);
+                content.sums = summed.sums().to_vec();
+            }
             Component::Counter(tally) => content.counter = uncovered(tally),
             Component::FlagEw(flag) => content.flag_ew = flag.dots().to_vec(),
             Component::FlagDw(flag) => content.flag_dw = flag.present_by().collect(),

@@ -35,6 +35,7 @@ mod lens;
 mod libraries;
 mod list;
 mod listing;
+mod members;
 mod note;
 mod observer;
 mod paged;
@@ -48,6 +49,7 @@ mod sketches;
 mod sorted_set;
 mod stream;
 mod sum;
+mod summed;
 mod trail;
 mod txn;
 mod waiting;
@@ -81,10 +83,10 @@ pub use self::txn::{
     Acknowledged, AddIf, Added, Answer, AutoClaimed, ConsumerInfo, ContextError, EachEntry,
     EachField, EachPending, EscrowError, Expiry, FieldValue, FlagKind, GROUP_CONSUMERS_MAX,
     GROUP_FORCED_MAX, GROUP_NAME_BYTES_MAX, GROUP_PENDING_MAX, GroupError, GroupInfo, GroupStart,
-    IncrementError, InsertError, KEY_BYTES_MAX, ListEnd, ListSide, Migration, NewStreamId,
-    NotANumber, PendingInfo, PendingQuery, RESOLVES_MAX, RestoreError, RestoreIf, RestoreOutcome,
-    STREAM_GROUPS_MAX, Savepoint, Scope, ScoreIf, SetStreamIdError, SiblingVersion, Siblings,
-    SketchError, StreamAddError, StreamClaim, StreamInfo, StreamTrim, StreamTrimBound,
+    IncrementError, InsertError, KEY_BYTES_MAX, ListEnd, ListSide, MIGRATED_BYTES_MAX, Migration,
+    NewStreamId, NotANumber, PendingInfo, PendingQuery, RESOLVES_MAX, RestoreError, RestoreIf,
+    RestoreOutcome, STREAM_GROUPS_MAX, Savepoint, Scope, ScoreIf, SetStreamIdError, SiblingVersion,
+    Siblings, SketchError, StreamAddError, StreamClaim, StreamInfo, StreamTrim, StreamTrimBound,
     StreamTrimUnits, Txn, ValueType, WholeStream, WriteRefused, WrongType, sketch_hash,
 };
 pub use self::waiting::Wanting;

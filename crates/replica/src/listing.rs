@@ -63,21 +63,17 @@ impl Unlisted {
 }
 
 impl Unlisted {
-    /// Reads the rows of the keys that readers see, of whole buckets until there are so many.
+    /// Reads the rows of the keys that readers see.
     ///
     /// # Errors
     /// What the table lists does not decode.
     pub fn load(
         self,
-        rows: usize,
         get: &mut GetRow<'_>,
         scan: &mut ScanTable<'_>,
     ) -> Result<Vec<Loaded>, ImageError> {
         let mut loaded = Vec::new();
         for (bucket, epoch) in self.0 {
-            if loaded.len() >= rows {
-                break;
-            }
             let listing = Unlisted(vec![(bucket, epoch)]).list(&|_| true, scan)?;
             for key in listing.keys() {
                 loaded.push(Missing::of(key, epoch).load(get, scan));
@@ -129,6 +125,23 @@ impl Listing {
 }
 
 impl Replica {
+    /// Buckets from this one on that have rows only the table has, for about so many keys, and where to go on; none from the
+    /// last one on.
+    pub fn cold_buckets_from(&self, bucket: usize, keys: usize) -> Option<(Unlisted, usize)> {
+        let (mut unlisted, mut found, mut next) = (Vec::new(), 0, bucket);
+        while found < keys
+            && unlisted.len() < BUCKETS_MAX
+            && let Some(bucket) = self.rows.next_bucket(next)
+        {
+            if let Some(epoch) = self.rows.epoch_of_cold(bucket) {
+                unlisted.push((bucket as u16, epoch));
+                found += self.rows.counted_in(bucket);
+            }
+            next = bucket + 1;
+        }
+        (!unlisted.is_empty()).then_some((Unlisted(unlisted), next))
+    }
+
     /// The buckets that a scan from `cursor` on for `count` keys comes to, of which only the table knows the keys, or those
     /// of all if `count` is the greatest. What a listing knows already is left out.
     pub fn unlisted(&self, cursor: u64, count: usize, known: &Listing) -> Unlisted {

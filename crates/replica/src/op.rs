@@ -18,6 +18,7 @@ use isles_crdt::list::{Place, Position, Positions, Stretch};
 use isles_crdt::op::{BoundedCounterOp, Increment, Reset};
 use isles_crdt::sorted_set::Score;
 use isles_crdt::update::FlagUpdate;
+use isles_resolve::Sums;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use smallvec::SmallVec;
 
@@ -268,6 +269,8 @@ pub enum Part<'a> {
     /// Of a sorted set everything that was observed goes, but for these members. Comes before its other changes, which list
     /// what goes of counters.
     SortedSetKept(#[serde(borrow)] Vec<Blob<'a>>),
+    /// A write of the multi-value register that knows of differences of numbers in its value.
+    RegisterMvSummed(#[serde(borrow)] Box<SummedPart<'a>>),
 }
 
 impl Part<'_> {
@@ -275,7 +278,7 @@ impl Part<'_> {
     pub fn kind(&self) -> Option<Kind> {
         Some(match self {
             Part::RegisterLww { .. } => Kind::RegisterLww,
-            Part::RegisterMv { .. } => Kind::RegisterMv,
+            Part::RegisterMv { .. } | Part::RegisterMvSummed(_) => Kind::RegisterMv,
             Part::Map(_) => Kind::Map,
             Part::SetAw(_) => Kind::SetAw,
             Part::SetRw(_) => Kind::SetRw,
@@ -290,6 +293,16 @@ impl Part<'_> {
             Part::Deadline { .. } => return None,
         })
     }
+}
+
+/// A document and what it knows of the differences that were made to its numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SummedPart<'a> {
+    /// The value.
+    #[serde(borrow)]
+    pub value: Blob<'a>,
+    /// What its writer and all that it had observed have added.
+    pub sums: Sums,
 }
 
 /// Removals, then additions, of set members. In a remove-wins set no member is in both: the last change of an entry counts.

@@ -3,7 +3,7 @@
 //! A name that was ever removed stays, with the removal's dot: an addition that has not observed it may still be on its
 //! way. So there are names that readers do not see, and nothing but writing the members elsewhere sheds them.
 
-use isles_crdt::op::{Nested, Veto};
+use isles_crdt::op::{Nested, Presence, Veto};
 
 use crate::paged::PagedMap;
 use crate::position::Position;
@@ -18,6 +18,8 @@ pub(crate) struct RemoveWinsSet {
     names: PagedMap<Veto>,
     // Invariant: how many of the names readers see.
     live: usize,
+    // Invariant: how many members are also in the add-wins set under the same key.
+    shared: usize,
     /// The newest entry after which readers may see another set; what changes none of its members is logged, but not seen.
     pub(crate) changed: Position,
 }
@@ -29,11 +31,12 @@ impl Default for RemoveWinsSet {
 }
 
 impl From<PagedMap<Veto>> for RemoveWinsSet {
-    /// Counts the members.
+    /// Counts the members; none is shared.
     fn from(names: PagedMap<Veto>) -> Self {
         RemoveWinsSet {
             live: count(&names),
             names,
+            shared: 0,
             changed: Position::ZERO,
         }
     }
@@ -43,6 +46,11 @@ impl RemoveWinsSet {
     /// Number of members.
     pub(crate) fn len(&self) -> usize {
         self.live
+    }
+
+    /// Number of members that are also in the add-wins set under the same key.
+    pub(crate) fn shared(&self) -> usize {
+        self.shared
     }
 
     pub(crate) fn contains(&self, member: &[u8]) -> bool {
@@ -65,15 +73,26 @@ impl RemoveWinsSet {
 
     /// A member chosen by `random`; nearly uniform. Costs O(1) unless nearly all names were removed.
     pub(crate) fn random(&self, random: u64) -> Option<&[u8]> {
+        self.random_where(random, self.live, |_| true)
+    }
+
+    /// The same, of so many members that are `wanted`.
+    pub(crate) fn random_where(
+        &self,
+        random: u64,
+        count: usize,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Option<&[u8]> {
         let draws = (0..DRAWS).map(|draw| {
             random
                 .rotate_left(draw * 5)
                 .wrapping_mul(2 * u64::from(draw) + 1)
         });
         let mut drawn = draws.filter_map(|random| self.names.random(random));
-        let member = drawn.find(|(_, veto)| veto.is_present());
-        let place = || (random % self.live.max(1) as u64) as usize;
-        let member = member.or_else(|| self.iter().nth(place()));
+        let member = drawn.find(|(name, veto)| veto.is_present() && wanted(name));
+        let place = || (random % count.max(1) as u64) as usize;
+        let mut all = self.iter().filter(|(name, _)| wanted(name));
+        let member = member.or_else(|| all.nth(place()));
         member.map(|(name, _)| name)
     }
 
@@ -87,18 +106,52 @@ impl RemoveWinsSet {
         &mut self.names
     }
 
-    /// Changes what is known of a name, and keeps the invariants.
-    pub(crate) fn change(&mut self, name: &[u8], change: impl FnOnce(&mut Veto)) {
-        let live = &mut self.live;
+    /// Changes what is known of a name, and keeps the invariants; `in_other` says whether the add-wins set under the same key
+    /// has it.
+    pub(crate) fn change(
+        &mut self,
+        name: &[u8],
+        in_other: impl FnOnce() -> bool,
+        change: impl FnOnce(&mut Veto),
+    ) {
+        let (mut was_present, mut is_present) = (false, false);
         self.names.update(name, |slot| {
             let veto = slot.get_or_insert_default();
-            *live -= usize::from(veto.is_present());
+            was_present = veto.is_present();
             change(veto);
-            *live += usize::from(veto.is_present());
+            is_present = veto.is_present();
             if Nested::is_empty(veto) {
                 *slot = None;
             }
         });
+        if was_present != is_present {
+            step(&mut self.live, is_present);
+            if in_other() {
+                step(&mut self.shared, is_present);
+            }
+        }
+    }
+
+    /// The add-wins set under the same key has a name now, or has it no more.
+    pub(crate) fn note_other(&mut self, name: &[u8], has_it: bool) {
+        if self.contains(name) {
+            step(&mut self.shared, has_it);
+        }
+    }
+
+    /// Counts the members that are also in this add-wins set, of which the smaller one is walked.
+    pub(crate) fn count_shared(&mut self, other: &PagedMap<Presence>) {
+        self.shared = self.shared_with(other);
+    }
+
+    fn shared_with(&self, other: &PagedMap<Presence>) -> usize {
+        match self.names.len() < other.len() {
+            true => self
+                .iter()
+                .filter(|(name, _)| other.get(name).is_some())
+                .count(),
+            false => other.iter().filter(|(name, _)| self.contains(name)).count(),
+        }
     }
 
     /// Takes away the additions that a context covers, and no removal; returns the names as they were.
@@ -117,6 +170,19 @@ impl RemoveWinsSet {
     /// Whether what is derived fits the names.
     pub(crate) fn is_sound(&self) -> bool {
         self.names.is_sound() && self.live == count(&self.names)
+    }
+
+    /// The same of what is counted beside this add-wins set.
+    pub(crate) fn is_shared_sound(&self, other: &PagedMap<Presence>) -> bool {
+        self.shared == self.shared_with(other)
+    }
+}
+
+/// One more, or one less.
+fn step(number: &mut usize, up: bool) {
+    match up {
+        true => *number += 1,
+        false => *number -= 1,
     }
 }
 

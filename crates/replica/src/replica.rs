@@ -393,6 +393,7 @@ impl Replica {
         let changed = match &row.components[..] {
             [Component::Set(set)] => set.changed,
             [Component::SetRw(set)] => set.changed,
+            [Component::Set(one), Component::SetRw(other)] => one.changed.max(other.changed),
             _ => row.position,
         };
         changed.as_u64() << 1 | u64::from(row.is_visible(now_ms))

@@ -2,6 +2,7 @@
 
 use isles_clock::{Context, Dot, Hlc, ReplicaId, Stamp, VectorClock};
 use isles_crdt::op::{Cell, DwFlag, EwFlag, Nested, Presence, Reset, Tally};
+use isles_resolve::Sibling;
 use smallvec::SmallVec;
 
 use crate::escrow::Escrow;
@@ -14,6 +15,7 @@ use crate::rows::RESERVED_PREFIX;
 use crate::sketches::Sketches;
 use crate::sorted_set::SortedSet;
 use crate::stream::Stream;
+use crate::summed::SummedCell;
 use crate::trail::Trail;
 
 /// A register of class `lww`: one value, or the tombstone of one.
@@ -116,6 +118,8 @@ impl From<PagedMap<Presence>> for MemberSet {
 pub(crate) enum Component {
     Lww(LwwCell),
     Mv(Box<Cell<Box<[u8]>>>),
+    /// The same, where a version knows of differences.
+    MvSummed(Box<SummedCell>),
     Map(Box<FieldMap>),
     Set(Box<MemberSet>),
     SetRw(Box<RemoveWinsSet>),
@@ -133,7 +137,7 @@ impl Component {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Component::Lww(_) => Kind::RegisterLww,
-            Component::Mv(_) => Kind::RegisterMv,
+            Component::Mv(_) | Component::MvSummed(_) => Kind::RegisterMv,
             Component::Map(_) => Kind::Map,
             Component::Set(_) => Kind::SetAw,
             Component::SetRw(_) => Kind::SetRw,
@@ -153,6 +157,7 @@ impl Component {
         match self {
             Component::Lww(cell) => cell.value.is_some(),
             Component::Mv(cell) => !cell.is_empty(),
+            Component::MvSummed(summed) => !summed.cell.is_empty(),
             Component::Map(map) => map.live > 0,
             Component::Set(set) => set.members.len() > 0,
             Component::SetRw(set) => set.len() > 0,
@@ -198,6 +203,7 @@ impl Component {
         match self {
             Component::Lww(_) => false,
             Component::Mv(cell) => cell.is_empty(),
+            Component::MvSummed(summed) => summed.cell.is_empty(),
             Component::Map(map) => map.fields.len() == 0,
             Component::Set(set) => set.members.len() == 0,
             Component::SetRw(set) => set.names().len() == 0,
@@ -234,6 +240,23 @@ impl Component {
             Component::HyperLogLog(sketches) => Some(&mut sketches.trail),
             Component::BoundedCounter(escrow) => Some(&mut escrow.trail),
             _ => None,
+        }
+    }
+
+    /// Makes room for what versions of a multi-value register know.
+    pub(crate) fn remember_sums(&mut self) {
+        if let Component::Mv(cell) = self {
+            let summed = SummedCell::from(std::mem::take(&mut **cell));
+            *self = Component::MvSummed(Box::new(summed));
+        }
+    }
+
+    /// Takes that room back where none knows of anything.
+    pub(crate) fn forget_sums(&mut self) {
+        if let Component::MvSummed(summed) = self
+            && summed.is_plain()
+        {
+            *self = Component::Mv(Box::new(std::mem::take(&mut summed.cell)));
         }
     }
 
@@ -458,8 +481,31 @@ impl Row {
             .iter()
             .find_map(|component| match component {
                 Component::Mv(cell) => Some(&**cell),
+                Component::MvSummed(summed) => Some(&summed.cell),
                 _ => None,
             })
+    }
+
+    /// The same register, if its versions know of differences.
+    pub(crate) fn summed(&self) -> Option<&SummedCell> {
+        self.components
+            .iter()
+            .find_map(|component| match component {
+                Component::MvSummed(summed) => Some(&**summed),
+                _ => None,
+            })
+    }
+
+    /// The versions of the multi-value register, in the order of their dots, each with what it knows.
+    pub(crate) fn siblings(&self) -> impl Iterator<Item = Sibling<'_>> {
+        let versions = self.mv().map_or(&[][..], Cell::versions).iter();
+        let summed = self.summed();
+        versions.map(move |version| Sibling {
+            dot: version.dot,
+            stamp: version.stamp(),
+            value: &version.value,
+            sums: summed.and_then(|summed| summed.of(version.dot)),
+        })
     }
 
     pub(crate) fn map(&self) -> Option<&FieldMap> {
@@ -467,15 +513,6 @@ impl Row {
             .iter()
             .find_map(|component| match component {
                 Component::Map(map) => Some(&**map),
-                _ => None,
-            })
-    }
-
-    pub(crate) fn set_rw(&self) -> Option<&RemoveWinsSet> {
-        self.components
-            .iter()
-            .find_map(|component| match component {
-                Component::SetRw(set) => Some(&**set),
                 _ => None,
             })
     }

@@ -13,12 +13,15 @@ use crate::op::Kind;
 use crate::row::{Component, Field, LwwCell, Row};
 use crate::sorted_set::{Member, SortedSet};
 use crate::stream::{Delivery, Entry, Mark, Name, Pending, Stream};
+use crate::summed::SummedCell;
 
 const ITEM_BYTES: usize = 8 + 1 + 8 + 16 + 8 + 16;
 /// Stands where a component's kind stands, for the deadline.
 const DEADLINE_TAG: u8 = u8::MAX;
 /// The same for consumer groups of a stream.
 const GROUP_TAG: u8 = u8::MAX - 1;
+/// The same for what versions of a register know of differences.
+const SUMS_TAG: u8 = u8::MAX - 2;
 
 /// Hash of one dotted value of one element.
 fn item(key_hash: u64, tag: u8, element: u64, dot: Dot, value: u128) -> u128 {
@@ -52,6 +55,14 @@ pub(crate) fn of_cell(key_hash: u64, kind: Kind, element: u64, cell: &Cell<Box<[
             version.dot,
             xxh3_128(&version.value),
         ))
+    })
+}
+
+/// A register as any other, and what its versions know.
+fn of_summed(key_hash: u64, summed: &SummedCell) -> u128 {
+    let values = of_cell(key_hash, Kind::RegisterMv, 0, &summed.cell);
+    summed.sums().iter().fold(values, |sum, (dot, sums)| {
+        sum.wrapping_add(item(key_hash, SUMS_TAG, 0, *dot, content(sums)))
     })
 }
 
@@ -277,6 +288,7 @@ pub(crate) fn of_component(hash: u64, component: &Component) -> u128 {
     match component {
         Component::Lww(cell) => of_lww(hash, cell),
         Component::Mv(cell) => of_cell(hash, Kind::RegisterMv, 0, cell),
+        Component::MvSummed(summed) => of_summed(hash, summed),
         Component::Counter(tally) => of_tally(hash, Kind::Counter, 0, tally),
         Component::FlagEw(flag) => of_flag_ew(hash, flag),
         Component::FlagDw(flag) => of_flag_dw(hash, flag),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use isles_replica::op::Kind;
-use isles_replica::{ConflictKind, Expiry, Frame, Replica, Scope, SetRule, Txn};
+use isles_replica::{Expiry, Frame, Replica, Scope, SetRule, Txn};
 use isles_resolve::Strategy;
 use support::{NOW_MS, Table, bytes_of, exchange, hex, receive, replica, seal, take};
 
@@ -195,26 +195,6 @@ fn a_string_hides_nothing_of_what_was_removed() {
     });
     add(&mut us, &[b"x"]);
     check(eu, us, &[]);
-}
-
-#[test]
-fn two_rules_under_one_key_are_a_conflict_of_types() {
-    let (mut eu, mut us) = (replica(1), replica(2));
-    run(&mut eu, |txn| {
-        txn.keyspace_define(b"ban:", Strategy::Lww, SetRule::RemoveWins);
-        assert_eq!(txn.set_add(KEY, &[b"x"]), Ok(1));
-    });
-    assert_eq!(add(&mut us, &[b"y"]), 1);
-    exchange(&mut eu, &mut us);
-    for replica in [&mut eu, &mut us] {
-        assert_eq!(members(replica), names(&["y"]));
-        let kinds = run(replica, |txn| txn.kinds(KEY));
-        assert_eq!(kinds, [Kind::SetAw, Kind::SetRw]);
-        let records: Vec<_> = replica.conflicts().open_of(KEY).collect();
-        let about = records.iter().map(|record| (record.kind, record.component));
-        let about: Vec<_> = about.collect();
-        assert_eq!(about, [(ConflictKind::Type, Some(Kind::SetRw))]);
-    }
 }
 
 #[test]

@@ -2,12 +2,15 @@
 #![expect(clippy::print_stdout, reason = "a benchmark reports what it measured")]
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use isles_clock::{Dot, Hlc, ReplicaId};
 use isles_resolve::{Resolver, Sibling, Strategy};
 use isles_resolve_wasm::{Limits, WasmResolver, check};
 
+/// About as much as an entry of the log may have.
+const LARGEST: usize = 64 << 20;
 const CART: &[u8] = include_bytes!("../../resolver/examples/cart.wasm");
 
 fn load(module: &[u8]) -> WasmResolver {
@@ -87,6 +90,28 @@ fn built_in(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// The largest values that can be written, and as many siblings as a configuration may allow ten times over.
+fn extremes(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("resolve");
+    group
+        .sample_size(10)
+        .measurement_time(Duration::from_secs(5));
+    let large = [document(0, LARGEST), document(1, LARGEST)];
+    let many: Vec<String> = (0..1000).map(|index| document(index, 100)).collect();
+    for (what, values) in [
+        ("two documents of 64 MiB", &large[..]),
+        ("a thousand documents of 100 bytes", &many),
+    ] {
+        let siblings = siblings(values);
+        for strategy in [Strategy::Lww, Strategy::Longest, Strategy::Json] {
+            group.bench_function(format!("{strategy}, {what}"), |bencher| {
+                bencher.iter(|| strategy.resolve(black_box(&siblings)));
+            });
+        }
+    }
+    group.finish();
+}
+
 fn calls(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("call");
     let nothing = text("(i64.const 0)");
@@ -160,5 +185,5 @@ fn loading(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, built_in, calls, bounds, loading);
+criterion_group!(benches, built_in, extremes, calls, bounds, loading);
 criterion_main!(benches);

@@ -1,5 +1,7 @@
 //! JSON documents, field by field.
 
+mod differences;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -9,6 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::resolver::Part;
 use crate::strategy::{Magnitude, one};
+use crate::sums::{self, Joined};
 use crate::{Failure, Resolution, Resolver, Sibling};
 
 /// Objects nested deeper than this are compared as texts, as everything else that is no object is.
@@ -20,8 +23,9 @@ const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 ///
 /// Where several have a field and not all of them an object there, the greatest value is taken: `null`, booleans, numbers,
 /// strings, arrays, objects, in this order; numbers by their exact value, all else by its bytes. Of numbers it can be [the
-/// smallest](Json::with_smallest_numbers), and [a field of one's own choice](Json::per_field) can have any resolver. Of
-/// siblings that are not JSON the greatest wins, and it wins over all JSON.
+/// smallest](Json::with_smallest_numbers), or [what was added to them](Json::with_summed_numbers) counts, and [a field of
+/// one's own choice](Json::per_field) can have any resolver. Of siblings that are not JSON the greatest wins, and it wins
+/// over all JSON.
 ///
 /// Why not the latest value of a field: siblings are whole documents with one time each, so when two of them have been
 /// united and written back under a later time, the older one's fields would win over a third's. It would matter who
@@ -53,8 +57,17 @@ const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 /// ```
 #[derive(Default)]
 pub struct Json {
-    smallest_numbers: bool,
+    numbers: Numbers,
     fields: Vec<(Vec<String>, Part)>,
+}
+
+/// What several numbers of a field become.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Numbers {
+    #[default]
+    Greatest,
+    Smallest,
+    Summed,
 }
 
 impl Json {
@@ -67,7 +80,20 @@ impl Json {
     /// Takes the smallest number where all values of a field are numbers.
     #[must_use]
     pub fn with_smallest_numbers(mut self) -> Self {
-        self.smallest_numbers = true;
+        self.numbers = Numbers::Smallest;
+        self
+    }
+
+    /// Adds up the differences that writers have made to a number, of those siblings that know of some ([`Sums`]); the
+    /// others tell only what it began with, of which the greatest counts.
+    ///
+    /// Numbers are exact up to 128 bits before the point and 36 digits after it; a longer one is never added to, only
+    /// compared. Numbers within arrays are none of this: arrays are compared as texts.
+    ///
+    /// [`Sums`]: crate::Sums
+    #[must_use]
+    pub fn with_summed_numbers(mut self) -> Self {
+        self.numbers = Numbers::Summed;
         self
     }
 
@@ -100,7 +126,9 @@ impl Json {
         path: &mut Vec<Cow<'t, str>>,
         out: &mut String,
     ) -> Result<(), Failure> {
+        let adds = self.numbers == Numbers::Summed && sums::any(values.iter().map(|it| it.of));
         if let [first, others @ ..] = &values[..]
+            && !adds
             && others.iter().all(|other| other.text == first.text)
         {
             out.push_str(first.text);
@@ -109,7 +137,10 @@ impl Json {
         let kind = values.iter().map(Value::kind).max();
         values.retain(|value| Some(value.kind()) == kind);
         values.sort_unstable_by_key(|value| (value.text, value.of.dot));
-        values.dedup_by_key(|value| value.text);
+        let holds_numbers = matches!(kind, Some(Kind::Number | Kind::Object));
+        if !(adds && holds_numbers && self.rule_for(path).is_none()) {
+            values.dedup_by_key(|value| value.text);
+        }
         if let [only] = values[..] {
             out.push_str(only.text);
             return Ok(());
@@ -125,7 +156,10 @@ impl Json {
                 let fields = values.iter().map(|value| (*value, fields_of(value.text)));
                 self.unite_objects(fields, path, out)?
             }
-            Some(Kind::Number) => out.push_str(self.number_of(values)),
+            Some(Kind::Number) => match adds.then(|| sum_of(values, path)).flatten() {
+                Some(sum) => out.push_str(&sum),
+                None => out.push_str(self.number_of(values)),
+            },
             _ => out.extend(values.last().map(|value| value.text)),
         }
         Ok(())
@@ -191,9 +225,9 @@ impl Json {
     fn number_of<'t>(&self, values: &[Value<'_, 't>]) -> &'t str {
         let texts = values.iter().map(|value| value.text);
         let size = |text: &&'t str| (Magnitude::of(text.as_bytes()), *text);
-        let number = match self.smallest_numbers {
-            true => texts.min_by_key(size),
-            false => texts.max_by_key(size),
+        let number = match self.numbers {
+            Numbers::Smallest => texts.min_by_key(size),
+            Numbers::Greatest | Numbers::Summed => texts.max_by_key(size),
         };
         number.expect("invariant: a field has a value")
     }
@@ -219,6 +253,18 @@ impl Resolver for Json {
         let united = self.unite(&mut values, &mut Vec::new(), &mut answer);
         answered(united, answer)
     }
+
+    fn reads_sums(&self) -> bool {
+        let parts = &mut self.fields.iter().map(|(_, resolver)| resolver);
+        self.numbers == Numbers::Summed || parts.any(|resolver| resolver.reads_sums())
+    }
+}
+
+/// What the differences that are known make of a number; none where there are none.
+fn sum_of(values: &[Value<'_, '_>], path: &[Cow<'_, str>]) -> Option<String> {
+    let numbers = values.iter().map(|value| (value.of.sums, value.text));
+    let joined = Joined::of(&differences::pointer(path), numbers)?;
+    (!joined.is_plain()).then(|| joined.value().to_string())
 }
 
 fn answered<'a>(united: Result<(), Failure>, answer: String) -> Resolution<'a> {
@@ -268,22 +314,18 @@ struct Name<'t>(#[serde(borrow)] Cow<'t, str>);
 
 impl<'s, 't> Value<'s, 't> {
     fn of(sibling: &'s Sibling<'t>) -> Option<Self> {
-        let raw: &RawValue = serde_json::from_slice(sibling.value).ok()?;
-        Some(Self {
-            of: sibling,
-            text: raw.get(),
-        })
+        let text = Self::text_of(sibling.value)?;
+        Some(Self { of: sibling, text })
+    }
+
+    /// A document without space around it; none if it is no JSON.
+    fn text_of(document: &'t [u8]) -> Option<&'t str> {
+        let raw: &RawValue = serde_json::from_slice(document).ok()?;
+        Some(raw.get())
     }
 
     fn kind(&self) -> Kind {
-        match self.text.as_bytes()[0] {
-            b'n' => Kind::Null,
-            b't' | b'f' => Kind::Bool,
-            b'"' => Kind::String,
-            b'[' => Kind::Array,
-            b'{' => Kind::Object,
-            _ => Kind::Number,
-        }
+        Kind::of(self.text)
     }
 }
 
@@ -354,4 +396,17 @@ enum Kind {
     String,
     Array,
     Object,
+}
+
+impl Kind {
+    fn of(text: &str) -> Self {
+        match text.as_bytes()[0] {
+            b'n' => Self::Null,
+            b't' | b'f' => Self::Bool,
+            b'"' => Self::String,
+            b'[' => Self::Array,
+            b'{' => Self::Object,
+            _ => Self::Number,
+        }
+    }
 }

@@ -18,7 +18,7 @@ use std::fmt;
 
 use isles_clock::{Dot, Hlc, ReplicaId};
 
-use crate::{Resolution, Resolver, Sibling};
+use crate::{Json, Resolution, Resolver, Sibling};
 
 /// A law of [`Resolver`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -309,9 +309,17 @@ impl Asked<'_, '_, '_> {
         let Resolution::One { value, winner } = self.resolver.resolve(&group) else {
             return Ok(());
         };
+        let writer = writer(&group, winner);
+        let sums = Json::new()
+            .with_summed_numbers()
+            .joined_sums(&group, &value);
         let written_back = Sibling {
             value: &value,
-            ..writer(&group, winner)
+            sums: match winner {
+                Some(_) => writer.sums,
+                None => sums.as_ref(),
+            },
+            ..writer
         };
         let mut again: Vec<_> = rest
             .into_iter()

@@ -9,6 +9,7 @@
 //! * `failure`: [`Failure`], why one that should have answered did not.
 //! * `strategy`: [`Strategy`], the resolvers that are built in.
 //! * `json`, `union`: [`Json`] field by field, with a resolver for each; items of lists.
+//! * `sums`, `amount`: [`Sums`], what a document remembers so that differences of its numbers add up; exact decimals.
 //! * `by_prefix`: [`ByPrefix`], a resolver for each family of keys.
 //! * `decimal`: exact comparison of numbers that are written as text.
 //! * [`laws`]: what every resolver must satisfy, as a check that names the counter-example.
@@ -27,6 +28,7 @@
 //! assert_eq!(Strategy::MultiValue.resolve(&siblings).value(), None); // the reader gets both
 //! ```
 
+mod amount;
 mod by_prefix;
 mod decimal;
 mod failure;
@@ -34,6 +36,7 @@ mod json;
 pub mod laws;
 mod resolver;
 mod strategy;
+mod sums;
 mod union;
 
 pub use crate::by_prefix::ByPrefix;
@@ -41,6 +44,7 @@ pub use crate::failure::Failure;
 pub use crate::json::Json;
 pub use crate::resolver::{Resolution, Resolver, Sibling};
 pub use crate::strategy::{Class, ParseStrategyError, Strategy};
+pub use crate::sums::{DIFFERENCES_MAX, PATH_BYTES_MAX, Sums, TooManyDifferences, Writing};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

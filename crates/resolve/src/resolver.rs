@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use isles_clock::{Dot, Hlc, Stamp};
 
-use crate::Failure;
+use crate::{Failure, Sums};
 
 /// One of several values of a register that were written concurrently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,6 +15,8 @@ pub struct Sibling<'a> {
     pub stamp: Stamp,
     /// What was written.
     pub value: &'a [u8],
+    /// What the write knew of differences of numbers, where it came with that.
+    pub sums: Option<&'a Sums>,
 }
 
 impl<'a> Sibling<'a> {
@@ -26,7 +28,15 @@ impl<'a> Sibling<'a> {
             dot,
             stamp: Stamp::new(hlc, dot.replica),
             value,
+            sums: None,
         }
+    }
+
+    /// The same with what the write knew of differences.
+    #[inline]
+    #[must_use]
+    pub const fn with_sums(self, sums: Option<&'a Sums>) -> Self {
+        Self { sums, ..self }
     }
 }
 
@@ -121,11 +131,21 @@ impl<'a> Resolution<'a> {
 pub trait Resolver {
     /// Resolves `siblings`, of which there is at least one, in the order of their dots.
     fn resolve<'a>(&self, siblings: &[Sibling<'a>]) -> Resolution<'a>;
+
+    /// Whether the answer depends on what siblings know of differences ([`Sibling::sums`]): from values alone it is not
+    /// known.
+    fn reads_sums(&self) -> bool {
+        false
+    }
 }
 
 impl<R: Resolver + ?Sized> Resolver for &R {
     fn resolve<'a>(&self, siblings: &[Sibling<'a>]) -> Resolution<'a> {
         (**self).resolve(siblings)
+    }
+
+    fn reads_sums(&self) -> bool {
+        (**self).reads_sums()
     }
 }
 

@@ -43,6 +43,8 @@ pub enum Strategy {
     Json,
     /// The same, but of two numbers the smaller.
     JsonMin,
+    /// The same, but the differences that writers have made to a number are added up, see [`Sums`](crate::Sums).
+    JsonSum,
 }
 
 /// What a register must keep for a strategy to be applied on reading.
@@ -57,7 +59,7 @@ pub enum Class {
 
 impl Strategy {
     /// Every strategy, in the order of their encoding.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Lww,
         Self::Fww,
         Self::MultiValue,
@@ -67,6 +69,7 @@ impl Strategy {
         Self::Union,
         Self::Json,
         Self::JsonMin,
+        Self::JsonSum,
     ];
 
     /// What the register must keep. All but `lww` are lenses over the same siblings and can be exchanged at any time.
@@ -93,6 +96,7 @@ impl Strategy {
             Self::Union => "union",
             Self::Json => "json",
             Self::JsonMin => "json-min",
+            Self::JsonSum => "json-sum",
         }
     }
 }
@@ -115,6 +119,9 @@ impl Strategy {
             Self::JsonMin => {
                 "one JSON document with the fields of all, of two numbers of a field the smaller"
             }
+            Self::JsonSum => {
+                "one JSON document with the fields of all, the differences that were made to a number added up"
+            }
         }
     }
 }
@@ -131,7 +138,12 @@ impl Resolver for Strategy {
             Self::Union => one(siblings).unwrap_or_else(|| union(siblings)),
             Self::Json => Json::new().resolve(siblings),
             Self::JsonMin => Json::new().with_smallest_numbers().resolve(siblings),
+            Self::JsonSum => Json::new().with_summed_numbers().resolve(siblings),
         }
+    }
+
+    fn reads_sums(&self) -> bool {
+        matches!(self, Self::JsonSum)
     }
 }
 

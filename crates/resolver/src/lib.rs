@@ -91,3 +91,8 @@ macro_rules! export {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct ReadmeExamples;
+
+/// The Rust of the page that says how to write a module, compiled as its readers would.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/resolvers.md")]
+struct Page;

@@ -66,6 +66,10 @@ pub(crate) struct Given {
     pub(crate) listing: Listing,
     /// Rows stay in memory meanwhile.
     kept: Option<Kept>,
+    /// It clears everything by itself, and all that it clears is in memory.
+    pub(crate) clears_alone: bool,
+    /// The bucket from which on it has yet to clear what is not in memory.
+    cleared_to: usize,
     /// Why it gets no more.
     failure: Option<String>,
     rounds: u32,
@@ -105,7 +109,7 @@ impl What {
                 let wanted = |key: &[u8]| glob.as_ref().is_none_or(|glob| glob.matches(key));
                 unlisted.list(&wanted, scan).map(Found::Keys)
             }
-            What::Doomed(unlisted) => unlisted.load(FLUSHED_MAX, get, scan).map(Found::Doomed),
+            What::Doomed(unlisted) => unlisted.load(get, scan).map(Found::Doomed),
         };
         match failed.into_inner() {
             Some(error) => Err(error),
@@ -133,9 +137,10 @@ pub(crate) fn take_in(
         Ok(Found::Rows(loaded)) => admit(loaded, replica, given, surroundings),
         Ok(Found::Keys(listing)) => given.listing.extend(listing),
         Ok(Found::Doomed(loaded)) => {
+            let keys: Vec<Vec<u8>> = loaded.iter().map(|loaded| loaded.key().to_vec()).collect();
             admit(loaded, replica, given, surroundings);
             if given.failure.is_none() {
-                clear(replica, given, surroundings);
+                clear(&keys, replica, given, surroundings);
             }
         }
         Err(error) => given.failure = Some(error),
@@ -157,11 +162,16 @@ fn admit(
     }
 }
 
-/// Clears what is in memory on the way to clearing everything, of which clients are told at the end.
-fn clear(replica: &mut Replica, given: &mut Given, surroundings: Surroundings<'_>) {
+/// Clears what has been loaded on the way to clearing everything, of which clients are told at the end.
+fn clear(
+    keys: &[Vec<u8>],
+    replica: &mut Replica,
+    given: &mut Given,
+    surroundings: Surroundings<'_>,
+) {
     let mut txn = replica.txn(surroundings.wall_ms, Scope::Once);
-    let cleared = txn.clear_resident().and_then(|()| txn.commit());
-    if let Err(refused) = cleared {
+    txn.clear_keys(keys.iter().map(Vec::as_slice));
+    if let Err(refused) = txn.commit() {
         given.failure = Some(refused.to_string());
     }
     drop(replica.take_changes());
@@ -207,8 +217,17 @@ pub(crate) fn fetch_of(
             };
             (What::Keys(unlisted, None), false)
         }
-        ("flushall" | "flushdb", _) if replica.cold_keys() > 0 => {
-            let unlisted = replica.unlisted(0, FLUSHED_MAX, known);
+        ("flushall" | "flushdb", _) if replica.cold_keys() == 0 => {
+            session.errands.given.clears_alone = true;
+            return None;
+        }
+        ("flushall" | "flushdb", _) => {
+            let from = session.errands.given.cleared_to;
+            let again = || replica.cold_buckets_from(0, FLUSHED_MAX);
+            let (unlisted, next) = replica
+                .cold_buckets_from(from, FLUSHED_MAX)
+                .or_else(again)?;
+            session.errands.given.cleared_to = next;
             (What::Doomed(unlisted), true)
         }
         ("isles.keyspace", [_, word, _, options @ ..]) if is(word, "MIGRATE") => {

@@ -165,7 +165,7 @@ impl Errands {
 
     /// The command has run.
     pub(crate) fn end(&mut self) {
-        if self.is_begun {
+        if self.is_begun || self.given.clears_alone {
             *self = Errands::default();
         }
     }

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use isles_replica::op::{Base, GroupStep, Kind, Part, StreamPart};
+use isles_replica::op::{Base, GroupStep, KeyOp, Kind, Part, StreamPart};
 use isles_replica::{Change, Effect, RemoteChange, Sight};
 
 use crate::call::is;
@@ -352,6 +352,8 @@ pub(crate) fn of_remote<'c>(change: &RemoteChange<'c, '_>) -> Vec<Event<'c>> {
                 Part::Stream(part) => of_stream(part, &mut |name| push(STREAM, name)),
                 // What an overwrite lists of the members that go is no removal that a client has asked for.
                 Part::SetRw(part) if part.add.is_empty() && change.op.base != Base::Keep => {}
+                // A removal that names a member under both rules of sets is one.
+                Part::SetRw(part) if part.add.is_empty() && removes_of_both(change.op) => {}
                 part => {
                     if let Some((class, name)) = of_part(part) {
                         push(class, name);
@@ -365,6 +367,11 @@ pub(crate) fn of_remote<'c>(change: &RemoteChange<'c, '_>) -> Vec<Event<'c>> {
         push(GENERIC, "del");
     }
     events
+}
+
+fn removes_of_both(op: &KeyOp<'_>) -> bool {
+    let mut parts = op.parts.iter();
+    parts.any(|part| matches!(part, Part::SetAw(part) if part.add.is_empty()))
 }
 
 fn of_part(part: &Part<'_>) -> Option<(u32, &'static str)> {

@@ -141,9 +141,9 @@ impl World {
         for key in keys {
             let version = replica.version(&key, wall_ms);
             let mut held = content.remove(&key).unwrap_or_default();
-            // Readers of a set see its members, not who added them.
-            let members = held.set.values_mut().chain(held.set_rw.values_mut());
-            members.for_each(Vec::clear);
+            // Readers of a set see its members, not who added them, nor under which rule.
+            held.set.append(&mut held.set_rw);
+            held.set.values_mut().for_each(Vec::clear);
             let is_hidden = held.deadline.is_some_and(|(at_ms, _)| at_ms <= now_ms);
             let is_live = KeyContent {
                 deadline: None,

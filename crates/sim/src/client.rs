@@ -21,7 +21,7 @@ use isles_resolve::Strategy;
 use crate::cold::Missed;
 use crate::command::{Bytes, Command, PREFIX, Script, Ttl};
 use crate::ledger::Ledger;
-use crate::model::{Effect, Entry, KeyState, ListEffect, Type};
+use crate::model::{Effect, Entry, KeyState, Known, ListEffect, Type, known_after};
 
 /// Contexts that clients were given, by number.
 pub type Tokens = Vec<Option<VectorClock>>;
@@ -268,17 +268,33 @@ impl Draft<'_> {
         }
     }
 
+    /// What a write of this value knows of differences, over what the token covers.
+    fn known_after(&self, key: &[u8], value: &[u8], token: Option<&VectorClock>) -> Option<Known> {
+        let strategy = self.strategy(key);
+        let (before, now) = (self.before(key).read_by(strategy), self.now(key));
+        let is_there = |state: &KeyState| state.visible(self.now_ms).is_some();
+        let replaces = is_there(&before) && is_there(&now) && !now.mv.is_empty();
+        let counts = !before.counter.is_empty() && before.integer().is_some();
+        if strategy != Strategy::JsonSum || !replaces || counts {
+            return None;
+        }
+        let observed = before.mv.iter();
+        let observed = observed.filter(|(dot, ..)| token.is_none_or(|token| token.covers(*dot)));
+        known_after(observed, &before.known, self.entry.dot, value)
+    }
+
     fn set(&mut self, key: &[u8], value: &[u8], expiry: Expiry) {
         let (before, now) = (self.before(key), self.now(key));
         let multi_value = self.writes_multi_value(key);
         let had = now.visible(self.now_ms).and_then(|_| now.deadline_ms());
         let fresh = now.visible(self.now_ms).is_none();
+        let known = self.known_after(key, value, None);
         self.clear(key);
         let stamp = self.lww_stamp(&before);
         let deadline_stamp = self.deadline_stamp(&before);
         let effect = self.effect(key);
         match multi_value {
-            true => effect.mv = Some(value.to_vec()),
+            true => (effect.mv, effect.known) = (Some(value.to_vec()), known),
             false => effect.lww = Some((stamp, Some(value.to_vec()))),
         }
         let at_ms = match expiry {
@@ -325,6 +341,8 @@ impl Draft<'_> {
             Command::SetAdd(key, members) => self.set_add(txn, key, members),
             Command::SetRemove(key, members) => self.set_remove(txn, key, members),
             Command::SetMembers(key) => self.set_members(txn, key).map(drop),
+            Command::SetScan(key, count) => self.set_scan(txn, key, *count),
+            Command::SetMigrate(key) => self.set_migrate(txn, key),
             Command::HashPut(key, pairs) => self.hash_put(txn, key, pairs),
             Command::HashRemove(key, fields) => self.hash_remove(txn, key, fields),
             Command::HashIncr(key, field, by) => self.hash_increment(txn, key, field, *by),
@@ -726,9 +744,10 @@ impl Draft<'_> {
         } else if expected.is_ok() {
             let stamp = self.lww_stamp(&before);
             let multi_value = self.writes_multi_value(key);
+            let known = self.known_after(key, value, Some(&token));
             let effect = self.effect(key);
             match multi_value {
-                true => effect.mv = Some(value.to_vec()),
+                true => (effect.mv, effect.known) = (Some(value.to_vec()), known),
                 false => effect.lww = Some((stamp, Some(value.to_vec()))),
             }
             self.entry.token = Some(token.clone());

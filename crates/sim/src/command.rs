@@ -68,6 +68,10 @@ pub enum Command {
     SetRemove(Bytes, Vec<Bytes>),
     /// SMEMBERS.
     SetMembers(Bytes),
+    /// SSCAN to its end, some members at a time, SISMEMBER of each, and SRANDMEMBER.
+    SetScan(Bytes, usize),
+    /// ISLES.KEYSPACE MIGRATE, of one key, if it is a set.
+    SetMigrate(Bytes),
     /// HSET.
     HashPut(Bytes, Vec<(Bytes, Bytes)>),
     /// HDEL.
@@ -211,7 +215,7 @@ fn command(
         streams,
         small_kinds,
     ] = Family::ALL.map(has);
-    let kinds: [(u64, u32); 42] = [
+    let kinds: [(u64, u32); 44] = [
         (3, 0),
         (9 * strings, 1),
         (3 * strings, 2),
@@ -254,10 +258,12 @@ fn command(
         (30 * streams, 39),
         (4 * sorted_sets, 40),
         (spaces, 41),
+        (4 * sets * spaces, 42),
+        (2 * sets, 43),
     ];
     match random.weighted(&kinds) {
         0 => Command::Get(key(random)),
-        1 => Command::Set(key(random), value(random), ttl(options, random)),
+        1 => Command::Set(key(random), string(options, random), ttl(options, random)),
         2 => Command::Append(key(random), small(random)),
         3 => Command::Del(key(random)),
         4 => Command::Incr(key(random), by(random)),
@@ -274,7 +280,7 @@ fn command(
         15 => two(key, random, Command::Rename),
         16 => Command::Flush,
         17 => Command::Siblings(key(random), random.index(4)),
-        18 => Command::SetInContext(key(random), value(random), random.index(4)),
+        18 => Command::SetInContext(key(random), string(options, random), random.index(4)),
         20 => Command::Keys,
         21 => Command::SortedAdd(key(random), scores(options, random), add_if(random)),
         22 => Command::SortedIncr(key(random), name(options, random), score(random)),
@@ -326,9 +332,15 @@ fn command(
             1 => Some(Rule::Crash),
             _ => Some(Rule::Longest),
         }),
+        42 => Command::SetMigrate(key(random)),
+        43 => Command::SetScan(key(random), 1 + random.index(8)),
         _ => match random.percent(80) {
-            true => Command::Keyspace(PREFIX.to_vec(), strategy(75, random), set_rule(random)),
-            false => Command::Keyspace(Vec::new(), strategy(40, random), set_rule(random)),
+            true => Command::Keyspace(
+                PREFIX.to_vec(),
+                strategy(75, options, random),
+                set_rule(random),
+            ),
+            false => Command::Keyspace(Vec::new(), strategy(40, options, random), set_rule(random)),
         },
     }
 }
@@ -341,8 +353,9 @@ fn set_rule(random: &mut Random) -> SetRule {
 }
 
 /// A lens; so often one that keeps siblings.
-fn strategy(multi_percent: u64, random: &mut Random) -> Lens {
+fn strategy(multi_percent: u64, options: &Options, random: &mut Random) -> Lens {
     let strategy = match random.percent(multi_percent) {
+        true if options.sums && random.percent(70) => Strategy::JsonSum,
         true if random.percent(40) => return resolvers::lens(),
         true => *random.pick(&[
             Strategy::MultiValue,
@@ -351,6 +364,7 @@ fn strategy(multi_percent: u64, random: &mut Random) -> Lens {
             Strategy::Min,
             Strategy::Longest,
             Strategy::Union,
+            Strategy::JsonSum,
         ]),
         false => Strategy::Lww,
     };
@@ -445,6 +459,14 @@ fn value(random: &mut Random) -> Bytes {
     match random.percent(50) {
         true => random.below(20).to_string().into_bytes(),
         false => format!("v{}", random.below(1000)).into_bytes(),
+    }
+}
+
+/// The same, where numbers are to add up mostly integers, on which `SET` counts too.
+fn string(options: &Options, random: &mut Random) -> Bytes {
+    match options.sums && random.percent(85) {
+        true => (random.below(40) as i64 - 10).to_string().into_bytes(),
+        false => value(random),
     }
 }
 

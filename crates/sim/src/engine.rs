@@ -275,6 +275,7 @@ impl Engine {
                 open.header.deps = deps;
             }
             Some(Mutant::NoNetEffect) => plant::log_by_command(&mut open, &self.undone),
+            Some(Mutant::ForgetOtherRule) => plant::log_removals_of_one_rule(&mut open),
             _ => {}
         }
         open

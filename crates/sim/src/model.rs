@@ -8,6 +8,7 @@ mod groups;
 mod set_rw;
 mod sorted_set;
 mod stream;
+mod sums;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ pub use self::groups::{
 };
 pub use self::sorted_set::{MemberState, ScoreEffect};
 pub use self::stream::{StreamEffect, StreamState};
+pub use self::sums::{Known, known_after};
 use crate::command::Bytes;
 use crate::small_kinds;
 
@@ -33,6 +35,8 @@ pub struct Effect {
     pub lww: Option<(Hlc, Option<Bytes>)>,
     /// A write of the multi-value register.
     pub mv: Option<Bytes>,
+    /// What it knows of differences.
+    pub known: Option<Known>,
     /// A write of the deadline.
     pub deadline: Option<(Hlc, Option<u64>)>,
     /// Whether the design leaves open if the deadline is written; the entry's bytes tell.
@@ -120,6 +124,8 @@ pub struct KeyState {
     pub lww: Option<(Dot, Hlc, Option<Bytes>)>,
     /// The siblings of the multi-value register, by dot.
     pub mv: Vec<Written>,
+    /// What they know of differences.
+    pub known: BTreeMap<Dot, Known>,
     /// The last write of the deadline.
     pub deadline: Option<(Stamp, Option<u64>)>,
     /// Members, each with the additions that nothing has observed.
@@ -226,6 +232,8 @@ impl KeyState {
             && !later.iter().any(|later| later.clears || later.mv.is_some())
         {
             self.mv.push((entry.dot, entry.hlc, value.clone()));
+            let known = effect.known.clone();
+            self.known.extend(known.map(|known| (entry.dot, known)));
         }
         let cleared = later.iter().any(|later| later.clears);
         if let Some(count) = effect.count.filter(|_| !cleared) {
@@ -291,13 +299,9 @@ impl KeyState {
         }
     }
 
-    /// The members that readers see, if it is a set.
+    /// The members that readers see, if it is a set: those of both rules.
     pub fn members(&self) -> BTreeSet<Bytes> {
-        let visible = match self.set.is_empty() {
-            true => &self.set_rw,
-            false => &self.set,
-        };
-        visible.keys().cloned().collect()
+        self.set.keys().chain(self.set_rw.keys()).cloned().collect()
     }
 
     /// The value of the register, if there is one.
@@ -342,7 +346,10 @@ impl KeyState {
 
     fn register(&self) -> Option<Cow<'_, [u8]>> {
         let only = self.lww_value().map(|value| Cow::Borrowed(&value[..]));
-        only.or_else(|| read(&self.mv, self.strategy))
+        only.or_else(|| match self.strategy {
+            Strategy::JsonSum => sums::read(&self.mv, &self.known),
+            strategy => read(&self.mv, strategy),
+        })
     }
 
     /// The same content, read by another strategy.
@@ -370,6 +377,7 @@ impl KeyState {
         let lww = lww.and_then(|(dot, hlc, value)| Some((dot, hlc, value?)));
         same("register-lww", &lww, &content.lww)?;
         same("register-mv", &self.mv, &content.mv)?;
+        self.compare_sums(content)?;
         self.small.compare(content)?;
         same("set", &self.set, &by_member(&content.set))?;
         same("set-rw", &self.set_rw, &by_member(&content.set_rw))?;

@@ -45,11 +45,15 @@ pub enum Mutant {
     UnknownIsAbsent,
     /// What a deletion takes away of a sketch or bounded counter without having seen it has no record.
     ForgetTrails,
+    /// A document knows by how much it differs from what it replaces, and not what that had known.
+    ForgetInherited,
+    /// A removal takes a member out of the add-wins set and forgets the remove-wins set of the same key.
+    ForgetOtherRule,
 }
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 20] = [
+    pub const ALL: [Mutant; 22] = [
         Mutant::DepsAtSeal,
         Mutant::OneValuePerField,
         Mutant::OneEntryPerId,
@@ -70,6 +74,8 @@ impl Mutant {
         Mutant::AdmitStale,
         Mutant::UnknownIsAbsent,
         Mutant::ForgetTrails,
+        Mutant::ForgetInherited,
+        Mutant::ForgetOtherRule,
     ];
 
     /// The name on the command line.
@@ -95,6 +101,8 @@ impl Mutant {
             Mutant::AdmitStale => "admit-stale",
             Mutant::UnknownIsAbsent => "unknown-is-absent",
             Mutant::ForgetTrails => "forget-trails",
+            Mutant::ForgetInherited => "forget-inherited",
+            Mutant::ForgetOtherRule => "forget-other-rule",
         }
     }
 
@@ -115,6 +123,7 @@ impl Mutant {
             Mutant::DropCovered => Some(Damage::CoveredIsDropped),
             Mutant::DropRemovals => Some(Damage::ObservedRemovalIsDropped),
             Mutant::ForgetTrails => Some(Damage::TrailIsForgotten),
+            Mutant::ForgetInherited => Some(Damage::InheritedIsForgotten),
             _ => None,
         }
     }

@@ -63,8 +63,10 @@ pub struct Options {
     pub families: Vec<Family>,
     /// Number of different keys outside keyspaces.
     pub keys: usize,
-    /// One key space begins as multi-value, and definitions change.
+    /// One key space begins as multi-value, or as one that adds up, and definitions change.
     pub keyspaces: bool,
+    /// Strings are numbers most of the time, and keyspaces add up their differences.
+    pub sums: bool,
     /// Sets and maps grow over many pages.
     pub large: bool,
     /// Peers compare the sums of all buckets often.
@@ -124,6 +126,7 @@ impl Options {
             families: families(random),
             keys: 1 + random.index(4),
             keyspaces: random.percent(60),
+            sums: random.percent(25),
             large: random.percent(12),
             audit: random.percent(6),
             expiry: random.percent(60),
@@ -161,6 +164,8 @@ impl Options {
                 vec![Family::Streams]
             }
             Mutant::DropRemovals | Mutant::ForgetTrails => vec![Family::Small],
+            Mutant::ForgetInherited => vec![Family::Strings],
+            Mutant::ForgetOtherRule => vec![Family::Sets],
             _ => vec![Family::Strings, Family::Sets, Family::Hashes],
         };
         match mutant {
@@ -182,6 +187,10 @@ impl Options {
                 options.segment_bytes = 16 << 10;
             }
             Mutant::AdmitStale | Mutant::UnknownIsAbsent => options.checkpoints = true,
+            Mutant::ForgetInherited => {
+                (options.keyspaces, options.sums, options.keys) = (true, true, 1);
+            }
+            Mutant::ForgetOtherRule => options.keyspaces = true,
             Mutant::SendBeforeDurable | Mutant::ReplyBeforeDurable | Mutant::AckFromMemory => {
                 (options.policy, options.power_losses) = (Policy::Always, true);
             }

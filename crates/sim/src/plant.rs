@@ -52,6 +52,25 @@ pub fn log_by_command(open: &mut OpenFrame, undone: &Undone) {
     open.body = body;
 }
 
+/// Logs removals from sets as if a member could only be in the add-wins set of a key.
+pub fn log_removals_of_one_rule(open: &mut OpenFrame) {
+    let frame = open.seal(0);
+    let mut body = Vec::new();
+    for entry in frame.entries() {
+        let mut entry = entry.expect("invariant: it was just encoded");
+        for op in &mut entry.ops {
+            let takes_only = |part: &SetPart<'_>| part.add.is_empty();
+            let mut parts = op.parts.iter();
+            if parts.any(|part| matches!(part, Part::SetAw(part) if takes_only(part))) {
+                op.parts
+                    .retain(|part| !matches!(part, Part::SetRw(part) if takes_only(part)));
+            }
+        }
+        body.extend(encode(&entry));
+    }
+    open.body = body;
+}
+
 fn add_op<'a>(key: &'a [u8], member: &'a [u8]) -> KeyOp<'a> {
     let mut op = KeyOp::new(key);
     let part = SetPart {

@@ -152,9 +152,13 @@ pub fn draw(options: &Options, seed: u64) -> Vec<Step> {
     let mut steps = Vec::with_capacity(options.steps + 32);
     connect_all(options, &mut steps);
     if options.keyspaces {
+        let strategy = match options.sums {
+            true => isles_resolve::Strategy::JsonSum,
+            false => isles_resolve::Strategy::MultiValue,
+        };
         let commands = vec![command::Command::Keyspace(
             command::PREFIX.to_vec(),
-            isles_resolve::Strategy::MultiValue.into(),
+            strategy.into(),
             isles_replica::SetRule::RemoveWins,
         )];
         steps.push(Step::Run {

@@ -102,6 +102,24 @@ fn losses_by_name_are_not_recorded() {
     is_found(Mutant::ForgetTrails, &[Invariant::Conflicts]);
 }
 
+// Whether a difference counts once depends on who has met whom.
+#[test]
+fn documents_know_only_their_own_differences() {
+    is_found(
+        Mutant::ForgetInherited,
+        &[Invariant::Meaning, Invariant::Convergence],
+    );
+}
+
+// A member of both rules is removed, and stays; or a migration that the removal had not seen brings it back.
+#[test]
+fn a_removal_forgets_the_other_rule() {
+    is_found(
+        Mutant::ForgetOtherRule,
+        &[Invariant::Meaning, Invariant::Convergence],
+    );
+}
+
 // F7: an ack counts, and what it is for is gone after a crash.
 #[test]
 fn acks_tell_what_is_in_memory() {

@@ -163,5 +163,5 @@ fn a_damaged_fjall_table_says_what_to_do() {
         message.contains(&dir.path().display().to_string()),
         "{message}"
     );
-    assert!(message.contains("rebuilds it"), "{message}");
+    assert!(message.contains("make the table anew"), "{message}");
 }

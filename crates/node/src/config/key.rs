@@ -251,7 +251,7 @@ pub(crate) const KEYS: &[Key] = &[
             max: 1024 * 1024 * GIB,
         },
         default: Absent("there is no limit: all data is in memory"),
-        about: "Bytes that the node allocates, about. Above it keys that were not used for long leave memory and are read from the table when somebody wants them; the operating system may count up to a quarter more.",
+        about: "Bytes that the node allocates, about. Above it keys that were not used for long leave memory and are read from the table when somebody wants them; the operating system counts more, see docs/operations.md.",
         example: "4GiB",
     },
     Key {

@@ -198,7 +198,7 @@ pub(crate) struct ResolveOptions {
 /// `isles conflicts replay`.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayOptions {
-    /// The strategy to try: lww, fww, multi-value, max, min, longest, union, json, json-min, wasm:NAME of a loaded resolver
+    /// The strategy to try: lww, fww, multi-value, max, min, longest, union, json, json-min, json-sum, wasm:NAME of a loaded resolver
     #[arg(long, value_name = "STRATEGY")]
     pub(crate) strategy: String,
     #[command(flatten)]

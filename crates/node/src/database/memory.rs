@@ -224,7 +224,9 @@ impl Loader {
         }
         if self.looked.elapsed() >= LOOK {
             self.looked = Instant::now();
-            return self.admit_due();
+            if self.admit_due()? {
+                return Ok(true);
+            }
         }
         self.warm_up()
     }

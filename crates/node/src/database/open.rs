@@ -6,14 +6,15 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use isles_clock::ReplicaId;
 use isles_replica::history::{HISTORY_BYTES, History};
-use isles_replica::image::{INDEX_PREFIXES, ImageError, Meta, ROWS, ScanTable};
+use isles_replica::image::{INDEX_PREFIXES, ImageError, Meta, ROWS};
 use isles_replica::session::Exchange;
-use isles_replica::{Frame, JournalLimits, Note, Origin, ReplayError, Replica, ReplicaConfig};
+use isles_replica::{JournalLimits, Note, Origin, Replica, ReplicaConfig};
 use isles_store::{
     Batch, DirLock, FileStorage, FjallConfig, FjallTable, Log, LogConfig, OpenError, RecordKind,
     RecordNumber, Recovered, Table, TableError,
 };
 
+use super::replay::replay;
 use super::writer::floor_of;
 use super::{Progress, Start, State, owner, rebuild, wall_ms};
 use crate::config::{Config, Durability};
@@ -172,7 +173,7 @@ pub(super) struct TableLost(pub(super) String);
 
 impl TableLost {
     /// A disk that cannot be read just now has lost nothing yet.
-    fn if_damaged(error: TableError) -> anyhow::Error {
+    pub(super) fn if_damaged(error: TableError) -> anyhow::Error {
         match error {
             TableError::Damaged { place, reason } => {
                 TableLost(format!("the table in {place} is damaged ({reason})")).into()
@@ -182,7 +183,7 @@ impl TableLost {
     }
 
     /// What a newer program has written is there, and not lost.
-    fn unless_newer(error: ImageError) -> anyhow::Error {
+    pub(super) fn unless_newer(error: ImageError) -> anyhow::Error {
         match error {
             ImageError::Version { .. } => error.into(),
             other => TableLost(other.to_string()).into(),
@@ -339,49 +340,8 @@ fn recover(
         replica.restore(&meta.restored());
     }
     load(&mut replica, table, meta, progress)?;
-    let last = log.reader().last().0;
-    for record in log.scan(after(meta)) {
-        let record = record?;
-        progress.note_record(record.number.0, last);
-        if record.kind != RecordKind::Frame {
-            let note = Note::decode(&record.bytes).map_err(anyhow::Error::msg);
-            let unread = || format!("record {} of the log cannot be read", record.number);
-            replica.replay_note(record.number.0, &note.with_context(unread)?);
-            continue;
-        }
-        let frame = Frame::decode(record.bytes.into())
-            .with_context(|| format!("record {} of the log is no frame", record.number))?;
-        replay(&mut replica, record.number.0, &frame, table)?;
-    }
+    replay(&mut replica, log, after(meta), table, progress)?;
     Ok(replica)
-}
-
-/// Replays a frame, with the rows that it needs.
-fn replay(
-    replica: &mut Replica,
-    number: u64,
-    frame: &Frame,
-    table: &dyn Table,
-) -> anyhow::Result<()> {
-    loop {
-        match replica.replay(number, frame, wall_ms()) {
-            Err(ReplayError::NotResident) => {}
-            replayed => return Ok(replayed?),
-        }
-        let mut failed = None;
-        let get = &mut |key: &[u8]| table.get(key).map_err(|error| error.to_string());
-        let scan: &mut ScanTable<'_> = &mut |prefix, each| {
-            let scanned = scan_prefix(table, prefix, each);
-            failed = failed.take().or(scanned.err());
-        };
-        for missing in replica.awaited().to_vec() {
-            let admitted = replica.admit(missing.load(get, scan), wall_ms());
-            _ = admitted.map_err(TableLost::unless_newer)?;
-        }
-        if let Some(error) = failed {
-            return Err(TableLost::if_damaged(error));
-        }
-    }
 }
 
 /// Takes up a table, without its rows if it knows what they are together. One of an earlier build does not, so all are loaded.

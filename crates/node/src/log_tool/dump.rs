@@ -172,6 +172,7 @@ fn part(part: &Part<'_>) -> String {
             value: Some(value), ..
         }
         | Part::RegisterMv { value } => format!("{name} = {}", shown(value.0)),
+        Part::RegisterMvSummed(part) => format!("{name} = {}", shown(part.value.0)),
         Part::SetAw(part) | Part::SetRw(part) => counts(0, part.add.len(), part.remove.len()),
         Part::Map(part) => counts(part.put.len(), part.add.len(), part.remove.len()),
         Part::SortedSet(part) => counts(part.put.len(), part.add.len(), part.remove.len()),

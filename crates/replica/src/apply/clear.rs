@@ -33,6 +33,10 @@ pub(super) fn clear<C: Context>(
             Component::Mv(cell) => {
                 cell.remove(context);
             }
+            Component::MvSummed(summed) => {
+                summed.remove(context);
+                component.forget_sums();
+            }
             Component::Set(set) => garbage.add(Component::Set(clear_set(set, context))),
             // A removal is kept, whatever has observed it.
             Component::SetRw(set) => {
@@ -65,6 +69,7 @@ pub(super) fn clear<C: Context>(
             }
         }
     }
+    row.count_shared();
     for (kind, changes) in lost {
         named::report_deleted(kind, &changes, author, outcome);
     }

@@ -212,14 +212,15 @@ pub(super) fn keep_one_per_write(clashes: &mut Vec<Clash>) {
     clashes.retain(|clash| !is_deadline(clash) || !lost.contains(&clash.contenders[1].dot));
 }
 
-/// Kinds that readers see as one: a counter is part of the register that is read with it. Two kinds of register are two
-/// types: of each other's values neither shows anything.
+/// Kinds that readers see as one: a counter is part of the register that is read with it, and the sets of both rules have
+/// their members together. Two kinds of register are two types: of each other's values neither shows anything.
 pub(crate) fn type_class(row: &Row, kind: Kind) -> Kind {
     match kind {
         Kind::Counter if is_live(row, Kind::RegisterMv) && !is_live(row, Kind::RegisterLww) => {
             Kind::RegisterMv
         }
         Kind::Counter => Kind::RegisterLww,
+        Kind::SetRw => Kind::SetAw,
         other => other,
     }
 }
@@ -268,6 +269,7 @@ pub(crate) fn newest_unseen<C: Context>(component: &Component, context: &C) -> O
         }
         Component::Lww(cell) => unseen(&cell.dot).then_some((cell.dot, cell.hlc)),
         Component::Mv(cell) => newest_version(cell, context),
+        Component::MvSummed(summed) => newest_version(&summed.cell, context),
         Component::Counter(tally) => of_tally(tally),
         Component::Set(set) => {
             let dots = set

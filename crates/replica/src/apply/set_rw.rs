@@ -5,8 +5,9 @@ use isles_crdt::op::{OpBased, Veto};
 use isles_crdt::update::FlagUpdate;
 
 use super::{Author, Outcome};
-use crate::op::{Kind, SetPart};
-use crate::row::{Component, Row};
+use crate::keyspace::SetRule;
+use crate::op::SetPart;
+use crate::row::Row;
 use crate::sum;
 
 /// Removals take effect whether or not the member is there: each beats the additions that have not observed it.
@@ -17,22 +18,25 @@ pub(super) fn change<C: Context>(
     outcome: &mut Outcome,
 ) {
     let hash = row.hash;
-    let Some(Component::SetRw(set)) = row.component_mut(Kind::SetRw) else {
+    let (other, Some(set)) = row.sets_mut(SetRule::RemoveWins) else {
         return;
     };
+    let other = other.map(|set| &set.members);
+    let in_other = |name: &[u8]| other.is_some_and(|set| set.get(name).is_some());
     let mut delta = 0u128;
     outcome.repeats = true;
     let removals = part.remove.iter().map(|name| (name, FlagUpdate::Disable));
     let additions = part.add.iter().map(|name| (name, FlagUpdate::Enable));
     for (name, update) in removals.chain(additions) {
-        set.change(name.0, |veto| {
+        let change = |veto: &mut Veto| {
             let was_present = veto.is_present();
             delta = delta.wrapping_sub(sum::of_member_rw(hash, name.0, veto));
             veto.effect(author.dot, author.context, update);
             delta = delta.wrapping_add(sum::of_member_rw(hash, name.0, veto));
-            outcome.repeats &= veto.is_present() == was_present;
+            outcome.repeats &= veto.is_present() == was_present || in_other(name.0);
             outcome.merged |= meets_another(veto, author);
-        });
+        };
+        set.change(name.0, || in_other(name.0), change);
     }
     row.sum = row.sum.wrapping_add(delta);
 }

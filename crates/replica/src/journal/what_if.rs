@@ -37,6 +37,8 @@ pub enum WhatIf {
     },
     /// The module that answered then is not loaded any more, so that nobody knows what readers were given.
     NoBaseline,
+    /// One of the two strategies adds up differences of documents. The journal has none, only the documents.
+    NoDifferences,
     /// The journal has only the first bytes of a value.
     Truncated,
     /// The conflict is not about the value of a string, and strategies are for no other.
@@ -74,6 +76,11 @@ impl ConflictRecord {
             (Lens::Module(_), Some(module)) => module,
             (Lens::Module(_), None) => return WhatIf::NoBaseline,
         };
+        let are_two = self.winner.value.is_some() && self.loser.value.is_some();
+        let mut both = [(now, now_class), (resolver, class)].into_iter();
+        if are_two && both.any(|(it, class)| class == Class::MultiValue && it.reads_sums()) {
+            return WhatIf::NoDifferences;
+        }
         // Where a module fails, readers are given the siblings.
         let now = self
             .answer(now, now_class)
@@ -102,6 +109,7 @@ impl ConflictRecord {
                 dot: contender.dot,
                 stamp: contender.stamp,
                 value,
+                sums: None,
             })
         });
         let mut siblings: Vec<Sibling<'_>> = siblings.collect();

@@ -10,7 +10,6 @@ use crate::journal::Detection;
 use crate::observer::timed;
 use crate::op::{KeyOp, ListPart, Part};
 use crate::position::Position;
-use crate::row::Component;
 use crate::rows::{RESERVED_PREFIX, RowId, hash_of};
 
 impl Replica {
@@ -121,11 +120,7 @@ impl Replica {
             }
             row.position = position;
             if !outcome.repeats {
-                match row.components.first_mut() {
-                    Some(Component::Set(set)) => set.changed = position,
-                    Some(Component::SetRw(set)) => set.changed = position,
-                    _ => {}
-                }
+                row.note_members_changed();
             }
             row.hash
         });

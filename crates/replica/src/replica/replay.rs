@@ -3,7 +3,7 @@
 use isles_clock::{HybridClock, ReplicaId};
 
 use super::Replica;
-use crate::cold::all_known;
+use crate::cold::{Missing, all_known};
 use crate::frame::{Frame, FrameError};
 use crate::note::Note;
 
@@ -15,6 +15,23 @@ impl Replica {
         }
         self.durable_record = number;
         self.next_record = number + 1;
+    }
+
+    /// The unknown keys that some frames change, each once and in order, so that they can be read before the frames are replayed.
+    pub fn missing_of<'f>(&self, frames: impl Iterator<Item = &'f Frame>) -> Vec<Missing> {
+        let mut keys = Vec::new();
+        if !self.rows.has_cold() {
+            return Vec::new();
+        }
+        for frame in frames {
+            // What does not decode is found when it is replayed.
+            for entry in frame.entries().flatten() {
+                keys.extend(entry.ops.iter().map(|op| op.key.0.to_vec()));
+            }
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        self.missing(keys.iter().map(Vec::as_slice))
     }
 
     /// Applies a frame of the log at start-up, the record with this number; rows whose images already include an entry

@@ -34,6 +34,7 @@ impl Question {
                 dot: *dot,
                 stamp: *stamp,
                 value,
+                sums: None,
             })
             .collect();
         let known = Known {
@@ -74,14 +75,7 @@ impl Replica {
             return None;
         }
         let resolver = Arc::clone(self.resolvers.loaded.get(name)?);
-        let siblings: Vec<Sibling<'_>> = versions
-            .iter()
-            .map(|version| Sibling {
-                dot: version.dot,
-                stamp: version.stamp(),
-                value: &version.value,
-            })
-            .collect();
+        let siblings: Vec<Sibling<'_>> = row.siblings().collect();
         let answers = self.resolvers.answers.borrow();
         if answers.has(key, resolver.number, &siblings) {
             return None;

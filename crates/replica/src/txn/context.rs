@@ -164,7 +164,13 @@ impl Txn<'_> {
         let mut op = KeyOp::new(key);
         op.resets = seen;
         op.parts.push(match self.register_kind(&spot) {
-            Kind::RegisterMv => Part::RegisterMv { value: Blob(value) },
+            Kind::RegisterMv => match self.mv_part(&spot, value, context) {
+                Ok(part) => part,
+                Err(refused) => {
+                    self.refused.get_or_insert(refused);
+                    return Ok(());
+                }
+            },
             _ => Part::RegisterLww {
                 stamp: self.raised_lww(row),
                 value: Some(Blob(value)),

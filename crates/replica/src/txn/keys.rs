@@ -2,13 +2,13 @@
 
 use isles_clock::Everything;
 
-use super::sets::Members;
 use super::{Expiry, Txn, ValueType, WriteRefused, put, put_entry_head, type_of};
 use crate::apply::Author;
 use crate::listing::Listing;
+use crate::members::Members;
 use crate::op::{KeyOp, Part};
 use crate::row::{Component, Row, Tick};
-use crate::rows::{BUCKETS, RESERVED_PREFIX, RowId};
+use crate::rows::{BUCKETS, RESERVED_PREFIX, RowId, hash_of};
 
 /// Keys that one entry of a FLUSHALL deletes.
 const CLEAR_KEYS: usize = 1024;
@@ -289,7 +289,8 @@ impl Txn<'_> {
     /// # Errors
     /// What was written before cannot be logged, or rows are not in memory: use [`clear_resident`](Self::clear_resident).
     pub fn clear(&mut self) -> Result<(), WriteRefused> {
-        if self.replica.cold_keys() > 0 {
+        // What is logged cannot be taken back when something is missed later.
+        if self.replica.cold_rows() > 0 {
             let rows = self.replica.cold_rows();
             self.refused.get_or_insert(WriteRefused::Cold { rows });
         }
@@ -317,17 +318,33 @@ impl Txn<'_> {
             .filter(|(_, row)| listed(row, now_ms).is_some())
             .map(|(id, _)| id)
             .collect();
-        for ids in listed.chunks(CLEAR_KEYS) {
+        self.clear_rows(&listed);
+        if let Some(changes) = &mut self.replica.changes {
+            changes.end_clearing();
+        }
+        Ok(())
+    }
+
+    /// The same for some keys: whoever has loaded them to clear everything does not look at all the others each time.
+    pub fn clear_keys<'k>(&mut self, keys: impl Iterator<Item = &'k [u8]>) {
+        let now_ms = self.now_ms();
+        let rows = &self.replica.rows;
+        let ids = keys.filter_map(|key| rows.find(key, hash_of(key)));
+        let ids: Vec<RowId> = ids
+            .filter(|id| listed(rows.get(*id), now_ms).is_some())
+            .collect();
+        self.clear_rows(&ids);
+    }
+
+    fn clear_rows(&mut self, rows: &[RowId]) {
+        let now_ms = self.now_ms();
+        for ids in rows.chunks(CLEAR_KEYS) {
             if self.written {
                 self.hlc = self.replica.stamp(now_ms);
             }
             self.delete_rows(ids);
             self.written = true;
         }
-        if let Some(changes) = &mut self.replica.changes {
-            changes.end_clearing();
-        }
-        Ok(())
     }
 
     /// Deletes some rows, each once, as one entry.
@@ -372,6 +389,15 @@ impl Txn<'_> {
                 .iter()
                 .map(|version| version.value.len() + 48)
                 .sum(),
+            Component::MvSummed(summed) => {
+                let versions = summed.cell.versions().iter();
+                let values = versions.map(|version| version.value.len() + 48);
+                let known = summed
+                    .sums()
+                    .iter()
+                    .map(|(_, sums)| sums.memory_bytes() + 48);
+                values.chain(known).sum()
+            }
             Component::Counter(tally) => tally.contributions().len() * 96,
             Component::FlagEw(_) | Component::FlagDw(_) => 64,
             Component::HyperLogLog(sketches) => sketches.sketches().len() * (12 << 10),

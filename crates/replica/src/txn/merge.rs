@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::element_draft::{FieldsDraft, SetDraft};
 use super::stream_draft::StreamDraft;
-use crate::op::{Base, EscrowChange, EscrowPart, FieldsPart, KeyOp, Part, SetPart};
+use crate::op::{Base, EscrowChange, EscrowPart, FieldsPart, KeyOp, Kind, Part, SetPart};
 
 /// What `earlier` and then `later` do together, if nothing observes its own entry's dot.
 ///
@@ -59,7 +59,10 @@ fn removed(part: SetPart<'_>) -> SetPart<'_> {
 
 /// Puts an earlier part under the later ones.
 fn merge_part<'a>(parts: &mut SmallVec<[Part<'a>; 1]>, earlier: Part<'a>) {
-    let same = |part: &&mut Part<'a>| discriminant(*part) == discriminant(&earlier);
+    let is_mv = |part: &Part<'_>| part.kind() == Some(Kind::RegisterMv);
+    let same = |part: &&mut Part<'a>| {
+        discriminant(*part) == discriminant(&earlier) || is_mv(part) && is_mv(&earlier)
+    };
     let Some(later) = parts.iter_mut().find(same) else {
         parts.push(earlier);
         return;

@@ -22,6 +22,7 @@ mod stream_draft;
 mod stream_restore;
 mod streams;
 mod strings;
+mod summed;
 #[cfg(test)]
 mod tests;
 mod touched;
@@ -31,6 +32,7 @@ use std::collections::HashMap;
 
 use isles_clock::{Everything, Hlc, VectorClock};
 use isles_crdt::op::{Reset, Tally};
+use isles_resolve::TooManyDifferences;
 use smallvec::SmallVec;
 
 pub use self::context::{ContextError, SiblingVersion, Siblings};
@@ -44,7 +46,7 @@ pub use self::groups::{
 pub use self::hashes::{EachField, FieldValue};
 pub(crate) use self::keys::bucket_at;
 pub use self::lists::{InsertError, ListEnd, ListSide};
-pub use self::migrate::Migration;
+pub use self::migrate::{MIGRATED_BYTES_MAX, Migration};
 pub use self::restore::{Answer, RESOLVES_MAX, RestoreError, RestoreIf, RestoreOutcome};
 pub use self::savepoint::Savepoint;
 pub use self::sketches::{SketchError, sketch_hash};
@@ -130,6 +132,9 @@ pub enum WriteRefused {
         /// Its length.
         bytes: usize,
     },
+    /// A document would remember too much of how its numbers came about.
+    #[error("{0}; delete the key and write it anew, or give it fewer numbers")]
+    Differences(TooManyDifferences),
     /// It looked up keys that are not in memory, and was told that they are absent. [`Replica::take_missing`] names them;
     /// when they are in, all of it is to be run again.
     #[error("keys of this entry are not in memory")]
@@ -193,7 +198,7 @@ type FieldCounter = (Vec<u8>, SmallVec<[Reset; 1]>);
 struct Counters {
     fields: Vec<FieldCounter>,
     members: Vec<FieldCounter>,
-    /// The members of its remove-wins set, whose removal beats concurrent additions.
+    /// The members of its sets whose removal beats concurrent additions.
     vetoed: Vec<Vec<u8>>,
 }
 
@@ -425,13 +430,6 @@ impl Txn<'_> {
             members: members.unwrap_or_default(),
             vetoed: self.vetoed(row),
         }
-    }
-
-    /// What has expired was not removed by anybody.
-    fn vetoed(&self, row: &Row) -> Vec<Vec<u8>> {
-        let seen = row.set_rw().filter(|_| row.is_visible(self.now_ms()));
-        let members = seen.into_iter().flat_map(|set| set.iter());
-        members.map(|(member, _)| member.to_vec()).collect()
     }
 
     /// The same for [`op`](Self::op), which overwrites only what readers do not see: else it would walk a large map for
@@ -683,7 +681,9 @@ fn set_part<'k>(op: &mut KeyOp<'k>, part: Part<'k>) {
 /// The type that readers see.
 pub(crate) fn type_of(row: &Row) -> Option<ValueType> {
     Some(match row.visible()? {
-        Component::Lww(_) | Component::Mv(_) | Component::Counter(_) => ValueType::String,
+        Component::Lww(_) | Component::Mv(_) | Component::MvSummed(_) | Component::Counter(_) => {
+            ValueType::String
+        }
         Component::Map(_) => ValueType::Hash,
         Component::Set(_) | Component::SetRw(_) => ValueType::Set,
         Component::SortedSet(_) => ValueType::SortedSet,
@@ -725,6 +725,7 @@ fn bytes_of(op: &KeyOp<'_>) -> usize {
     let parts = op.parts.iter().map(|part| match part {
         Part::RegisterLww { value, .. } => value.map_or(0, |value| value.0.len()),
         Part::RegisterMv { value } => value.0.len(),
+        Part::RegisterMvSummed(part) => summed::bytes_of(part),
         Part::SetAw(part) | Part::SetRw(part) => blobs(&part.remove) + blobs(&part.add),
         Part::Map(part) => bytes_of_fields(part, |value| value.0.len()),
         Part::SortedSet(part) => bytes_of_fields(part, |_| 8),

@@ -3,76 +3,13 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use isles_crdt::op::Presence;
-
 use super::{Expiry, Spot, Txn, ValueType, WrongType, set_part};
 use crate::bound::Bounded;
 use crate::keyspace::SetRule;
+use crate::members::Members;
 use crate::op::{Blob, KeyOp, Part, SetPart};
 use crate::paged::{MANY, PagedMap};
-use crate::remove_wins::RemoveWinsSet;
-use crate::row::{Component, Row};
-
-/// The members of a set, whatever its rule.
-#[derive(Clone, Copy)]
-pub(super) enum Members<'r> {
-    AddWins(&'r PagedMap<Presence>),
-    RemoveWins(&'r RemoveWinsSet),
-}
-
-impl<'r> Members<'r> {
-    /// Those that readers see of a row; none if they see another type.
-    pub(super) fn of(row: &'r Row) -> Option<Members<'r>> {
-        match row.visible()? {
-            Component::Set(set) => Some(Members::AddWins(&set.members)),
-            Component::SetRw(set) => Some(Members::RemoveWins(set)),
-            _ => None,
-        }
-    }
-
-    fn rule(self) -> SetRule {
-        match self {
-            Members::AddWins(_) => SetRule::AddWins,
-            Members::RemoveWins(_) => SetRule::RemoveWins,
-        }
-    }
-
-    fn len(self) -> usize {
-        match self {
-            Members::AddWins(set) => set.len(),
-            Members::RemoveWins(set) => set.len(),
-        }
-    }
-
-    fn contains(self, member: &[u8]) -> bool {
-        match self {
-            Members::AddWins(set) => set.get(member).is_some(),
-            Members::RemoveWins(set) => set.contains(member),
-        }
-    }
-
-    /// Visits the members until it breaks.
-    pub(super) fn each(self, each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) {
-        _ = match self {
-            Members::AddWins(set) => set.iter().try_for_each(|(member, _)| each(member)),
-            Members::RemoveWins(set) => set.iter().try_for_each(|(member, _)| each(member)),
-        };
-    }
-
-    fn scan(self, cursor: u64, count: usize, each: &mut dyn FnMut(&[u8])) -> u64 {
-        match self {
-            Members::AddWins(set) => set.scan(cursor, count, &mut |member, _| each(member)),
-            Members::RemoveWins(set) => set.scan(cursor, count, each),
-        }
-    }
-
-    fn random(self, random: u64) -> Option<&'r [u8]> {
-        match self {
-            Members::AddWins(set) => set.random(random).map(|(member, _)| member),
-            Members::RemoveWins(set) => set.random(random),
-        }
-    }
-}
+use crate::row::Row;
 
 impl Txn<'_> {
     fn members(&self, spot: &Spot<'_>) -> Result<Option<Members<'_>>, WrongType> {
@@ -140,13 +77,38 @@ impl Txn<'_> {
         Ok(set.and_then(|set| set.random(random)).map(<[u8]>::to_vec))
     }
 
-    /// The rule of a set that is there; of one that is not, that of its keyspace.
+    /// The rule under which members are added: that of the set, and where there is none, or one of both rules, that of its
+    /// keyspace.
     fn rule_of(&self, key: &[u8], set: Option<Members<'_>>) -> SetRule {
-        set.map_or_else(|| self.replica.keyspaces.sets_of(key), Members::rule)
+        let rule = set.and_then(Members::rule);
+        rule.unwrap_or_else(|| self.replica.keyspaces.sets_of(key))
+    }
+
+    /// Whether a removal of members of this set, or of none, has to win over what adds them meanwhile: where members are
+    /// under that rule, or will be once somebody migrates the set as its keyspace says.
+    fn removals_win(&self, key: &[u8], set: Option<Members<'_>>) -> bool {
+        set.is_some_and(|set| set.remove_wins().is_some())
+            || self.replica.keyspaces.sets_of(key) == SetRule::RemoveWins
+    }
+
+    /// The members that a removal of all of them names, so that it wins over what adds them meanwhile. What has expired was not
+    /// removed by anybody.
+    pub(super) fn vetoed(&self, row: &Row) -> Vec<Vec<u8>> {
+        let mut vetoed = Vec::new();
+        let Some(set) = Members::held_by(row).filter(|_| row.is_visible(self.now_ms())) else {
+            return vetoed;
+        };
+        if self.removals_win(&row.key, Some(set)) {
+            set.each(&mut |member| {
+                vetoed.push(member.to_vec());
+                ControlFlow::Continue(())
+            });
+        }
+        vetoed
     }
 
     /// Adds members; returns how many are new. Adding what is there is logged too: it beats a concurrent removal, or is on
-    /// record against later ones. A key that is not there gets the rule of its keyspace.
+    /// record against later ones. A set keeps its rule; one of both rules, and a key that is not there, has that of its keyspace.
     ///
     /// # Errors
     /// As [`set_len`](Self::set_len).
@@ -170,37 +132,36 @@ impl Txn<'_> {
         Ok(new)
     }
 
-    /// Removes members; returns how many were there. Where removals win, what is not there is removed too: it beats a
-    /// concurrent addition.
+    /// Removes members from the sets of both rules; returns how many were there. Where removals win, what is not there is
+    /// removed too: it beats a concurrent addition.
     ///
     /// # Errors
     /// As [`set_len`](Self::set_len).
     pub fn set_remove(&mut self, key: &[u8], members: &[&[u8]]) -> Result<usize, WrongType> {
         let spot = self.spot(key);
         let set = self.members(&spot)?;
-        let rule = self.rule_of(key, set);
-        let mut part = SetPart::default();
-        let mut removed = 0;
-        match set {
-            _ if rule == SetRule::RemoveWins => each_once(members, |member| {
-                removed += usize::from(set.is_some_and(|set| set.contains(member)));
-                part.remove.push(Blob(member));
-            }),
-            Some(Members::AddWins(set)) => {
-                each_present(
-                    set,
-                    members,
-                    |_| true,
-                    |member| part.remove.push(Blob(member)),
-                );
-                removed = part.remove.len();
-            }
-            _ => {}
+        let (mut observed, mut named) = (SetPart::default(), SetPart::default());
+        if let Some(set) = set.and_then(Members::add_wins) {
+            each_present(
+                set,
+                members,
+                |_| true,
+                |member| observed.remove.push(Blob(member)),
+            );
         }
-        if !part.remove.is_empty() {
-            // It creates nothing, so what has expired stays so.
-            let mut op = KeyOp::new(key);
-            op.parts.push(part_of(rule, part));
+        let mut removed = observed.remove.len();
+        if self.removals_win(key, set) {
+            removed = 0;
+            each_once(members, |member| {
+                removed += usize::from(set.is_some_and(|set| set.contains(member)));
+                named.remove.push(Blob(member));
+            });
+        }
+        // It creates nothing, so what has expired stays so.
+        let mut op = KeyOp::new(key);
+        let parts = [Part::SetAw(observed), Part::SetRw(named)].into_iter();
+        op.parts.extend(parts.filter(removes));
+        if !op.parts.is_empty() {
             self.write(&spot, &op);
         }
         Ok(removed)
@@ -234,6 +195,10 @@ impl Txn<'_> {
         }
         self.write(&spot, &op);
     }
+}
+
+fn removes(part: &Part<'_>) -> bool {
+    matches!(part, Part::SetAw(part) | Part::SetRw(part) if !part.remove.is_empty())
 }
 
 fn part_of(rule: SetRule, part: SetPart<'_>) -> Part<'_> {

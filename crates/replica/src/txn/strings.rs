@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use isles_clock::Context;
+use isles_clock::{Context, Everything};
 use isles_crdt::op::{Cell, Increment, Tally};
 use isles_resolve::{Class, Resolution, Resolver, Sibling};
 use smallvec::SmallVec;
@@ -81,13 +81,20 @@ impl Txn<'_> {
         let mut op = self.string_op(&spot, kind, &counters);
         let before = self.before(&spot);
         let part = match kind {
-            Kind::RegisterMv => Part::RegisterMv { value: Blob(value) },
+            Kind::RegisterMv => match self.mv_part(&spot, value, &Everything) {
+                Ok(part) => part,
+                Err(refused) => {
+                    self.refused.get_or_insert(refused);
+                    return;
+                }
+            },
             _ => Part::RegisterLww {
                 stamp: self.raised_lww(before),
                 value: Some(Blob(value)),
             },
         };
         set_part(&mut op, part);
+        let before = self.before(&spot);
         let current = self
             .row_at(&spot)
             .filter(|row| row.is_visible(self.now_ms()));
@@ -247,7 +254,7 @@ pub(super) fn string_of<'r>(row: &'r Row, reader: Reader<'_>) -> Cow<'r, [u8]> {
     }
 }
 
-fn integer_of(row: &Row, reader: Reader<'_>) -> Option<i64> {
+pub(super) fn integer_of(row: &Row, reader: Reader<'_>) -> Option<i64> {
     let register = register_of(row, reader);
     match row.tally() {
         Some(tally) => sum_of(register.as_deref(), tally),
@@ -271,22 +278,19 @@ fn register_of<'r>(row: &'r Row, reader: Reader<'_>) -> Option<Cow<'r, [u8]>> {
     if let Some(value) = row.lww().and_then(|cell| cell.value.as_deref()) {
         return Some(Cow::Borrowed(value));
     }
-    row.mv().and_then(|cell| answer_of(cell, reader))
+    row.mv().and_then(|cell| answer_of(row, cell, reader))
 }
 
 /// What a strategy answers for the versions of a multi-value cell.
-fn answer_of<'c>(cell: &'c Cell<Box<[u8]>>, reader: Reader<'_>) -> Option<Cow<'c, [u8]>> {
+fn answer_of<'r>(
+    row: &'r Row,
+    cell: &'r Cell<Box<[u8]>>,
+    reader: Reader<'_>,
+) -> Option<Cow<'r, [u8]>> {
     let siblings: SmallVec<[Sibling<'_>; 2]> = match cell.versions() {
         [] => return None,
         [only] => return Some(Cow::Borrowed(&only.value)),
-        several => several
-            .iter()
-            .map(|version| Sibling {
-                dot: version.dot,
-                stamp: version.stamp(),
-                value: &version.value,
-            })
-            .collect(),
+        _ => row.siblings().collect(),
     };
     let latest = || cell.latest().map(|version| Cow::Borrowed(&*version.value));
     reader.resolve(&siblings).or_else(latest)

@@ -70,7 +70,7 @@ impl Touched {
         self.counted.extend(counted);
     }
 
-    /// Whether an op changes elements of one component, and its effect on the row as the entry has left it is its effect on the row as
+    /// Whether an op changes elements of one component, or of the sets of both rules, and its effect on the row as the entry has left it is its effect on the row as
     /// it was before the entry: what the entry has added itself is observed here and nowhere else. Then the row need not be put back, and a
     /// hundred thousand such ops cost what they cost.
     ///
@@ -82,7 +82,7 @@ impl Touched {
         }
         match &op.parts[..] {
             [Part::Stream(_) | Part::SetAw(_)] => true,
-            [Part::SetRw(part)] => {
+            [Part::SetRw(part)] | [Part::SetAw(_), Part::SetRw(part)] => {
                 let mut names = part.remove.iter().chain(&part.add);
                 !names.any(|name| self.counted.contains(name.0))
             }

@@ -4,10 +4,10 @@ use std::ops::ControlFlow;
 
 use isles_crdt::op::Tally;
 
-use super::sets::Members;
 use super::{ListEnd, RestoreError, Spot, Txn};
 use crate::apply::type_class;
 use crate::conflict::ConflictRecord;
+use crate::members::Members;
 use crate::op::{KeyOp, Kind, Part};
 use crate::row::Row;
 use crate::rows::RESERVED_PREFIX;

@@ -452,3 +452,29 @@ fn increments_that_a_set_hides_are_brought_to_light() {
     let forced = a.run(|txn| txn.restore_loser(id, RestoreIf::Force));
     assert_eq!(forced, Err(RestoreError::Gone("a key")));
 }
+
+/// Of the documents alone nobody can tell how they differ from what their writers had read.
+#[test]
+fn what_adds_up_is_not_known_from_a_record() {
+    let sum = Strategy::JsonSum;
+    let (a, _) = after(set("10"), set("7"), set("8"));
+    let asked = a.only().what_if(&sum, sum.class(), None);
+    assert_eq!(asked, WhatIf::NoDifferences);
+
+    let (mut a, mut b) = pair();
+    a.run(|txn| txn.keyspace_define(b"", sum, SetRule::AddWins));
+    a.run(set("10"));
+    meet(&mut a, &mut b);
+    a.run(set("7"));
+    b.run(set("8"));
+    meet(&mut a, &mut b);
+    let asked = a.only().what_if(&Strategy::Max, Class::MultiValue, None);
+    assert_eq!(asked, WhatIf::NoDifferences);
+
+    let delete = |txn: &mut Txn<'_>| assert!(txn.delete(b"k"));
+    let (a, _) = after(set("0"), set("older"), delete);
+    let asked = a.only().what_if(&sum, sum.class(), None);
+    let then = WhatIfAnswer::Value(b"older".to_vec());
+    let now = WhatIfAnswer::Nothing;
+    assert_eq!(asked, WhatIf::Answer { now, then }, "one value is itself");
+}

@@ -86,7 +86,7 @@ fn names_round_trip_and_unknown_ones_are_refused_with_the_choice() {
     let error = "newest".parse::<Strategy>().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "unknown strategy; there are lww, fww, multi-value, max, min, longest, union, json, json-min"
+        "unknown strategy; there are lww, fww, multi-value, max, min, longest, union, json, json-min, json-sum"
     );
 }
 

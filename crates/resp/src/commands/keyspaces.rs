@@ -1,6 +1,6 @@
 //! Keyspaces: which strategy holds for the keys with a prefix.
 
-use isles_replica::{Lens, Migration, SetRule, ValueType};
+use isles_replica::{Lens, MIGRATED_BYTES_MAX, Migration, SetRule, ValueType};
 
 use super::config::help;
 use super::isles::data;
@@ -103,34 +103,25 @@ fn define(call: &mut Call<'_, '_>, prefix: &[u8], name: &[u8], sets: SetRule) ->
     let lens = lens(call, name)?;
     let before = call.txn.keyspace_of(prefix).1;
     let has_keys = !call.txn.is_empty();
-    let other_class = has_keys && before.class() != lens.class();
-    let other_rule = has_keys && call.txn.set_rule_of(prefix) != sets;
+    let other_class = before.class() != lens.class();
+    let other_rule = call.txn.set_rule_of(prefix) != sets;
     call.txn.keyspace_define(prefix, lens, sets);
-    match (other_class, other_rule) {
-        (false, false) => call.reply.ok(),
-        (true, false) => call.reply.simple(ONLY_NEW_KEYS),
-        (false, true) => call.reply.simple(ONLY_NEW_SETS),
-        (true, true) => call.reply.simple(ONLY_NEW_EITHER),
+    match has_keys && (other_class || other_rule) {
+        true => call.reply.simple(ONLY_NEW_KEYS),
+        false => call.reply.ok(),
     }
     Ok(())
 }
 
-/// The same where sets may exist that keep their rule, for nothing rewrites sets: what others add meanwhile would hide
-/// what was rewritten.
-const ONLY_NEW_SETS: &str =
-    "OK for sets that are created from now on; those that exist keep their rule";
-
-const ONLY_NEW_EITHER: &str = "OK for keys that are created from now on; ISLES.KEYSPACE MIGRATE <prefix> rewrites the strings that exist, and \
-sets that exist keep their rule";
-
-/// The answer where keys may exist that keep only one value, or several, although new ones do not.
+/// The answer where keys may exist that keep only one value, or several, although new ones do not, or sets whose rule is
+/// another one.
 const ONLY_NEW_KEYS: &str = "OK for keys that are created from now on; ISLES.KEYSPACE MIGRATE <prefix> rewrites those that exist";
 
 /// Keys that one call looks at unless told otherwise, and at most.
 const MIGRATE_DEFAULT: usize = 100;
 const MIGRATE_MAX: usize = 1000;
-/// Values of more bytes are left to the next call: each call is one entry of the log.
-const MIGRATE_BYTES_MAX: usize = 1 << 20;
+/// Said of a cursor: the next call begins where this one did. A cursor of zero would say that there is no next one.
+const FROM_THE_SAME: u64 = 1 << 62;
 
 /// From where MIGRATE goes on, and how many keys it looks at.
 pub(crate) fn range(options: &[&[u8]]) -> Result<(u64, usize), Failure> {
@@ -138,7 +129,7 @@ pub(crate) fn range(options: &[&[u8]]) -> Result<(u64, usize), Failure> {
     for option in options.chunks(2) {
         match *option {
             [word, number] if is(word, "CURSOR") => {
-                cursor = parse_u64(number).ok_or(Failure::Cursor)?;
+                cursor = parse_u64(number).ok_or(Failure::Cursor)? & !FROM_THE_SAME;
             }
             [word, number] if is(word, "COUNT") => {
                 count = usize::try_from(integer(number)?).map_err(|_| Failure::NotPositive)?;
@@ -164,26 +155,32 @@ fn migrate(call: &mut Call<'_, '_>, prefix: &[u8], options: &[&[u8]]) -> Outcome
     let mut next = call
         .txn
         .scan(cursor, count, listing, &mut |key, value_type| {
-            if value_type == ValueType::String && key.starts_with(prefix) {
+            let wanted = matches!(value_type, ValueType::String | ValueType::Set);
+            if wanted && key.starts_with(prefix) {
                 keys.push(key.into());
             }
         });
     let (mut rewritten, mut undecided, mut bytes) = (0, 0, 0);
     for key in keys {
-        if bytes >= MIGRATE_BYTES_MAX {
-            // What is done is passed over the second time.
-            next = cursor;
-            break;
-        }
         if call.txn.keyspace_of(&key).0 != prefix {
             continue;
         }
-        match call.txn.migrate(&key) {
+        let goes_on = match call.txn.migrate(&key) {
             Migration::Done(value_bytes) => {
                 (rewritten, bytes) = (rewritten + 1, bytes + value_bytes);
+                bytes < MIGRATED_BYTES_MAX
             }
-            Migration::HasSiblings => undecided += 1,
-            Migration::NotNeeded => {}
+            Migration::Begun(_) => false,
+            Migration::HasSiblings => {
+                undecided += 1;
+                true
+            }
+            Migration::NotNeeded => true,
+        };
+        if !goes_on {
+            // Each call is one entry of the log, and what is done is passed over the second time.
+            next = cursor | FROM_THE_SAME;
+            break;
         }
     }
     call.reply.map(3);

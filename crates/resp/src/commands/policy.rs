@@ -94,10 +94,15 @@ fn because(prefix: &[u8], lens: &Lens, sets: SetRule, kinds: &[Kind]) -> String 
                 [] => format!("no keyspace is defined for this key, and sets are {rule}"),
                 _ => format!("the keyspace '{}' says {rule} of sets", preview(prefix)),
             };
-            match found == wanted.name() {
-                true => format!("the type decides: {found}; {keyspace}"),
-                false => format!(
-                    "the key has been a {found} since it was created; {keyspace}, which holds for those created from then on"
+            match kinds {
+                [Kind::SetAw, Kind::SetRw, ..] => format!(
+                    "members of the set were added under both rules, and each keeps its own; {keyspace}, which is what those get \
+                     that are added from now on, and ISLES.KEYSPACE MIGRATE rewrites the others"
+                ),
+                _ if found == wanted.name() => format!("the type decides: {found}; {keyspace}"),
+                _ => format!(
+                    "the key has been a {found} since it was created; {keyspace}, which holds for those created from then on, and \
+                     ISLES.KEYSPACE MIGRATE rewrites the others"
                 ),
             }
         }

@@ -105,9 +105,11 @@ fn flush(call: &mut Call<'_, '_>) -> Outcome {
         _ => return Err(Failure::Syntax),
     }
     let surroundings = call.surroundings;
-    call.txn
-        .clear()
-        .map_err(|refused| failure_of(refused, surroundings))?;
+    let cleared = match call.session.errands.given.clears_alone {
+        true => call.txn.clear_resident(),
+        false => call.txn.clear(),
+    };
+    cleared.map_err(|refused| failure_of(refused, surroundings))?;
     call.reply.ok();
     Ok(())
 }

@@ -206,7 +206,8 @@ fn limits(text: &mut String) {
         text,
         "\n## Limits\n\n\
          - One write, and all that one `MULTI` or script writes together, takes {entry_bytes} bytes at most, since it goes to the other regions as one: \
-         a larger value, `RENAME` or `COPY` of more, or a `DEL` of a remove-wins set with longer names is refused. Strings are shorter than that too, where Redis has 512 MB.\n\
+         a larger value, `RENAME` or `COPY` of more, or a `DEL` of a set with longer names whose rule is remove-wins, or is to be as its keyspace says, is refused. \
+         `ISLES.KEYSPACE MIGRATE` rewrites some ten thousand members of a set, or 1 MB of their names, with each call, and not at all those with names of more than 16 MiB. Strings are shorter than that too, where Redis has 512 MB.\n\
          - A key has {key_bytes} bytes at most. Limits of groups, siblings and modules stand beside them: [semantics](semantics.md), [resolvers](resolvers.md).\n\
          - `RENAME` and `COPY` of a collection write all of it anew, in time proportional to its size: another region may change the old one meanwhile.\n\
          - `SELECT` knows 0 only, `COPY … DB` likewise. `ACL SETUSER` and `DELUSER` and `SCRIPT DEBUG` are refused, and scripts find no `redis.breakpoint` and `redis.debug`. \

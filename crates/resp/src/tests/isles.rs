@@ -355,7 +355,7 @@ fn keyspaces() {
         ),
         (
             "ISLES.KEYSPACE SET user: foo",
-            "-ERR unknown strategy 'foo', expected one of: lww, fww, multi-value, max, min, longest, union, json, json-min, wasm:<resolver>",
+            "-ERR unknown strategy 'foo', expected one of: lww, fww, multi-value, max, min, longest, union, json, json-min, json-sum, wasm:<resolver>",
         ),
         (
             "ISLES.KEYSPACE SET user:",

@@ -3,6 +3,7 @@
 //! Answers are compared as they are on the wire, with a blank for each end of line.
 
 mod bitmaps;
+mod both_rules;
 mod commands_page;
 mod conflict_news;
 mod connection;

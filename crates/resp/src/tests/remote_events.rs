@@ -89,3 +89,13 @@ fn of_a_remove_wins_set_what_readers_see_is_told() {
     check(&set, &["SET k v"], "set");
     check(&set, &["DEL k"], "del");
 }
+
+#[test]
+fn of_a_set_of_both_rules_a_removal_is_told_once_and_a_migration_never() {
+    let set = ["SADD k a b c", "ISLES.KEYSPACE SET k lww SETS remove-wins"];
+    check(&set, &["SREM k a"], "srem");
+    check(&set, &["SREM k none"], "");
+    check(&set, &["SADD k a"], "");
+    check(&set, &["ISLES.KEYSPACE MIGRATE k COUNT 1000"], "");
+    check(&set, &["DEL k"], "del");
+}

@@ -397,7 +397,7 @@ fn what_a_module_fails_on_is_counted_apart() {
             ),
             (
                 "ISLES.CONFLICTS REPLAY STRATEGY best",
-                "-ERR unknown strategy 'best', expected one of: lww, fww, multi-value, max, min, longest, union, json, json-min, wasm:<resolver>",
+                "-ERR unknown strategy 'best', expected one of: lww, fww, multi-value, max, min, longest, union, json, json-min, json-sum, wasm:<resolver>",
             ),
         ],
     );

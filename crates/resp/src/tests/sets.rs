@@ -278,7 +278,7 @@ fn a_keyspace_names_the_rule_of_its_sets() {
             ("SADD ban:old x", ":1"),
             (
                 "ISLES.KEYSPACE SET ban: lww SETS remove-wins",
-                "+OK for sets that are created from now on; those that exist keep their rule",
+                "+OK for keys that are created from now on; ISLES.KEYSPACE MIGRATE <prefix> rewrites those that exist",
             ),
             (
                 "ISLES.KEYSPACE SET ban: max",
@@ -294,8 +294,7 @@ fn a_keyspace_names_the_rule_of_its_sets() {
             ),
             (
                 "ISLES.KEYSPACE SET ban: lww SETS add-wins",
-                "+OK for keys that are created from now on; ISLES.KEYSPACE MIGRATE <prefix> rewrites the strings that exist, and \
-                 sets that exist keep their rule",
+                "+OK for keys that are created from now on; ISLES.KEYSPACE MIGRATE <prefix> rewrites those that exist",
             ),
             (
                 "ISLES.KEYSPACE SET ban: lww SETS mine",
@@ -307,7 +306,7 @@ fn a_keyspace_names_the_rule_of_its_sets() {
             ),
             (
                 "ISLES.KEYSPACE SET b: lww SETS REMOVE-WINS",
-                "+OK for sets that are created from now on; those that exist keep their rule",
+                "+OK for keys that are created from now on; ISLES.KEYSPACE MIGRATE <prefix> rewrites those that exist",
             ),
             ("ISLES.KEYSPACE DEL b:", ":1"),
         ],

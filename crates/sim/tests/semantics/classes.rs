@@ -68,6 +68,7 @@ pub(crate) const TYPES: &[Type] = &[
     strategy("union", &["register-union-"]),
     strategy("json", &["register-json-"]),
     strategy("json-min", &["register-json-min-"]),
+    strategy("json-sum", &["register-json-sum-"]),
     strategy("multi-value", &["register-mv-"]),
     Type {
         name: "bitmaps",

@@ -255,7 +255,7 @@ impl Verdict {
                 self.failed += 1;
                 (now, Err(failure))
             }
-            WhatIf::NoBaseline => return self.undecided += 1,
+            WhatIf::NoBaseline | WhatIf::NoDifferences => return self.undecided += 1,
             WhatIf::Truncated => return self.truncated += 1,
             _ => return self.no_choice += 1,
         };
