@@ -112,6 +112,11 @@ impl Rows {
                 self.visible, self.expiring
             ));
         }
+        let waiting = self
+            .buckets
+            .iter()
+            .filter(|bucket| !bucket.dirty.is_empty());
+        let waiting = waiting.count();
         if dirty != self.dirty_rows || waiting != self.dirty.len() {
             return Err(format!(
                 "{dirty} rows in {waiting} buckets are dirty, {} in {} are known",
