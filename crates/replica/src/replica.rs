@@ -386,10 +386,9 @@ impl Replica {
     pub fn version(&mut self, key: &[u8], wall_ms: u64) -> u64 {
         let now_ms = self.clock.latest().wall_ms().max(wall_ms);
         let hash = hash_of(key);
-        let Some(id) = self.rows.find(key, hash) else {
+        let Some(row) = self.rows.look(key, hash) else {
             return self.version_of_unknown(key, hash);
         };
-        let row = self.rows.get(id);
         let changed = match &row.components[..] {
             [Component::Set(set)] => set.changed,
             [Component::SetRw(set)] => set.changed,

@@ -444,6 +444,11 @@ impl Row {
         self.key.starts_with(RESERVED_PREFIX)
     }
 
+    /// When it goes, if it counts and does.
+    pub(crate) fn expires_at(&self) -> Option<u64> {
+        (self.counted && self.deadline.is_set()).then_some(self.deadline.at_ms)
+    }
+
     /// Whether it has content, expired or not.
     pub(crate) fn is_live(&self) -> bool {
         self.components.iter().any(Component::is_live)

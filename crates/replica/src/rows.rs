@@ -5,7 +5,7 @@ mod dirty;
 mod packed;
 mod places;
 mod rest;
-mod slot;
+mod slabs;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::iter::repeat_with;
@@ -17,10 +17,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use self::cold::Cold;
 pub(crate) use self::cold::{ColdBucket, Sampler};
 pub(crate) use self::dirty::BucketImage;
-use self::packed::Authors;
+use self::packed::{Authors, Packed};
 use self::places::Places;
-pub(crate) use self::slot::Seen;
-use self::slot::Slot;
+pub(crate) use self::rest::{Guess, Seen};
+use self::slabs::Slabs;
 use crate::row::{Deadline, Row, Tick};
 
 /// Number of buckets of the key hash, the same on every node of a cluster.
@@ -29,17 +29,14 @@ pub const BUCKETS: usize = 1 << 16;
 /// Keys that start with this are Isles' own: they replicate as all others do, but commands that list keys skip them.
 pub const RESERVED_PREFIX: &[u8] = b"\0isles:";
 
-/// Rows per slab: growing never moves a row.
-const SLAB_ROWS: usize = 1 << 10;
-
-/// The number of a row; stable while the row is there.
+/// The number of a row: stable while the row is there and stays open, or stays at rest. Nearly all that is done with a row
+/// takes the number of an open one; who asks for a key by [`Rows::find_open`] gets such.
 pub(crate) type RowId = u32;
 
 /// Rows whose key hashes start with the same bits, and the sum of their content.
 #[derive(Debug)]
 struct Bucket {
     sum: u128,
-    places: Places,
     /// Rows that only the table holds. While there are none, a key without a row is absent.
     cold: u32,
     /// Changes whenever a row leaves memory, for whatever reason.
@@ -58,9 +55,10 @@ struct Bucket {
 
 #[derive(Debug)]
 pub(crate) struct Rows {
-    slabs: Vec<Vec<Option<Slot>>>,
-    free: Vec<RowId>,
-    allocated: u32,
+    open: Slabs<Row>,
+    resting: Slabs<Packed>,
+    /// Which rows are in which bucket; apart from the buckets, since who reads needs nothing else of those.
+    index: Vec<Places>,
     buckets: Vec<Bucket>,
     /// One bit per bucket that has rows.
     occupied: Vec<u64>,
@@ -96,7 +94,6 @@ impl Rows {
     pub(crate) fn new() -> Self {
         let bucket = || Bucket {
             sum: 0,
-            places: Places::default(),
             cold: 0,
             epoch: 0,
             changed: SmallVec::new(),
@@ -106,9 +103,9 @@ impl Rows {
             dirty: SmallVec::new(),
         };
         Rows {
-            slabs: Vec::new(),
-            free: Vec::new(),
-            allocated: 0,
+            open: Slabs::default(),
+            resting: Slabs::default(),
+            index: repeat_with(Places::default).take(BUCKETS).collect(),
             // Not `vec!`: cloning a bucket takes an unoptimised build several times as long as making one.
             buckets: repeat_with(bucket).take(BUCKETS).collect(),
             occupied: vec![0; BUCKETS / 64],
@@ -126,49 +123,38 @@ impl Rows {
         }
     }
 
-    /// The row of a key, if there is one.
+    /// The row of a key, if there is one, open or at rest.
     pub(crate) fn find(&self, key: &[u8], hash: u64) -> Option<RowId> {
-        let mut alike = self.buckets[bucket_of(hash)].places.find(hash);
-        alike.find(|id| *slot_in(&self.slabs, *id).key() == *key)
+        let mut alike = self.index[bucket_of(hash)].find(hash);
+        alike.find(|id| *self.key_of(*id) == *key)
     }
 
-    /// The row that a key with this hash most likely has; its key has not been looked at.
-    pub(crate) fn guess(&self, hash: u64) -> Option<&Row> {
-        let mut alike = self.buckets[bucket_of(hash)].places.find(hash);
-        Some(self.get(alike.next()?))
+    /// The row of a key, if there is one; it is open from here on.
+    #[inline]
+    pub(crate) fn find_open(&mut self, key: &[u8], hash: u64) -> Option<RowId> {
+        let id = self.find(key, hash)?;
+        Some(self.opened(id))
     }
 
-    /// Reads the bucket of a hash; see `warm.rs`.
-    pub(crate) fn warm_bucket(&self, hash: u64) -> usize {
-        self.buckets[bucket_of(hash)].places.len()
+    /// The row of a key, to be looked at; it stays as it lies.
+    pub(crate) fn look(&self, key: &[u8], hash: u64) -> Option<Seen<'_>> {
+        self.find(key, hash).map(|id| self.see(id))
     }
 
     /// The row of a key, made empty if there is none.
     pub(crate) fn find_or_insert(&mut self, key: &[u8], hash: u64) -> RowId {
-        if let Some(id) = self.find(key, hash) {
-            return id;
+        match self.find_open(key, hash) {
+            Some(id) => id,
+            None => self.insert(Row::new(key, hash)),
         }
-        self.insert(Row::new(key, hash))
     }
 
     fn insert(&mut self, row: Row) -> RowId {
         let hash = row.hash;
-        let id = self.free.pop().unwrap_or_else(|| {
-            if self.allocated as usize == self.slabs.len() * SLAB_ROWS {
-                self.slabs.push(Vec::with_capacity(SLAB_ROWS));
-            }
-            self.allocated += 1;
-            self.allocated - 1
-        });
+        let id = self.open.insert(row);
         let bucket = bucket_of(hash);
-        self.buckets[bucket].places.insert(hash, id);
+        self.index[bucket].insert(hash, id);
         self.occupied[bucket / 64] |= 1 << (bucket % 64);
-        let slot = Some(Slot::from(row));
-        let slab = &mut self.slabs[id as usize / SLAB_ROWS];
-        match slab.get_mut(id as usize % SLAB_ROWS) {
-            Some(place) => *place = slot,
-            None => slab.push(slot),
-        }
         id
     }
 
@@ -183,15 +169,15 @@ impl Rows {
 
     /// Takes a row out of memory; what is counted of it stays counted.
     fn take_out(&mut self, id: RowId) -> Row {
-        let slot = self.slabs[id as usize / SLAB_ROWS][id as usize % SLAB_ROWS].take();
-        let slot = slot.expect("a row's number is valid until the row is removed");
-        let row = slot.into_row(&self.authors);
-        self.free.push(id);
+        let row = match at_rest(id) {
+            Some(number) => self.unpacked(number),
+            None => self.open.remove(id),
+        };
+        let row = row.expect(VALID);
         let number = bucket_of(row.hash);
-        let bucket = &mut self.buckets[number];
-        bucket.places.remove(row.hash, id);
-        bucket.epoch += 1;
-        if bucket.places.is_empty() {
+        self.index[number].remove(row.hash, id);
+        self.buckets[number].epoch += 1;
+        if self.index[number].is_empty() {
             self.occupied[number / 64] &= !(1 << (number % 64));
         }
         row
@@ -202,8 +188,10 @@ impl Rows {
         next_in(&self.occupied, bucket)
     }
 
+    /// An open row.
+    #[inline]
     pub(crate) fn get(&self, id: RowId) -> &Row {
-        slot_in(&self.slabs, id).row(&self.authors)
+        self.open.get(id).expect(VALID)
     }
 
     /// The row, which a command uses now: one store, and only in a new tick.
@@ -221,8 +209,9 @@ impl Rows {
         self.row_mut(id).note_counted(count);
     }
 
+    #[inline]
     fn row_mut(&mut self, id: RowId) -> &mut Row {
-        slot_in_mut(&mut self.slabs, id).row_mut(&self.authors)
+        self.open.get_mut(id).expect(VALID)
     }
 
     /// Changes a row and everything that is derived from it: sums, the index of deadlines, the number of visible keys,
@@ -293,6 +282,7 @@ impl Rows {
             && let Some((at_ms, id)) = self.deadlines.first().copied()
             && at_ms <= now_ms
         {
+            let id = self.opened(id);
             each(self.hide(at_ms, id));
             hidden += 1;
         }
@@ -302,7 +292,7 @@ impl Rows {
     /// Takes a row whose deadline has passed out of the number of visible keys.
     pub(crate) fn hide(&mut self, at_ms: u64, id: RowId) -> &Row {
         self.deadlines.remove(&(at_ms, id));
-        let row = slot_in_mut(&mut self.slabs, id).row_mut(&self.authors);
+        let row = self.open.get_mut(id).expect(VALID);
         let counted = std::mem::take(&mut row.counted);
         let bucket = &mut self.buckets[bucket_of(row.hash)];
         bucket.counted -= u32::from(counted);
@@ -351,7 +341,7 @@ impl Rows {
 
     /// Number of rows in memory, residue and hidden keys included.
     pub(crate) fn len(&self) -> usize {
-        self.allocated as usize - self.free.len()
+        self.open.len() + self.resting.len()
     }
 
     pub(crate) fn sum(&self) -> u128 {
@@ -365,8 +355,7 @@ impl Rows {
 
     /// The rows of one bucket that are in memory.
     pub(crate) fn bucket(&self, bucket: usize) -> impl Iterator<Item = (RowId, Seen<'_>)> {
-        let rows = self.buckets[bucket].places.rows();
-        rows.map(|id| (id, slot_in(&self.slabs, id).seen(&self.authors)))
+        self.index[bucket].rows().map(|id| (id, self.see(id)))
     }
 
     /// Compares what is kept beside the rows with the rows.
@@ -464,17 +453,16 @@ fn next_in(bits: &[u64], bit: usize) -> Option<usize> {
     Some(word * 64 + bits[word].trailing_zeros() as usize)
 }
 
-fn slot_in(slabs: &[Vec<Option<Slot>>], id: RowId) -> &Slot {
-    slabs[id as usize / SLAB_ROWS][id as usize % SLAB_ROWS]
-        .as_ref()
-        .expect("a row's number is valid until the row is removed")
+/// The number among those at rest, if it is of one.
+#[inline]
+fn at_rest(id: RowId) -> Option<u32> {
+    (id & AT_REST != 0).then_some(id & !AT_REST)
 }
 
-fn slot_in_mut(slabs: &mut [Vec<Option<Slot>>], id: RowId) -> &mut Slot {
-    slabs[id as usize / SLAB_ROWS][id as usize % SLAB_ROWS]
-        .as_mut()
-        .expect("a row's number is valid until the row is removed")
-}
+/// Numbers with this bit are of rows at rest.
+const AT_REST: RowId = 1 << 31;
+const VALID: &str =
+    "a row's number is valid until the row is removed, and while it stays open or at rest";
 
 #[cfg(test)]
 mod tests {
@@ -487,6 +475,6 @@ mod tests {
 
     #[test]
     fn a_row_at_rest_takes_few_bytes_beside_its_content() {
-        assert_eq!(size_of::<Option<Slot>>(), 24);
+        assert_eq!(size_of::<Option<Packed>>(), 16);
     }
 }

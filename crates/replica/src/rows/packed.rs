@@ -38,6 +38,8 @@ const USED_BYTES: usize = 4;
 const FLAGS_AT: usize = USED_BYTES;
 const LISTED_AT: usize = FLAGS_AT + 1;
 const KEY_AT: usize = LISTED_AT + 1;
+/// Bytes that processors read at once.
+const LINE_BYTES: usize = 64;
 
 /// The replicas that rows at rest name by number.
 #[derive(Debug, Default)]
@@ -54,9 +56,9 @@ impl Authors {
     }
 }
 
-/// A row at rest; nothing while there is none.
-#[derive(Debug, Default)]
-pub(super) struct Packed(Box<[u8]>);
+/// A row at rest.
+#[derive(Debug)]
+pub(crate) struct Packed(Box<[u8]>);
 
 /// The row does not fit.
 struct TooLong;
@@ -84,10 +86,7 @@ impl Packed {
         (sum::of_row(row) == row.sum).then(|| Packed(scratch.as_slice().into()))
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
+    #[inline]
     pub(super) fn key(&self) -> &[u8] {
         let mut bytes = &self.0[KEY_AT..];
         take_bytes(&mut bytes)
@@ -96,6 +95,35 @@ impl Packed {
     pub(super) fn used(&self) -> Tick {
         let bytes = self.0.first_chunk().expect(WHOLE);
         Tick::from_number(u32::from_le_bytes(*bytes))
+    }
+
+    pub(super) fn set_used(&mut self, now: Tick) {
+        let bytes = now.as_number().to_le_bytes();
+        if self.0[..USED_BYTES] != bytes {
+            self.0[..USED_BYTES].copy_from_slice(&bytes);
+        }
+    }
+
+    /// Reads where it begins, and where its value does if it is of medium length; see `warm.rs`.
+    #[inline]
+    pub(crate) fn warm(&self) -> usize {
+        let second = self.0.get(LINE_BYTES).copied().unwrap_or_default();
+        usize::from(self.0[FLAGS_AT] ^ second)
+    }
+
+    /// The value and how durable it is, if this is a string that does not expire.
+    #[inline]
+    pub(super) fn string(&self) -> Option<(Position, &[u8])> {
+        if self.0[FLAGS_AT] & (EXPIRES | COUNTED) != COUNTED {
+            return None;
+        }
+        let mut bytes = &self.0[KEY_AT..];
+        take_bytes(&mut bytes);
+        let position = Position::from_u64(take(&mut bytes));
+        if self.0[FLAGS_AT] & STORED_DEADLINE != 0 {
+            take(&mut bytes);
+        }
+        Some((position, content::string(bytes)?))
     }
 
     /// The row as it was.

@@ -14,6 +14,8 @@ const DOUBLING_MAX: usize = 32;
 const ROOM_MIN: usize = 4;
 /// The sizes of larger lists are multiples of this.
 const ROOM_STEP: usize = 8;
+/// Places that are compared at once: of a hundred rows per bucket nearly all are found so.
+const NEAR: usize = 16;
 
 /// The rows of one bucket.
 #[derive(Debug, Default)]
@@ -45,10 +47,39 @@ impl Places {
     #[inline]
     pub(super) fn find(&self, hash: u64) -> impl Iterator<Item = RowId> {
         let tag = tag_of(hash);
-        let places = self.0[self.first(tag)..].iter();
+        let first = self.seen_near(tag).unwrap_or_else(|| self.first(tag));
+        let places = self.0[first..].iter();
         places
             .take_while(move |place| place.tag == tag)
             .map(|place| place.row)
+    }
+
+    /// Reads where a search begins; see `warm.rs`.
+    #[inline]
+    pub(super) fn warm(&self, hash: u64) -> usize {
+        let place = self.0.get(self.near(tag_of(hash)));
+        place.map_or(0, |place| place.tag as usize)
+    }
+
+    /// Where the first place with this tag is, if it is near where it should be. All of them are compared and nothing is
+    /// decided in between: a search that decides waits for memory at each step, and processors guess its steps wrongly.
+    #[inline]
+    fn seen_near(&self, tag: u32) -> Option<usize> {
+        let last = self.0.len().saturating_sub(NEAR);
+        let from = self.near(tag).saturating_sub(NEAR / 2).min(last);
+        let seen = match self.0[from..].first_chunk::<NEAR>() {
+            Some(places) => alike(places, tag),
+            None => alike(&self.0[from..], tag),
+        };
+        let first = from + seen.trailing_zeros() as usize;
+        // Where it is the first that is seen, those before it may have the same.
+        (seen != 0 && (seen & 1 == 0 || from == 0)).then_some(first)
+    }
+
+    /// Where a tag should be, since tags are spread evenly.
+    #[inline]
+    fn near(&self, tag: u32) -> usize {
+        ((u64::from(tag) * self.0.len() as u64) >> 32) as usize
     }
 
     pub(super) fn insert(&mut self, hash: u64, row: RowId) {
@@ -70,13 +101,20 @@ impl Places {
         }
     }
 
-    /// How many places have lesser tags. Tags are spread evenly, so the search begins where this one should be, and goes
-    /// on in steps that double.
-    #[inline]
+    /// Gives a row another number.
+    pub(super) fn renumber(&mut self, hash: u64, row: RowId, new: RowId) {
+        let first = self.first(tag_of(hash));
+        let place = self.0[first..].iter_mut().find(|place| place.row == row);
+        place
+            .expect("invariant: a row is in the list of its bucket")
+            .row = new;
+    }
+
+    /// How many places have lesser tags. The search begins where this one should be, and goes on in steps that double.
     fn first(&self, tag: u32) -> usize {
         let is_less = |place: &Place| place.tag < tag;
         let len = self.0.len();
-        let near = ((u64::from(tag) * len as u64) >> 32) as usize;
+        let near = self.near(tag);
         let (mut from, mut to, mut step) = (near, near, 1);
         while from > 0 && !is_less(&self.0[from - 1]) {
             to = from;
@@ -90,6 +128,15 @@ impl Places {
         }
         from + self.0[from..to].partition_point(is_less)
     }
+}
+
+/// One bit for each of some places, of which there are [`NEAR`] at most, that has this tag.
+#[inline]
+fn alike(places: &[Place], tag: u32) -> u32 {
+    let bits = places.iter().take(NEAR).enumerate();
+    bits.fold(0, |bits, (number, place)| {
+        bits | u32::from(place.tag == tag) << number
+    })
 }
 
 /// How many places more than these there is to be room for.

@@ -331,7 +331,7 @@ impl Txn<'_> {
         let rows = &self.replica.rows;
         let ids = keys.filter_map(|key| rows.find(key, hash_of(key)));
         let ids: Vec<RowId> = ids
-            .filter(|id| listed(rows.get(*id), now_ms).is_some())
+            .filter(|id| listed(&rows.see(*id), now_ms).is_some())
             .collect();
         self.clear_rows(&ids);
     }
@@ -351,7 +351,8 @@ impl Txn<'_> {
     fn delete_rows(&mut self, ids: &[RowId]) {
         let mut ops = Vec::new();
         for id in ids {
-            let key = self.replica.rows.get(*id).key.clone();
+            let id = self.replica.rows.opened(*id);
+            let key = self.replica.rows.get(id).key.clone();
             let spot = self.spot(&key);
             let counters = self.counters(&spot);
             let mut op = self.overwrite(&spot, &counters);
@@ -364,11 +365,11 @@ impl Txn<'_> {
                 hlc: self.hlc,
                 context: &Everything,
             };
-            let contested = self.replica.is_contested(*id);
+            let contested = self.replica.is_contested(id);
             self.replica
-                .change_row(*id, &op, &author, position, self.hlc.wall_ms());
+                .change_row(id, &op, &author, position, self.hlc.wall_ms());
             if contested {
-                self.replica.settle_conflicts(*id, &op, &author, position);
+                self.replica.settle_conflicts(id, &op, &author, position);
             }
             self.barrier = self.barrier.max(position);
         }

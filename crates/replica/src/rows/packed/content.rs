@@ -22,6 +22,20 @@ const SORTED_SET: u8 = Kind::SortedSet as u8;
 /// A register without a value.
 const TOMBSTONE: u8 = u8::MAX;
 
+/// The value of a register that wins by its stamp, without the rest; none of what is something else.
+#[inline]
+pub(super) fn string(bytes: &[u8]) -> Option<&[u8]> {
+    let (kind, mut bytes) = bytes.split_first()?;
+    if *kind != LWW {
+        return None;
+    }
+    // The first dot of a row is one in full: a replica, a sequence, and then the reading.
+    bytes = bytes.get(1..)?;
+    take(&mut bytes);
+    take(&mut bytes);
+    Some(super::take_bytes(&mut bytes))
+}
+
 /// A value of a cell: bytes, or a score.
 trait Value: Sized {
     fn pack(&self, packer: &mut Packer<'_>) -> Result<(), TooLong>;
