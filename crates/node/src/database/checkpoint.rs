@@ -58,6 +58,7 @@ pub(super) fn spawn(
                 true => LOOK_BOUNDED,
                 false => LOOK,
             };
+            let mut rounds = rest::Rounds::new();
             while !database.stopping.load(Ordering::Acquire) && database.stopped.get().is_none() {
                 std::thread::park_timeout(look);
                 let asked = database.saves.is_asked() || database.backups.is_asked();
@@ -65,7 +66,7 @@ pub(super) fn spawn(
                 if checkpointer.is_due(&database) || asked || relief == Relief::NeedsCheckpoint {
                     checkpointer.round_or_fail(&database);
                 }
-                rest::go_on(&database);
+                rounds.go_on(&database);
                 database.backups.expire();
             }
             if database.failure().is_none() {

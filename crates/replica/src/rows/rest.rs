@@ -54,10 +54,12 @@ impl Rows {
         }
     }
 
-    /// Reads where a key with this hash is looked up; see `warm.rs`.
+    /// Reads where a key with this hash is looked up, and what a write of it changes; see `warm.rs`.
     #[inline]
     pub(crate) fn warm_bucket(&self, hash: u64) -> usize {
-        self.index[bucket_of(hash)].len()
+        let number = bucket_of(hash);
+        let bucket = &self.buckets[number];
+        self.index[number].len() ^ bucket.sum as usize ^ bucket.changed.len() ^ bucket.dirty.len()
     }
 
     /// The same, one step further.
