@@ -25,6 +25,8 @@ pub struct Wanted<'k> {
     pub key: &'k [u8],
     /// The member or field.
     pub element: Option<&'k [u8]>,
+    /// Whether the command may write it, for which more is to be brought near.
+    pub is_written: bool,
 }
 
 impl<'k> Wanted<'k> {
@@ -40,6 +42,7 @@ impl<'k> Wanted<'k> {
         Some(Wanted {
             key: op.key.0,
             element: element.map(|element| element.0),
+            is_written: true,
         })
     }
 }
@@ -53,7 +56,10 @@ impl Replica {
         let mut read = 0;
         let keys = wanted.take(WARM_MAX).map(|wanted| {
             let hash = hash_of(wanted.key);
-            read ^= self.rows.warm_bucket(hash);
+            read ^= self.rows.warm_index(hash);
+            if wanted.is_written {
+                read ^= self.rows.warm_bucket(hash);
+            }
             (hash, wanted.element)
         });
         let keys: SmallVec<[(u64, Option<&[u8]>); WARM_MAX]> = keys.collect();

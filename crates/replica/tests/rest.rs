@@ -159,6 +159,88 @@ fn a_round_goes_on_where_it_was() {
     assert_eq!((again.looked, again.rested), (0, 0), "they rest already");
 }
 
+#[test]
+fn strings_are_read_as_they_lie() {
+    let (mut node, mut table) = (replica(1), Table::default());
+    run(&mut node, Scope::Many, |txn| {
+        txn.set_string(b"plain", b"v", Expiry::Clear);
+        txn.set_string(b"overwritten", b"other", Expiry::At(NOW_MS + 1000));
+        txn.set_string(b"overwritten", b"value", Expiry::Clear);
+        txn.set_string(b"expires", b"soon", Expiry::At(NOW_MS + 1000));
+        txn.set_string(b"deleted", b"v", Expiry::Clear);
+        txn.increment(b"counter", 300).expect("a counter");
+        txn.set_add(b"set", &[b"a"]).expect("a set");
+    });
+    run(&mut node, Scope::Many, |txn| txn.delete(b"deleted"));
+    assert_eq!(rest(&mut node, &mut table), 6);
+    let later_ms = NOW_MS + 500;
+    let mut read = |key: &[u8], at_ms| {
+        run_at(&mut node, at_ms, Scope::Once, |txn| {
+            let value = txn.string(key).map_err(|_| "another type")?;
+            Ok(value.map(|value| value.into_owned()))
+        })
+    };
+    let is = |value: &[u8]| Ok::<_, &str>(Some(value.to_vec()));
+    assert_eq!(read(b"plain", later_ms), is(b"v"));
+    assert_eq!(read(b"overwritten", later_ms), is(b"value"));
+    let looked = |node: &mut Replica| node.rest(Resting { rested: 0, ..ALL }, NOW_MS).looked;
+    assert_eq!(looked(&mut node), 0, "nothing is open");
+}
+
+#[test]
+fn what_is_read_at_rest_counts_as_used() {
+    let (mut node, mut table) = (replica(1), Table::default());
+    run(&mut node, Scope::Once, |txn| {
+        txn.set_string(b"k", b"v", Expiry::Clear);
+    });
+    assert_eq!(rest(&mut node, &mut table), 1);
+    let later_ms = NOW_MS + 100_000;
+    run_at(&mut node, later_ms, Scope::Once, |txn| {
+        assert!(txn.string(b"k").is_ok());
+    });
+    let idle_ms = run_at(&mut node, later_ms, Scope::Once, |txn| txn.idle_ms(b"k"));
+    assert!(idle_ms.expect("a key") < 2000);
+    assert_eq!(rest(&mut node, &mut table), 1);
+    run_at(&mut node, later_ms + 50_000, Scope::Once, |txn| {
+        txn.set_unnoticed(true);
+        assert!(txn.string(b"k").is_ok());
+    });
+    let idle_ms = run_at(&mut node, later_ms + 50_000, Scope::Once, |txn| {
+        txn.idle_ms(b"k")
+    });
+    assert!(idle_ms.expect("a key") > 40_000, "nobody has noticed");
+}
+
+#[test]
+fn a_document_whose_differences_add_up_stays_open() {
+    let (mut eu, mut us) = (replica(1), replica(2));
+    let mut table = Table::default();
+    let set = |node: &mut Replica, text: &str| {
+        run(node, Scope::Once, |txn| {
+            txn.set_string(b"doc:k", text.as_bytes(), Expiry::Clear);
+        });
+    };
+    run(&mut eu, Scope::Once, |txn| {
+        txn.keyspace_set(b"doc:", isles_resolve::Strategy::JsonSum)
+    });
+    set(&mut eu, r#"{"stock":10}"#);
+    exchange(&mut eu, &mut us);
+    set(&mut eu, r#"{"stock":7}"#);
+    set(&mut us, r#"{"stock":8}"#);
+    exchange(&mut eu, &mut us);
+    assert_eq!(rest(&mut eu, &mut table), 0);
+    set(&mut eu, r#"{"stock":4}"#);
+    exchange(&mut eu, &mut us);
+    for node in [&mut eu, &mut us] {
+        let text = run(node, Scope::Once, |txn| {
+            txn.string(b"doc:k")
+                .expect("a string")
+                .map(|text| text.into_owned())
+        });
+        assert_eq!(text.as_deref(), Some(&br#"{"stock":4}"#[..]));
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     Set(u8, u8),

@@ -54,12 +54,17 @@ impl Rows {
         }
     }
 
-    /// Reads where a key with this hash is looked up, and what a write of it changes; see `warm.rs`.
+    /// Reads what a write of a key with this hash changes of its bucket; see `warm.rs`.
     #[inline]
     pub(crate) fn warm_bucket(&self, hash: u64) -> usize {
-        let number = bucket_of(hash);
-        let bucket = &self.buckets[number];
-        self.index[number].len() ^ bucket.sum as usize ^ bucket.changed.len() ^ bucket.dirty.len()
+        let bucket = &self.buckets[bucket_of(hash)];
+        bucket.sum as usize ^ bucket.changed.len() ^ bucket.dirty.len()
+    }
+
+    /// Reads where the list is in which a key with this hash is looked up.
+    #[inline]
+    pub(crate) fn warm_index(&self, hash: u64) -> usize {
+        self.index[bucket_of(hash)].len()
     }
 
     /// The same, one step further.
@@ -177,5 +182,60 @@ impl Rows {
         let (hash, expires) = (row.hash, row.expires_at());
         let new = self.open.insert(row);
         self.renumber(hash, expires, id, new);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use isles_clock::{Dot, Hlc, ReplicaId};
+
+    use super::*;
+    use crate::row::{Component, LwwCell};
+    use crate::rows::hash_of;
+    use crate::sum;
+
+    const NOW_MS: u64 = 1 << 40;
+
+    /// Puts in a string that expires.
+    fn load(rows: &mut Rows, number: u64) {
+        let key = number.to_be_bytes();
+        let mut row = Row::new(&key, hash_of(&key));
+        let dot = Dot::new(ReplicaId::from_u128(1), number + 1);
+        row.components.push(Component::Lww(LwwCell {
+            dot,
+            hlc: Hlc::from_u64(number),
+            value: Some(key.into()),
+        }));
+        row.deadline.at_ms = NOW_MS + 1 + number;
+        row.sum = sum::of_row(&row);
+        rows.load(row, NOW_MS);
+    }
+
+    #[test]
+    fn open_rows_gather_where_there_are_few() {
+        const COUNT: u64 = 10_000;
+        let mut rows = Rows::new();
+        (0..COUNT).for_each(|number| load(&mut rows, number));
+        while rows.take_dirty().is_some() {}
+        let last = (COUNT - 1).to_be_bytes();
+        let id = rows.find(&last, hash_of(&last)).expect("a row");
+        rows.used(id, Tick::at(2 * NOW_MS));
+        let all = Resting {
+            idle_ms: 0,
+            looked: usize::MAX,
+            rested: usize::MAX,
+        };
+        let done = rows.rest(Tick::at(NOW_MS), all);
+        assert_eq!(done.rested as u64, COUNT);
+        assert_eq!(
+            (rows.open.len(), rows.open.bound()),
+            (1, 1),
+            "the last one has moved"
+        );
+        rows.check().expect("what is derived adds up");
+        let mut hidden = 0;
+        rows.hide_expired(2 * NOW_MS, usize::MAX, |_| hidden += 1);
+        assert_eq!(hidden, COUNT);
+        rows.check().expect("what is derived adds up");
     }
 }
