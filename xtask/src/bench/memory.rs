@@ -1,10 +1,12 @@
 //! What a key costs in memory, beside `redis-server` with the same data.
 //!
-//! The process is asked what it holds, at two sizes. All of it over the keys, at the larger size, is what is judged. The
-//! difference of both sizes over the difference of keys leaves out what is fixed, but also what was free again at the
-//! smaller size and is in use at the larger one. A node's rows come to rest some seconds after they were used, so both
-//! servers are given time to settle before they are asked.
+//! The process is asked what it holds, at two sizes, each in a server that was started for it: what is free again at the
+//! smaller size is then not in use at the larger one. The difference of both over the difference of keys is what a key
+//! costs, which is judged; all of it over the keys, at the larger size, is shown beside it, since a node holds more that
+//! does not grow with its keys. Rows come to rest some seconds after they were used, so both servers are given time to
+//! settle before they are asked.
 
+use std::env;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,8 +19,8 @@ use crate::servers::{NodePlan, Running};
 use crate::workspace::Workspace;
 
 /// Two sizes each, of which the smaller fills what a node keeps of the log and of its table in memory.
-const KEYS: [usize; 2] = [2_000_000, 4_000_000];
-const COLLECTIONS: [usize; 2] = [1_000_000, 2_000_000];
+const KEYS: [usize; 2] = [1_500_000, 3_500_000];
+const COLLECTIONS: [usize; 2] = [750_000, 1_750_000];
 const ELEMENTS: [usize; 2] = [1_000_000, 2_000_000];
 /// Commands in one write while loading.
 const BATCH: usize = 1000;
@@ -106,13 +108,14 @@ const CASES: &[Case] = &[
     },
 ];
 
-/// What a server held with the first and the second count of units, and at most in between.
+/// What a server held with the first and the second count of units, and at most before that.
 struct Held {
     bytes: [u64; 2],
-    peak: u64,
+    peaks: [u64; 2],
 }
 
 impl Held {
+    /// What a further unit costs.
     fn per_unit(&self, [first, second]: [usize; 2]) -> f64 {
         (self.bytes[1] as f64 - self.bytes[0] as f64) / (second - first) as f64
     }
@@ -123,7 +126,7 @@ impl Held {
     }
 
     fn peak(&self, counts: [usize; 2]) -> f64 {
-        self.peak as f64 / counts[1] as f64
+        self.peaks[1] as f64 / counts[1] as f64
     }
 }
 
@@ -136,22 +139,21 @@ pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> 
             let most = count * settings.percent / 100;
             most.next_multiple_of(case.per_command)
         });
-        let redis = Running::redis(
-            &folder.join("redis"),
-            &["--appendonly", "yes", "--appendfsync", "everysec"],
-        )?;
-        let of_redis = held(&redis, case, counts, REDIS_STILL)?;
-        drop(redis);
-        let node_folder = folder.join("node");
-        let node = Running::node(&NodePlan {
-            binary: &binary,
-            folder: &node_folder,
-            name: "bench",
-            durability: "interval",
-            more: "",
+        let of_redis = held(case, counts, REDIS_STILL, || {
+            Running::redis(
+                &folder.join("redis"),
+                &["--appendonly", "yes", "--appendfsync", "everysec"],
+            )
         })?;
-        let of_node = held(&node, case, counts, STILL)?;
-        drop(node);
+        let of_node = held(case, counts, STILL, || {
+            Running::node(&NodePlan {
+                binary: &binary,
+                folder: &folder.join("node"),
+                name: "bench",
+                durability: "interval",
+                more: "",
+            })
+        })?;
         let row = row(case, counts, &of_redis, &of_node);
         println!("{}", row.join("  "));
         rows.push(row);
@@ -164,61 +166,85 @@ pub(super) fn run(workspace: &Workspace, settings: &Settings) -> Result<Report> 
         "times as much",
         "goal",
         "reached",
-        "Redis more",
-        "Isles more",
+        "all of Redis",
+        "all of Isles",
         "Redis peak",
         "Isles peak",
     ];
     let body = format!(
-        "Bytes of resident memory per unit, of {KEYS:?} keys, {COLLECTIONS:?} small collections, {ELEMENTS:?} elements of big ones: all that the \
-         server holds with the larger number, over that number; *more* is the difference between both over the difference of units; the peak is \
-         the most that was held while loading, over the larger number. Read when nothing had changed by more than a hundredth for {} s. A node \
-         holds the end of its log (64 MiB) and its table's buffers as well. Keys of 16 bytes; members, fields and values of 10. One round.\n\n{}",
+        "Bytes of resident memory per unit: the difference between a server with {KEYS:?} keys, {COLLECTIONS:?} small collections or {ELEMENTS:?} \
+         elements of big ones, each loaded into one of its own, over the difference of units. *All* is what the larger one holds, over its \
+         units, and the peak the most that it held until then. Read when nothing had changed by more than a hundredth for {} s. A node holds the \
+         end of its log (64 MiB) and its table's buffers as well. Keys of 16 bytes; members, fields and values of 10. One round.\n\n{}",
         STILL.as_secs(),
         report::table(&head, &rows)
     );
     let commands = vec![
         "grep -E 'VmRSS|VmHWM' /proc/PID/status".to_owned(),
         "redis-server --save '' --appendonly yes --appendfsync everysec".to_owned(),
-        "isles start --config isles.toml   # durability = interval".to_owned(),
+        format!(
+            "{}isles start --config isles.toml   # durability = interval",
+            allocator()
+        ),
     ];
     Ok(Report { commands, body })
 }
 
+/// What the environment tells the node's allocator.
+fn allocator() -> String {
+    let variables = env::vars().filter(|(name, _)| name.starts_with("MIMALLOC_"));
+    variables
+        .map(|(name, value)| format!("{name}={value} "))
+        .collect()
+}
+
 fn row(case: &Case, counts: [usize; 2], redis: &Held, node: &Held) -> Vec<String> {
-    let times = node.whole(counts) / redis.whole(counts);
+    let times = node.per_unit(counts) / redis.per_unit(counts);
     vec![
         case.name.to_owned(),
         case.unit.to_owned(),
-        format!("{:.0}", redis.whole(counts)),
-        format!("{:.0}", node.whole(counts)),
+        format!("{:.0}", redis.per_unit(counts)),
+        format!("{:.0}", node.per_unit(counts)),
         format!("{times:.2}"),
         format!("{GOAL:.1}"),
         if times <= GOAL { "yes" } else { "NO" }.to_owned(),
-        format!("{:.0}", redis.per_unit(counts)),
-        format!("{:.0}", node.per_unit(counts)),
+        format!("{:.0}", redis.whole(counts)),
+        format!("{:.0}", node.whole(counts)),
         format!("{:.0}", redis.peak(counts)),
         format!("{:.0}", node.peak(counts)),
     ]
 }
 
-/// Loads both sizes, and reads what the server holds of each.
-fn held(server: &Running, case: &Case, counts: [usize; 2], still: Duration) -> Result<Held> {
-    let mut client = Client::connect(server.port)?;
-    let mut loaded = 0;
-    let mut load = |count: usize| -> Result<u64> {
-        for first in (loaded..count).step_by(BATCH.max(case.per_command)) {
-            let last = (first + BATCH.max(case.per_command)).min(count);
-            let numbers = (first..last).step_by(case.per_command);
-            let commands: Vec<Vec<String>> = numbers.map(case.command).collect();
-            client.pipeline(&commands)?;
-        }
-        loaded = count;
-        settled(server, still)
+/// Loads both sizes, each into a server of its own, and reads what it holds.
+fn held(
+    case: &Case,
+    counts: [usize; 2],
+    still: Duration,
+    start: impl Fn() -> Result<Running>,
+) -> Result<Held> {
+    let mut held = Held {
+        bytes: [0; 2],
+        peaks: [0; 2],
     };
-    let bytes = [load(counts[0])?, load(counts[1])?];
-    let peak = server.resident_bytes_max()?;
-    Ok(Held { bytes, peak })
+    for (size, count) in counts.into_iter().enumerate() {
+        let server = start()?;
+        load(&server, case, count)?;
+        held.bytes[size] = settled(&server, still)?;
+        held.peaks[size] = server.resident_bytes_max()?;
+    }
+    Ok(held)
+}
+
+fn load(server: &Running, case: &Case, count: usize) -> Result<()> {
+    let mut client = Client::connect(server.port)?;
+    let step = BATCH.max(case.per_command);
+    for first in (0..count).step_by(step) {
+        let last = (first + step).min(count);
+        let numbers = (first..last).step_by(case.per_command);
+        let commands: Vec<Vec<String>> = numbers.map(case.command).collect();
+        client.pipeline(&commands)?;
+    }
+    Ok(())
 }
 
 /// What the server holds when it does not change any more.
