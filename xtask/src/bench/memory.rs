@@ -21,7 +21,7 @@ use crate::workspace::Workspace;
 /// Two sizes each, of which the smaller fills what a node keeps of the log and of its table in memory.
 const KEYS: [usize; 2] = [1_500_000, 3_500_000];
 const COLLECTIONS: [usize; 2] = [750_000, 1_750_000];
-const ELEMENTS: [usize; 2] = [1_000_000, 2_000_000];
+const ELEMENTS: [usize; 2] = [500_000, 1_500_000];
 /// Commands in one write while loading.
 const BATCH: usize = 1000;
 /// Isles may take so many times as much as Redis.
@@ -32,7 +32,7 @@ const FEW: usize = 5;
 const MANY: usize = 100_000;
 /// A server has settled when its memory has not changed by more than a hundredth for so long. A node comes to rest in
 /// steps, each after a checkpoint.
-const STILL: Duration = Duration::from_secs(25);
+const STILL: Duration = Duration::from_secs(20);
 const REDIS_STILL: Duration = Duration::from_secs(5);
 const SETTLED_MAX: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(500);
