@@ -75,7 +75,7 @@ pub use self::replica::{
     UnloggedContent,
 };
 pub use self::resolvers::{Answered, FailedKey, LoadedResolver, Question, ResolverInUse};
-pub use self::rest::{Rested, Resting};
+pub use self::rest::{REST_MS, Rested, Resting};
 pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::sorted_set::SortedSet;
 pub use self::stream::{StreamId, StreamMark};

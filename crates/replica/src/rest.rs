@@ -5,12 +5,14 @@
 //! them. Lists, streams and the rest stay open, as does what changes all the time.
 
 use crate::replica::Replica;
+pub use crate::row::REST_MS;
 use crate::row::Tick;
 
 /// Which rows come to rest, and how far it goes at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resting {
-    /// Only those that were not used for so long, to about a second.
+    /// Only those that were not used for so long, to about a second; for up to eight times as long those that were used again
+    /// within two minutes whenever they could have come to rest, since to open and pack them each time would cost more.
     pub idle_ms: u64,
     /// So many rows are looked at: a few nanoseconds each.
     pub looked: usize,
@@ -33,7 +35,6 @@ impl Replica {
     /// Goes on with a round over all rows, and puts those to rest that may; ends with the round.
     pub fn rest(&mut self, which: Resting, wall_ms: u64) -> Rested {
         let now_ms = self.latest().wall_ms().max(wall_ms);
-        let latest = Tick::at(now_ms).before(which.idle_ms);
-        self.rows.rest(latest, which)
+        self.rows.rest(Tick::at(now_ms), which)
     }
 }

@@ -194,13 +194,11 @@ impl Rows {
         self.open.get(id).expect(VALID)
     }
 
-    /// The row, which a command uses now: one store, and only in a new tick.
+    /// The row, which a command uses now.
     #[inline]
     pub(crate) fn used(&mut self, id: RowId, now: Tick) -> &Row {
         let row = self.row_mut(id);
-        if row.used != now {
-            row.used = now;
-        }
+        row.note_used(now);
         row
     }
 
@@ -230,7 +228,7 @@ impl Rows {
         let (hash, new_sum, new_deadline, live) = (row.hash, row.sum, row.deadline, row.is_live());
         let reserved = row.key.starts_with(RESERVED_PREFIX);
         row.counted = live && !reserved && !row.is_hidden(now_ms);
-        row.used = Tick::at(now_ms);
+        row.note_used(Tick::at(now_ms));
         row.kept = !row.is_gone();
         let (new_counted, new_kept) = (row.counted, row.kept);
         if newly_dirty {

@@ -3,7 +3,7 @@
 mod support;
 
 use isles_replica::{
-    AddIf, Expiry, ListEnd, Replica, Rested, Resting, Scope, Score, ScoreIf, SetRule, Txn,
+    AddIf, Expiry, ListEnd, REST_MS, Replica, Rested, Resting, Scope, Score, ScoreIf, SetRule, Txn,
 };
 use proptest::prelude::*;
 use support::{NOW_MS, Table, exchange, replica, run, run_at, seal};
@@ -135,6 +135,38 @@ fn what_was_used_or_changed_a_moment_ago_stays_open() {
     seal(&mut node);
     table.store(&mut node);
     assert_eq!(node.rest(which, later_ms + 10_000).rested, 1, "written");
+}
+
+#[test]
+fn what_is_used_again_and_again_stays_open_for_longer() {
+    let (mut node, mut table) = (replica(1), Table::default());
+    run(&mut node, Scope::Once, |txn| {
+        txn.increment(b"k", 1).expect("a counter");
+    });
+    seal(&mut node);
+    table.store(&mut node);
+    let which = Resting {
+        idle_ms: REST_MS,
+        ..ALL
+    };
+    let mut now_ms = NOW_MS;
+    let mut rests_after = |node: &mut Replica, ms| {
+        now_ms += ms;
+        let rested = (0..2).any(|_| node.rest(which, now_ms).rested == 1);
+        run_at(node, now_ms, Scope::Once, |txn| assert!(txn.touch(b"k")));
+        rested
+    };
+    assert!(rests_after(&mut node, REST_MS));
+    assert!(!rests_after(&mut node, 2 * REST_MS - 1024));
+    assert!(!rests_after(&mut node, 4 * REST_MS - 1024));
+    assert!(!rests_after(&mut node, 8 * REST_MS - 1024));
+    assert!(rests_after(&mut node, 8 * REST_MS), "which it remembers");
+    assert!(!rests_after(&mut node, 8 * REST_MS - 1024));
+    assert!(
+        rests_after(&mut node, 12 * REST_MS),
+        "it has not come back soon"
+    );
+    assert!(rests_after(&mut node, REST_MS));
 }
 
 #[test]

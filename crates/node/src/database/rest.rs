@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use isles_replica::Resting;
+use isles_replica::{REST_MS, Resting};
 
 use super::Database;
 
 /// What one hold does: a few tens of microseconds.
 const PER_HOLD: Resting = Resting {
-    idle_ms: 10 << 10,
+    idle_ms: REST_MS,
     looked: 1 << 10,
     rested: 64,
 };

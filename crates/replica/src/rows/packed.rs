@@ -15,7 +15,7 @@ use isles_clock::{Dot, Hlc, ReplicaId, Stamp};
 
 use self::number::{put, put_signed, take, take_signed};
 use crate::position::Position;
-use crate::row::{Deadline, Row, Tick};
+use crate::row::{Deadline, PATIENCE_MAX, Row, Tick};
 use crate::rows::hash_of;
 use crate::sum;
 
@@ -33,6 +33,9 @@ const EXPIRES: u8 = 8;
 const KEPT: u8 = 16;
 /// The table lists it under a deadline.
 const STORED_DEADLINE: u8 = 32;
+/// Its patience, in the highest bits.
+const PATIENCE_SHIFT: u32 = 6;
+const _: () = assert!(PATIENCE_MAX <= u8::MAX >> PATIENCE_SHIFT);
 
 const USED_BYTES: usize = 4;
 const FLAGS_AT: usize = USED_BYTES;
@@ -140,6 +143,7 @@ impl Packed {
         row.counted = flags & COUNTED != 0;
         row.contested = flags & CONTESTED != 0;
         row.kept = flags & KEPT != 0;
+        row.patience = flags >> PATIENCE_SHIFT;
         row.listed = self.0[LISTED_AT];
         row.position = Position::from_u64(take(&mut unpacker.bytes));
         if flags & STORED_DEADLINE != 0 {
@@ -169,7 +173,7 @@ struct Packer<'p> {
 
 impl Packer<'_> {
     fn head(&mut self, row: &Row) {
-        let mut flags = 0;
+        let mut flags = row.patience << PATIENCE_SHIFT;
         for (flag, is_set) in [
             (COUNTED, row.counted),
             (CONTESTED, row.contested),

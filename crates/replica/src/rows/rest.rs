@@ -131,8 +131,8 @@ impl Rows {
         }
     }
 
-    /// Goes on with the round, and puts to rest what the table has and was not used after `latest`.
-    pub(crate) fn rest(&mut self, latest: Tick, which: Resting) -> Rested {
+    /// Goes on with the round, and puts to rest what the table has and nobody uses.
+    pub(crate) fn rest(&mut self, now: Tick, which: Resting) -> Rested {
         let mut done = Rested::default();
         while done.looked < which.looked && done.rested < which.rested {
             let Some(id) = self.open.next(self.hand) else {
@@ -146,7 +146,7 @@ impl Rows {
             if row.dirty {
                 continue;
             }
-            if row.used <= latest && self.put_to_rest(id) {
+            if row.is_idle(now, which.idle_ms) && self.put_to_rest(id) {
                 done.rested += 1;
             } else if self.open.is_stray(id) {
                 self.gather(id);
@@ -221,11 +221,11 @@ mod tests {
         let id = rows.find(&last, hash_of(&last)).expect("a row");
         rows.used(id, Tick::at(2 * NOW_MS));
         let all = Resting {
-            idle_ms: 0,
+            idle_ms: 1,
             looked: usize::MAX,
             rested: usize::MAX,
         };
-        let done = rows.rest(Tick::at(NOW_MS), all);
+        let done = rows.rest(Tick::at(2 * NOW_MS), all);
         assert_eq!(done.rested as u64, COUNT);
         assert_eq!(
             (rows.open.len(), rows.open.bound()),
