@@ -47,6 +47,9 @@ impl<'k> Wanted<'k> {
     }
 }
 
+/// The hash of a key, and the element of it that is wanted.
+type Hashed<'k> = (u64, Option<&'k [u8]>);
+
 /// A row, and the element of it that is wanted.
 type Near<'r> = (Guess<'r>, Option<&'r [u8]>);
 
@@ -62,7 +65,7 @@ impl Replica {
             }
             (hash, wanted.element)
         });
-        let keys: SmallVec<[(u64, Option<&[u8]>); WARM_MAX]> = keys.collect();
+        let keys: SmallVec<[Hashed<'_>; WARM_MAX]> = keys.collect();
         for (hash, _) in &keys {
             read ^= self.rows.warm_place(*hash);
         }
