@@ -165,9 +165,18 @@ impl Running {
 
     /// Memory that it holds now.
     pub(crate) fn resident_bytes(&self) -> Result<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory that it has held so far.
+    pub(crate) fn resident_bytes_max(&self) -> Result<u64> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, line: &str) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))
             .context("cannot read the server's memory")?;
-        parse_resident_bytes(&status).context("/proc/PID/status has an unknown shape")
+        parse_bytes(&status, line).context("/proc/PID/status has an unknown shape")
     }
 
     /// Bytes that it has had written to disks so far.
@@ -203,9 +212,9 @@ fn configuration(plan: &NodePlan<'_>, port: u16, admin: u16) -> String {
     )
 }
 
-fn parse_resident_bytes(status: &str) -> Option<u64> {
+fn parse_bytes(status: &str, line: &str) -> Option<u64> {
     let mut lines = status.lines();
-    let line = lines.find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = lines.find_map(|each| each.strip_prefix(line))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kib * 1024)
 }
@@ -365,9 +374,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn resident_memory_is_read() {
+    fn memory_is_read() {
         let status = "Name:\tisles\nVmHWM:\t  20 kB\nVmRSS:\t  12 kB\n";
-        assert_eq!(parse_resident_bytes(status), Some(12_288));
+        assert_eq!(parse_bytes(status, "VmRSS:"), Some(12_288));
+        assert_eq!(parse_bytes(status, "VmHWM:"), Some(20_480));
     }
 
     #[test]

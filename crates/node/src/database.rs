@@ -16,6 +16,7 @@ mod reaper;
 pub(crate) mod rebuild;
 mod renew;
 mod replay;
+mod rest;
 mod saves;
 #[cfg(test)]
 mod tests;

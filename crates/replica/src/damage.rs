@@ -57,6 +57,7 @@ impl Replica {
     pub fn damage(&mut self, damage: Damage) {
         let rows: Vec<RowId> = self.rows.iter().map(|(id, _)| id).collect();
         for id in rows {
+            let id = self.rows.opened(id);
             self.rows.change(id, 0, |row| {
                 row.components
                     .iter_mut()

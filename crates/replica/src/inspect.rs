@@ -134,7 +134,7 @@ impl Replica {
     /// Everything live that is in memory, by key. Costs a copy of all of it.
     pub fn content(&self) -> BTreeMap<Vec<u8>, KeyContent> {
         let rows = self.rows.iter();
-        rows.map(|(_, row)| (row.key.to_vec(), content_of(row)))
+        rows.map(|(_, row)| (row.key.to_vec(), content_of(&row)))
             .filter(|(_, content)| *content != KeyContent::default())
             .collect()
     }
@@ -178,17 +178,17 @@ impl Replica {
     /// Whether something under a key was written by an entry that a clock does not cover: whoever has that clock has never
     /// seen it, and if it is not there, nobody has deleted it. Of keys in memory: see [`missing`](Self::missing).
     pub fn has_unseen(&self, key: &[u8], clock: &VectorClock) -> bool {
-        let Some(id) = self.rows.find(key, hash_of(key)) else {
+        let Some(row) = self.rows.look(key, hash_of(key)) else {
             return false;
         };
-        let mut components = self.rows.get(id).components.iter();
+        let mut components = row.components.iter();
         components.any(|component| newest_unseen(component, clock).is_some())
     }
 
     /// The stamp of the last write of a key's deadline, also where that took the deadline away.
     pub fn deadline_stamp(&self, key: &[u8]) -> Option<Stamp> {
-        let id = self.rows.find(key, hash_of(key))?;
-        Some(self.rows.get(id).deadline.stamp)
+        let row = self.rows.look(key, hash_of(key))?;
+        Some(row.deadline.stamp)
     }
 
     /// Recomputes everything that is derived from rows and compares it with what is kept.
@@ -197,7 +197,8 @@ impl Replica {
     /// Names the first thing that does not add up.
     pub fn check(&self) -> Result<(), String> {
         for (_, row) in self.rows.iter() {
-            check_row(row).map_err(|what| format!("key \"{}\": {what}", row.key.escape_ascii()))?;
+            check_row(&row)
+                .map_err(|what| format!("key \"{}\": {what}", row.key.escape_ascii()))?;
         }
         self.journal.check()?;
         self.rows.check()

@@ -3,7 +3,8 @@
 //! A [`Replica`] is a plain state machine. Commands run on a [`Txn`] and become ops ([`op`]) in frames ([`frame`]);
 //! frames of peers wait in [`delivery`] until everything before them is applied; every op, whoever wrote it, changes its
 //! row in one place, `apply`, where concurrent writes are detected exactly ([`conflict`]) and recorded ([`journal`]). A [`session`]
-//! decides what one peer is told, [`image`] what the table keeps, and [`cold`] what memory need not.
+//! decides what one peer is told, [`image`] what the table keeps, [`cold`] what memory need not, and [`rest`] what need not lie
+//! there unpacked.
 //!
 //! This crate never sees tokio, sockets, files, the clock of the machine, or randomness: time comes in as arguments,
 //! bytes go out as values, and the same code runs in a node, in the simulator, and when a log is replayed.
@@ -20,6 +21,7 @@ pub mod image;
 pub mod inspect;
 pub mod journal;
 pub mod op;
+pub mod rest;
 pub mod session;
 
 mod apply;
@@ -73,6 +75,7 @@ pub use self::replica::{
     UnloggedContent,
 };
 pub use self::resolvers::{Answered, FailedKey, LoadedResolver, Question, ResolverInUse};
+pub use self::rest::{REST_MS, Rested, Resting};
 pub use self::rows::{BUCKETS, RESERVED_PREFIX};
 pub use self::sorted_set::SortedSet;
 pub use self::stream::{StreamId, StreamMark};

@@ -128,8 +128,8 @@ impl Replica {
         let kept = self.journal.iter().filter(|record| record.kept);
         let open = kept.filter_map(|record| {
             let hash = hash_of(&record.key);
-            let row = self.rows.get(self.rows.find(&record.key, hash)?);
-            let rivals = rivals(row, Types::of(row).count());
+            let row = self.rows.look(&record.key, hash)?;
+            let rivals = rivals(&row, Types::of(&row).count());
             (rivals > 1).then_some((hash, record.detected_ms))
         });
         // Of several records of one key the oldest comes first.

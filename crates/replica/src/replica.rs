@@ -327,11 +327,11 @@ impl Replica {
 
     /// The keys of one bucket with what each adds to its sum, for finding where replicas differ; those of them that are
     /// in memory.
-    pub fn bucket_keys(&self, bucket: u16) -> impl Iterator<Item = (&[u8], u128)> {
+    pub fn bucket_keys(&self, bucket: u16) -> impl Iterator<Item = (Box<[u8]>, u128)> {
         self.rows
             .bucket(usize::from(bucket))
             .filter(|(_, row)| !row.is_gone())
-            .map(|(_, row)| (&*row.key, row.sum))
+            .map(|(_, row)| (row.key.clone(), row.sum))
     }
 
     /// The newest conflicts.
@@ -386,10 +386,9 @@ impl Replica {
     pub fn version(&mut self, key: &[u8], wall_ms: u64) -> u64 {
         let now_ms = self.clock.latest().wall_ms().max(wall_ms);
         let hash = hash_of(key);
-        let Some(id) = self.rows.find(key, hash) else {
+        let Some(row) = self.rows.look(key, hash) else {
             return self.version_of_unknown(key, hash);
         };
-        let row = self.rows.get(id);
         let changed = match &row.components[..] {
             [Component::Set(set)] => set.changed,
             [Component::SetRw(set)] => set.changed,

@@ -385,9 +385,18 @@ pub(crate) struct Row {
     pub(crate) listed: u8,
     /// The journal may have records about it, which a write of it may settle.
     pub(crate) contested: bool,
+    /// How often it was used again soon after it could have come to rest: each time it stays open for twice as long.
+    pub(crate) patience: u8,
     /// When it was last used; it lies where alignment leaves room, so that it costs no memory.
     pub(crate) used: Tick,
 }
+
+/// A row that was not used for so long may come to rest.
+pub const REST_MS: u64 = 10 << 10;
+/// Who comes back after more than this may rest again as soon as all others: to be opened so rarely costs nothing.
+const RETURN_MS: u64 = 120 << 10;
+/// What is used again and again stays open for eight times as long.
+pub(crate) const PATIENCE_MAX: u8 = 3;
 
 /// Time in units of 1024 ms since 1970: in four bytes, until the year 2109.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -398,6 +407,14 @@ impl Tick {
 
     pub(crate) fn at(now_ms: u64) -> Tick {
         Tick((now_ms / Tick::MS) as u32)
+    }
+
+    pub(crate) fn as_number(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) fn from_number(number: u32) -> Tick {
+        Tick(number)
     }
 
     /// So long before this one, or the beginning.
@@ -427,13 +444,39 @@ impl Row {
             kept: false,
             listed: 0,
             contested: false,
+            patience: 0,
             used: Tick::default(),
         }
+    }
+
+    /// Somebody uses it: one store, and only in a new tick.
+    #[inline]
+    pub(crate) fn note_used(&mut self, now: Tick) {
+        if self.used == now {
+            return;
+        }
+        let idle_ms = now.since_ms(self.used);
+        if idle_ms >= RETURN_MS {
+            self.patience = 0;
+        } else if idle_ms >= REST_MS {
+            self.patience = (self.patience + 1).min(PATIENCE_MAX);
+        }
+        self.used = now;
+    }
+
+    /// Whether it was not used for so long, or longer if it has always been used again.
+    pub(crate) fn is_idle(&self, now: Tick, idle_ms: u64) -> bool {
+        now.since_ms(self.used) >= idle_ms << self.patience
     }
 
     /// Whether it is one of Isles' own.
     pub(crate) fn is_reserved(&self) -> bool {
         self.key.starts_with(RESERVED_PREFIX)
+    }
+
+    /// When it goes, if it counts and does.
+    pub(crate) fn expires_at(&self) -> Option<u64> {
+        (self.counted && self.deadline.is_set()).then_some(self.deadline.at_ms)
     }
 
     /// Whether it has content, expired or not.

@@ -2,11 +2,14 @@
 
 mod cold;
 mod dirty;
+mod packed;
+mod places;
+mod rest;
+mod slabs;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::iter::repeat_with;
 
-use hashbrown::HashTable;
 use isles_clock::{ReplicaId, VectorClock};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
@@ -14,6 +17,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use self::cold::Cold;
 pub(crate) use self::cold::{ColdBucket, Sampler};
 pub(crate) use self::dirty::BucketImage;
+use self::packed::{Authors, Packed};
+use self::places::Places;
+pub(crate) use self::rest::{Guess, Seen};
+use self::slabs::Slabs;
 use crate::row::{Deadline, Row, Tick};
 
 /// Number of buckets of the key hash, the same on every node of a cluster.
@@ -22,18 +29,14 @@ pub const BUCKETS: usize = 1 << 16;
 /// Keys that start with this are Isles' own: they replicate as all others do, but commands that list keys skip them.
 pub const RESERVED_PREFIX: &[u8] = b"\0isles:";
 
-/// Rows per slab: growing never moves a row.
-const SLAB_ROWS: usize = 1 << 10;
-const NO_ROW: u32 = u32::MAX;
-
-/// The number of a row; stable while the row is there.
+/// The number of a row: stable while the row is there and stays open, or stays at rest. Nearly all that is done with a row
+/// takes the number of an open one; who asks for a key by [`Rows::find_open`] gets such.
 pub(crate) type RowId = u32;
 
 /// Rows whose key hashes start with the same bits, and the sum of their content.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Bucket {
     sum: u128,
-    first: u32,
     /// Rows that only the table holds. While there are none, a key without a row is absent.
     cold: u32,
     /// Changes whenever a row leaves memory, for whatever reason.
@@ -50,25 +53,12 @@ struct Bucket {
     dirty: SmallVec<[RowId; 4]>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    tag: u32,
-    row: RowId,
-}
-
-#[derive(Clone, Debug)]
-struct Slot {
-    row: Row,
-    next: u32,
-    previous: u32,
-}
-
 #[derive(Debug)]
 pub(crate) struct Rows {
-    table: HashTable<Place>,
-    slabs: Vec<Vec<Option<Slot>>>,
-    free: Vec<RowId>,
-    allocated: u32,
+    open: Slabs<Row>,
+    resting: Slabs<Packed>,
+    /// Which rows are in which bucket; apart from the buckets, since who reads needs nothing else of those.
+    index: Vec<Places>,
     buckets: Vec<Bucket>,
     /// One bit per bucket that has rows.
     occupied: Vec<u64>,
@@ -84,6 +74,11 @@ pub(crate) struct Rows {
     dirty: VecDeque<u16>,
     dirty_rows: usize,
     cold: Cold,
+    authors: Authors,
+    /// Where the round that puts rows to rest goes on.
+    hand: u32,
+    /// Where rows are packed; kept, so that each takes one allocation.
+    scratch: Vec<u8>,
 }
 
 /// The hash that places a key: its high bits choose the bucket.
@@ -95,15 +90,10 @@ pub(crate) fn bucket_of(hash: u64) -> usize {
     (hash >> 48) as usize
 }
 
-fn tag_of(hash: u64) -> u32 {
-    (hash >> 16) as u32
-}
-
 impl Rows {
     pub(crate) fn new() -> Self {
         let bucket = || Bucket {
             sum: 0,
-            first: NO_ROW,
             cold: 0,
             epoch: 0,
             changed: SmallVec::new(),
@@ -113,10 +103,9 @@ impl Rows {
             dirty: SmallVec::new(),
         };
         Rows {
-            table: HashTable::new(),
-            slabs: Vec::new(),
-            free: Vec::new(),
-            allocated: 0,
+            open: Slabs::default(),
+            resting: Slabs::default(),
+            index: repeat_with(Places::default).take(BUCKETS).collect(),
             // Not `vec!`: cloning a bucket takes an unoptimised build several times as long as making one.
             buckets: repeat_with(bucket).take(BUCKETS).collect(),
             occupied: vec![0; BUCKETS / 64],
@@ -128,73 +117,44 @@ impl Rows {
             dirty: VecDeque::new(),
             dirty_rows: 0,
             cold: Cold::default(),
+            authors: Authors::default(),
+            hand: 0,
+            scratch: Vec::new(),
         }
     }
 
-    /// The row of a key, if there is one.
+    /// The row of a key, if there is one, open or at rest.
     pub(crate) fn find(&self, key: &[u8], hash: u64) -> Option<RowId> {
-        let tag = tag_of(hash);
-        self.table
-            .find(hash, |place| {
-                place.tag == tag && *self.get(place.row).key == *key
-            })
-            .map(|place| place.row)
+        let mut alike = self.index[bucket_of(hash)].find(hash);
+        alike.find(|id| *self.key_of(*id) == *key)
     }
 
-    /// The row that a key with this hash most likely has; its key has not been looked at.
-    pub(crate) fn guess(&self, hash: u64) -> Option<&Row> {
-        let tag = tag_of(hash);
-        let place = self.table.find(hash, |place| place.tag == tag)?;
-        Some(self.get(place.row))
+    /// The row of a key, if there is one; it is open from here on.
+    #[inline]
+    pub(crate) fn find_open(&mut self, key: &[u8], hash: u64) -> Option<RowId> {
+        let id = self.find(key, hash)?;
+        Some(self.opened(id))
     }
 
-    /// Reads the bucket of a hash; see `warm.rs`.
-    pub(crate) fn warm_bucket(&self, hash: u64) -> usize {
-        self.buckets[bucket_of(hash)].first as usize
+    /// The row of a key, to be looked at; it stays as it lies.
+    pub(crate) fn look(&self, key: &[u8], hash: u64) -> Option<Seen<'_>> {
+        self.find(key, hash).map(|id| self.see(id))
     }
 
     /// The row of a key, made empty if there is none.
     pub(crate) fn find_or_insert(&mut self, key: &[u8], hash: u64) -> RowId {
-        if let Some(id) = self.find(key, hash) {
-            return id;
+        match self.find_open(key, hash) {
+            Some(id) => id,
+            None => self.insert(Row::new(key, hash)),
         }
-        self.insert(Row::new(key, hash))
     }
 
     fn insert(&mut self, row: Row) -> RowId {
         let hash = row.hash;
-        let id = self.free.pop().unwrap_or_else(|| {
-            if self.allocated as usize == self.slabs.len() * SLAB_ROWS {
-                self.slabs.push(Vec::with_capacity(SLAB_ROWS));
-            }
-            self.allocated += 1;
-            self.allocated - 1
-        });
+        let id = self.open.insert(row);
         let bucket = bucket_of(hash);
-        let next = std::mem::replace(&mut self.buckets[bucket].first, id);
-        if next != NO_ROW {
-            self.slot_mut(next).previous = id;
-        }
+        self.index[bucket].insert(hash, id);
         self.occupied[bucket / 64] |= 1 << (bucket % 64);
-        let slot = Some(Slot {
-            row,
-            next,
-            previous: NO_ROW,
-        });
-        let slab = &mut self.slabs[id as usize / SLAB_ROWS];
-        match slab.get_mut(id as usize % SLAB_ROWS) {
-            Some(place) => *place = slot,
-            None => slab.push(slot),
-        }
-        let slabs = &self.slabs;
-        self.table.insert_unique(
-            hash,
-            Place {
-                tag: tag_of(hash),
-                row: id,
-            },
-            |place| slot_in(slabs, place.row).row.hash,
-        );
         id
     }
 
@@ -209,33 +169,18 @@ impl Rows {
 
     /// Takes a row out of memory; what is counted of it stays counted.
     fn take_out(&mut self, id: RowId) -> Row {
-        let hash = self.get(id).hash;
-        if let Ok(entry) = self.table.find_entry(hash, |place| place.row == id) {
-            entry.remove();
+        let row = match at_rest(id) {
+            Some(number) => self.unpacked(number),
+            None => self.open.remove(id),
+        };
+        let row = row.expect(VALID);
+        let number = bucket_of(row.hash);
+        self.index[number].remove(row.hash, id);
+        self.buckets[number].epoch += 1;
+        if self.index[number].is_empty() {
+            self.occupied[number / 64] &= !(1 << (number % 64));
         }
-        let slot = self.slabs[id as usize / SLAB_ROWS][id as usize % SLAB_ROWS].take();
-        let Slot {
-            row,
-            next,
-            previous,
-        } = slot.expect("a row's number is valid until the row is removed");
-        if next != NO_ROW {
-            self.slot_mut(next).previous = previous;
-        }
-        match previous {
-            NO_ROW => self.set_first(bucket_of(hash), next),
-            previous => self.slot_mut(previous).next = next,
-        }
-        self.free.push(id);
-        self.buckets[bucket_of(hash)].epoch += 1;
         row
-    }
-
-    fn set_first(&mut self, bucket: usize, first: u32) {
-        self.buckets[bucket].first = first;
-        if first == NO_ROW {
-            self.occupied[bucket / 64] &= !(1 << (bucket % 64));
-        }
     }
 
     /// The first bucket from `bucket` on that has rows.
@@ -243,27 +188,28 @@ impl Rows {
         next_in(&self.occupied, bucket)
     }
 
+    /// An open row.
+    #[inline]
     pub(crate) fn get(&self, id: RowId) -> &Row {
-        &slot_in(&self.slabs, id).row
+        self.open.get(id).expect(VALID)
     }
 
-    /// The row, which a command uses now: one store, and only in a new tick.
+    /// The row, which a command uses now.
     #[inline]
     pub(crate) fn used(&mut self, id: RowId, now: Tick) -> &Row {
-        let row = &mut self.slot_mut(id).row;
-        if row.used != now {
-            row.used = now;
-        }
+        let row = self.row_mut(id);
+        row.note_used(now);
         row
     }
 
     /// Keeps what the sketches of a row count together: it is derived, so nothing else changes.
     pub(crate) fn note_counted(&mut self, id: RowId, count: u64) {
-        self.slot_mut(id).row.note_counted(count);
+        self.row_mut(id).note_counted(count);
     }
 
-    fn slot_mut(&mut self, id: RowId) -> &mut Slot {
-        slot_in_mut(&mut self.slabs, id)
+    #[inline]
+    fn row_mut(&mut self, id: RowId) -> &mut Row {
+        self.open.get_mut(id).expect(VALID)
     }
 
     /// Changes a row and everything that is derived from it: sums, the index of deadlines, the number of visible keys,
@@ -274,7 +220,7 @@ impl Rows {
         now_ms: u64,
         change: impl FnOnce(&mut Row) -> R,
     ) -> R {
-        let row = &mut self.slot_mut(id).row;
+        let row = self.row_mut(id);
         let (sum, deadline) = (row.sum, row.deadline);
         let (counted, kept) = (row.counted, row.kept);
         let result = change(row);
@@ -282,7 +228,7 @@ impl Rows {
         let (hash, new_sum, new_deadline, live) = (row.hash, row.sum, row.deadline, row.is_live());
         let reserved = row.key.starts_with(RESERVED_PREFIX);
         row.counted = live && !reserved && !row.is_hidden(now_ms);
-        row.used = Tick::at(now_ms);
+        row.note_used(Tick::at(now_ms));
         row.kept = !row.is_gone();
         let (new_counted, new_kept) = (row.counted, row.kept);
         if newly_dirty {
@@ -334,6 +280,7 @@ impl Rows {
             && let Some((at_ms, id)) = self.deadlines.first().copied()
             && at_ms <= now_ms
         {
+            let id = self.opened(id);
             each(self.hide(at_ms, id));
             hidden += 1;
         }
@@ -343,7 +290,7 @@ impl Rows {
     /// Takes a row whose deadline has passed out of the number of visible keys.
     pub(crate) fn hide(&mut self, at_ms: u64, id: RowId) -> &Row {
         self.deadlines.remove(&(at_ms, id));
-        let row = &mut slot_in_mut(&mut self.slabs, id).row;
+        let row = self.open.get_mut(id).expect(VALID);
         let counted = std::mem::take(&mut row.counted);
         let bucket = &mut self.buckets[bucket_of(row.hash)];
         bucket.counted -= u32::from(counted);
@@ -392,7 +339,7 @@ impl Rows {
 
     /// Number of rows in memory, residue and hidden keys included.
     pub(crate) fn len(&self) -> usize {
-        self.table.len()
+        self.open.len() + self.resting.len()
     }
 
     pub(crate) fn sum(&self) -> u128 {
@@ -405,17 +352,8 @@ impl Rows {
     }
 
     /// The rows of one bucket that are in memory.
-    pub(crate) fn bucket(&self, bucket: usize) -> impl Iterator<Item = (RowId, &Row)> {
-        let mut next = self.buckets[bucket].first;
-        std::iter::from_fn(move || {
-            let id = next;
-            if id == NO_ROW {
-                return None;
-            }
-            let slot = slot_in(&self.slabs, id);
-            next = slot.next;
-            Some((id, &slot.row))
-        })
+    pub(crate) fn bucket(&self, bucket: usize) -> impl Iterator<Item = (RowId, Seen<'_>)> {
+        self.index[bucket].rows().map(|id| (id, self.see(id)))
     }
 
     /// Compares what is kept beside the rows with the rows.
@@ -461,9 +399,15 @@ impl Rows {
                 "{due} keys expire, {kept} deadlines are kept, and not the same"
             ));
         }
-        let (rows, placed) = (self.iter().count(), self.table.len());
-        if rows != placed {
-            return Err(format!("{rows} rows are in buckets, {placed} in the index"));
+        let (placed, rows) = (self.iter().count(), self.len());
+        if placed != rows {
+            return Err(format!("{placed} rows are in buckets, {rows} in all"));
+        }
+        let misplaced = self
+            .iter()
+            .find(|(id, row)| self.find(&row.key, row.hash) != Some(*id));
+        if let Some((_, row)) = misplaced {
+            return Err(format!("key \"{}\" is not found", row.key.escape_ascii()));
         }
         Ok(())
     }
@@ -475,14 +419,14 @@ impl Rows {
     }
 
     /// Every row in memory, bucket by bucket.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (RowId, &Row)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RowId, Seen<'_>)> {
         let after = |bucket: &usize| self.next_occupied(bucket + 1);
         std::iter::successors(self.next_occupied(0), after).flat_map(|bucket| self.bucket(bucket))
     }
 
     /// What the checkpoint needs of a row, which may change what only the checkpoint knows of it.
     pub(crate) fn image_mut(&mut self, id: RowId) -> &mut Row {
-        &mut self.slot_mut(id).row
+        self.row_mut(id)
     }
 
     /// Puts in a row of a table that lists no keys, which the next checkpoint therefore writes again.
@@ -507,17 +451,16 @@ fn next_in(bits: &[u64], bit: usize) -> Option<usize> {
     Some(word * 64 + bits[word].trailing_zeros() as usize)
 }
 
-fn slot_in_mut(slabs: &mut [Vec<Option<Slot>>], id: RowId) -> &mut Slot {
-    slabs[id as usize / SLAB_ROWS][id as usize % SLAB_ROWS]
-        .as_mut()
-        .expect("a row's number is valid until the row is removed")
+/// The number among those at rest, if it is of one.
+#[inline]
+fn at_rest(id: RowId) -> Option<u32> {
+    (id & AT_REST != 0).then_some(id & !AT_REST)
 }
 
-fn slot_in(slabs: &[Vec<Option<Slot>>], id: RowId) -> &Slot {
-    slabs[id as usize / SLAB_ROWS][id as usize % SLAB_ROWS]
-        .as_ref()
-        .expect("a row's number is valid until the row is removed")
-}
+/// Numbers with this bit are of rows at rest.
+const AT_REST: RowId = 1 << 31;
+const VALID: &str =
+    "a row's number is valid until the row is removed, and while it stays open or at rest";
 
 #[cfg(test)]
 mod tests {
@@ -526,5 +469,10 @@ mod tests {
     #[test]
     fn the_time_of_use_lies_where_alignment_left_room() {
         assert_eq!(size_of::<Row>(), 176);
+    }
+
+    #[test]
+    fn a_row_at_rest_takes_few_bytes_beside_its_content() {
+        assert_eq!(size_of::<Option<Packed>>(), 16);
     }
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use isles_replica::inspect::KeyContent;
 use isles_replica::{
-    Admitted, Evicted, Eviction, Expiry, Frame, ListEnd, Missing, ReplayError, Replica, Scope,
-    SetRule, Txn, ValueType, WriteRefused,
+    Admitted, Evicted, Eviction, Expiry, Frame, ListEnd, Missing, ReplayError, Replica, Resting,
+    Scope, SetRule, Txn, ValueType, WriteRefused,
 };
 use proptest::prelude::*;
 use support::{NOW_MS, Table, replica, seal};
@@ -84,6 +84,18 @@ impl Node {
         let frames = self.checkpoint();
         while self.evict(100) != Evicted::default() {}
         frames
+    }
+
+    /// Puts rows to rest that the table has.
+    fn rest(&mut self, rows: usize) -> usize {
+        let which = Resting {
+            idle_ms: 0,
+            looked: usize::MAX,
+            rested: rows,
+        };
+        let rested = self.replica.rest(which, NOW_MS).rested;
+        self.check();
+        rested
     }
 
     fn one_missing(&self, key: &[u8]) -> Missing {
@@ -488,6 +500,36 @@ fn a_damaged_copy_is_an_error_unless_the_row_has_moved_on() {
     assert!(matches!(admitted, Ok(Admitted::Stale(_))), "{admitted:?}");
 }
 
+#[test]
+fn rows_at_rest_leave_too_and_come_back() {
+    let mut node = Node::new(1);
+    let until = Expiry::At(NOW_MS + 1000);
+    node.run(|txn| {
+        set(txn, b"a", b"1");
+        txn.set_string(b"b", b"2", until);
+        txn.increment(b"n", 7).expect("a counter");
+    });
+    node.checkpoint();
+    let before = node.content();
+    assert_eq!(node.rest(2), 2);
+    let all = |rows| Evicted { rows, absent: 0 };
+    let evicted = [node.evict(1), node.evict(1), node.evict(1), node.evict(1)];
+    assert_eq!(evicted, [all(1), all(1), all(1), all(0)]);
+    assert_eq!((node.replica.cold_rows(), node.replica.rows_len()), (3, 0));
+    assert_eq!(node.replica.next_deadline(), None, "it left with its row");
+    let n = node.run_anyhow(Scope::Once, |txn| txn.increment(b"n", 1));
+    assert_eq!(n, Ok(8));
+    let missing = vec![node.one_missing(b"a"), node.one_missing(b"b")];
+    node.load(missing);
+    let rested = node.rest(9) + node.rest(9);
+    assert_eq!(rested, 2, "what came back comes to rest again");
+    assert_eq!(node.replica.next_deadline(), Some(NOW_MS + 1000));
+    let after = node.content();
+    for key in [&b"a"[..], b"b"] {
+        assert_eq!(after[key], before[key]);
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     Set(u8, u8),
@@ -500,6 +542,8 @@ enum Act {
     /// Checkpoint and eviction of so many rows.
     Forget(usize),
     Evict(usize),
+    /// So many rows come to rest at most; they may leave as others do.
+    Rest(usize),
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -514,6 +558,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         (key.clone(), key).prop_map(|(from, to)| Act::Copy(from, to)),
         (0..8usize).prop_map(Act::Forget),
         (0..4usize).prop_map(Act::Evict),
+        (0..8usize).prop_map(Act::Rest),
     ];
     prop::collection::vec(act, 1..60)
 }
@@ -532,7 +577,7 @@ fn answer(txn: &mut Txn<'_>, act: &Act) -> String {
         Act::Delete(number) => format!("{}", txn.delete(&key(number))),
         Act::Type(number) => format!("{:?}", txn.value_type(&key(number)) == Some(ValueType::Set)),
         Act::Copy(from, to) if from != to => format!("{}", txn.copy(&key(from), &key(to))),
-        Act::Copy(..) | Act::Forget(_) | Act::Evict(_) => String::new(),
+        Act::Copy(..) | Act::Forget(_) | Act::Evict(_) | Act::Rest(_) => String::new(),
     }
 }
 
@@ -550,6 +595,7 @@ proptest! {
                     twin.checkpoint();
                 }
                 Act::Evict(rows) => drop(node.evict(*rows)),
+                Act::Rest(rows) => drop(node.rest(*rows)),
                 _ => {
                     let found = node.run_anyhow(Scope::Many, |txn| answer(txn, act));
                     // A refused transaction has taken a stamp.

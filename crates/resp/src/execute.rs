@@ -105,6 +105,7 @@ impl<'b> Work<'b> {
         Some(Wanted {
             key: self.batch.argument(index, first, self.buffer)?,
             element: element.and_then(|at| self.batch.argument(index, at, self.buffer)),
+            is_written: spec.flags.has(Flags::WRITE),
         })
     }
 }

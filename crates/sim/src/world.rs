@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use isles_clock::{Dot, Hlc, ReplicaId, VectorClock};
-use isles_replica::Listing;
 use isles_replica::session::Now;
+use isles_replica::{Listing, Resting};
 
 use crate::client::{self, Ran, Tokens, Truth};
 use crate::command::{Command, Script};
@@ -428,7 +428,15 @@ impl World {
         let Some(process) = &mut self.nodes[node].process else {
             return Ok(());
         };
-        match process.engine.checkpoint(rows, members) {
+        let written = process.engine.checkpoint(rows, members);
+        // Some of the rows come to rest: nobody may be able to tell.
+        let which = Resting {
+            idle_ms: 0,
+            looked: rows,
+            rested: rows,
+        };
+        process.engine.replica.rest(which, self.now_ms);
+        match written {
             Ok(()) if self.options.evictions => self.evict(node, rows, self.now_ms),
             Ok(()) => Ok(()),
             Err(_) => self.crash(node),

@@ -9,6 +9,7 @@ mod criterion;
 mod large;
 mod lines;
 mod log;
+mod memory;
 mod ordered;
 mod peers;
 mod redis;
@@ -69,6 +70,11 @@ const BENCHMARKS: &[Benchmark] = &[
         name: "large",
         about: "how long commands on large collections keep others waiting, beside redis-server",
         run: large::run,
+    },
+    Benchmark {
+        name: "memory",
+        about: "what a key of each kind costs in memory, beside redis-server",
+        run: memory::run,
     },
     Benchmark {
         name: "replication",

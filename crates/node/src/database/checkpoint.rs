@@ -18,7 +18,7 @@ use metrics::{Counter, Histogram, counter, histogram};
 
 use self::aside::Aside;
 use super::memory::Relief;
-use super::{Database, Settings, StopOnPanic, wall_ms, writer};
+use super::{Database, Settings, StopOnPanic, rest, wall_ms, writer};
 use crate::config::{CheckpointConfig, LogConfig};
 use crate::memory::allocated_bytes;
 
@@ -26,7 +26,7 @@ use crate::memory::allocated_bytes;
 const ROWS_PER_HOLD: usize = 32;
 /// A batch is written when it holds this many bytes.
 const BATCH_BYTES: usize = 1 << 20;
-/// How often the thread looks whether a checkpoint is due.
+/// How often the thread looks whether a checkpoint is due, and puts rows to rest.
 const LOOK: Duration = Duration::from_millis(100);
 /// The same where rows leave memory: so much later than needed.
 const LOOK_BOUNDED: Duration = Duration::from_millis(10);
@@ -68,6 +68,7 @@ pub(super) fn spawn(
                 true => LOOK_BOUNDED,
                 false => LOOK,
             };
+            let mut rounds = rest::Rounds::new();
             while !database.stopping.load(Ordering::Acquire) && database.stopped.get().is_none() {
                 std::thread::park_timeout(look);
                 let asked = database.saves.is_asked() || database.backups.is_asked();
@@ -75,6 +76,7 @@ pub(super) fn spawn(
                 if checkpointer.is_due(&database) || asked || relief == Relief::NeedsCheckpoint {
                     checkpointer.round_or_fail(&database);
                 }
+                rounds.go_on(&database);
                 database.backups.expire();
             }
             if database.failure().is_none() {

@@ -47,7 +47,7 @@ impl Replica {
             &[CONFLICT],
             &mut |key, value| match ConflictRecord::decode(value) {
                 Ok(record) => {
-                    if let Some(id) = self.rows.find(&record.key, hash_of(&record.key)) {
+                    if let Some(id) = self.rows.find_open(&record.key, hash_of(&record.key)) {
                         self.rows.image_mut(id).contested = true;
                     }
                     let by = settled.get(&key[1..]).copied();

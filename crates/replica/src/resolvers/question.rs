@@ -68,7 +68,7 @@ impl Replica {
     /// What a read of this key would have to ask a module, if it is not known.
     pub fn question(&self, key: &[u8]) -> Option<Question> {
         let name = self.keyspaces.of(key).1.module()?;
-        let row = self.rows.get(self.rows.find(key, hash_of(key))?);
+        let row = self.rows.look(key, hash_of(key))?;
         let versions = row.mv()?.versions();
         let bytes: usize = versions.iter().map(|version| version.value.len()).sum();
         if versions.len() < 2 || bytes > INPUT_BYTES_MAX {
@@ -103,8 +103,8 @@ impl Replica {
     }
 
     fn has_siblings(&self, key: &[u8], dots: &[Dot]) -> bool {
-        let id = self.rows.find(key, hash_of(key));
-        let cell = id.and_then(|id| self.rows.get(id).mv());
+        let row = self.rows.look(key, hash_of(key));
+        let cell = row.as_deref().and_then(|row| row.mv());
         let versions = cell.map_or(&[][..], |cell| cell.versions());
         versions.iter().map(|version| &version.dot).eq(dots)
     }

@@ -4,8 +4,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::packed::Packed;
 use super::{
-    BUCKETS, BucketImage, RESERVED_PREFIX, RowId, Rows, SLAB_ROWS, bucket_of, hash_of, next_in,
+    AT_REST, BUCKETS, BucketImage, RESERVED_PREFIX, RowId, Rows, at_rest, bucket_of, hash_of,
+    next_in,
 };
 use crate::position::Position;
 use crate::row::{Row, Tick};
@@ -182,15 +184,10 @@ impl Rows {
         }
     }
 
-    fn try_get(&self, id: RowId) -> Option<&Row> {
-        let slab = self.slabs.get(id as usize / SLAB_ROWS)?;
-        let slot = slab.get(id as usize % SLAB_ROWS)?.as_ref()?;
-        Some(&slot.row)
-    }
-
+    /// Whether an open row says that its key is absent; rows without content never rest.
     fn says_absent(&self, id: RowId) -> bool {
-        self.try_get(id)
-            .is_some_and(|row| row.is_gone() && !row.dirty)
+        let row = self.open.get(id);
+        row.is_some_and(|row| !row.dirty && row.is_gone())
     }
 
     /// Forgets up to so many keys that are known to be absent and were not used after `latest`, oldest first; returns
@@ -218,11 +215,10 @@ impl Rows {
     /// The caller knows that the table has every row that is not dirty.
     pub(crate) fn evict(&mut self, latest: Tick, sampler: &mut Sampler) -> Option<Row> {
         let id = self.oldest_of_some(latest, sampler)?;
-        let deadline = self.get(id).deadline;
-        if deadline.is_set() {
-            self.deadlines.remove(&(deadline.at_ms, id));
-        }
         let row = self.take_out(id);
+        if let Some(at_ms) = row.expires_at() {
+            self.deadlines.remove(&(at_ms, id));
+        }
         if !row.is_gone() {
             self.note_cold(&row);
         }
@@ -247,15 +243,12 @@ impl Rows {
     fn oldest_of_some(&self, latest: Tick, sampler: &mut Sampler) -> Option<RowId> {
         let (mut oldest, mut seen): (Option<(Tick, RowId)>, usize) = (None, 0);
         for _ in 0..TRIES {
-            let id = sampler.below(self.allocated);
-            let Some(row) = self.try_get(id) else {
+            let id = self.sampled(sampler);
+            let Some(used) = self.may_leave(id).filter(|used| *used <= latest) else {
                 continue;
             };
-            if !may_leave(row, latest) {
-                continue;
-            }
-            if oldest.is_none_or(|(used, _)| row.used < used) {
-                oldest = Some((row.used, id));
+            if oldest.is_none_or(|(before, _)| used < before) {
+                oldest = Some((used, id));
             }
             seen += 1;
             if seen == SAMPLES {
@@ -263,6 +256,27 @@ impl Rows {
             }
         }
         oldest.map(|(_, id)| id)
+    }
+
+    /// A number that may be of a row, open or at rest.
+    fn sampled(&self, sampler: &mut Sampler) -> RowId {
+        let open = self.open.bound();
+        let number = sampler.below(open + self.resting.bound());
+        match number.checked_sub(open) {
+            Some(number) => number | AT_REST,
+            None => number,
+        }
+    }
+
+    /// When a row was last used, if it may leave memory: the table has it, as it has all that rest, and nothing in memory
+    /// refers to it.
+    fn may_leave(&self, id: RowId) -> Option<Tick> {
+        if let Some(number) = at_rest(id) {
+            return self.resting.get(number).map(Packed::used);
+        }
+        let row = self.open.get(id)?;
+        let stays = row.dirty || row.key.starts_with(RESERVED_PREFIX);
+        (!stays).then_some(row.used)
     }
 
     /// What should be cold of each bucket, by what its rows in memory lack of its sum.
@@ -281,9 +295,4 @@ impl Rows {
             })
             .collect()
     }
-}
-
-/// Whether a row may leave memory: the table has it, nobody is about to use it, and nothing in memory refers to it.
-fn may_leave(row: &Row, latest: Tick) -> bool {
-    !row.dirty && row.used <= latest && !row.key.starts_with(RESERVED_PREFIX)
 }

@@ -36,7 +36,7 @@ impl Rows {
         let bucket = self.dirty.pop_front()?;
         let taken = std::mem::take(&mut self.buckets[usize::from(bucket)].dirty);
         for id in &taken {
-            self.slot_mut(*id).row.dirty = false;
+            self.row_mut(*id).dirty = false;
         }
         self.dirty_rows -= taken.len();
         Some((bucket, taken))
@@ -44,7 +44,7 @@ impl Rows {
 
     /// Has the next checkpoint write a row, or once more.
     pub(crate) fn mark_dirty(&mut self, id: RowId) {
-        let row = &mut self.slot_mut(id).row;
+        let row = self.row_mut(id);
         if !std::mem::replace(&mut row.dirty, true) {
             let hash = row.hash;
             self.queue_dirty(id, hash);
@@ -63,7 +63,7 @@ impl Rows {
 
     /// Counts a row anew of which the checkpoint has forgotten something; whether something is left.
     pub(crate) fn recount(&mut self, id: RowId) -> bool {
-        let row = &mut self.slot_mut(id).row;
+        let row = self.row_mut(id);
         let (kept, bucket) = (!row.is_gone(), bucket_of(row.hash));
         let was_kept = std::mem::replace(&mut row.kept, kept);
         let rows = &mut self.buckets[bucket].rows;
@@ -85,11 +85,10 @@ impl Rows {
 
     /// Compares what is counted per bucket with the rows.
     pub(super) fn check_totals(&self) -> Result<(), String> {
-        let (mut visible, mut expiring, mut dirty, mut waiting) = (0, 0, 0, 0);
+        let (mut visible, mut expiring, mut dirty) = (0, 0, 0);
         let after = |bucket: &usize| self.next_bucket(bucket + 1);
         for number in std::iter::successors(self.next_bucket(0), after) {
             let bucket = &self.buckets[number];
-            waiting += usize::from(!bucket.dirty.is_empty());
             let rows = self.bucket(number).map(|(_, row)| row);
             let (mut kept, mut counted) = (bucket.cold, 0);
             for row in rows {
@@ -113,6 +112,11 @@ impl Rows {
                 self.visible, self.expiring
             ));
         }
+        let waiting = self
+            .buckets
+            .iter()
+            .filter(|bucket| !bucket.dirty.is_empty());
+        let waiting = waiting.count();
         if dirty != self.dirty_rows || waiting != self.dirty.len() {
             return Err(format!(
                 "{dirty} rows in {waiting} buckets are dirty, {} in {} are known",

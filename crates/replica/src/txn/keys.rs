@@ -99,7 +99,7 @@ impl Txn<'_> {
             && let Some(stored) = listing.of(bucket, rows)
         {
             for (_, row) in rows.bucket(bucket) {
-                match listed(row, now_ms) {
+                match listed(&row, now_ms) {
                     Some(value_type) => {
                         visited += 1;
                         each(&row.key, value_type);
@@ -136,10 +136,11 @@ impl Txn<'_> {
         };
         let found = from(start).chain(from(0)).find_map(|bucket| {
             let stored = listing.of(bucket, rows)?;
-            let resident = rows
-                .bucket(bucket)
-                .filter(|(_, row)| listed(row, now_ms).is_some())
-                .map(|(_, row)| &*row.key);
+            let resident = rows.bucket(bucket).map(|(_, row)| row);
+            let resident: Vec<_> = resident
+                .filter(|row| listed(row, now_ms).is_some())
+                .collect();
+            let resident = resident.iter().map(|row| &*row.key);
             let stored = Listing::visible(stored, rows, now_ms).map(|(key, _)| key);
             let keys: Vec<&[u8]> = resident.chain(stored).collect();
             let key = keys.get((random >> 32) as usize % keys.len().max(1))?;
@@ -335,7 +336,7 @@ impl Txn<'_> {
         let rows = &self.replica.rows;
         let ids = keys.filter_map(|key| rows.find(key, hash_of(key)));
         let ids: Vec<RowId> = ids
-            .filter(|id| listed(rows.get(*id), now_ms).is_some())
+            .filter(|id| listed(&rows.see(*id), now_ms).is_some())
             .collect();
         self.clear_rows(&ids);
     }
@@ -355,7 +356,8 @@ impl Txn<'_> {
     fn delete_rows(&mut self, ids: &[RowId]) {
         let mut ops = Vec::new();
         for id in ids {
-            let key = self.replica.rows.get(*id).key.clone();
+            let id = self.replica.rows.opened(*id);
+            let key = self.replica.rows.get(id).key.clone();
             let spot = self.spot(&key);
             let counters = self.counters(&spot);
             let mut op = self.overwrite(&spot, &counters);
@@ -368,11 +370,11 @@ impl Txn<'_> {
                 hlc: self.hlc,
                 context: &Everything,
             };
-            let contested = self.replica.is_contested(*id);
+            let contested = self.replica.is_contested(id);
             self.replica
-                .change_row(*id, &op, &author, position, self.hlc.wall_ms());
+                .change_row(id, &op, &author, position, self.hlc.wall_ms());
             if contested {
-                self.replica.settle_conflicts(*id, &op, &author, position);
+                self.replica.settle_conflicts(id, &op, &author, position);
             }
             self.barrier = self.barrier.max(position);
         }

@@ -349,6 +349,13 @@ impl Txn<'_> {
     pub(crate) fn spot<'k>(&mut self, key: &'k [u8]) -> Spot<'k> {
         let hash = hash_of(key);
         let id = self.replica.rows.find(key, hash);
+        self.spot_at(key, hash, id)
+    }
+
+    /// The same, of a key that has been found or has not; its row is open from here on.
+    #[inline]
+    fn spot_at<'k>(&mut self, key: &'k [u8], hash: u64, id: Option<RowId>) -> Spot<'k> {
+        let id = id.map(|id| self.replica.rows.opened(id));
         if let Some(id) = id {
             let row = match self.unnoticed {
                 true => self.replica.rows.get(id),
@@ -372,7 +379,7 @@ impl Txn<'_> {
     /// The same for those who only ask about a key.
     pub(crate) fn unnoticed_spot<'k>(&mut self, key: &'k [u8]) -> Spot<'k> {
         let hash = hash_of(key);
-        let id = self.replica.rows.find(key, hash);
+        let id = self.replica.rows.find_open(key, hash);
         if let Some(id) = id {
             self.barrier = self.barrier.max(self.replica.rows.get(id).position);
         } else if self.replica.rows.has_cold() {

@@ -13,7 +13,8 @@ use crate::observer::timed;
 use crate::op::{Blob, KeyOp, Kind, Part};
 use crate::replica::Replica;
 use crate::resolvers::{Answer, Resolvers};
-use crate::row::{Component, Row};
+use crate::row::{Component, Row, Tick};
+use crate::rows::{RowId, hash_of};
 
 /// What a write does to the deadline of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +55,15 @@ impl Txn<'_> {
     /// # Errors
     /// The key holds another type.
     pub fn string(&mut self, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, WrongType> {
-        let spot = self.spot(key);
+        let hash = hash_of(key);
+        let id = self.replica.rows.find(key, hash);
+        if let Some(id) = id
+            && self.read_at_rest(id)
+        {
+            let value = self.replica.rows.string_at_rest(id);
+            return Ok(value.map(|(_, value)| Cow::Borrowed(value)));
+        }
+        let spot = self.spot_at(key, hash, id);
         match self.typed(&spot, ValueType::String) {
             Ok(None) => return Ok(None),
             Ok(Some(_)) => {}
@@ -63,6 +72,20 @@ impl Txn<'_> {
         self.depend_on_module(key);
         let reader = self.reader(key);
         Ok(self.row_at(&spot).map(|row| string_of(row, reader)))
+    }
+
+    /// Whether a row at rest can be read as it lies; then the answer depends on it, and it counts as used. To open it would
+    /// take longer, and reading all keys would take more memory than having them.
+    fn read_at_rest(&mut self, id: RowId) -> bool {
+        let Some((position, _)) = self.replica.rows.string_at_rest(id) else {
+            return false;
+        };
+        self.barrier = self.barrier.max(position);
+        if !self.unnoticed {
+            let now = Tick::at(self.hlc.wall_ms());
+            self.replica.rows.used_at_rest(id, now);
+        }
+        true
     }
 
     /// The length of a string in bytes, zero for an absent key.
