@@ -694,11 +694,9 @@ impl Draft<'_> {
         self.note(key);
         let state = self.now(key);
         let there = state.visible(self.now_ms).is_some();
-        let expected: Vec<Bytes> = match (there, state.mv.is_empty()) {
-            (false, _) => Vec::new(),
-            (true, false) => state.mv.iter().map(|version| version.2.clone()).collect(),
-            (true, true) => state.lww_value().into_iter().cloned().collect(),
-        };
+        let kept = state.mv.iter().map(|version| &version.2);
+        let all = state.lww_value().into_iter().chain(kept);
+        let expected: Vec<Bytes> = all.filter(|_| there).cloned().collect();
         let found = txn.siblings(key);
         let values = found.iter().flat_map(|found| &found.versions);
         self.same(
