@@ -22,8 +22,8 @@ use super::{Database, Settings, StopOnPanic, rest, wall_ms, writer};
 use crate::config::{CheckpointConfig, LogConfig};
 use crate::memory::allocated_bytes;
 
-/// Rows imaged under one hold of the lock, and those of the last bucket: some forty microseconds.
-const ROWS_PER_HOLD: usize = 32;
+/// Rows imaged under one hold of the lock, and those of the last bucket: a few tens of microseconds.
+const ROWS_PER_HOLD: usize = 128;
 /// A batch is written when it holds this many bytes.
 const BATCH_BYTES: usize = 1 << 20;
 /// How often the thread looks whether a checkpoint is due, and puts rows to rest.

@@ -1,6 +1,6 @@
 //! Opening a data directory: table, log after it, identity.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
@@ -18,10 +18,6 @@ use super::replay::replay;
 use super::writer::floor_of;
 use super::{Progress, Start, State, owner, rebuild, wall_ms};
 use crate::config::{Config, Durability};
-
-/// The `nice` value of the table's own threads.
-#[cfg(target_os = "linux")]
-const MERGING_PRIORITY: i32 = 10;
 
 /// A database that is recovered and not yet running.
 pub(crate) struct Opened {
@@ -132,7 +128,7 @@ impl Files {
             LogConfig::new(config.cluster.as_bytes()).with_segment_bytes(config.log.segment_bytes);
         let (log, recovered) = Log::open(Arc::new(storage), log_config)
             .map_err(|error| with_advice(error, directory))?;
-        let table = open_table(&directory.join(TABLE), &table_config(config));
+        let table = FjallTable::open(directory.join(TABLE), &table_config(config));
         let table: Arc<dyn Table> = Arc::new(table.map_err(TableLost::if_damaged)?);
         let meta = table.get(Meta::key()).map_err(TableLost::if_damaged)?;
         let meta = meta.map(|bytes| Meta::decode(&bytes)).transpose();
@@ -152,19 +148,6 @@ impl Files {
 fn history_bytes(config: &Config) -> usize {
     let max = config.memory.as_ref().map_or(u64::MAX, |memory| memory.max);
     HISTORY_BYTES.min(usize::try_from(max / 8).unwrap_or(usize::MAX))
-}
-
-/// Opens the table on a thread of less priority, which the threads that it starts inherit: they merge files, which is in no
-/// hurry. Else they would take their turns in the middle of a checkpoint's hold of the lock, and commands would wait for them.
-fn open_table(folder: &Path, config: &FjallConfig) -> Result<FjallTable, TableError> {
-    let open = || {
-        #[cfg(target_os = "linux")]
-        // Best effort: without it they take their turns like all others.
-        let _ = rustix::process::setpriority_process(None, MERGING_PRIORITY);
-        FjallTable::open(folder, config)
-    };
-    let opened = std::thread::scope(|scope| scope.spawn(open).join());
-    opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// What the table itself needs of the memory that there is: an eighth at most for blocks that were read.
