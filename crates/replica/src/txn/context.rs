@@ -82,7 +82,8 @@ fn counted(row: Option<&Row>, context: &VectorClock) -> (SmallVec<[Reset; 1]>, V
 }
 
 impl Txn<'_> {
-    /// The concurrent values of a register, or of both kinds of register, and the counter beside it; none if the key is absent or holds something else.
+    /// The concurrent values of a register, or of both kinds of register, and the counter beside it; none if the key is absent
+    /// or holds something else.
     pub fn siblings(&mut self, key: &[u8]) -> Option<Siblings> {
         let spot = self.spot(key);
         let row = self.visible(&spot)?;

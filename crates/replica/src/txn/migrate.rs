@@ -28,7 +28,8 @@ pub enum Migration {
     Done(usize),
     /// A set has more than [`MIGRATED_BYTES_MAX`], and so many were rewritten: the next call goes on.
     Begun(usize),
-    /// It has siblings, of which the other class could keep only one: somebody has to choose first.
+    /// It has siblings, of which the other class could keep only one, or a value of each kind, of which one hides the other: somebody
+    /// has to choose first.
     HasSiblings,
 }
 
@@ -46,7 +47,7 @@ impl Txn<'_> {
     /// Rewrites a register; its counter stays.
     ///
     /// Nobody's write is lost to it: what it removes of an `lww` register it removes with the stamp right after that of the value, so
-    /// that a concurrent write, which is newer, wins. Then the key keeps its class, and wants to be migrated again.
+    /// that a concurrent write, which is newer, wins. Then the key keeps its class and has a value of each kind.
     fn migrate_register(&mut self, spot: &Spot<'_>) -> Migration {
         let key = spot.key;
         let class = self.replica.keyspaces.of(key).1.class();
